@@ -1,0 +1,1 @@
+"""The modules behind the notebooks: pixels, model, arrays, analysis, figures."""
