@@ -1,0 +1,361 @@
+"""The six scores of the embedding-shift study, original against augmented.
+
+Every score takes `(original, augmented)` with any leading axes, which broadcast: an original of
+shape (images, 1, …) against (images, 9, …) gives (images, 9), and what belongs to the original
+alone is computed once. Results are float64. Where an equation has no value (a zero vector, an image
+without an edge, no patch with any detail) the score is NaN, so that means leave it out and n tells.
+
+Equation numbers are those of Dahal, Murad and Rahimi, "Embedding Shift Dissection on CLIP",
+CVPR-W MIV 2025, arXiv 2503.23495, supplement A.1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from helpers.checks import WorkbookError
+
+PATCH_GRID = 4
+DETAIL_GRID = 8
+UNIFORM_BELOW = 1e-6
+# Equation (10) divides by the maximum, so the scale of grey cancels; in thousandths, grey and its
+# differences are whole numbers that float32 holds exactly for uint8 images.
+GREY_IN_THOUSANDTHS = np.array([299, 587, 114], dtype=np.float32)
+
+
+def embedding_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Cosine similarity of two embeddings, equation (4).
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, features)
+        Embeddings, normalised or not; the leading axes broadcast.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        Similarity in [-1, 1]; NaN where either embedding is the zero vector.
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes don't match.
+    """
+    original, augmented = _matched(original, augmented, core=("features",))
+    dot = np.einsum("...d,...d->...", original, augmented)
+    norms = np.linalg.norm(original, axis=-1) * np.linalg.norm(augmented, axis=-1)
+    return np.clip(_ratio(dot, norms), -1, 1)
+
+
+def l2_distance(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Euclidean distance of two embeddings, equation (5).
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, features)
+        Embeddings as the model gives them: the study does not normalise.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        Distance ≥ 0, in the units of the embedding; lower is closer.
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes don't match.
+    """
+    original, augmented = _matched(original, augmented, core=("features",))
+    return np.linalg.norm(original - augmented, axis=-1)
+
+
+def attention_map(grid: ArrayLike, size: int = 224) -> np.ndarray:
+    """Turn a grid of attention weights into the map A that equation (6) compares.
+
+    The grid is resized bilinearly to the image (pixel centres at half-integers, edges repeated)
+    and then scaled so that its minimum is 0 and its maximum 1.
+
+    Parameters
+    ----------
+    grid : array_like, (…, rows, columns)
+        Attention of the class token to the patches, mean over heads, unscaled.
+    size : int
+        Height and width of the map in pixels.
+
+    Returns
+    -------
+    numpy.ndarray, (…, size, size)
+        The maps; a constant grid, which has no range to scale by, becomes zeros.
+
+    Raises
+    ------
+    WorkbookError
+        If the grid has fewer than two axes or the size is below 1.
+    """
+    grid = np.asarray(grid, dtype=np.float64)
+    if grid.ndim < 2 or size < 1:
+        raise WorkbookError(
+            f"attention_map got a grid of shape {grid.shape} and size {size}; "
+            "it needs the axes (…, rows, columns) and a size of at least 1."
+        )
+    rows, columns = (_bilinear_weights(n, size) for n in grid.shape[-2:])
+    resized = rows @ grid @ columns.T  # (…, size, size)
+    resized -= resized.min(axis=(-2, -1), keepdims=True)
+    # Interpolating a constant leaves rounding errors, which must not be blown up to [0, 1].
+    constant = np.ptp(grid, axis=(-2, -1), keepdims=True) == 0
+    return np.where(constant, 0, _ratio(resized, resized.max(axis=(-2, -1), keepdims=True)))
+
+
+def attention_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Similarity of two attention maps, equation (6): 1 / (1 + mean squared difference).
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, m, n)
+        Attention maps, taken as given; the study's are those of `attention_map`.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        Similarity in (0, 1]; at least 0.5 for maps in [0, 1].
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes don't match.
+    """
+    original, augmented = _matched(original, augmented, core=("m", "n"))
+    return 1 / (1 + np.square(original - augmented).mean(axis=(-2, -1)))
+
+
+def patch_similarity(
+    original: ArrayLike, augmented: ArrayLike, *, uint8_wraparound: bool = False
+) -> np.ndarray:
+    """Similarity of pixel values on a 4 by 4 grid of patches, equations (7) and (8).
+
+    The patch height and width are integer divisions; rows and columns that are left over at the
+    bottom and right belong to no patch (224 leaves none).
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, h, w, 3)
+        RGB images, uint8 or float from 0 to 255.
+    uint8_wraparound : bool
+        Compute as the published code does: differences and squares stay uint8 and wrap modulo
+        256, which holds every score near 1. Needs uint8 images.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        Similarity in [0.5, 1].
+
+    Raises
+    ------
+    WorkbookError
+        If the images don't match or aren't images, or are no uint8 for `uint8_wraparound`.
+    """
+    original, augmented = _matched_images(original, augmented, PATCH_GRID)
+    working = np.float32
+    if uint8_wraparound:
+        _require_uint8(original, augmented)
+        working = np.uint8
+    squares = np.subtract(original, augmented, dtype=working, casting="unsafe")
+    np.square(squares, out=squares)
+    mse = _patches(squares, PATCH_GRID).mean(axis=-1, dtype=np.float64)
+    return (1 / (1 + mse / 255**2)).mean(axis=-1)
+
+
+def edge_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Similarity of edge maps, equations (9) to (11).
+
+    An edge map is |∂x| + |∂y| of the grey image divided by its own maximum; derivatives are
+    central differences, one-sided at the border.
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, h, w, 3)
+        RGB images, uint8 or float from 0 to 255.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        Similarity in [0, 1]; NaN where either image has no edge (its maximum is 0).
+
+    Raises
+    ------
+    WorkbookError
+        If the images don't match or aren't images.
+    """
+    original, augmented = _matched_images(original, augmented, 2)
+    difference = _edge_map(original) - _edge_map(augmented)
+    return 1 - np.abs(difference, out=difference).mean(axis=(-2, -1), dtype=np.float64)
+
+
+def detail_similarity(
+    original: ArrayLike, augmented: ArrayLike, *, divide_by_all_patches: bool = False
+) -> np.ndarray:
+    """Similarity of contrast within patches on an 8 by 8 grid, equation (12).
+
+    exp(-|log(s'/s)|), with s the standard deviation over all of a patch's colour values, is the
+    smaller s over the larger; a patch that the augmentation made uniform scores 0, the limit.
+    Patches that are uniform in the original (s < 1e-6) are not valid; left-over rows and columns
+    belong to no patch, as in `patch_similarity`.
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, h, w, 3)
+        RGB images, uint8 or float from 0 to 255.
+    divide_by_all_patches : bool
+        Divide by 64, as one version of the published code does, in place of the equation's N,
+        the number of valid patches.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        Similarity in [0, 1]; NaN where no patch is valid (0 with `divide_by_all_patches`).
+
+    Raises
+    ------
+    WorkbookError
+        If the images don't match or aren't images.
+    """
+    original, augmented = _matched_images(original, augmented, DETAIL_GRID)
+    before, after = _patch_deviations(original), _patch_deviations(augmented)  # (…, 64)
+    valid = before >= UNIFORM_BELOW
+    ratios = _ratio(np.minimum(before, after), np.maximum(before, after))
+    count = valid.shape[-1] if divide_by_all_patches else valid.sum(axis=-1)
+    return _ratio(np.where(valid, ratios, 0).sum(axis=-1), count)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A row of the table of scores.
+
+    Attributes
+    ----------
+    name : str
+        The name in arrays and tables.
+    label : str
+        The name in figures.
+    function : callable
+        `function(original, augmented)`, leading axes broadcast.
+    needs : str
+        What it compares: "embedding", "attention" (maps of `attention_map`) or "pixels".
+    higher_is_closer : bool
+        Whether a higher value means that less has changed.
+    equation : str
+        The equation's number in the study.
+    """
+
+    name: str
+    label: str
+    function: Callable[[ArrayLike, ArrayLike], np.ndarray]
+    needs: str
+    higher_is_closer: bool
+    equation: str
+
+
+_ROWS = (
+    # name, label, function, needs, higher is closer, equation
+    ("embedding_similarity", "Embedding similarity", embedding_similarity, "embedding", True, "4"),
+    ("l2_distance", "L2 distance", l2_distance, "embedding", False, "5"),
+    ("attention_similarity", "Attention similarity", attention_similarity, "attention", True, "6"),
+    ("patch_similarity", "Patch similarity", patch_similarity, "pixels", True, "7-8"),
+    ("edge_similarity", "Edge similarity", edge_similarity, "pixels", True, "9-11"),
+    ("detail_similarity", "Detail similarity", detail_similarity, "pixels", True, "12"),
+)
+SCORES: Mapping[str, Score] = MappingProxyType({row[0]: Score(*row) for row in _ROWS})
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide, with NaN and no warning where the denominator is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.equal(denominator, 0), np.nan, np.divide(numerator, denominator))
+
+
+def _bilinear_weights(n: int, size: int) -> np.ndarray:
+    """Weights (size by n) that interpolate n samples at the centres of `size` pixels."""
+    centres = (np.arange(size) + 0.5) * n / size - 0.5
+    distance = np.abs(np.clip(centres, 0, n - 1)[:, None] - np.arange(n))
+    return np.clip(1 - distance, 0, None)
+
+
+def _matched(original: ArrayLike, augmented: ArrayLike, core: tuple[str, ...]) -> list[np.ndarray]:
+    """Both sides as float64, with equal core axes and leading axes that broadcast."""
+    arrays = [np.asarray(side, dtype=np.float64) for side in (original, augmented)]
+    _check_shapes(*arrays, core)
+    return arrays
+
+
+def _matched_images(original: ArrayLike, augmented: ArrayLike, smallest: int) -> list[np.ndarray]:
+    """Both sides as checked RGB images of at least `smallest` pixels a side."""
+    arrays = [np.asarray(side) for side in (original, augmented)]
+    _check_shapes(*arrays, ("h", "w", "3"))
+    for images in arrays:
+        _check_image(images, smallest)
+    return arrays
+
+
+def _check_shapes(original: np.ndarray, augmented: np.ndarray, core: tuple[str, ...]) -> None:
+    k = len(core)
+    try:
+        np.broadcast_shapes(original.shape[:-k], augmented.shape[:-k])
+        matched = min(original.ndim, augmented.ndim) >= k
+    except ValueError:
+        matched = False
+    if not matched or original.shape[-k:] != augmented.shape[-k:]:
+        raise WorkbookError(
+            f"The original has shape {original.shape} and the augmented {augmented.shape}; both "
+            f"need the same last axes ({', '.join(core)}) and leading axes that broadcast."
+        )
+
+
+def _check_image(images: np.ndarray, smallest: int) -> None:
+    height, width, channels = images.shape[-3:]
+    if channels != 3 or min(height, width) < smallest:
+        raise WorkbookError(
+            f"Images of shape {images.shape} can't be scored; they need the axes (…, h, w, 3) "
+            f"with h and w of at least {smallest}."
+        )
+    if images.dtype == np.uint8:
+        return
+    # The comparison is written so that NaN fails it.
+    if not (np.issubdtype(images.dtype, np.floating) and np.all((images >= 0) & (images <= 255))):
+        raise WorkbookError(
+            f"Images of type {images.dtype} can't be scored unless they are uint8 or hold floats "
+            "from 0 to 255; convert them first."
+        )
+
+
+def _require_uint8(*sides: np.ndarray) -> None:
+    for images in sides:
+        if images.dtype != np.uint8:
+            raise WorkbookError(
+                f"uint8_wraparound needs uint8 images, not {images.dtype}; "
+                "only uint8 wraps modulo 256."
+            )
+
+
+def _patches(images: np.ndarray, grid: int) -> np.ndarray:
+    """Cut (…, h, w, 3) into (…, grid², values): every patch's values side by side."""
+    *batch, height, width, channels = images.shape
+    tall, wide = height // grid, width // grid
+    cropped = images[..., : grid * tall, : grid * wide, :]
+    patches = cropped.reshape(*batch, grid, tall, grid, wide * channels)
+    return patches.swapaxes(-3, -2).reshape(*batch, grid**2, tall * wide * channels)
+
+
+def _patch_deviations(images: np.ndarray) -> np.ndarray:
+    return _patches(images, DETAIL_GRID).std(axis=-1, dtype=np.float64)
+
+
+def _edge_map(images: np.ndarray) -> np.ndarray:
+    """Equation (10): (…, h, w, 3) to (…, h, w) in float32; NaN for an image without an edge."""
+    grey = images.astype(np.float32) @ GREY_IN_THOUSANDTHS
+    down, across = np.gradient(grey, axis=(-2, -1))
+    edges = np.abs(down, out=down)
+    edges += np.abs(across, out=across)
+    return _ratio(edges, edges.max(axis=(-2, -1), keepdims=True))
