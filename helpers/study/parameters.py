@@ -1,0 +1,162 @@
+"""The parameters of a run: one set of names for the profiles, the notebooks and the command line."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from helpers.checks import WorkbookError, one_of
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+OUTPUTS = ROOT / "outputs"
+DEFAULT_PROFILE = "quick"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a run is made of; every notebook has these names in its parameters cell.
+
+    Attributes
+    ----------
+    images : str or list of str
+        Sources of images: ``photos``, ``scenes:200``, a folder, shards or a list file.
+    limit : int or None
+        Number of images, drawn at random with `seed`; None takes all.
+    seed : int
+        Seed of the random subset and of every augmentation's draw.
+    severity : float
+        Strength of the augmentations; 1 is the published study's.
+    model, pretrained : str, str or None
+        What `helpers.clip.load` opens.
+    device, precision : str
+        Where and in which numbers the model runs.
+    batch_size : int
+        Images per batch on disk, and views per forward pass. Results don't depend on it.
+    workers : int
+        Threads that read images and draw views. Results don't depend on it.
+    out : str or None
+        Folder of the run; None picks one below ``outputs/``.
+
+    Raises
+    ------
+    WorkbookError
+        If a value is out of its range.
+    """
+
+    images: str | list[str]
+    limit: int | None
+    seed: int
+    severity: float
+    model: str
+    pretrained: str | None
+    device: str
+    precision: str
+    batch_size: int
+    workers: int
+    out: str | None
+
+    def __post_init__(self):
+        _check(self.images and isinstance(self.images, str | list), "images", self.images, IMAGES)
+        _check_whole("limit", self.limit, 1, optional=True)
+        _check_whole("seed", self.seed, 0)
+        _check_whole("batch_size", self.batch_size, 1)
+        _check_whole("workers", self.workers, 1)
+        number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
+        _check(
+            number and 0 <= self.severity < float("inf"), "severity", self.severity, "a number >= 0"
+        )
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources of images, as a list."""
+        return [self.images] if isinstance(self.images, str) else list(self.images)
+
+
+IMAGES = (
+    "one source or a list of them, such as photos, scenes:200 or the path of a folder"
+    " (-p images ~/photos)"
+)
+
+
+def profiles() -> dict[str, Path]:
+    """Return the named sets of parameters: name → YAML file."""
+    return {path.stem: path for path in sorted((NOTEBOOKS / "parameters").glob("*.yaml"))}
+
+
+def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
+    """Read a profile's parameters, with some replaced.
+
+    Parameters
+    ----------
+    profile : str
+        Name of a file in ``notebooks/parameters``; what it leaves out is as in ``quick``.
+    overrides : mapping of str to object
+        Values that replace the profile's.
+
+    Returns
+    -------
+
+    Parameters
+    ----------
+
+    Raises
+    ------
+    WorkbookError
+        If the profile or the name of a parameter is unknown, or a value is out of range.
+    """
+    files = profiles()
+    one_of("profile", profile, files)
+    names = [field.name for field in fields(Parameters)]
+    for name in overrides:
+        one_of("-p", name, names)
+    values = _read(files[DEFAULT_PROFILE]) | _read(files[profile]) | dict(overrides)
+    return Parameters(**values)
+
+
+def profile_of(parameters: Parameters) -> str | None:
+    """Return the name of the profile whose results these parameters give, or None."""
+    return next((name for name in profiles() if _same_results(name, parameters)), None)
+
+
+def parse_value(text: str) -> object:
+    """Turn a command line's text into a value, by papermill's conventions plus ``[a, b]``.
+
+    Parameters
+    ----------
+    text : str
+        A number, ``true``, ``null``, a list in brackets, or any other string.
+
+    Returns
+    -------
+    int, float, bool, None, list or str
+    """
+    is_plain = text.startswith("[") or ":" not in text
+    try:
+        value = yaml.safe_load(text) if is_plain else text
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, int | float | bool | list | None) else text
+
+
+def _read(path: Path) -> dict[str, object]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _same_results(profile: str, parameters: Parameters) -> bool:
+    neutral = {"device", "batch_size", "workers", "out"}
+    given = asdict(parameters)
+    expected = _read(profiles()[DEFAULT_PROFILE]) | _read(profiles()[profile])
+    return all(given[name] == expected[name] for name in given if name not in neutral)
+
+
+def _check_whole(name: str, value: object, least: int, *, optional: bool = False) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    expected = f"a whole number >= {least}" + (", or null for no limit" if optional else "")
+    _check(whole or (optional and value is None), name, value, expected)
+
+
+def _check(valid: object, name: str, value: object, expected: str) -> None:
+    if not valid:
+        raise WorkbookError(f"{name} has no value {value!r}; give {expected}.")

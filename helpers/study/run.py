@@ -1,0 +1,285 @@
+"""A run: images, views and a model, with arrays that are read when they exist and computed when not."""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import asdict, fields
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from helpers.checks import WorkbookError, one_of
+from helpers.clip import weights
+from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
+from helpers.study.arrays import Arrays
+from helpers.study.parameters import OUTPUTS, Parameters, profile_of
+from helpers.study.steps import STEPS, Step
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from helpers.clip import Model
+
+# Raised when the same parameters give other values than before, so that old arrays are not read.
+ARRAYS_VERSION = 1
+REPORTED_VERSIONS = ("torch", "open_clip_torch", "albumentations", "numpy", "scipy")
+
+
+class Run:
+    """What a notebook works with: the images, views, arrays, tables and figures of one run.
+
+    Parameters
+    ----------
+    parameters : Parameters
+
+    Raises
+    ------
+    WorkbookError
+        If the images or weights can't be had, the folder holds another run, or it can't be written.
+    """
+
+    def __init__(self, parameters: Parameters):
+        self.parameters = parameters
+        subset = parameters.seed if parameters.limit is not None else None
+        self.images: Images = open_images(parameters.sources, parameters.limit, subset)
+        self._weights = weights.locate(parameters.model, parameters.pretrained)
+        self.identity = _identity(parameters, self.images, weights.fingerprint(self._weights))
+        self.folder = _folder(parameters, self.identity)
+        self._unreadable: dict[str, str] = {}
+        _make_folders(self.folder)
+        self._arrays = Arrays(self.folder / "arrays.zarr", self.identity, self._coordinates())
+        self._record(
+            parameters=asdict(parameters), identity=self.identity, versions=_installed_versions()
+        )
+
+    @cached_property
+    def model(self) -> "Model":
+        """The model, loaded when it is first asked for."""
+        from helpers.clip import load
+
+        given = self.parameters
+        return load(given.model, given.pretrained, given.device, given.precision)
+
+    @property
+    def title(self) -> str:
+        """How results name the model, such as ``embedded model``."""
+        return weights.title(self.parameters.model, self.parameters.pretrained)
+
+    def views(self, image_id: str) -> dict[str, np.ndarray]:
+        """Draw the views of one image; see `helpers.data.views`."""
+        one_of("image", image_id, self.images.ids)
+        image = self.images[self.images.ids.index(image_id)]
+        return self._draw(image)
+
+    def encodings(self) -> xr.Dataset:
+        """Return every readable image's encoded views, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
+            view, row, column), float32, unscaled.
+        """
+        return self._get("encode")
+
+    def scores(self) -> xr.Dataset:
+        """Return every readable image's six scores, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            One variable (image, augmentation), float64, for each row of
+            `helpers.analysis.scores.SCORES`.
+        """
+        self._get("encode")
+        return self._get("score")
+
+    @property
+    def unreadable(self) -> pd.DataFrame:
+        """Images that could not be read, with reasons; they are in no mean and in no n."""
+        self._get("encode")
+        return pd.DataFrame(self._unreadable.items(), columns=["image", "reason"])
+
+    @property
+    def timings(self) -> dict[str, dict[str, float]]:
+        """Step → images and seconds, as measured when the step was computed."""
+        return self._recorded().get("timings", {})
+
+    def save_table(self, table: pd.DataFrame, name: str) -> Path:
+        """Write a table to ``tables/<name>.csv`` of the run's folder and return its path."""
+        path = self.folder / "tables" / f"{name}.csv"
+        table.to_csv(path)
+        return path
+
+    def save_figure(self, figure: "Figure", name: str) -> Path:
+        """Write a figure to ``figures/<name>.png`` of the run's folder and return its path."""
+        path = self.folder / "figures" / f"{name}.png"
+        figure.savefig(path)
+        return path
+
+    def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
+        return {
+            "image": ("image", self.images.ids),
+            "source": ("image", [image.source for image in self.images]),
+            "view": ("view", list(VIEWS)),
+            "augmentation": ("augmentation", list(VIEWS[1:])),
+        }
+
+    def _draw(self, image) -> dict[str, np.ndarray]:
+        return views(image.pixels, image.id, self.parameters.seed, self.parameters.severity)
+
+    def _get(self, name: str) -> xr.Dataset:
+        step = STEPS[name]
+        with FileLock(self.folder / "arrays.lock"):
+            if not self._arrays.done(name).all():
+                self._fill(step)
+        return self._arrays.read(name, step.fills)
+
+    def _fill(self, step: Step) -> None:
+        missing = np.flatnonzero(~self._arrays.done(step.name))
+        size = self.parameters.batch_size
+        batches = [missing[start : start + size] for start in range(0, len(missing), size)]
+        progress = tqdm(total=len(missing), desc=step.title, unit="image", leave=False)
+        with ThreadPoolExecutor(self.parameters.workers) as pool, progress:
+            started = time.perf_counter()
+            for rows, drawn in self._drawn_ahead(pool, batches):
+                self._fill_batch(step, rows, drawn)
+                elapsed, started = time.perf_counter() - started, time.perf_counter()
+                self._add_timing(step.name, len(rows), elapsed)
+                progress.update(len(rows))
+        if not self._arrays.done(step.name).any():
+            raise WorkbookError(self._nothing_readable())
+
+    def _fill_batch(self, step: Step, rows: np.ndarray, drawn: np.ndarray) -> None:
+        if not len(rows):
+            return
+        needed = {
+            name: self._arrays.read(earlier.name, [name], rows)[name].values
+            for earlier in STEPS.values()
+            for name in set(earlier.fills) & set(step.needs)
+        }
+        self._arrays.allocate(step.name, step.variables(self), self.parameters.batch_size)
+        self._arrays.write(step.name, rows, step.compute(self, drawn, needed))
+
+    def _drawn_ahead(
+        self, pool: Executor, batches: list[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        # While one batch is computed, the workers draw the next; more would only fill the memory.
+        waiting = deque()
+        for rows in batches:
+            waiting.append((rows, [pool.submit(self._try_draw, row) for row in rows]))
+            if len(waiting) > 1:
+                yield _readable(*waiting.popleft())
+        while waiting:
+            yield _readable(*waiting.popleft())
+
+    def _try_draw(self, row: int) -> np.ndarray | None:
+        image = self.images[int(row)]
+        try:
+            return np.stack(list(self._draw(image).values()))
+        except UnreadableImage as error:
+            self._unreadable[image.id] = str(error)
+            return None
+
+    def _nothing_readable(self) -> str:
+        reason = next(iter(self._unreadable.values()))
+        return (
+            f"None of the {len(self.images)} images could be read; the first: {reason}"
+            " Give another source of images."
+        )
+
+    def _recorded(self) -> dict:
+        path = self.folder / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def _record(self, **entries: object) -> None:
+        path = self.folder / "run.json"
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        text = json.dumps(self._recorded() | entries, indent=2, ensure_ascii=False)
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    def _add_timing(self, step: str, images: int, seconds: float) -> None:
+        timings = self.timings
+        before = timings.get(step, {"images": 0, "seconds": 0.0})
+        after = {"images": before["images"] + images, "seconds": before["seconds"] + seconds}
+        self._record(timings=timings | {step: after}, unreadable=self._unreadable)
+
+
+def open_run(**parameters: object) -> Run:
+    """Open the run of these parameters, reading what is on disk for them.
+
+    Parameters
+    ----------
+    **parameters
+        Every field of `Parameters`, as in the notebooks' parameters cell.
+
+    Returns
+    -------
+    Run
+    """
+    for name in parameters:
+        one_of("parameter", name, [field.name for field in fields(Parameters)])
+    return Run(Parameters(**parameters))
+
+
+def _identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
+    return {
+        "images": images.fingerprint,
+        "seed": parameters.seed,
+        "severity": parameters.severity,
+        "model": parameters.model,
+        "weights": fingerprint,
+        "precision": weights.PRECISIONS[
+            one_of("precision", parameters.precision, weights.PRECISIONS)
+        ],
+        "albumentations": version("albumentations"),
+        "version": ARRAYS_VERSION,
+    }
+
+
+def _folder(parameters: Parameters, identity: dict[str, object]) -> Path:
+    if parameters.out is not None:
+        return Path(parameters.out).expanduser().absolute()
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+    profile = profile_of(parameters)
+    if profile is None:
+        return OUTPUTS / f"run-{key}"
+    # The same profile after an upgrade, or with other files in its folder: another run.
+    there = Arrays.identity_of(OUTPUTS / profile / "arrays.zarr")
+    return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
+
+
+def _make_folders(folder: Path) -> None:
+    try:
+        for name in ("tables", "figures", "notebooks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WorkbookError(
+            f"The run can't be written to {folder}: {error.strerror}. Choose another folder with"
+            " --out."
+        ) from error
+
+
+def _readable(rows: np.ndarray, futures: list[Future]) -> tuple[np.ndarray, np.ndarray]:
+    drawn = [future.result() for future in futures]
+    read = [views is not None for views in drawn]
+    return rows[read], np.array([views for views in drawn if views is not None])
+
+
+def _installed_versions() -> dict[str, str]:
+    return {package: version(package) for package in REPORTED_VERSIONS}
