@@ -7,7 +7,7 @@ layer's attention map, and the exact contribution of every attention head and ML
 
 import lazy_loader
 
-# Importing torch and open_clip takes seconds, and a run that finds its arrays on disk needs neither.
+# Importing torch takes seconds, and a run that finds its arrays on disk does not need it.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["weights"],

@@ -1,4 +1,4 @@
-"""Open a model: the embedded one, open_clip's by name and tag, a local file, or an untrained one."""
+"""Open a model: the embedded one, open_clip's by name and tag, a local file, or untrained."""
 
 import logging
 import warnings

@@ -150,10 +150,8 @@ class Arrays:
         rows = np.flatnonzero(self.done(step)) if rows is None else rows
         with xr.open_zarr(self.path, consolidated=False, chunks=None) as dataset:
             dataset = dataset[list(names)].isel(image=rows).load()
-        labels = {
-            name: (axis.dims, axis.values.astype(str)) for name, axis in dataset.coords.items()
-        }
-        return dataset.assign_coords(labels)
+        as_text = {name: axis.astype(str) for name, axis in dataset.coords.items()}
+        return dataset.assign_coords(as_text)
 
 
 def differences(there: Mapping, here: Mapping) -> str:
@@ -167,13 +165,11 @@ def _done(step: str) -> str:
 
 
 def _create(path: Path, identity: Mapping, coordinates: Mapping) -> None:
-    dataset = xr.Dataset(
-        coords={
-            name: (axis, np.asarray(labels, dtype=object))
-            for name, (axis, labels) in coordinates.items()
-        },
-        attrs={"identity": json.dumps(identity)},
-    )
+    coords = {
+        name: (axis, np.asarray(labels, dtype=object))
+        for name, (axis, labels) in coordinates.items()
+    }
+    dataset = xr.Dataset(coords=coords, attrs={"identity": json.dumps(identity)})
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     dataset.to_zarr(partial, mode="w", consolidated=False)
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""The parameters of a run: one set of names for the profiles, the notebooks and the command line."""
+"""The parameters of a run: the same names in profiles, notebooks and the command line."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -97,9 +97,7 @@ def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
 
     Returns
     -------
-
-    Parameters
-    ----------
+    parameters : Parameters
 
     Raises
     ------

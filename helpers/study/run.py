@@ -1,4 +1,4 @@
-"""A run: images, views and a model, with arrays that are read when they exist and computed when not."""
+"""A run: images, views and a model, with arrays that are read or else computed."""
 
 import hashlib
 import json
@@ -236,15 +236,14 @@ def open_run(**parameters: object) -> Run:
 
 
 def _identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
+    one_of("precision", parameters.precision, weights.PRECISIONS)
     return {
         "images": images.fingerprint,
         "seed": parameters.seed,
         "severity": parameters.severity,
         "model": parameters.model,
         "weights": fingerprint,
-        "precision": weights.PRECISIONS[
-            one_of("precision", parameters.precision, weights.PRECISIONS)
-        ],
+        "precision": weights.PRECISIONS[parameters.precision],
         "albumentations": version("albumentations"),
         "version": ARRAYS_VERSION,
     }

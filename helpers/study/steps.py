@@ -1,4 +1,4 @@
-"""The computations of a run: what each reads, what each adds to the arrays, and how a batch is done."""
+"""The computations of a run: what each reads and adds, and how a batch is done."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,0 +1,156 @@
+"""The command line: ``workbook run``, ``workbook models`` and ``workbook images``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+
+from helpers.checks import WorkbookError
+from helpers.study.parameters import (
+    DEFAULT_PROFILE,
+    Parameters,
+    from_profile,
+    parse_value,
+    profiles,
+)
+
+SHOWN_IMAGES = 10
+BAD_INPUT = 2
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default the process's own.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 1 if a notebook's cell failed, 2 for bad input, 130 if interrupted.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        given.command(given)
+    except WorkbookError as error:
+        print(f"workbook: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("workbook: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return given.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workbook",
+        description="What does a change to an image do to CLIP, and which part of CLIP does it?",
+    )
+    parser.set_defaults(exit_code=0)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_models(commands)
+    _add_images(commands)
+    return parser
+
+
+def _add_run(commands) -> None:
+    command = commands.add_parser(
+        "run",
+        help="run the notebooks and write a report",
+        description="Run the numbered notebooks with one set of parameters and write a report.",
+        epilog=f"Parameters: {', '.join(field.name for field in fields(Parameters))}.",
+    )
+    command.add_argument(
+        "profile",
+        nargs="?",
+        default=DEFAULT_PROFILE,
+        metavar="PROFILE",
+        help=f"set of parameters: {', '.join(profiles())} (default: {DEFAULT_PROFILE})",
+    )
+    command.add_argument(
+        "-p",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        dest="values",
+        help="replace a parameter, such as -p images ~/photos; may be repeated",
+    )
+    command.add_argument("--out", metavar="DIR", help="folder of the run")
+    command.set_defaults(command=_run)
+
+
+def _add_models(commands) -> None:
+    command = commands.add_parser("models", help="list the models and their weights")
+    command.set_defaults(command=_models)
+
+
+def _add_images(commands) -> None:
+    command = commands.add_parser("images", help="list what a source of images holds")
+    command.add_argument("source", metavar="SOURCE", help="a named source, folder, shards or list")
+    command.set_defaults(command=_images)
+
+
+def _run(given: argparse.Namespace) -> None:
+    from helpers.data import absolute_source
+    from helpers.study.run import Run
+
+    values = {name: parse_value(value) for name, value in given.values}
+    if given.out is not None:
+        values["out"] = given.out
+    if isinstance(values.get("out"), str):
+        values["out"] = str(Path(values["out"]).expanduser().absolute())
+    parameters = from_profile(given.profile, values)
+    # Notebooks run in a folder of their own, so that a relative path would mean another place.
+    sources = [absolute_source(source) for source in parameters.sources]
+    run = Run(from_profile(given.profile, values | {"images": sources}))
+    _run_and_report(run, given)
+
+
+def _run_and_report(run, given: argparse.Namespace) -> None:
+    from helpers.study.report import write_report
+    from helpers.study.runner import CellError, run_notebooks
+
+    try:
+        pages = run_notebooks(run)
+    except CellError as error:
+        print(f"workbook: {error}", file=sys.stderr)
+        given.exit_code = FAILED
+        return
+    print(f"Report: {write_report(run, pages)}")
+
+
+def _models(_: argparse.Namespace) -> None:
+    import open_clip
+
+    from helpers.clip import weights
+
+    print("embedded: comes with the workbook")
+    for name in weights.vision_transformers():
+        here = weights.cached_tags(name)
+        tags = [
+            f"{tag} (on this machine)" if tag in here else tag
+            for tag in open_clip.list_pretrained_tags_by_model(name)
+        ]
+        print(f"{name}: {', '.join(tags) or 'no published weights'}")
+
+
+def _images(given: argparse.Namespace) -> None:
+    from helpers.data import UnreadableImage, open_images
+
+    images = open_images(given.source)
+    print(f"{len(images)} images")
+    for image in islice(images, SHOWN_IMAGES):
+        try:
+            height, width, _ = image.pixels.shape
+            print(f"{image.id}: {width}×{height}{f', {image.caption}' if image.caption else ''}")
+        except UnreadableImage as error:
+            print(error)
+    if len(images) > SHOWN_IMAGES:
+        print(f"and {len(images) - SHOWN_IMAGES} more")
