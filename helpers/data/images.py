@@ -1,0 +1,82 @@
+"""An image of a source, and several of them; pixels are decoded when they are asked for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of a source.
+
+    Attributes
+    ----------
+    id : str
+        Its name, unique among the images opened with it and the same at every opening.
+    read_pixels : callable
+        From the id, for error messages, to the decoded pixels.
+    told : str, callable or None
+        What the source says the image shows: the caption itself, or how to read it given the id.
+    """
+
+    id: str
+    read_pixels: Callable[[str], np.ndarray]
+    told: str | Callable[[str], str | None] | None = None
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Upright RGB, uint8, height × width × 3; decoded anew at each access.
+
+        Raises
+        ------
+        UnreadableImage
+            If the image is missing, empty, truncated, corrupt, too large or none at all.
+        """
+        return self.read_pixels(self.id)
+
+    @property
+    def caption(self) -> str | None:
+        """What the image shows, where the source says so.
+
+        Raises
+        ------
+        UnreadableImage
+            If the caption is there and can't be read.
+        """
+        return self.told(self.id) if callable(self.told) else self.told
+
+
+class Images(Sequence[Image]):
+    """Images in a fixed order.
+
+    Parameters
+    ----------
+    images : iterable of Image
+    """
+
+    def __init__(self, images: Iterable[Image]):
+        self._images = tuple(images)
+
+    @property
+    def ids(self) -> list[str]:
+        """The images' ids, in order."""
+        return [image.id for image in self._images]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Images": ...
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Images(self._images[index])
+        return self._images[index]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} images>"

@@ -1,0 +1,245 @@
+"""Where images come from: a table with a row per kind of source, and the way to open them."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Integral
+from os import PathLike, fspath
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from helpers.checks import WorkbookError
+from helpers.data.files import LIST_SUFFIXES, open_folder, open_list
+from helpers.data.images import Image, Images
+from helpers.data.photos import open_photos
+from helpers.data.shards import open_shards
+
+DEFAULT_SCENES = 100
+
+
+@dataclass(frozen=True)
+class Source:
+    """One row of the table of sources.
+
+    Attributes
+    ----------
+    form : str
+        How such a source is written.
+    description : str
+        What it gives, in a line.
+    recognises : callable
+        Whether a text names a source of this kind.
+    open : callable
+        From the text to its images; raises WorkbookError if there are none.
+    """
+
+    form: str
+    description: str
+    recognises: Callable[[str], bool]
+    open: Callable[[str], list[Image]]
+
+
+def open_scenes(spec: str) -> list[Image]:
+    """List scenes of the held-out seed; they are drawn when their pixels are asked for.
+
+    Parameters
+    ----------
+    spec : str
+        `scenes` or `scenes:N`.
+
+    Returns
+    -------
+    list of Image
+
+    Raises
+    ------
+    WorkbookError
+        If N is no whole number of 1 or more.
+    """
+    # A run on photographs need not load what draws scenes.
+    from helpers.data.scenes import HELD_OUT_SEED
+
+    _, colon, number = spec.partition(":")
+    if colon and not re.fullmatch("0*[1-9][0-9]*", number):
+        raise WorkbookError(
+            f"images has no source {spec!r}; write scenes:N with N a whole number of 1 or more."
+        )
+    return [
+        Image(
+            f"scene-{HELD_OUT_SEED}-{index}",
+            partial(_scene_pixels, index),
+            partial(_scene_caption, index),
+        )
+        for index in range(int(number) if colon else DEFAULT_SCENES)
+    ]
+
+
+def _scene_pixels(index: int, image_id: str) -> np.ndarray:
+    from helpers.data.scenes import scene
+
+    return scene(index).pixels
+
+
+def _scene_caption(index: int, image_id: str) -> str:
+    from helpers.data.scenes import scene
+
+    return scene(index).caption
+
+
+def _is_file_with(*suffixes: str) -> Callable[[str], bool]:
+    return lambda spec: spec.lower().endswith(suffixes) and not Path(spec).expanduser().is_dir()
+
+
+SOURCES: tuple[Source, ...] = (
+    Source(
+        "photos",
+        "the photographs bundled with scikit-image (write ./photos for a folder of that name)",
+        lambda spec: spec == "photos",
+        open_photos,
+    ),
+    Source(
+        "scenes:N",
+        f"N drawn scenes with captions ({DEFAULT_SCENES} if only scenes is written)",
+        lambda spec: re.match("scenes(:|$)", spec) is not None,
+        open_scenes,
+    ),
+    Source(
+        "SHARD.tar",
+        "WebDataset shards, several as in cc3m-{00000..00003}.tar, with their captions",
+        _is_file_with(".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
+        open_shards,
+    ),
+    Source(
+        "LIST.txt or LIST.csv",
+        "a file that names images: one path a line, or a CSV column path and perhaps caption",
+        _is_file_with(*LIST_SUFFIXES),
+        open_list,
+    ),
+    Source(
+        "FOLDER",
+        "all images in a folder and the folders below it",
+        lambda spec: Path(spec).expanduser().is_dir(),
+        open_folder,
+    ),
+)
+"""All kinds of source; the first that recognises a text opens it."""
+
+
+def open_images(
+    source: str | PathLike | Sequence[str | PathLike],
+    limit: int | None = None,
+    seed: int | None = None,
+) -> Images:
+    """List the images of one or more sources; their pixels are read when asked for.
+
+    Parameters
+    ----------
+    source : str, path, or sequence of them
+        Where the images are; `SOURCES` lists the forms. Several sources follow one another; ids
+        that occur in more than one of them get the source's name as a prefix.
+    limit : int, optional
+        How many images to take at most. All by default.
+    seed : int, optional
+        Take `limit` images at random instead of the first ones, in the order of the source. A
+        larger limit adds images to those of a smaller one. Without a limit all are taken, and the
+        seed changes nothing.
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    WorkbookError
+        If a source is unknown, missing, empty or corrupt, or limit or seed is no valid number.
+    """
+    _check_whole("limit", limit, least=1)
+    _check_whole("seed", seed, least=0)
+    images = _combine({spec: _list(spec) for spec in _specs(source)})
+    if limit is None or limit >= len(images):
+        return Images(images)
+    if seed is None:
+        return Images(images[:limit])
+    chosen = np.random.default_rng(seed).permutation(len(images))[:limit]
+    return Images(images[index] for index in sorted(chosen))
+
+
+def _check_whole(parameter: str, value: object, least: int) -> None:
+    """Check that an optional parameter is a whole number and not too small."""
+    if value is None:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise WorkbookError(
+            f"{parameter} has no value {value!r}; choose a whole number of {least} or more, "
+            "or none."
+        )
+
+
+def _specs(source: object) -> list[str]:
+    """Turn one source or several into a list of different texts."""
+    several = (source,) if isinstance(source, (str, PathLike)) else source
+    if not isinstance(several, Sequence) or not all(
+        isinstance(spec, (str, PathLike)) for spec in several
+    ):
+        raise WorkbookError(f"images has no value {source!r}; choose a source or a list of them.")
+    specs = [fspath(spec) for spec in several]
+    if not specs:
+        raise WorkbookError("images names no source; give at least one, for instance photos.")
+    for spec, times in Counter(specs).items():
+        if times > 1:
+            raise WorkbookError(f"images names the source {spec!r} {times} times; name it once.")
+    return specs
+
+
+def _list(spec: str) -> list[Image]:
+    """List one source's images and check that no two have the same id."""
+    images = _source_of(spec).open(spec)
+    name, times = Counter(image.id for image in images).most_common(1)[0]
+    if times > 1:
+        raise WorkbookError(
+            f"{spec!r} names the image {name!r} {times} times; name every image once, so that none "
+            "counts more than the others."
+        )
+    return images
+
+
+def _source_of(spec: str) -> Source:
+    for source in SOURCES:
+        if source.recognises(spec):
+            return source
+    what = "is no folder" if Path(spec).expanduser().exists() else "does not exist"
+    raise WorkbookError(
+        f"images has no source {spec!r}: as a path it {what}; choose one of "
+        f"{', '.join(source.form for source in SOURCES)}."
+    )
+
+
+def _combine(listings: dict[str, list[Image]]) -> list[Image]:
+    """Put sources one after the other and tell images of the same id apart by their source."""
+    times = Counter(image.id for images in listings.values() for image in images)
+    combined = [
+        replace(image, id=f"{label}/{image.id}") if times[image.id] > 1 else image
+        for label, images in zip(_labels(listings), listings.values(), strict=True)
+        for image in images
+    ]
+    name, most = Counter(image.id for image in combined).most_common(1)[0]
+    if most > 1:
+        raise WorkbookError(
+            f"Two of the sources {', '.join(listings)} have an image {name!r}; rename one of their "
+            "folders or open them one at a time."
+        )
+    return combined
+
+
+def _labels(specs: Iterable[str]) -> list[str]:
+    """Name each source shortly: by the last part of its path, numbered where that repeats."""
+    seen: Counter[str] = Counter()
+    labels = []
+    for spec in specs:
+        name = PurePath(spec).name or spec
+        seen[name] += 1
+        labels.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return labels
