@@ -3,7 +3,7 @@
 from helpers.data.augmentations import AUGMENTATIONS, MAX_SEVERITY, SIZE, VIEWS, Augmentation, views
 from helpers.data.decode import UnreadableImage
 from helpers.data.images import Image, Images
-from helpers.data.sources import SOURCES, Source, open_images
+from helpers.data.sources import SOURCES, Source, absolute, open_images
 
 __all__ = [
     "AUGMENTATIONS",
@@ -16,6 +16,7 @@ __all__ = [
     "Images",
     "Source",
     "UnreadableImage",
+    "absolute",
     "open_images",
     "views",
 ]

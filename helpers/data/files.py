@@ -42,7 +42,10 @@ def open_folder(spec: str) -> list[Image]:
             f"Folder {spec!r} holds no images; their names end in {', '.join(IMAGE_SUFFIXES)}, in "
             "any case, and don't start with a dot."
         )
-    return [Image(_printable(path), partial(decode, folder / path)) for path in paths]
+    return [
+        Image(_printable(path), partial(decode, folder / path), path=folder / path)
+        for path in paths
+    ]
 
 
 def _image_files(folder: Path) -> Iterator[Path]:
@@ -99,9 +102,10 @@ def open_list(spec: str) -> list[Image]:
         raise WorkbookError(f"List {spec!r} {error}") from error
     if not rows:
         raise WorkbookError(f"List {spec!r} names no images; write one path a line.")
+    files = [path.parent / Path(name).expanduser() for name, _ in rows]
     return [
-        Image(name, partial(decode, path.parent / Path(name).expanduser()), caption)
-        for name, caption in rows
+        Image(name, partial(decode, file), caption, path=file)
+        for (name, caption), file in zip(rows, files, strict=True)
     ]
 
 

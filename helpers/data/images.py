@@ -1,7 +1,9 @@
 """An image of a source, and several of them; pixels are decoded when they are asked for."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -19,11 +21,17 @@ class Image:
         From the id, for error messages, to the decoded pixels.
     told : str, callable or None
         What the source says the image shows: the caption itself, or how to read it given the id.
+    path : Path or None
+        The file that holds it; None where the id says all, as for scenes.
+    source : str
+        Short name of the source that it was opened from.
     """
 
     id: str
     read_pixels: Callable[[str], np.ndarray]
     told: str | Callable[[str], str | None] | None = None
+    path: Path | None = None
+    source: str = ""
 
     @property
     def pixels(self) -> np.ndarray:
@@ -64,6 +72,14 @@ class Images(Sequence[Image]):
         """The images' ids, in order."""
         return [image.id for image in self._images]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the ids and of the sizes and times of the files: other images, another one."""
+        digest = hashlib.sha256()
+        for image in self._images:
+            digest.update(repr((image.id, _state(image.path))).encode())
+        return digest.hexdigest()
+
     def __len__(self) -> int:
         return len(self._images)
 
@@ -80,3 +96,11 @@ class Images(Sequence[Image]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} images>"
+
+
+def _state(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return None
+    return status and (status.st_size, status.st_mtime_ns)

@@ -89,6 +89,7 @@ def _open_shard(shard: Path, common: Path) -> list[Image]:
             id=f"{prefix}/{name if samples[_sample(name)[0]] > 1 else _sample(name)[0]}",
             read_pixels=partial(_pixels, extent),
             told=_caption_of(_sample(name)[0], members),
+            path=shard,
         )
         for name, extent in members.items()
         if _is_image(name)

@@ -34,12 +34,15 @@ class Source:
         Whether a text names a source of this kind.
     open : callable
         From the text to its images; raises WorkbookError if there are none.
+    is_path : bool
+        Whether the text is the path of a file or folder.
     """
 
     form: str
     description: str
     recognises: Callable[[str], bool]
     open: Callable[[str], list[Image]]
+    is_path: bool = True
 
 
 def open_scenes(spec: str) -> list[Image]:
@@ -99,12 +102,14 @@ SOURCES: tuple[Source, ...] = (
         "the photographs bundled with scikit-image (write ./photos for a folder of that name)",
         lambda spec: spec == "photos",
         open_photos,
+        is_path=False,
     ),
     Source(
         "scenes:N",
         f"N drawn scenes with captions ({DEFAULT_SCENES} if only scenes is written)",
         lambda spec: re.match("scenes(:|$)", spec) is not None,
         open_scenes,
+        is_path=False,
     ),
     Source(
         "SHARD.tar",
@@ -167,6 +172,26 @@ def open_images(
     return Images(images[index] for index in sorted(chosen))
 
 
+def absolute(spec: str) -> str:
+    """Return a source as it is written in any folder: paths absolute, names as they are.
+
+    Parameters
+    ----------
+    spec : str
+        A source, as for `open_images`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such source.
+    """
+    return str(Path(spec).expanduser().absolute()) if _source_of(spec).is_path else spec
+
+
 def _check_whole(parameter: str, value: object, least: int) -> None:
     """Check that an optional parameter is a whole number and not too small."""
     if value is None:
@@ -221,7 +246,7 @@ def _combine(listings: dict[str, list[Image]]) -> list[Image]:
     """Put sources one after the other and tell images of the same id apart by their source."""
     times = Counter(image.id for images in listings.values() for image in images)
     combined = [
-        replace(image, id=f"{label}/{image.id}") if times[image.id] > 1 else image
+        replace(image, source=label, id=f"{label}/{image.id}" if times[image.id] > 1 else image.id)
         for label, images in zip(_labels(listings), listings.values(), strict=True)
         for image in images
     ]
@@ -235,11 +260,11 @@ def _combine(listings: dict[str, list[Image]]) -> list[Image]:
 
 
 def _labels(specs: Iterable[str]) -> list[str]:
-    """Name each source shortly: by the last part of its path, numbered where that repeats."""
+    """Name each source shortly: by its name or folder's name, numbered where that repeats."""
     seen: Counter[str] = Counter()
     labels = []
     for spec in specs:
-        name = PurePath(spec).name or spec
+        name = (PurePath(spec).name or spec).partition(":")[0]
         seen[name] += 1
         labels.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return labels
