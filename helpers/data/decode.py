@@ -22,7 +22,7 @@ _REASONS: Mapping[type[Exception], str] = MappingProxyType(
         FileNotFoundError: "there is no such file",
         IsADirectoryError: "it is a folder",
         PermissionError: "this user may not read the file",
-        UnidentifiedImageError: "its bytes are in no image format that Pillow reads",
+        UnidentifiedImageError: "it is empty or in no image format that Pillow reads",
         pillow.DecompressionBombError: (
             f"it has more than {2 * pillow.MAX_IMAGE_PIXELS:,} pixels, Pillow's guard against "
             "files that fill the memory"
@@ -79,10 +79,18 @@ def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
         with pillow.open(file) as image:
             # TIFF is turned upright by load itself, which then drops the tag: load first.
             image.load()
-            return np.array(_as_rgb(ImageOps.exif_transpose(image)))
+            return np.array(_as_rgb(_upright(image)))
     # Pillow's plugins let errors of many kinds through for corrupt files; each means the same here.
     except Exception as error:
         raise UnreadableImage(image_id, _reason(error)) from error
+
+
+def _upright(image: pillow.Image) -> pillow.Image:
+    """Apply EXIF orientation; a broken EXIF block counts as none, as Pillow has it for JPEG."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except SyntaxError:
+        return image
 
 
 def _as_rgb(image: pillow.Image) -> pillow.Image:
