@@ -150,7 +150,7 @@ class Arrays:
         rows = np.flatnonzero(self.done(step)) if rows is None else rows
         with xr.open_zarr(self.path, consolidated=False, chunks=None) as dataset:
             dataset = dataset[list(names)].isel(image=rows).load()
-        as_text = {name: axis.astype(str) for name, axis in dataset.coords.items()}
+        as_text = {name: axis.astype(object) for name, axis in dataset.coords.items()}
         return dataset.assign_coords(as_text)
 
 

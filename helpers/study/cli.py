@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from helpers.study.parameters import (
 SHOWN_IMAGES = 10
 BAD_INPUT = 2
 FAILED = 1
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,14 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        given.command(given)
+        return given.command(given)
     except WorkbookError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("workbook: interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
-    return given.exit_code
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,7 +51,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="workbook",
         description="What does a change to an image do to CLIP, and which part of CLIP does it?",
     )
-    parser.set_defaults(exit_code=0)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_models(commands)
@@ -97,36 +96,35 @@ def _add_images(commands) -> None:
     command.set_defaults(command=_images)
 
 
-def _run(given: argparse.Namespace) -> None:
-    from helpers.data import absolute_source
-    from helpers.study.run import Run
-
-    values = {name: parse_value(value) for name, value in given.values}
-    if given.out is not None:
-        values["out"] = given.out
-    if isinstance(values.get("out"), str):
-        values["out"] = str(Path(values["out"]).expanduser().absolute())
-    parameters = from_profile(given.profile, values)
-    # Notebooks run in a folder of their own, so that a relative path would mean another place.
-    sources = [absolute_source(source) for source in parameters.sources]
-    run = Run(from_profile(given.profile, values | {"images": sources}))
-    _run_and_report(run, given)
-
-
-def _run_and_report(run, given: argparse.Namespace) -> None:
+def _run(given: argparse.Namespace) -> int:
     from helpers.study.report import write_report
+    from helpers.study.run import Run
     from helpers.study.runner import CellError, run_notebooks
 
+    run = Run(_parameters(given))
     try:
         pages = run_notebooks(run)
     except CellError as error:
         print(f"workbook: {error}", file=sys.stderr)
-        given.exit_code = FAILED
-        return
+        return FAILED
     print(f"Report: {write_report(run, pages)}")
+    return 0
 
 
-def _models(_: argparse.Namespace) -> None:
+def _parameters(given: argparse.Namespace) -> Parameters:
+    from helpers.data import absolute
+
+    values = {name: parse_value(value) for name, value in given.values}
+    if given.out is not None:
+        values["out"] = given.out
+    parameters = from_profile(given.profile, values)
+    # Notebooks run in a folder of their own, where a relative path would mean another place.
+    images = [absolute(source) for source in parameters.sources]
+    out = parameters.out and str(Path(parameters.out).expanduser().absolute())
+    return replace(parameters, images=images, out=out)
+
+
+def _models(_: argparse.Namespace) -> int:
     import open_clip
 
     from helpers.clip import weights
@@ -139,9 +137,10 @@ def _models(_: argparse.Namespace) -> None:
             for tag in open_clip.list_pretrained_tags_by_model(name)
         ]
         print(f"{name}: {', '.join(tags) or 'no published weights'}")
+    return 0
 
 
-def _images(given: argparse.Namespace) -> None:
+def _images(given: argparse.Namespace) -> int:
     from helpers.data import UnreadableImage, open_images
 
     images = open_images(given.source)
@@ -154,3 +153,4 @@ def _images(given: argparse.Namespace) -> None:
             print(error)
     if len(images) > SHOWN_IMAGES:
         print(f"and {len(images) - SHOWN_IMAGES} more")
+    return 0

@@ -113,9 +113,15 @@ class Run:
         return pd.DataFrame(self._unreadable.items(), columns=["image", "reason"])
 
     @property
+    def record(self) -> dict:
+        """What ``run.json`` says: parameters, identity, versions, timings, unreadable images."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @property
     def timings(self) -> dict[str, dict[str, float]]:
         """Step → images and seconds, as measured when the step was computed."""
-        return self._recorded().get("timings", {})
+        return self.record.get("timings", {})
 
     def save_table(self, table: pd.DataFrame, name: str) -> Path:
         """Write a table to ``tables/<name>.csv`` of the run's folder and return its path."""
@@ -200,14 +206,10 @@ class Run:
             " Give another source of images."
         )
 
-    def _recorded(self) -> dict:
-        path = self.folder / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
     def _record(self, **entries: object) -> None:
         path = self.folder / "run.json"
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        text = json.dumps(self._recorded() | entries, indent=2, ensure_ascii=False)
+        text = json.dumps(self.record | entries, indent=2, ensure_ascii=False)
         partial.write_text(text + "\n", encoding="utf-8")
         partial.replace(path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import papermill
 from nbconvert import HTMLExporter
 
-from helpers.study.parameters import NOTEBOOKS, Parameters
+from helpers.study.parameters import NOTEBOOKS
 from helpers.study.run import Run
 
 PROGRESS = "{desc}: cell {n_fmt} of {total_fmt} |{bar}| {elapsed}"
@@ -39,7 +39,9 @@ def run_notebooks(run: Run) -> list[Path]:
         If a cell fails. The notebook is kept as far as it got.
     """
     parameters = asdict(run.parameters) | {"out": str(run.folder)}
-    return [_run_notebook(path, run.folder / "notebooks", parameters) for path in numbered_notebooks()]
+    return [
+        _run_notebook(path, run.folder / "notebooks", parameters) for path in numbered_notebooks()
+    ]
 
 
 def _run_notebook(source: Path, folder: Path, parameters: dict[str, object]) -> Path:
