@@ -37,6 +37,7 @@ REFERENCE = "#777777"
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 HEAT = "inferno"
+WHISKER: Mapping[str, object] = MappingProxyType({"ecolor": INK, "elinewidth": 1.2, "capsize": 2.5})
 
 SETTINGS: Mapping[str, object] = MappingProxyType(
     {

@@ -1,0 +1,186 @@
+"""Trees and distances between augmentations."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.cluster import hierarchy
+
+from helpers.analysis.clustering import Clustering
+from helpers.figures import style
+from helpers.figures.layout import annotate_cells, axes_or_new, bare, tick_views
+
+
+def leaf_order(linkage: np.ndarray) -> list[int]:
+    """Order of the leaves in which no branches of a tree cross.
+
+    Parameters
+    ----------
+    linkage : numpy.ndarray, (leaves - 1, 4)
+        SciPy's linkage matrix.
+
+    Returns
+    -------
+    list of int
+        Positions of the leaves, from the top of a tree drawn by `draw_tree`.
+    """
+    return hierarchy.dendrogram(linkage, no_plot=True)["leaves"]
+
+
+def draw_tree(ax: Axes, linkage: np.ndarray, *, threshold: float = np.inf) -> None:
+    """Draw a tree to the left of its leaves, which lie at y = 0, 1, … from the top.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    linkage : numpy.ndarray, (leaves - 1, 4)
+        SciPy's linkage matrix.
+    threshold : float
+        Joins above this height, which the clusters don't share, are drawn lighter and dashed.
+    """
+    tree = hierarchy.dendrogram(linkage, no_plot=True)
+    for positions, heights in zip(tree["icoord"], tree["dcoord"], strict=True):
+        within = max(heights) <= threshold
+        ax.plot(
+            heights,
+            (np.array(positions) - 5) / 10,  # SciPy puts leaves at 5, 15, 25, …
+            color=style.INK if within else style.REFERENCE,
+            linestyle="-" if within else "--",
+            linewidth=1.8 if within else 1.2,
+            solid_capstyle="round",
+        )
+    ax.set_xlim(1.05 * linkage[:, 2].max(), 0)
+    ax.set_ylim(len(linkage) + 0.5, -0.5)
+
+
+def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | None = None) -> Axes:
+    """Tree of augmentations with the threshold of its clusters (figure 4d of the study).
+
+    Parameters
+    ----------
+    clustering : Clustering
+        Result of `helpers.analysis.clustering.cluster`.
+    title : str, optional
+        By default the linkage method and its cophenetic correlation.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The tree; a square beside each label has the augmentation's colour.
+    """
+    ax = axes_or_new(ax, (6.5, 4.2))
+    draw_tree(ax, clustering.linkage, threshold=clustering.threshold)
+    names = [clustering.names[leaf] for leaf in leaf_order(clustering.linkage)]
+    ax.axvline(clustering.threshold, color=style.REFERENCE, linestyle=":", linewidth=1.6)
+    ax.annotate(
+        f"t = {clustering.threshold:.3g}",
+        (clustering.threshold, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=10,
+    )
+    ax.scatter(
+        np.zeros(len(names)),
+        range(len(names)),
+        s=60,
+        marker="s",
+        color=[style.color(name) for name in names],
+        clip_on=False,
+        zorder=3,
+    )
+    ax.yaxis.tick_right()
+    tick_views(ax, names)
+    ax.tick_params(axis="y", length=0, pad=8)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("height of the join")
+    stated = f"{clustering.method} linkage, cophenetic correlation {clustering.cophenetic:.2f}"
+    ax.set_title(stated if title is None else title, pad=20)
+    return ax
+
+
+def dendrograms(clusterings: Sequence[Clustering]) -> Figure:
+    """Trees of the same augmentations side by side, to see what the linkage method does.
+
+    Parameters
+    ----------
+    clusterings : sequence of Clustering
+        One per tree.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One `dendrogram` each.
+    """
+    figure, axes = plt.subplots(
+        1, len(clusterings), figsize=(6.2 * len(clusterings), 4.2), squeeze=False
+    )
+    for clustering, ax in zip(clusterings, axes.flat, strict=True):
+        dendrogram(clustering, ax=ax)
+    return figure
+
+
+def distance_heatmap(clustering: Clustering, *, ax: Axes | None = None) -> Axes:
+    """Mean cosine distance between augmentations, in the order of the tree.
+
+    Parameters
+    ----------
+    clustering : Clustering
+        Result of `helpers.analysis.clustering.cluster`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The annotated matrix.
+    """
+    ax = _matrix(clustering.distances, clustering, cmap=style.SEQUENTIAL, ax=ax)
+    ax.set_title("Mean cosine distance between augmentations")
+    return ax
+
+
+def together_heatmap(
+    together: np.ndarray, clustering: Clustering, *, ax: Axes | None = None
+) -> Axes:
+    """Share of bootstrap resamples in which two augmentations fall in one cluster.
+
+    Parameters
+    ----------
+    together : numpy.ndarray, (augmentations, augmentations)
+        As in `helpers.analysis.clustering.Stability`.
+    clustering : Clustering
+        The tree whose order to use.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The annotated matrix.
+    """
+    ax = _matrix(together, clustering, cmap=style.SEQUENTIAL, ax=ax, vmin=0, vmax=1)
+    ax.set_title("Share of resamples in one cluster")
+    return ax
+
+
+def _matrix(
+    values: np.ndarray, clustering: Clustering, *, ax: Axes | None, **options: object
+) -> Axes:
+    ax = axes_or_new(ax, (7.8, 6.4))
+    order = leaf_order(clustering.linkage)
+    ordered = values[np.ix_(order, order)]
+    image = ax.imshow(ordered, **options)
+    annotate_cells(image, [[f"{value:.2f}" for value in row] for row in ordered], size=9)
+    names = [clustering.names[leaf] for leaf in order]
+    tick_views(ax, names)
+    tick_views(ax, names, axis="x", rotation=45)
+    bare(ax)
+    ax.figure.colorbar(image, ax=ax, shrink=0.8)
+    return ax

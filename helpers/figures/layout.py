@@ -1,0 +1,145 @@
+"""What several figures share: axes on demand, panels, annotated cells, notes on the sample."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+
+from helpers.figures import style
+
+
+def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
+    """Return the axes given, or those of a new figure.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+        Where the caller wants to draw.
+    size : tuple of float
+        Width and height of a new figure in inches.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes to draw on.
+    """
+    return plt.subplots(figsize=size)[1] if ax is None else ax
+
+
+def panels(
+    count: int, *, columns: int = 3, size: tuple[float, float] = (3.6, 2.6), **options: object
+) -> tuple[Figure, list[Axes]]:
+    """Small multiples: a grid of equal axes, unused ones removed.
+
+    Parameters
+    ----------
+    count : int
+        Number of panels.
+    columns : int
+        Panels side by side.
+    size : tuple of float
+        Width and height of a panel in inches.
+    **options
+        Passed to `matplotlib.pyplot.subplots`.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+        The panels in reading order.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, **options
+    )
+    for unused in axes.flat[count:]:
+        unused.remove()
+    return figure, list(axes.flat[:count])
+
+
+def annotate_cells(image: AxesImage, texts: Sequence[Sequence[str]], *, size: float = 10) -> None:
+    """Write a text into every cell of a heatmap, dark on light and light on dark.
+
+    Parameters
+    ----------
+    image : matplotlib.image.AxesImage
+        The heatmap.
+    texts : sequence of sequence of str, (rows, columns)
+        What to write.
+    size : float
+        Font size in points.
+    """
+    red_green_blue = image.cmap(image.norm(image.get_array()))[..., :3]
+    luminance = red_green_blue @ np.array([0.2126, 0.7152, 0.0722])
+    for row, column in np.ndindex(luminance.shape):
+        ink = "white" if luminance[row, column] < 0.5 else style.INK
+        image.axes.text(
+            column, row, texts[row][column], ha="center", va="center", color=ink, fontsize=size
+        )
+
+
+def bare(ax: Axes) -> None:
+    """Take away spines and tick marks, as suits a heatmap or an image; labels stay.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    """
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+
+
+def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y", rotation: float = 0) -> None:
+    """Label positions 0, 1, … of an axis with views.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    names : sequence of str
+        Names of views.
+    axis : {"x", "y"}
+        Which axis.
+    rotation : float
+        Angle of the labels in degrees.
+    """
+    options = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if rotation else {}
+    labels = [style.label(name) for name in names]
+    {"x": ax.set_xticks, "y": ax.set_yticks}[axis](range(len(names)), labels, **options)
+
+
+def few_ticks(ax: Axes, count: int = 4) -> None:
+    """Keep the number of ticks on the x axis small enough for a small panel.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    count : int
+        At most this many intervals.
+    """
+    ax.xaxis.set_major_locator(MaxNLocator(count))
+
+
+def sample_note(counts: pd.Series) -> str:
+    """Say how many images stand behind a figure.
+
+    Parameters
+    ----------
+    counts : pandas.Series
+        The n of every mean shown.
+
+    Returns
+    -------
+    str
+        "n = 33 images", or the range where scores were undefined for some.
+    """
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {high} images" if low == high else f"n = {low} to {high} images"

@@ -1,0 +1,489 @@
+"""Figures of the six scores.
+
+Most take the tidy table of `helpers.analysis.statistics.summarise`. Similarities share the scale
+from 0 to 1; the L2 distance has no upper limit and is lower where less has changed, so it always
+gets a scale of its own.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import gaussian_kde
+
+from helpers.analysis.scores import SCORES
+from helpers.analysis.statistics import Ranking
+from helpers.figures import style
+from helpers.figures.clustering import draw_tree, leaf_order
+from helpers.figures.layout import (
+    annotate_cells,
+    axes_or_new,
+    bare,
+    few_ticks,
+    panels,
+    sample_note,
+    tick_views,
+)
+
+SIMILARITIES = tuple(name for name, row in SCORES.items() if row.higher_is_closer)
+DISTANCES = tuple(name for name, row in SCORES.items() if not row.higher_is_closer)
+RANGE_OF = {"interval": "95 % bootstrap interval", "sd": "standard deviation over images"}
+
+
+def score_heatmap(
+    summary: pd.DataFrame,
+    *,
+    order: Sequence[str] | None = None,
+    linkage: np.ndarray | None = None,
+    title: str = "Mean scores",
+) -> Figure:
+    """Mean of every score and augmentation (figures 3, 4c and 8a of the study).
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Result of `summarise`.
+    order : sequence of str, optional
+        Augmentations from top to bottom; by default as in the summary.
+    linkage : numpy.ndarray, optional
+        SciPy's linkage matrix of the augmentations in that order: draws its tree and sorts by it.
+    title : str
+        Title of the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Brighter is closer to the original, in both parts.
+    """
+    means = _pivot(summary, "mean")
+    means = means.loc[list(order)] if order is not None else means
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(11 if linkage is None else 12.5, 5), width_ratios=_heatmap_widths(linkage)
+    )
+    if linkage is None:
+        left.remove()
+    else:
+        means = means.iloc[leaf_order(linkage)]
+        draw_tree(left, linkage)
+        left.set_axis_off()
+    similarity, distance = means[list(SIMILARITIES)], means[list(DISTANCES)]
+    floor = np.floor(10 * np.nanmin(similarity)) / 10
+    _heatmap(middle, similarity, style.SEQUENTIAL, "similarity (1: unchanged)", vmin=floor, vmax=1)
+    _heatmap(right, distance, f"{style.SEQUENTIAL}_r", "distance (0: unchanged)", vmin=0)
+    right.set_yticks([])
+    figure.suptitle(f"{title} ({sample_note(summary['n'])})", x=0.01, ha="left", weight="bold")
+    return figure
+
+
+def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Distribution of the L2 distance, a ridge per augmentation (figure 4b of the study).
+
+    The curves are Gaussian kernel estimates with SciPy's default bandwidth, each scaled to the same
+    height; the strokes below them are the images (at most 200 of them). Values that don't vary have
+    no curve.
+
+    Parameters
+    ----------
+    distances : xarray.DataArray, (image, augmentation)
+        L2 distances.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Largest median on top.
+    """
+    ax = axes_or_new(ax, (9, 6))
+    table = distances.transpose("image", "augmentation").to_pandas()
+    names = list(table.median().sort_values().index)
+    positions = np.linspace(0, 1.15 * np.nanmax(table), 400)
+    for height, name in enumerate(names):
+        _ridge(ax, table[name].dropna().to_numpy(), positions, height, style.color(name))
+    tick_views(ax, names)
+    ax.set_ylim(-0.4, len(names) + 0.5)
+    ax.set_xlim(0, positions[-1])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x")
+    ax.set_xlabel("L2 distance from the original's embedding")
+    ax.set_title(f"How far each image moves ({sample_note(table.count())})")
+    return ax
+
+
+def profiles(summary: pd.DataFrame) -> Figure:
+    """Ranked similarities of each augmentation, a panel each (figure 6 of the study).
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Result of `summarise`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bars with intervals, the most similar on top; the L2 distance stands in the title.
+    """
+    names = list(_pivot(summary, "mean").index)
+    figure, axes = panels(len(names), size=(3.9, 2.5), sharex=True)
+    for name, ax in zip(names, axes, strict=True):
+        rows = summary[summary["augmentation"] == name].set_index("score")
+        ranked = rows.loc[list(SIMILARITIES)].sort_values("mean")
+        labels = [_short(score) for score in ranked.index]
+        _bars(ax, ranked, labels, [style.color(name)] * len(ranked))
+        ax.set_title(f"{style.label(name)}, L2 {rows.loc['l2_distance', 'mean']:.2f}", fontsize=11)
+        ax.set_xlim(0, 1.22)
+        ax.set_xticks([0, 0.5, 1])
+    figure.supxlabel(f"mean similarity, {RANGE_OF['interval']}, {sample_note(summary['n'])}")
+    return figure
+
+
+def mean_bars(
+    summary: pd.DataFrame,
+    *,
+    score: str = "l2_distance",
+    whisker: str = "interval",
+    ax: Axes | None = None,
+) -> Axes:
+    """Mean of one score per augmentation, sorted (figure 7 of the study).
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Result of `summarise`.
+    score : str
+        Which score.
+    whisker : {"interval", "sd"}
+        Show the uncertainty of the mean, or the deviation between images.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The augmentation that moves images furthest on top.
+    """
+    ax = axes_or_new(ax, (8, 4.2))
+    rows = summary[summary["score"] == score].set_index("augmentation")
+    rows = rows.sort_values("mean", ascending=score in DISTANCES)
+    names = list(rows.index)
+    labels, colors = [style.label(name) for name in names], [style.color(name) for name in names]
+    _bars(ax, rows, labels, colors, whisker=whisker)
+    ax.set_xlabel(f"{style.label(score)}: mean and {RANGE_OF[whisker]}")
+    ax.set_title(f"{style.label(score)} ({sample_note(rows['n'])})")
+    return ax
+
+
+def comparison_bars(summary: pd.DataFrame) -> Figure:
+    """Every augmentation beside the others, a panel per score (figure 8b of the study).
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Result of `summarise`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bars with intervals; the dashed line is the score's mean over augmentations.
+    """
+    scores = [name for name in SCORES if name in set(summary["score"])]
+    names = list(_pivot(summary, "mean").index)[::-1]
+    figure, axes = panels(len(scores), size=(4.1, 3.3), sharey=True)
+    for score, ax in zip(scores, axes, strict=True):
+        rows = summary[summary["score"] == score].set_index("augmentation").loc[names]
+        colors = [style.color(name) for name in names]
+        _bars(ax, rows, [style.label(name) for name in names], colors)
+        mean = rows["mean"].mean()
+        ax.axvline(mean, color=style.INK, linestyle="--", linewidth=1)
+        ax.set_title(f"{style.label(score)}, mean {mean:.2f}", fontsize=11)
+    figure.supxlabel(f"mean, {RANGE_OF['interval']}, {sample_note(summary['n'])}")
+    return figure
+
+
+def image_heatmap(
+    values: xr.DataArray, *, score: str = "embedding_similarity", ax: Axes | None = None
+) -> Axes:
+    """One score of single images (figure 9 of the study: 50 random images).
+
+    Parameters
+    ----------
+    values : xarray.DataArray, (image, augmentation)
+        The score; undefined values stay white.
+    score : str
+        Which score it is.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A column per image, a row per augmentation.
+    """
+    table = values.transpose("augmentation", "image").to_pandas()
+    ax = axes_or_new(ax, (max(7, 2.6 + 0.24 * table.shape[1]), 5))
+    is_distance = score in DISTANCES
+    cmap = f"{style.SEQUENTIAL}_r" if is_distance else style.SEQUENTIAL
+    image = ax.imshow(table, cmap=cmap, aspect="auto", vmax=None if is_distance else 1)
+    tick_views(ax, list(table.index))
+    ax.set_xticks(range(table.shape[1]), [_cut(name) for name in table.columns])
+    ax.tick_params(axis="x", rotation=90, labelsize=8)
+    bare(ax)
+    ax.figure.colorbar(image, ax=ax, pad=0.01, label=style.label(score))
+    ax.set_title(f"{style.label(score)} of {table.shape[1]} images")
+    return ax
+
+
+def histograms(
+    values: xr.DataArray, *, score: str = "embedding_similarity", bins: int = 30
+) -> Figure:
+    """Distribution of one score over images, a panel per augmentation.
+
+    Parameters
+    ----------
+    values : xarray.DataArray, (image, augmentation)
+        The score; undefined values are left out.
+    score : str
+        Which score it is.
+    bins : int
+        Number of bins, the same for all panels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Grey: all augmentations together, scaled to the panel's number of images; line: the mean.
+    """
+    table = values.transpose("image", "augmentation").to_pandas()
+    everything = table.to_numpy()[np.isfinite(table)]
+    edges = np.histogram_bin_edges(everything, bins)
+    figure, axes = panels(table.shape[1], sharex=True, sharey=True)
+    for name, ax in zip(table.columns, axes, strict=True):
+        own = table[name].dropna()
+        share = np.full(len(everything), len(own) / len(everything))
+        ax.hist(everything, edges, weights=share, color="#DDDDDD")
+        ax.hist(own, edges, color=style.color(name), alpha=0.85)
+        ax.axvline(own.mean(), color=style.INK, linestyle="--", linewidth=1)
+        ax.set_title(f"{style.label(name)}, mean {own.mean():.2f}", fontsize=11)
+        few_ticks(ax)
+    figure.supxlabel(f"{style.label(score)} ({sample_note(table.count())})")
+    figure.supylabel("images")
+    return figure
+
+
+def radar_grid(summary: pd.DataFrame) -> Figure:
+    """Draw the five similarities of each augmentation as a polygon, a panel each.
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Result of `summarise`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The grey outline is the mean over augmentations. Radius 0 to 1.
+    """
+    means = _pivot(summary, "mean")[list(SIMILARITIES)]
+    angles = np.linspace(0, 2 * np.pi, len(SIMILARITIES), endpoint=False)
+    figure, axes = panels(len(means), size=(4, 3.3), subplot_kw={"projection": "polar"})
+    for (name, row), ax in zip(means.iterrows(), axes, strict=True):
+        ax.set_theta_zero_location("N")
+        _polygon(ax, angles, means.mean(), color=style.REFERENCE, linestyle="--", linewidth=1.2)
+        _polygon(ax, angles, row, color=style.color(name), linewidth=2)
+        ax.fill(angles, row, color=style.color(name), alpha=0.25)
+        ax.set_xticks(angles, [_short(score) for score in SIMILARITIES], fontsize=9)
+        ax.set_ylim(0, 1)
+        ax.set_yticks([0.25, 0.5, 0.75, 1], ["", "0.5", "", "1"], fontsize=8)
+        ax.set_title(style.label(name), loc="center", fontsize=11)
+    return figure
+
+
+def correlation_heatmap(correlations: xr.Dataset, *, title: str, ax: Axes | None = None) -> Axes:
+    """Correlation of every score with every other.
+
+    Parameters
+    ----------
+    correlations : xarray.Dataset
+        Result of `correlate_scores`.
+    title : str
+        Which correlation it is.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Each estimate above its interval.
+    """
+    ax = axes_or_new(ax, (8.2, 6.4))
+    image = ax.imshow(correlations["estimate"], cmap=style.DIVERGING, vmin=-1, vmax=1)
+    texts = _estimates(*(correlations[name].to_numpy() for name in ("estimate", "low", "high")))
+    annotate_cells(image, texts, size=8.5)
+    labels = [_wrapped(name) for name in correlations["score"].values]
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), labels)
+    bare(ax)
+    ax.figure.colorbar(image, ax=ax, shrink=0.8)
+    ax.set_title(f"{title} (n = {correlations['n'].item()})")
+    return ax
+
+
+def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axes:
+    """How often each augmentation takes each rank in bootstrap resamples of the images.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Result of `rank_augmentations`.
+    title : str
+        By which score the ranks are.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Rank 1 moves images furthest. Shares up to 0.5 % stay empty.
+    """
+    ax = axes_or_new(ax, (8, 4.6))
+    shares = ranking.distribution.to_numpy()
+    image = ax.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    texts = [[f"{share:.0%}" if share > 0.005 else "" for share in row] for row in shares]
+    annotate_cells(image, texts)
+    tick_views(ax, list(ranking.distribution.index))
+    ax.set_xticks(range(shares.shape[1]), ranking.distribution.columns)
+    bare(ax)
+    ax.set_xlabel("rank (1: moves images furthest)")
+    ax.set_title(f"{title}: whole order in {ranking.order_agreement:.0%} of resamples")
+    return ax
+
+
+def departure(
+    equation: pd.Series, published: pd.Series, *, score: str, ax: Axes | None = None
+) -> Axes:
+    """Means of one score by the equation and by the published code, side by side.
+
+    Parameters
+    ----------
+    equation, published : pandas.Series
+        Means by augmentation.
+    score : str
+        Which score.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A full dot for the equation, an open one for the published code, in `equation`'s order.
+    """
+    ax = axes_or_new(ax, (7.5, 4.2))
+    names, heights = list(equation.index), np.arange(len(equation))
+    published = published.loc[names]
+    ax.hlines(heights, equation, published, color="#BBBBBB", linewidth=3, zorder=1)
+    colors = [style.color(name) for name in names]
+    ax.scatter(equation, heights, color=colors, s=70, zorder=2, label="equation")
+    ax.scatter(
+        published, heights, color="white", edgecolor=colors, s=70, linewidth=2, label="published"
+    )
+    tick_views(ax, names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="x")
+    ax.set_xlabel(f"{style.label(score)}, mean: full dot by the equation, open dot as published")
+    ax.set_title(style.label(score))
+    return ax
+
+
+def _pivot(summary: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Table (augmentations, scores), both in the order of the summary."""
+    table = summary.pivot(index="augmentation", columns="score", values=value)
+    return table.loc[summary["augmentation"].unique(), summary["score"].unique()]
+
+
+def _heatmap_widths(linkage: np.ndarray | None) -> list[float]:
+    return [0.01 if linkage is None else 1.2, len(SIMILARITIES) + 0.6, len(DISTANCES) + 0.6]
+
+
+def _heatmap(ax: Axes, table: pd.DataFrame, cmap: str, bar_label: str, **limits: float) -> None:
+    image = ax.imshow(table, cmap=cmap, aspect="auto", **limits)
+    annotate_cells(image, [[f"{value:.2f}" for value in row] for row in table.to_numpy()])
+    tick_views(ax, list(table.index))
+    ax.set_xticks(range(table.shape[1]), [_wrapped(name) for name in table.columns])
+    ax.xaxis.tick_top()
+    bare(ax)
+    ax.figure.colorbar(image, ax=ax, pad=0.02, label=bar_label)
+
+
+def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, color: str) -> None:
+    strokes = values[:200]
+    ax.plot(
+        strokes, np.full(len(strokes), height - 0.12), "|", color=color, markersize=7, alpha=0.7
+    )
+    if len(values) > 1 and np.ptp(values) > 0:
+        curve = gaussian_kde(values)(positions)
+        top = height + 1.3 * curve / curve.max()
+        # Lower ridges lie in front of the ones that they overlap.
+        ax.fill_between(positions, height, top, color=color, alpha=0.75, zorder=2 - 0.01 * height)
+        ax.plot(positions, top, color="white", linewidth=1, zorder=2 - 0.01 * height)
+
+
+def _bars(
+    ax: Axes,
+    rows: pd.DataFrame,
+    labels: Sequence[str],
+    colors: Sequence[str],
+    *,
+    whisker: str = "interval",
+) -> None:
+    """Horizontal bars with whiskers and their values written beyond them."""
+    means = rows["mean"].to_numpy()
+    low, high = {
+        "interval": (means - rows["low"], rows["high"] - means),
+        "sd": (rows["sd"], rows["sd"]),
+    }[whisker]
+    lengths = np.clip(np.nan_to_num([low, high]), 0, None)
+    heights = np.arange(len(rows))
+    ax.barh(heights, means, color=colors, height=0.72, xerr=lengths, error_kw=style.WHISKER)
+    reach = np.nanmax(means + lengths[1])
+    for height, mean, beyond in zip(heights, means, lengths[1], strict=True):
+        ax.annotate(
+            f"{mean:.2f}",
+            (mean + beyond, height),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            bbox={"color": "white", "pad": 0.6},
+        )
+    ax.set_yticks(heights, labels)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlim(min(0, 1.15 * np.nanmin(means)), 1.17 * reach)
+
+
+def _polygon(ax: Axes, angles: np.ndarray, values: pd.Series, **options: object) -> None:
+    ax.plot(np.append(angles, angles[0]), np.append(values, values.iloc[0]), **options)
+
+
+def _estimates(estimate: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Texts of estimates with their intervals; the diagonal is 1 without uncertainty."""
+    texts = np.full(estimate.shape, "1", dtype=object)
+    for cell in zip(*np.nonzero(~np.eye(len(estimate), dtype=bool)), strict=True):
+        texts[cell] = f"{estimate[cell]:.2f}\n{low[cell]:.2f} to {high[cell]:.2f}"
+    return texts
+
+
+def _short(score: str) -> str:
+    return style.label(score).split()[0]
+
+
+def _wrapped(score: str) -> str:
+    return style.label(score).replace(" ", "\n")
+
+
+def _cut(text: object, length: int = 18) -> str:
+    text = str(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
