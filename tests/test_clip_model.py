@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from helpers.checks import WorkbookError
+from helpers.clip import load
+
+
+def test_results_do_not_depend_on_the_batch(untrained, pixels):
+    together = untrained.encode(pixels).embedding
+    alone = np.concatenate([untrained.encode(image[None]).embedding for image in pixels])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=2e-6 * np.abs(alone).max())
+
+
+def test_other_input_sizes_are_resized(pixels):
+    model = load("ViT-B-32-256", device="cpu")
+    assert model.encode(pixels).attention.shape == (2, 8, 8)
+
+
+def test_texts_are_encoded_without_normalisation(untrained):
+    import open_clip
+
+    texts = ["a photo of a cat", "noise"]
+    tokens = open_clip.get_tokenizer("ViT-B-32")(texts)
+    expected = untrained.clip.encode_text(tokens).detach().numpy()
+    np.testing.assert_allclose(untrained.encode_text(texts), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a cat", "  "], "a cat"])
+def test_empty_texts_are_refused(untrained, texts):
+    with pytest.raises(WorkbookError, match="non-empty"):
+        untrained.encode_text(texts)
+
+
+def test_a_text_that_fills_the_context_is_read_and_a_longer_one_refused(untrained):
+    untrained.encode_text(["cat " * 75])
+    with pytest.raises(WorkbookError, match="77 tokens"):
+        untrained.encode_text(["cat " * 76])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((224, 224, 3), np.uint8),
+        np.zeros((1, 224, 224, 3)),
+        np.zeros((1, 3, 8, 8), np.uint8),
+    ],
+)
+def test_other_arrays_than_images_are_refused(untrained, bad):
+    with pytest.raises(WorkbookError, match="n × height × width × 3"):
+        untrained.encode(bad)
