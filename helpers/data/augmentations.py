@@ -36,6 +36,10 @@ class _Perspective(A.Perspective):
     A larger `scale` would not do: albumentations takes corner jitter modulo 0.32, so that beyond
     severity 1 ever more corners would come back to where they started. Here they stop at 0.32
     instead.
+
+    What albumentations 2.0.8 does with the corners is kept, for it is what the study's parameters
+    give: with `keep_size` it enlarges the chosen quadrangle to the image's size twice, so that
+    more is cut off on the right and below than the corners say.
     """
 
     def __init__(self, severity: float, scale: tuple[float, float], p: float):
@@ -194,7 +198,7 @@ _ROWS = (
     Augmentation(
         "perspective",
         "Perspective",
-        "corners moved in by |N(0, 0.05–0.1)| of the side, the rest cut off",
+        "corners moved in by |N(0, 0.05–0.1)| of the side, what they enclose enlarged twice",
         "each corner's way, up to 0.32 of the side",
         _perspective,
     ),
