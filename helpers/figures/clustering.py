@@ -180,7 +180,7 @@ def _matrix(
     annotate_cells(image, [[f"{value:.2f}" for value in row] for row in ordered], size=9)
     names = [clustering.names[leaf] for leaf in order]
     tick_views(ax, names)
-    tick_views(ax, names, axis="x", rotation=45)
+    tick_views(ax, names, axis="x")
     bare(ax)
     ax.figure.colorbar(image, ax=ax, shrink=0.8)
     return ax

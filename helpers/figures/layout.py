@@ -96,8 +96,8 @@ def bare(ax: Axes) -> None:
     ax.tick_params(length=0)
 
 
-def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y", rotation: float = 0) -> None:
-    """Label positions 0, 1, … of an axis with views.
+def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y") -> None:
+    """Label positions 0, 1, … of an axis with views; slanted along x, where they would collide.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y", rotation: flo
         Names of views.
     axis : {"x", "y"}
         Which axis.
-    rotation : float
-        Angle of the labels in degrees.
     """
-    options = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if rotation else {}
-    labels = [style.label(name) for name in names]
-    {"x": ax.set_xticks, "y": ax.set_yticks}[axis](range(len(names)), labels, **options)
+    places, labels = range(len(names)), [style.label(name) for name in names]
+    if axis == "y":
+        ax.set_yticks(places, labels)
+    else:
+        ax.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor")
 
 
 def few_ticks(ax: Axes, count: int = 4) -> None:
@@ -142,4 +142,5 @@ def sample_note(counts: pd.Series) -> str:
         "n = 33 images", or the range where scores were undefined for some.
     """
     low, high = int(counts.min()), int(counts.max())
-    return f"n = {high} images" if low == high else f"n = {low} to {high} images"
+    count = str(high) if low == high else f"{low} to {high}"
+    return f"n = {count} image{'' if high == 1 else 's'}"

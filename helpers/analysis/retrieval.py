@@ -1,0 +1,69 @@
+"""Which texts an embedding is closest to."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from helpers.checks import WorkbookError
+
+
+def cosine_similarities(images: ArrayLike, texts: ArrayLike) -> np.ndarray:
+    """Cosine similarity of every image with every text.
+
+    Parameters
+    ----------
+    images : array_like, (images, features)
+    texts : array_like, (texts, features)
+        Embeddings of one model, normalised or not.
+
+    Returns
+    -------
+    numpy.ndarray, (images, texts)
+        NaN for a vector of zeros.
+
+    Raises
+    ------
+    WorkbookError
+        If the embeddings have different numbers of features.
+    """
+    images, texts = (np.atleast_2d(np.asarray(side, np.float64)) for side in (images, texts))
+    if images.shape[-1] != texts.shape[-1]:
+        raise WorkbookError(
+            f"Images with {images.shape[-1]} features and texts with {texts.shape[-1]} can't be"
+            " compared; encode both with one model."
+        )
+    with np.errstate(invalid="ignore"):
+        units = [side / np.linalg.norm(side, axis=-1, keepdims=True) for side in (images, texts)]
+    return units[0] @ units[1].T
+
+
+def nearest_texts(similarities: ArrayLike, k: int) -> np.ndarray:
+    """Return each image's k most similar texts, best first.
+
+    Parameters
+    ----------
+    similarities : array_like, (images, texts)
+    k : int
+
+    Returns
+    -------
+    numpy.ndarray of int, (images, k)
+        Columns of `similarities`.
+    """
+    return np.argsort(-np.asarray(similarities), axis=1, kind="stable")[:, :k]
+
+
+def recall_at_1(similarities: ArrayLike) -> float:
+    """Return the share of texts whose most similar image is the one they describe.
+
+    Parameters
+    ----------
+    similarities : array_like, (n, n)
+        Images by texts, where text i describes image i.
+
+    Returns
+    -------
+    float
+        Text-to-image recall at 1; chance is 1 / n.
+    """
+    similarities = np.asarray(similarities)
+    return float((similarities.argmax(axis=0) == np.arange(similarities.shape[1])).mean())

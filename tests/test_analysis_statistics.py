@@ -1,0 +1,264 @@
+"""Means, ranks and correlations against direct calls of SciPy and known cases."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+
+from helpers.analysis import statistics
+from helpers.analysis.scores import SCORES
+from helpers.checks import WorkbookError
+from helpers.data import AUGMENTATIONS
+
+NAMES = list(AUGMENTATIONS)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def array(values, names=NAMES):
+    coords = {"augmentation": list(names)}
+    return xr.DataArray(np.asarray(values, float), dims=("image", "augmentation"), coords=coords)
+
+
+@pytest.fixture
+def dataset(rng):
+    """Six scores of 40 images that share one cause; L2 falls where the others rise."""
+    cause = np.linspace(0.3, 0.9, 9) + rng.normal(0, 0.05, (40, 9))
+    signs = {name: 1 if row.higher_is_closer else -1 for name, row in SCORES.items()}
+    return xr.Dataset(
+        {name: array(sign * cause + rng.normal(0, 0.1, (40, 9))) for name, sign in signs.items()}
+    )
+
+
+# Means
+
+
+def test_interval_is_the_percentile_bootstrap_of_scipy(rng):
+    values = rng.gamma(2, size=(25, 3))
+    result = statistics.mean_with_interval(values, n_resamples=300, seed=5)
+    for column in range(3):
+        expected = stats.bootstrap(
+            (values[:, column],), np.mean, n_resamples=300, method="percentile", rng=5
+        ).confidence_interval
+        np.testing.assert_allclose(result.loc[column, ["low", "high"]].astype(float), expected)
+    np.testing.assert_allclose(result["mean"], values.mean(axis=0))
+    np.testing.assert_allclose(result["sd"], values.std(axis=0, ddof=1))
+    assert (result["n"] == 25).all()
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say(rng):
+    samples = rng.normal(2, 1, size=(60, 200))
+    table = statistics.mean_with_interval(samples, confidence=0.9, n_resamples=200)
+    covered = ((table["low"] <= 2) & (table["high"] >= 2)).mean()
+    assert 0.8 < covered < 0.97
+
+
+def test_undefined_scores_are_left_out_and_not_counted(rng):
+    values = rng.normal(size=(10, 3))
+    values[[1, 4], 0] = np.nan
+    values[:, 1] = np.nan
+    values[1:, 2] = np.nan
+    table = statistics.mean_with_interval(values)
+    alone = statistics.mean_with_interval(np.delete(values[:, :1], [1, 4], axis=0))
+    np.testing.assert_allclose(table.loc[0].astype(float), alone.loc[0].astype(float))
+    assert list(table["n"]) == [8, 0, 1]
+    assert table.loc[1, ["mean", "low", "high"]].isna().all()
+    assert table.loc[2, "mean"] == values[0, 2]
+    assert table.loc[2, ["low", "high"]].isna().all()
+
+
+def test_equal_values_have_an_interval_without_width():
+    table = statistics.mean_with_interval(np.full((5, 1), 0.25))
+    assert table.loc[0, ["mean", "low", "high"]].tolist() == [0.25] * 3
+
+
+def test_labels_come_along_in_either_order_of_the_axes(rng):
+    values = array(rng.normal(size=(6, 9)))
+    table = statistics.mean_with_interval(values)
+    assert list(table.index) == NAMES
+    pd.testing.assert_frame_equal(table, statistics.mean_with_interval(values.transpose()))
+
+
+@pytest.mark.parametrize("values", [np.zeros(4), np.zeros((0, 3)), np.zeros((2, 3, 4))])
+def test_values_need_images_and_augmentations(values):
+    with pytest.raises(WorkbookError, match="image and augmentation"):
+        statistics.mean_with_interval(values)
+
+
+def test_summary_is_tidy(dataset):
+    summary = statistics.summarise(dataset, n_resamples=50)
+    assert list(summary.columns) == ["score", "augmentation", "mean", "low", "high", "sd", "n"]
+    assert len(summary) == 6 * 9
+    assert list(summary["score"].unique()) == list(SCORES)
+    one = summary.set_index(["score", "augmentation"]).loc[("edge_similarity", "blur"), "mean"]
+    assert one == pytest.approx(float(dataset["edge_similarity"].sel(augmentation="blur").mean()))
+
+
+# Ranks
+
+
+@pytest.mark.parametrize("higher_is_closer", [True, False])
+def test_rank_one_moves_furthest(higher_is_closer):
+    similarity = np.array([[0.9, 0.1, 0.5]] * 4)
+    values = similarity if higher_is_closer else -similarity
+    ranking = statistics.rank_augmentations(
+        array(values, ["flip", "noise", "blur"]), higher_is_closer=higher_is_closer
+    )
+    assert ranking.table["rank"].to_dict() == {"noise": 1, "blur": 2, "flip": 3}
+    assert (ranking.table["agreement"] == 1).all()
+    assert ranking.order_agreement == 1
+
+
+def test_agreement_is_the_share_of_resamples(rng):
+    values = np.column_stack([rng.normal(0, 1, 30), rng.normal(0.2, 1, 30), np.full(30, 9.0)])
+    ranking = statistics.rank_augmentations(values, higher_is_closer=True, n_resamples=4000)
+    picks = np.random.default_rng(99).integers(30, size=(4000, 30))
+    means = values[picks].mean(axis=1)
+    same = (np.argmin(means[:, :2], axis=1) == np.argmin(values[:, :2].mean(axis=0))).mean()
+    assert ranking.order_agreement == pytest.approx(same, abs=0.03)
+    assert 0.5 < same < 0.99
+    np.testing.assert_allclose(ranking.distribution.sum(axis=1), 1)
+    assert ranking.distribution.loc[2, 3] == 1
+    first = ranking.table.index[0]
+    assert ranking.distribution.loc[first, 1] == ranking.table.loc[first, "agreement"]
+
+
+def test_ties_share_the_smaller_rank():
+    ranking = statistics.rank_augmentations(np.tile([1.0, 1.0, 2.0], (5, 1)), higher_is_closer=True)
+    assert ranking.table["rank"].tolist() == [1, 1, 3]
+    assert ranking.order_agreement == 1
+
+
+def test_ranks_leave_undefined_scores_out():
+    values = np.array([[0.1, np.nan, 0.9], [0.2, 0.5, 0.8], [0.1, 0.6, 0.9], [0.3, 0.4, 0.7]])
+    ranking = statistics.rank_augmentations(values, higher_is_closer=True, n_resamples=200)
+    assert ranking.table["rank"].tolist() == [1, 2, 3]
+    assert ranking.table.loc[1, "mean"] == pytest.approx(0.5)
+
+
+def test_each_score_is_ranked_in_its_own_direction(dataset):
+    rankings = statistics.rank_by_each_score(dataset, n_resamples=20)
+    assert list(rankings) == list(SCORES)
+    orders = {tuple(ranking.table.index) for ranking in rankings.values()}
+    assert orders == {tuple(NAMES)}
+    with pytest.raises(WorkbookError, match="score has no value 'x'"):
+        statistics.rank_by_each_score(xr.Dataset({"x": dataset["l2_distance"]}))
+
+
+# Correlations
+
+
+@pytest.mark.parametrize(
+    ("method", "function"), [("spearman", stats.spearmanr), ("pearson", stats.pearsonr)]
+)
+def test_correlations_are_those_of_scipy(dataset, method, function):
+    result = statistics.correlate_scores(dataset, method=method, n_resamples=10)
+    first, second = "embedding_similarity", "l2_distance"
+    expected = function(dataset[first].values.ravel(), dataset[second].values.ravel()).statistic
+    assert float(result["estimate"].sel(score=first, other=second)) == pytest.approx(expected)
+    means = statistics.correlate_scores(dataset, method=method, across="means", n_resamples=10)
+    expected = function(*(dataset[name].mean("image") for name in (first, second))).statistic
+    assert float(means["estimate"].sel(score=first, other=second)) == pytest.approx(expected)
+    assert (result["n"].item(), means["n"].item()) == (360, 9)
+
+
+def test_correlation_intervals_resample_whole_images(dataset):
+    result = statistics.correlate_scores(dataset, method="pearson", n_resamples=60, seed=2)
+    draws = np.random.default_rng(2).integers(40, size=(60, 40))
+    a, b = dataset["edge_similarity"].values, dataset["patch_similarity"].values
+    resampled = [np.corrcoef(a[drawn].ravel(), b[drawn].ravel())[0, 1] for drawn in draws]
+    pair = result.sel(score="edge_similarity", other="patch_similarity")
+    interval = [float(pair["low"]), float(pair["high"])]
+    np.testing.assert_allclose(interval, np.quantile(resampled, [0.025, 0.975]))
+
+
+def test_correlations_leave_out_pairs_with_an_undefined_score(dataset):
+    complete = dataset.isel(image=slice(1, None))
+    dataset["edge_similarity"][0, :] = np.nan
+    options = {"method": "pearson", "n_resamples": 5}
+    left = statistics.correlate_scores(dataset, **options)
+    assert left["n"] == 39 * 9
+    right = statistics.correlate_scores(complete, **options)
+    xr.testing.assert_allclose(left["estimate"], right["estimate"])
+
+
+def test_a_score_that_does_not_vary_has_no_correlation(dataset):
+    dataset["patch_similarity"][:] = 1.0
+    result = statistics.correlate_scores(dataset, n_resamples=5)
+    row = result["estimate"].sel(score="patch_similarity")
+    assert np.isnan(row).all()
+    assert np.isfinite(result["estimate"].sel(score="edge_similarity", other="l2_distance"))
+
+
+def test_correlation_options_are_named(dataset):
+    with pytest.raises(WorkbookError, match="spearman, pearson"):
+        statistics.correlate_scores(dataset, method="kendall")
+    with pytest.raises(WorkbookError, match="pairs, means"):
+        statistics.correlate_scores(dataset, across="images")
+
+
+# The published ranking
+
+
+def ranked(order):
+    means = {name: float(position) for position, name in enumerate(order)}
+    frame = pd.DataFrame([means, means])
+    return statistics.rank_augmentations(frame, higher_is_closer=True, n_resamples=5)
+
+
+def test_published_groups_hold_known_augmentations_once():
+    named = [name for group in statistics.PUBLISHED_GROUPS.values() for name in group]
+    assert set(named) == set(NAMES) - {"elastic"}
+    assert len(named) == len(set(named))
+    assert set(statistics.PUBLISHED_CORRELATES) <= set(SCORES)
+
+
+def test_the_published_order_agrees_with_itself_wherever_elastic_stands():
+    published = [name for group in statistics.PUBLISHED_GROUPS.values() for name in group]
+    for place in (0, 4, 8):
+        order = [*published[:place], "elastic", *published[place:]]
+        comparison = statistics.compare_with_published(ranked(order))
+        assert comparison.pairs_agreeing == comparison.pairs == 23
+        assert (comparison.table["pairs_agreeing"] == comparison.table["pairs"]).all()
+        assert comparison.kendall_tau > 0.9
+
+
+def test_the_reverse_of_the_published_order_agrees_nowhere():
+    published = [name for group in statistics.PUBLISHED_GROUPS.values() for name in group]
+    comparison = statistics.compare_with_published(ranked([*published[::-1], "elastic"]))
+    assert comparison.pairs_agreeing == 0
+    assert comparison.kendall_tau < -0.9
+
+
+def test_one_exchange_is_found():
+    order = ["perspective", "noise", "shift_scale_rotate", "blur", "coarse_dropout"]
+    order += ["color_jitter", "elastic", "horizontal_flip", "random_brightness_contrast"]
+    comparison = statistics.compare_with_published(ranked(order))
+    assert comparison.pairs - comparison.pairs_agreeing == 1
+    wrong = comparison.table.query("pairs_agreeing < pairs").index
+    assert list(wrong) == ["noise", "perspective"]
+
+
+def test_the_comparison_needs_all_augmentations():
+    with pytest.raises(WorkbookError, match="no blur"):
+        statistics.compare_with_published(ranked([name for name in NAMES if name != "blur"]))
+
+
+def test_resample_counts_draw_as_many_images_as_there_are():
+    counts = statistics.resample_counts(7, 500, seed=1)
+    assert (counts.sum(axis=1) == 7).all()
+    assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.2)
+    np.testing.assert_array_equal(counts, statistics.resample_counts(7, 500, seed=1))

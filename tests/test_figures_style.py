@@ -1,0 +1,68 @@
+"""One colour and one label for every name."""
+
+import itertools
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from helpers.analysis.scores import SCORES
+from helpers.checks import WorkbookError
+from helpers.data import VIEWS
+from helpers.figures import layout, style
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    with plt.rc_context():
+        yield
+        plt.close("all")
+
+
+def test_every_view_has_a_colour_of_its_own():
+    assert tuple(style.COLORS) == VIEWS
+    colors = np.array([to_rgb(color) for color in style.COLORS.values()])
+    gaps = [np.abs(a - b).max() for a, b in itertools.combinations(colors, 2)]
+    assert min(gaps) > 0.1
+
+
+def test_every_view_and_score_has_a_label():
+    labels = [style.label(name) for name in (*VIEWS, *SCORES)]
+    assert len(set(labels)) == len(labels) == 16
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(WorkbookError, match="Did you mean 'noise'"):
+        style.color("nois")
+    with pytest.raises(WorkbookError, match="name has no value"):
+        style.label("nothing")
+
+
+def test_apply_sets_the_defaults():
+    mpl.rcdefaults()
+    style.apply()
+    for name, value in style.SETTINGS.items():
+        assert mpl.rcParams[name] == value
+
+
+def test_cells_are_written_dark_on_light_and_light_on_dark():
+    image = plt.subplots()[1].imshow([[0.0, 1.0]], cmap="gray")
+    layout.annotate_cells(image, [["a", "b"]])
+    found = {text.get_text(): text.get_color() for text in image.axes.texts}
+    assert found == {"a": "white", "b": style.INK}
+    assert [text.get_position() for text in image.axes.texts] == [(0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (4, (2, 3)), (9, (3, 3))])
+def test_panels_leave_no_empty_axes(count, shape):
+    figure, axes = layout.panels(count, size=(2, 1))
+    assert len(axes) == len(figure.axes) == count
+    np.testing.assert_allclose(figure.get_size_inches(), (2 * shape[1], shape[0]))
+
+
+def test_sample_note_tells_the_range_of_n():
+    assert layout.sample_note(np.array([5, 5])) == "n = 5 images"
+    assert layout.sample_note(np.array([1, 1])) == "n = 1 image"
+    assert layout.sample_note(np.array([5, 3])) == "n = 3 to 5 images"
