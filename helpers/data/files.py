@@ -15,6 +15,20 @@ PATH_COLUMNS = ("path", "image", "filepath")
 CAPTION_COLUMN = "caption"
 
 
+def expand(path: str) -> Path:
+    """Expand `~`; unlike pathlib, leave `~name` as it is where no user has that name.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    return Path(os.path.expanduser(path))
+
+
 def open_folder(spec: str) -> list[Image]:
     """List the images in a folder and the folders below it.
 
@@ -35,7 +49,7 @@ def open_folder(spec: str) -> list[Image]:
     WorkbookError
         If there are no images, or a folder can't be listed.
     """
-    folder = Path(spec).expanduser()
+    folder = expand(spec)
     paths = sorted(path.relative_to(folder).as_posix() for path in _image_files(folder))
     if not paths:
         raise WorkbookError(
@@ -43,8 +57,7 @@ def open_folder(spec: str) -> list[Image]:
             "any case, and don't start with a dot."
         )
     return [
-        Image(_printable(path), partial(decode, folder / path), path=folder / path)
-        for path in paths
+        Image(printable(path), partial(decode, folder / path), path=folder / path) for path in paths
     ]
 
 
@@ -64,8 +77,19 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def _printable(path: str) -> str:
-    """Write bytes of a file name that are no UTF-8 as escapes, so that an id is valid text."""
+def printable(path: str) -> str:
+    r"""Write bytes of a file name that are no UTF-8 as escapes, so that an id is valid text.
+
+    Parameters
+    ----------
+    path : str
+        As Python decodes it, such bytes being surrogates.
+
+    Returns
+    -------
+    str
+        With `\udcff` and the like in their place.
+    """
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -92,7 +116,7 @@ def open_list(spec: str) -> list[Image]:
     WorkbookError
         If the list is no UTF-8 text, names nothing or has a row without a path.
     """
-    path = Path(spec).expanduser()
+    path = expand(spec)
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = _READERS[path.suffix.lower()](text)
@@ -102,7 +126,7 @@ def open_list(spec: str) -> list[Image]:
         raise WorkbookError(f"List {spec!r} {error}") from error
     if not rows:
         raise WorkbookError(f"List {spec!r} names no images; write one path a line.")
-    files = [path.parent / Path(name).expanduser() for name, _ in rows]
+    files = [path.parent / expand(name) for name, _ in rows]
     return [
         Image(name, partial(decode, file), caption, path=file)
         for (name, caption), file in zip(rows, files, strict=True)

@@ -32,7 +32,7 @@ PHOTOS: Mapping[str, str] = MappingProxyType(
         "microaneurysms.png": "blood vessels of a retina in close view, in black and white",
         "moon.png": "the surface of the moon with craters, in black and white",
         "motorcycle_left.png": "a red motorcycle in a garage",
-        "page.png": "a printed page of text",
+        "page.png": "a printed page of text, in black and white",
         "retina.jpg": "the back of a human eye with its blood vessels",
         "rocket.jpg": "a rocket on its launch pad at dusk",
         "text.png": "handwritten formulas on paper, in black and white",

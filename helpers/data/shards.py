@@ -14,6 +14,7 @@ from braceexpand import braceexpand
 
 from helpers.checks import WorkbookError
 from helpers.data.decode import IMAGE_SUFFIXES, UnreadableImage, decode
+from helpers.data.files import expand, printable
 from helpers.data.images import Image
 
 
@@ -60,7 +61,7 @@ def open_shards(pattern: str) -> list[Image]:
         images.
     """
     shards = _expand(pattern)
-    missing = [shard for shard in shards if not shard.is_file()]
+    missing = [shard for shard in shards if not os.path.isfile(shard)]
     if missing:
         raise WorkbookError(
             f"Shard {str(missing[0])!r} is missing ({len(missing)} of the {len(shards)} that "
@@ -72,7 +73,7 @@ def open_shards(pattern: str) -> list[Image]:
 
 def _expand(pattern: str) -> list[Path]:
     try:
-        return [Path(path).expanduser() for path in braceexpand(pattern)]
+        return [expand(path) for path in braceexpand(pattern)]
     except ValueError as error:
         raise WorkbookError(f"Shard pattern {pattern!r} is invalid: {error}.") from error
 
@@ -80,15 +81,15 @@ def _expand(pattern: str) -> list[Path]:
 def _open_shard(shard: Path, common: Path) -> list[Image]:
     """List one shard's images."""
     members = _members(shard)
-    samples = Counter(_sample(name)[0] for name in members if _is_image(name))
+    samples = Counter(_key(name) for name in members if _is_image(name))
     if not samples:
         raise WorkbookError(f"Shard {str(shard)!r} holds no images; it has {len(members)} members.")
     prefix = shard.relative_to(common).with_suffix("").as_posix()
     return [
         Image(
-            id=f"{prefix}/{name if samples[_sample(name)[0]] > 1 else _sample(name)[0]}",
+            id=printable(f"{prefix}/{name if samples[_key(name)] > 1 else _key(name)}"),
             read_pixels=partial(_pixels, extent),
-            told=_caption_of(_sample(name)[0], members),
+            told=_caption_of(_key(name), members),
             path=shard,
         )
         for name, extent in members.items()
@@ -100,11 +101,7 @@ def _members(shard: Path) -> dict[str, Extent]:
     """Map names to where the bytes are; of two files of one name the later is taken."""
     try:
         with tarfile.open(shard, "r:") as archive:
-            members = {
-                member.name: Extent(shard, member.offset_data, member.size)
-                for member in archive
-                if member.isfile()
-            }
+            found = list(archive)
             end = archive.offset
     except (tarfile.TarError, OSError, ValueError) as error:
         raise WorkbookError(
@@ -112,7 +109,17 @@ def _members(shard: Path) -> dict[str, Extent]:
             "decompress it or download it again."
         ) from error
     _check_end(Extent(shard, end, tarfile.BLOCKSIZE))
-    return members
+    for member in found:
+        if (member.issym() or member.islnk()) and _is_image(member.name):
+            raise WorkbookError(
+                f"Shard {str(shard)!r} holds {member.name!r} as a link to another file; pack it "
+                "again with tar --dereference --hard-dereference."
+            )
+    return {
+        PurePosixPath(member.name).as_posix(): Extent(shard, member.offset_data, member.size)
+        for member in found
+        if member.isfile()
+    }
 
 
 def _check_end(block: Extent) -> None:
@@ -128,11 +135,10 @@ def _check_end(block: Extent) -> None:
         )
 
 
-def _sample(name: str) -> tuple[str, str]:
-    """Split a member's name into the key of its sample and the field of the sample that it is."""
-    path = PurePosixPath(name)
-    key, _, field = path.name.partition(".")
-    return path.with_name(key).as_posix() if key else "", field.lower()
+def _key(name: str) -> str:
+    """Cut a member's name at the first dot of its last part; dots of folders stay."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
 
 
 def _is_image(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Where images come from: a table with a row per kind of source, and the way to open them."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -7,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from os import PathLike, fspath
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 
 from helpers.checks import WorkbookError
-from helpers.data.files import LIST_SUFFIXES, open_folder, open_list
+from helpers.data.files import LIST_SUFFIXES, expand, open_folder, open_list
 from helpers.data.images import Image, Images
 from helpers.data.photos import open_photos
 from helpers.data.shards import open_shards
@@ -93,7 +94,12 @@ def _scene_caption(index: int, image_id: str) -> str:
 
 
 def _is_file_with(*suffixes: str) -> Callable[[str], bool]:
-    return lambda spec: spec.lower().endswith(suffixes) and not Path(spec).expanduser().is_dir()
+    return lambda spec: spec.lower().endswith(suffixes) and not _is_folder(spec)
+
+
+def _is_folder(spec: str) -> bool:
+    # pathlib takes "" for the current folder, and raises for names that are too long.
+    return os.path.isdir(os.path.expanduser(spec))
 
 
 SOURCES: tuple[Source, ...] = (
@@ -126,7 +132,7 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "FOLDER",
         "all images in a folder and the folders below it",
-        lambda spec: Path(spec).expanduser().is_dir(),
+        _is_folder,
         open_folder,
     ),
 )
@@ -189,7 +195,7 @@ def absolute(spec: str) -> str:
     WorkbookError
         If there is no such source.
     """
-    return str(Path(spec).expanduser().absolute()) if _source_of(spec).is_path else spec
+    return str(expand(spec).absolute()) if _source_of(spec).is_path else spec
 
 
 def _check_whole(parameter: str, value: object, least: int) -> None:
@@ -235,7 +241,7 @@ def _source_of(spec: str) -> Source:
     for source in SOURCES:
         if source.recognises(spec):
             return source
-    what = "is no folder" if Path(spec).expanduser().exists() else "does not exist"
+    what = "is no folder" if os.path.exists(os.path.expanduser(spec)) else "does not exist"
     raise WorkbookError(
         f"images has no source {spec!r}: as a path it {what}; choose one of "
         f"{', '.join(source.form for source in SOURCES)}."
