@@ -1,0 +1,177 @@
+"""Views side by side, where they differ, and by how much."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from helpers.checks import WorkbookError
+from helpers.figures import style
+from helpers.figures.layout import axes_or_new, bare, sample_note, tick_views
+
+FULL_SCALE = 255
+DOTS = 200
+
+
+def view_grid(pixels: np.ndarray, *, views: Sequence[str], titles: Sequence[str]) -> Figure:
+    """Draw views of some images, or of one image at some severities.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of uint8, (rows, views, h, w, 3)
+        The views.
+    views : sequence of str
+        Names of the views, which head the columns.
+    titles : sequence of str
+        What stands beside each row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row per title, a column per view.
+
+    Raises
+    ------
+    WorkbookError
+        If the pixels don't fit the names.
+    """
+    _check_grid(np.shape(pixels), 5, "(row, view, h, w, 3)", titles, views)
+    figure, axes = _grid(views, titles)
+    for place, ax in np.ndenumerate(axes):
+        ax.imshow(pixels[place])
+    return figure
+
+
+def change_grid(
+    pixels: np.ndarray, change: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
+) -> Figure:
+    """Draw where the views of some images differ from the original, on one scale.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of uint8, (images, h, w, 3)
+        The originals, which are shown first.
+    change : numpy.ndarray, (images, views, h, w)
+        Magnitude of change of each pixel, from 0 to 255.
+    views : sequence of str
+        Names of the augmented views.
+    titles : sequence of str
+        A short title for every image.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row per image; black is no change.
+
+    Raises
+    ------
+    WorkbookError
+        If the arrays don't fit the names.
+    """
+    _check_grid(np.shape(change), 4, "(image, view, h, w)", titles, views)
+    figure, axes = _grid(["original", *views], titles)
+    for row, ax in enumerate(axes[:, 0]):
+        ax.imshow(pixels[row])
+    for place, ax in np.ndenumerate(axes[:, 1:]):
+        drawn = change_map(change[place], ax=ax)
+    figure.colorbar(
+        drawn,
+        ax=axes,
+        location="bottom",
+        label="change of a pixel, mean over red, green and blue (255: from black to white)",
+        aspect=60,
+        shrink=0.5,
+        fraction=0.05,
+        pad=0.01,
+    )
+    return figure
+
+
+def change_map(change: np.ndarray, *, ax: Axes | None = None) -> AxesImage:
+    """Draw how much each pixel of a view changes.
+
+    Parameters
+    ----------
+    change : numpy.ndarray, (h, w)
+        Magnitude of change, from 0 to 255.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        The map, for a colour bar; every map has the same scale.
+    """
+    ax = axes_or_new(ax, (3.5, 3.5))
+    return ax.imshow(change, cmap=style.HEAT, vmin=0, vmax=FULL_SCALE)
+
+
+def change_bars(means: pd.DataFrame, values: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Mean change of a pixel per augmentation, and the change of single images.
+
+    Parameters
+    ----------
+    means : pandas.DataFrame
+        Result of `helpers.analysis.statistics.mean_with_interval` for these values.
+    values : xarray.DataArray, (image, augmentation)
+        Mean absolute change of each image's pixels, from 0 to 255. Dots show 200 images at most.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars with intervals, the largest change on top.
+    """
+    ax = axes_or_new(ax, (9, 5))
+    means = means.sort_values("mean")
+    names, heights = list(means.index), np.arange(len(means))
+    whiskers = (means["mean"] - means["low"], means["high"] - means["mean"])
+    colors = [style.color(name) for name in names]
+    ax.barh(heights, means["mean"], color=colors, height=0.72, alpha=0.8)
+    for height, name in zip(heights, names, strict=True):
+        dots = values.sel(augmentation=name).values[:DOTS]
+        # Spread evenly over the bar, so that dots of like images don't hide each other.
+        places = height + np.linspace(-0.3, 0.3, len(dots))
+        ax.plot(dots, places, ".", color=style.INK, markersize=3, alpha=0.35)
+    ax.errorbar(means["mean"], heights, xerr=np.array(whiskers), fmt="none", **style.WHISKER)
+    tick_views(ax, names)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlim(left=0)
+    ax.grid(axis="x")
+    ax.set_xlabel("mean absolute change of a pixel, in levels of 255; 95 % bootstrap interval")
+    ax.set_title(f"How much each augmentation changes the pixels ({sample_note(means['n'])})")
+    return ax
+
+
+def _grid(views: Sequence[str], titles: Sequence[str]) -> tuple[Figure, np.ndarray]:
+    """Make bare axes, rows titled at the left and columns named at the top."""
+    size = len(titles), len(views)
+    figure, axes = plt.subplots(*size, figsize=(1.45 * size[1], 1.5 * size[0] + 0.6), squeeze=False)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        bare(ax)
+    for name, ax in zip(views, axes[0], strict=True):
+        ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
+    for title, ax in zip(titles, axes[:, 0], strict=True):
+        ax.set_ylabel(title, fontsize=9)
+    return figure, axes
+
+
+def _check_grid(
+    shape: tuple[int, ...],
+    dimensions: int,
+    axes: str,
+    titles: Sequence[str],
+    views: Sequence[str],
+) -> None:
+    if len(shape) != dimensions or shape[:2] != (len(titles), len(views)) or 0 in shape:
+        raise WorkbookError(
+            f"An array of shape {shape} doesn't fit {len(titles)} titles and {len(views)} views; "
+            f"it needs {axes}, none of them empty."
+        )
