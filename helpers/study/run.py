@@ -123,17 +123,13 @@ class Run:
         """Step → images and seconds, as measured when the step was computed."""
         return self.record.get("timings", {})
 
-    def save_table(self, table: pd.DataFrame, name: str) -> Path:
-        """Write a table to ``tables/<name>.csv`` of the run's folder and return its path."""
-        path = self.folder / "tables" / f"{name}.csv"
-        table.to_csv(path)
-        return path
+    def save_table(self, table: pd.DataFrame, name: str) -> None:
+        """Write a table to ``tables/<name>.csv`` of the run's folder."""
+        table.to_csv(self.folder / "tables" / f"{name}.csv")
 
-    def save_figure(self, figure: "Figure", name: str) -> Path:
-        """Write a figure to ``figures/<name>.png`` of the run's folder and return its path."""
-        path = self.folder / "figures" / f"{name}.png"
-        figure.savefig(path)
-        return path
+    def save_figure(self, figure: "Figure", name: str) -> None:
+        """Write a figure to ``figures/<name>.png`` of the run's folder."""
+        figure.savefig(self.folder / "figures" / f"{name}.png")
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
         return {
