@@ -10,7 +10,7 @@ from scipy.cluster import hierarchy
 
 from helpers.analysis.clustering import Clustering
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, axes_or_new, bare, tick_views
+from helpers.figures.layout import annotate_cells, axes_or_new, bare, few_ticks, tick_views
 
 
 def leaf_order(linkage: np.ndarray) -> list[int]:
@@ -100,6 +100,7 @@ def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | N
     ax.tick_params(axis="y", length=0, pad=8)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("height of the join")
+    few_ticks(ax, 5)
     stated = f"{clustering.method} linkage, cophenetic correlation {clustering.cophenetic:.2f}"
     ax.set_title(stated if title is None else title, pad=20)
     return ax

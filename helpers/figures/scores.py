@@ -101,7 +101,7 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (9, 6))
     table = distances.transpose("image", "augmentation").to_pandas()
     names = list(table.median().sort_values().index)
-    positions = np.linspace(0, 1.15 * np.nanmax(table), 400)
+    positions = np.linspace(0, 1.3 * np.nanmax(table), 400)
     for height, name in enumerate(names):
         _ridge(ax, table[name].dropna().to_numpy(), positions, height, style.color(name))
     tick_views(ax, names)
@@ -296,6 +296,7 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
         _polygon(ax, angles, row, color=style.color(name), linewidth=2)
         ax.fill(angles, row, color=style.color(name), alpha=0.25)
         ax.set_xticks(angles, [_short(score) for score in SIMILARITIES], fontsize=9)
+        ax.tick_params(axis="x", pad=4)
         ax.set_ylim(0, 1)
         ax.set_yticks([0.25, 0.5, 0.75, 1], ["", "0.5", "", "1"], fontsize=8)
         ax.set_title(style.label(name), loc="center", fontsize=11)
@@ -379,21 +380,20 @@ def departure(
     Returns
     -------
     matplotlib.axes.Axes
-        A full dot for the equation, an open one for the published code, in `equation`'s order.
+        A dot for the equation, a ring for the published code, in `equation`'s order.
     """
     ax = axes_or_new(ax, (7.5, 4.2))
     names, heights = list(equation.index), np.arange(len(equation))
     published = published.loc[names]
     ax.hlines(heights, equation, published, color="#BBBBBB", linewidth=3, zorder=1)
     colors = [style.color(name) for name in names]
-    ax.scatter(equation, heights, color=colors, s=70, zorder=2, label="equation")
-    ax.scatter(
-        published, heights, color="white", edgecolor=colors, s=70, linewidth=2, label="published"
-    )
+    ax.scatter(equation, heights, color=colors, s=50, zorder=2)
+    # Rings are wider than dots, so that both show where they agree.
+    ax.scatter(published, heights, color="none", edgecolor=colors, s=130, linewidth=2, zorder=2)
     tick_views(ax, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="x")
-    ax.set_xlabel(f"{style.label(score)}, mean: full dot by the equation, open dot as published")
+    ax.set_xlabel(f"{style.label(score)}, mean: dot by the equation, ring as published")
     ax.set_title(style.label(score))
     return ax
 
