@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.clip import load
 
@@ -12,3 +13,34 @@ def pixels():
 @pytest.fixture(scope="session")
 def untrained():
     return load("ViT-B-32", device="cpu")
+
+
+@pytest.fixture
+def folder_of_images(tmp_path):
+    """A folder of seven small pictures, one of them unreadable."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for number in range(6):
+        tile = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(tile.repeat(12, 0).repeat(10, 1)).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no image at all")
+    return folder
+
+
+@pytest.fixture
+def parameters(folder_of_images, tmp_path):
+    """Parameters of a small run, to be given to `open_run`."""
+    return {
+        "images": str(folder_of_images),
+        "limit": None,
+        "seed": 0,
+        "severity": 1.0,
+        "model": "embedded",
+        "pretrained": None,
+        "device": "cpu",
+        "precision": "auto",
+        "batch_size": 2,
+        "workers": 2,
+        "out": str(tmp_path / "run"),
+    }

@@ -1,0 +1,63 @@
+import pytest
+
+from helpers.checks import WorkbookError
+from helpers.study.parameters import from_profile, parse_value, profile_of, profiles
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("5", 5),
+        ("0.5", 0.5),
+        ("null", None),
+        ("true", True),
+        ("photos", "photos"),
+        ("scenes:5", "scenes:5"),
+        ("[photos, 'scenes:5']", ["photos", "scenes:5"]),
+        ("shards-{0..3}.tar", "shards-{0..3}.tar"),
+        ("{a: b}", "{a: b}"),
+        ("2026-01-02", "2026-01-02"),
+        ("[unclosed", "[unclosed"),
+    ],
+)
+def test_values_are_read_as_papermill_reads_them(text, value):
+    assert parse_value(text) == value
+
+
+def test_a_profile_takes_what_it_leaves_out_from_quick():
+    paper = from_profile("paper", {"images": "photos"})
+    quick = from_profile("quick", {})
+    assert (paper.model, paper.pretrained) == ("ViT-B-32-quickgelu", "openai")
+    assert paper.batch_size == quick.batch_size
+
+
+def test_profiles_are_known_by_their_results():
+    assert profile_of(from_profile("quick", {"batch_size": 3, "out": "x"})) == "quick"
+    assert profile_of(from_profile("quick", {"seed": 3})) is None
+
+
+@pytest.mark.parametrize("profile", sorted(profiles()))
+def test_every_profile_is_valid(profile):
+    from_profile(profile, {"images": "photos"})
+
+
+@pytest.mark.parametrize(
+    "profile, overrides, message",
+    [
+        ("quik", {}, "Did you mean 'quick'"),
+        ("quick", {"sede": 1}, "Did you mean 'seed'"),
+        ("quick", {"limit": -1}, "limit has no value -1"),
+        ("quick", {"limit": 0}, "limit has no value 0"),
+        ("quick", {"limit": 1.5}, "whole number"),
+        ("quick", {"seed": "x"}, "seed has no value 'x'"),
+        ("quick", {"severity": -0.1}, "severity has no value -0.1"),
+        ("quick", {"severity": float("nan")}, "severity"),
+        ("quick", {"batch_size": 0}, "batch_size"),
+        ("quick", {"workers": True}, "workers"),
+        ("paper", {}, "images has no value None"),
+        ("quick", {"images": 5}, "images has no value 5"),
+    ],
+)
+def test_bad_parameters_are_told(profile, overrides, message):
+    with pytest.raises(WorkbookError, match=message):
+        from_profile(profile, overrides)
