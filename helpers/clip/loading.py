@@ -9,7 +9,7 @@ import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import weights
+from helpers.clip import devices, weights
 from helpers.clip.decomposition import check_supported
 from helpers.clip.model import Model
 
@@ -60,7 +60,7 @@ def load(
     ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both exist.
     """
     one_of("precision", precision, weights.PRECISIONS)
-    device = _device(device)
+    device = devices.resolve(device)
     path = weights.locate(name, pretrained)
     clip, tokenizer = _build(name, pretrained, path)
     check_supported(clip.visual, name)
@@ -77,18 +77,6 @@ def load(
         device=device,
         precision=weights.PRECISIONS[precision],
     )
-
-
-def _device(device: str) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise WorkbookError(
-            f"device has no value {device!r} on this machine; choose auto or cpu."
-        ) from error
-    return device
 
 
 def _build(name: str, pretrained: str | None, path: Path | None) -> tuple:

@@ -52,6 +52,7 @@ class Run:
 
     def __init__(self, parameters: Parameters):
         self.parameters = parameters
+        _check_device(parameters.device)
         subset = parameters.seed if parameters.limit is not None else None
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
         self._weights = weights.locate(parameters.model, parameters.pretrained)
@@ -231,6 +232,13 @@ def open_run(**parameters: object) -> Run:
     for name in parameters:
         one_of("parameter", name, [field.name for field in fields(Parameters)])
     return Run(Parameters(**parameters))
+
+
+def _check_device(device: str) -> None:
+    if device != "auto":  # which needs no check, and so no torch
+        from helpers.clip import devices
+
+        devices.resolve(device)
 
 
 def _identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:

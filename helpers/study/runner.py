@@ -1,5 +1,6 @@
 """The notebooks of a run, executed one after the other by papermill and rendered as HTML."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def _render(notebook: Path) -> Path:
     # Pages must open without a network: no script or style sheet may come from elsewhere.
     exporter = HTMLExporter(require_js_url="", jquery_url="", mathjax_url="", mermaid_js_url="")
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    exporter.log.setLevel(logging.ERROR)  # it warns of figures without alternative text
     page, _ = exporter.from_filename(str(notebook))
     path = notebook.with_suffix(".html")
     path.write_text(page, encoding="utf-8")

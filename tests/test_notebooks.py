@@ -1,0 +1,72 @@
+"""What every numbered notebook must be, whatever it is about; nbval executes them."""
+
+import re
+from statistics import median
+
+import nbformat
+import pytest
+
+from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
+from helpers.study.runner import numbered_notebooks
+
+
+@pytest.fixture(params=numbered_notebooks(), ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_every_code_cell_was_executed_in_order_and_without_error(notebook):
+    # nbval compares nothing where an execution count is missing.
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code_cells(notebook):
+        assert all(output.output_type != "error" for output in cell.outputs)
+
+
+def test_outputs_name_no_folder_of_a_machine(notebook):
+    text = nbformat.writes(notebook)
+    assert not re.search(r"/(home|root|Users|work|tmp)/", text)
+
+
+def test_the_parameters_cell_holds_the_default_profile(notebook):
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    values = {}
+    exec(cell.source, values)
+    values.pop("__builtins__")
+    assert values == vars(from_profile(DEFAULT_PROFILE, {}))
+
+
+def test_it_opens_with_a_question_and_closes_with_findings_and_limits(notebook):
+    opening, prose = (
+        notebook.cells[0].source,
+        [cell.source for cell in notebook.cells if cell.cell_type == "markdown"],
+    )
+    for part in ("# 0", "**Question.**", "**In.**", "**Out.**"):
+        assert part in opening
+    assert any(text.startswith("## Findings") for text in prose)
+    assert "**Limits.**" in prose[-1]
+
+
+def test_cells_are_short_and_introduced(notebook):
+    cells = [cell for cell in notebook.cells if cell.source.strip()]
+    code = [place for place, cell in enumerate(cells) if cell.cell_type == "code"]
+    lengths = sorted(len(cells[place].source.splitlines()) for place in code)
+    introduced = [cells[place - 1].cell_type == "markdown" for place in code]
+    assert median(lengths) <= 8
+    assert lengths[int(0.9 * (len(lengths) - 1))] <= 14
+    assert sum(introduced) / len(introduced) >= 0.85
+
+
+def test_every_notebook_is_run_by_nbval_and_the_workbook():
+    assert [path.stem[:2] for path in numbered_notebooks()] == [
+        f"{number:02}" for number in range(1, len(numbered_notebooks()) + 1)
+    ]
+    assert set((ROOT / "notebooks").glob("*.ipynb")) == set(numbered_notebooks())
+    assert (
+        "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks"
+        in (ROOT / "Makefile").read_text()
+    )

@@ -1,0 +1,142 @@
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.study.cli import BAD_INPUT, FAILED, main
+
+
+@pytest.fixture
+def one_notebook(tmp_path, monkeypatch):
+    """A workbook of a single notebook, whose source the test writes."""
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr("helpers.study.runner.NOTEBOOKS", folder)
+
+    def write(source):
+        parameters = new_code_cell("out = None", metadata={"tags": ["parameters"]})
+        cells = [new_markdown_cell("# 01 A question"), parameters, new_code_cell(source)]
+        kernel = {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        }
+        nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "01_question.ipynb")
+
+    return write
+
+
+def run(folder_of_images, out):
+    return main(["run", "-p", "images", str(folder_of_images), "--out", str(out)])
+
+
+def test_a_run_ends_with_a_report(one_notebook, folder_of_images, tmp_path, capsys):
+    one_notebook(
+        "from pathlib import Path\n"
+        "Path(out, 'tables/03_scores.csv').write_text('augmentation,mean\\nnoise,0.5\\n')"
+    )
+    assert run(folder_of_images, tmp_path / "run") == 0
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert str(tmp_path / "run" / "index.html") in capsys.readouterr().out
+    for part in ("embedded model", "broken.png", "<td>noise</td>", "01 A question", "6 from"):
+        assert part in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert (tmp_path / "run" / "notebooks" / "01_question.html").exists()
+
+
+def test_a_failing_cell_is_named_and_its_notebook_kept(
+    one_notebook, folder_of_images, tmp_path, capsys
+):
+    one_notebook("print('so far')\nraise ValueError('not today')")
+    assert run(folder_of_images, tmp_path / "run") == FAILED
+    message = capsys.readouterr().err
+    for part in ("01_question", "cell", "ValueError: not today"):
+        assert part in message
+    assert "so far" in (tmp_path / "run" / "notebooks" / "01_question.ipynb").read_text()
+
+
+def empty_folder(folder):
+    folder.mkdir()
+    return ["run", "-p", "images", str(folder)]
+
+
+def corrupt_tar(folder):
+    folder.mkdir()
+    (folder / "shard.tar").write_bytes(b"no tar" * 1000)
+    return ["run", "-p", "images", str(folder / "shard.tar")]
+
+
+def tar_without_images(folder):
+    folder.mkdir()
+    with tarfile.open(folder / "shard.tar", "w") as tar:
+        tar.add(__file__, "readme.txt")
+    return ["run", "-p", "images", str(folder / "shard.tar")]
+
+
+def photo(folder):
+    folder.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
+    return ["run", "-p", "images", str(folder)]
+
+
+BAD_CALLS = {
+    "empty folder": (empty_folder, "images"),
+    "missing path": (lambda folder: ["run", "-p", "images", str(folder)], "does not exist"),
+    "corrupt tar": (corrupt_tar, "tar"),
+    "tar without images": (tar_without_images, "no images"),
+    "unknown parameter": (lambda folder: ["run", "-p", "imagse", "photos"], "images"),
+    "unknown model": (lambda folder: [*photo(folder), "-p", "model", "ViT-B-33"], "ViT-B-32"),
+    "unknown weights": (
+        lambda folder: [*photo(folder), "-p", "model", "ViT-B-32", "-p", "pretrained", "opnai"],
+        "openai",
+    ),
+    "unknown profile": (lambda folder: ["run", "quik"], "quick"),
+    "negative limit": (lambda folder: ["run", "-p", "limit", "-1"], "limit"),
+    "unknown precision": (lambda folder: [*photo(folder), "-p", "precision", "f8"], "bfloat16"),
+    "unknown device": (lambda folder: [*photo(folder), "-p", "device", "tpu9"], "device"),
+    "unknown source to list": (lambda folder: ["images", str(folder)], "does not exist"),
+}
+
+
+@pytest.mark.parametrize("make, names", BAD_CALLS.values(), ids=BAD_CALLS)
+def test_bad_input_is_one_sentence_and_leaves_nothing(make, names, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("helpers.study.run.OUTPUTS", tmp_path / "outputs")
+    assert main(make(tmp_path / "given")) == BAD_INPUT
+    message = capsys.readouterr().err
+    assert message.startswith("workbook: ")
+    assert names in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("out", ["/proc/run", "/dev/null/run"])
+def test_a_read_only_output_is_told(out, folder_of_images, capsys):
+    assert run(folder_of_images, out) == BAD_INPUT
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_images_lists_a_source(folder_of_images, capsys):
+    assert main(["images", str(folder_of_images)]) == 0
+    listed = capsys.readouterr().out
+    assert "7 images" in listed
+    assert "0.png: 80×96" in listed
+    assert "broken.png" in listed
+
+
+def test_models_lists_names_and_tags(capsys):
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith("embedded")
+    assert "ViT-L-14: openai" in listed
+    assert "RN50" not in listed
+
+
+def test_help_names_profiles_and_parameters(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "quick" in told
+    assert "batch_size" in told
