@@ -1,0 +1,71 @@
+"""Speed, as ratios measured side by side in one run: ``make bench``."""
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from helpers.analysis import scores
+from helpers.clip import load
+from helpers.clip.model import Model
+
+REPEATS = 5
+
+
+def ratio(ours: Callable[[], object], other: Callable[[], object]) -> tuple[float, float, float]:
+    """Time two functions in turn; return the median ratio ours / other and its extremes."""
+    ours(), other()
+    ratios = []
+    for _ in range(REPEATS):
+        ratios.append(seconds(ours) / seconds(other))
+    return median(ratios), min(ratios), max(ratios)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Time one call."""
+    started = perf_counter()
+    function()
+    return perf_counter() - started
+
+
+def encode_against_open_clip(model: Model, pixels: np.ndarray) -> tuple[float, float, float]:
+    """Embedding, attention and all contributions against open_clip's embedding alone."""
+
+    def plain():
+        with torch.inference_mode():
+            return model.clip.encode_image(model._normalised(pixels)).numpy()
+
+    return ratio(lambda: model.encode(pixels).total(), plain)
+
+
+def scores_against_loop(count: int) -> tuple[float, float, float]:
+    """Pixel scores of a batch against the same functions in a loop over images."""
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 256, (2, count, 224, 224, 3), dtype=np.uint8)
+    functions = [row.function for row in scores.SCORES.values() if row.needs == "pixels"]
+    return ratio(
+        lambda: [function(one, other) for function in functions],
+        lambda: [function(a, b) for a, b in zip(one, other, strict=True) for function in functions],
+    )
+
+
+def main() -> None:
+    """Print every ratio with its smallest and largest value."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 224, 224, 3), dtype=np.uint8)
+    print(f"time of ours / time of the other, median of {REPEATS} (smallest to largest)")
+    for name in ("embedded", "ViT-B-32", "ViT-B-16"):
+        result = encode_against_open_clip(load(name, device="cpu"), pixels)
+        show(f"encode with all contributions / encode_image, {name}", result)
+    show("pixel scores batched / image by image", scores_against_loop(64))
+
+
+def show(name: str, result: tuple[float, float, float]) -> None:
+    """Print one ratio."""
+    middle, low, high = result
+    print(f"{name}: {middle:.2f} ({low:.2f} to {high:.2f})")
+
+
+if __name__ == "__main__":
+    main()
