@@ -85,6 +85,11 @@ def test_clusters_that_one_image_decides_are_not_stable(rng):
     assert again.same_clusters == result.same_clusters
 
 
+def test_one_image_says_nothing_about_others(embeddings):
+    result = clustering.stability(embeddings[:1], n_resamples=10)
+    assert np.isnan(result.same_clusters) and np.isnan(result.together).all()
+
+
 @pytest.mark.parametrize("shape", [(4, 5), (0, 3, 4), (3, 1, 4)])
 def test_embeddings_need_images_and_two_augmentations(shape):
     with pytest.raises(WorkbookError, match=r"image, augmentation, feature"):

@@ -171,6 +171,13 @@ def test_each_score_is_ranked_in_its_own_direction(dataset):
         statistics.rank_by_each_score(xr.Dataset({"x": dataset["l2_distance"]}))
 
 
+def test_one_image_has_no_agreement():
+    ranking = statistics.rank_augmentations(np.array([[0.1, 0.5]]), higher_is_closer=True)
+    assert ranking.table["rank"].tolist() == [1, 2]
+    assert ranking.table["agreement"].isna().all()
+    assert np.isnan(ranking.order_agreement) and ranking.distribution.isna().all(axis=None)
+
+
 # Correlations
 
 
@@ -206,6 +213,12 @@ def test_correlations_leave_out_pairs_with_an_undefined_score(dataset):
     assert left["n"] == 39 * 9
     right = statistics.correlate_scores(complete, **options)
     xr.testing.assert_allclose(left["estimate"], right["estimate"])
+
+
+def test_one_image_has_correlations_without_intervals(dataset):
+    result = statistics.correlate_scores(dataset.isel(image=[0]), n_resamples=5)
+    assert np.isfinite(result["estimate"]).all()
+    assert np.isnan(result["low"]).all() and np.isnan(result["high"]).all()
 
 
 def test_a_score_that_does_not_vary_has_no_correlation(dataset):

@@ -1,5 +1,7 @@
 """What the score figures show: heights, orders, labels and limits."""
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -213,6 +215,31 @@ def test_departure_pairs_each_augmentation(summary):
     np.testing.assert_allclose(hollow[:, 0] - full[:, 0], 1)
     np.testing.assert_array_equal(hollow[:, 1], full[:, 1])
     assert ticks(ax) == [style.label(name) for name in NAMES]
+
+
+def test_augmentations_that_change_nothing_can_be_drawn(dataset):
+    """All similarities 1 up to rounding and all distances 0, as with severity 0."""
+    for name, row in SCORES.items():
+        dataset[name][:] = 1 - 1e-16 * np.arange(9) if row.higher_is_closer else 0
+    summary = statistics.summarise(dataset, n_resamples=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = [
+            scores.score_heatmap(summary),
+            scores.profiles(summary),
+            scores.comparison_bars(summary),
+            scores.histograms(dataset["embedding_similarity"]),
+            scores.l2_density(dataset["l2_distance"]).figure,
+        ]
+        for figure in figures:
+            figure.canvas.draw()
+    assert [bar.get_width() for bar in figures[1].axes[0].patches] == [1] * 5
+
+
+def test_a_score_that_is_undefined_for_all_images_leaves_its_bars_out(dataset):
+    dataset["edge_similarity"][:] = np.nan
+    ax = scores.mean_bars(statistics.summarise(dataset), score="edge_similarity")
+    assert np.isnan([bar.get_width() for bar in ax.patches]).all()
 
 
 def test_plots_go_where_they_are_told(summary, dataset):

@@ -170,6 +170,8 @@ class Stability:
         Share of resamples in which two augmentations fall in one cluster.
     same_clusters : float
         Share of resamples with exactly the same clusters as the sample.
+
+    Both are NaN for a single image.
     """
 
     together: np.ndarray
@@ -210,7 +212,9 @@ def stability(
     counts = resample_counts(len(per_image), n_resamples, seed)
     resampled = np.stack([partition(row) for row in counts @ per_image / len(per_image)])
     same = (resampled == partition(per_image.mean(axis=0))).all(axis=(1, 2))
-    return Stability(together=resampled.mean(axis=0), same_clusters=float(same.mean()))
+    # Every resample of a single image is that image, which says nothing about others.
+    known = 1 if len(per_image) > 1 else np.nan
+    return Stability(together=known * resampled.mean(axis=0), same_clusters=known * same.mean())
 
 
 def _block_distances(block: ArrayLike) -> np.ndarray:

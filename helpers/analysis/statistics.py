@@ -3,7 +3,7 @@
 Uncertainty is always that of the images: a bootstrap resample draws as many images as there are,
 with replacement, and keeps the augmentations of an image together. NaN marks a score that an
 equation leaves undefined; it is left out and n counts what remains. A few images give intervals
-that are too narrow, whatever the method.
+that are too narrow, whatever the method; one image gives none, and no agreement either: NaN.
 """
 
 from collections.abc import Mapping
@@ -180,14 +180,15 @@ def rank_augmentations(
     sign = 1 if higher_is_closer else -1
     ranks = _ranks(sign * table.mean().to_numpy())  # (augmentations,)
     resampled = _ranks(sign * _resampled_means(table.to_numpy(), n_resamples, seed))
-    same = resampled == ranks  # (resamples, augmentations)
     places = np.arange(1, table.shape[1] + 1)
-    shares = (resampled[:, :, None] == places).mean(axis=0)  # (augmentations, ranks)
+    known = 1 if len(table) > 1 else np.nan
+    same = known * (resampled == ranks)  # (resamples, augmentations)
+    shares = known * (resampled[:, :, None] == places).mean(axis=0)  # (augmentations, ranks)
     rows = pd.DataFrame(
         {"mean": table.mean(), "rank": ranks, "agreement": same.mean(axis=0)}
     ).sort_values("rank", kind="stable")
     distribution = pd.DataFrame(shares, index=table.columns, columns=pd.Index(places, name="rank"))
-    return Ranking(rows, distribution.loc[rows.index], float(same.all(axis=1).mean()))
+    return Ranking(rows, distribution.loc[rows.index], float(same.min(axis=1).mean()))
 
 
 def correlate_scores(
@@ -231,7 +232,8 @@ def correlate_scores(
     cube = scores.to_array("score").transpose("image", "augmentation", "score").to_numpy()
     rows = rows_of(cube)
     draws = np.random.default_rng(seed).integers(len(cube), size=(n_resamples, len(cube)))
-    resampled = np.stack([_correlation(transform(rows_of(cube[drawn]))) for drawn in draws])
+    known = 1 if len(cube) > 1 else np.nan
+    resampled = known * np.stack([_correlation(transform(rows_of(cube[drawn]))) for drawn in draws])
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(resampled, tails, axis=0)
     names, axes = list(scores.data_vars), ("score", "other")

@@ -52,7 +52,7 @@ def draw_tree(ax: Axes, linkage: np.ndarray, *, threshold: float = np.inf) -> No
             linewidth=1.8 if within else 1.2,
             solid_capstyle="round",
         )
-    ax.set_xlim(1.05 * linkage[:, 2].max(), 0)
+    ax.set_xlim(1.05 * linkage[:, 2].max() or 1, 0)
     ax.set_ylim(len(linkage) + 0.5, -0.5)
 
 

@@ -101,7 +101,7 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (9, 6))
     table = distances.transpose("image", "augmentation").to_pandas()
     names = list(table.median().sort_values().index)
-    positions = np.linspace(0, 1.3 * np.nanmax(table), 400)
+    positions = np.linspace(0, 1.3 * np.nanmax(table) or 1, 400)
     for height, name in enumerate(names):
         _ridge(ax, table[name].dropna().to_numpy(), positions, height, style.color(name))
     tick_views(ax, names)
@@ -259,7 +259,7 @@ def histograms(
     """
     table = values.transpose("image", "augmentation").to_pandas()
     everything = table.to_numpy()[np.isfinite(table)]
-    edges = np.histogram_bin_edges(everything, bins)
+    edges = _bin_edges(everything, bins)
     figure, axes = panels(table.shape[1], sharex=True, sharey=True)
     for name, ax in zip(table.columns, axes, strict=True):
         own = table[name].dropna()
@@ -431,6 +431,14 @@ def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, col
         ax.plot(positions, top, color="white", linewidth=1, zorder=2 - 0.01 * height)
 
 
+def _bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
+    low, high = values.min(), values.max()
+    if np.isclose(low, high):
+        # Equal up to rounding; NumPy widens the range of exactly equal values in the same way.
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, bins + 1)
+
+
 def _bars(
     ax: Axes,
     rows: pd.DataFrame,
@@ -448,7 +456,7 @@ def _bars(
     lengths = np.clip(np.nan_to_num([low, high]), 0, None)
     heights = np.arange(len(rows))
     ax.barh(heights, means, color=colors, height=0.72, xerr=lengths, error_kw=style.WHISKER)
-    reach = np.nanmax(means + lengths[1])
+    reach = np.nan_to_num(means + lengths[1]).max()
     for height, mean, beyond in zip(heights, means, lengths[1], strict=True):
         ax.annotate(
             f"{mean:.2f}",
@@ -461,7 +469,7 @@ def _bars(
         )
     ax.set_yticks(heights, labels)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlim(min(0, 1.15 * np.nanmin(means)), 1.17 * reach)
+    ax.set_xlim(1.15 * np.nan_to_num(means).clip(max=0).min(), 1.17 * reach or 1)
 
 
 def _polygon(ax: Axes, angles: np.ndarray, values: pd.Series, **options: object) -> None:
