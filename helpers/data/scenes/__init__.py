@@ -86,6 +86,12 @@ class Scene:
         """How many objects there are, as a word."""
         return COUNTS[len(self.objects) - 1]
 
+    @property
+    def full_caption(self) -> str:
+        """A sentence with as many of the attributes as fit; of the held-out seed, in its words."""
+        rng, held_out = np.random.default_rng((self.seed, self.index)), self.seed == HELD_OUT_SEED
+        return full_caption(self.objects, self.medium, self.background, rng, held_out).text
+
     @cached_property
     def attributes(self) -> pd.DataFrame:
         """One row per object; see `draw`."""

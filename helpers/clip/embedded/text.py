@@ -1,0 +1,54 @@
+"""The words that the embedded model knows, and their tokens."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+
+from helpers.data.photos import PHOTOS
+from helpers.data.scenes import PROPERTIES, captions
+
+CONTEXT = 24
+PHOTO_PROMPTS = ("{}", "a photo of {}", "a picture of {}", "this is {}")
+HELD_OUT_PHOTO_PROMPTS = ("here is {}", "a picture with {}")
+
+
+@cache
+def tokenizer() -> SimpleTokenizer:
+    """Return CLIP's own tokenizer, from the files that open_clip ships."""
+    return SimpleTokenizer(context_length=CONTEXT)
+
+
+def _sentences() -> list[str]:
+    """Write something with every word of the scenes, the photographs and the templates."""
+    prompts = [
+        one.write(template, value)
+        for one in PROPERTIES.values()
+        for template in one.prompts + one.held_out
+        for value in one.values
+    ]
+    openings = (
+        captions.OPENINGS
+        + captions.HELD_OUT_OPENINGS
+        + captions.MEDIUM_OPENINGS
+        + captions.HELD_OUT_MEDIUM_OPENINGS
+    )
+    glue = [opening.format("") for opening in openings] + ["a an and the on in at of objects"]
+    photographs = [prompt.format("") for prompt in PHOTO_PROMPTS + HELD_OUT_PHOTO_PROMPTS]
+    return prompts + glue + photographs + list(PHOTOS.values())
+
+
+@cache
+def known_tokens() -> torch.Tensor:
+    """Return the rows of CLIP's token table that the model learns, ascending.
+
+    Start, end and padding (0) included. The end has the highest number, and stays the highest
+    when rows are renumbered, which is how CLIP finds it.
+    """
+    return tokenizer()(_sentences()).unique()
+
+
+def tokenize(texts: list[str]) -> np.ndarray:
+    """Tokenize for training: texts × CONTEXT, each token numbered by its row in `known_tokens`."""
+    return np.searchsorted(known_tokens().numpy(), tokenizer()(texts).numpy())

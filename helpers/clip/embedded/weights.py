@@ -1,0 +1,93 @@
+"""Writing the trained weights to a small file, and building the model from it."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from open_clip.model import CLIP
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import load_file, save_file
+
+from helpers.clip.embedded.files import architecture, weights_file
+
+TABLE = "token_embedding.weight"
+ROWS = "token_embedding.rows"
+
+
+def save(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> None:
+    """Write weights in half precision.
+
+    Parameters
+    ----------
+    weights : dict of str to torch.Tensor
+        State dict of the model as trained, whose token table has the known rows only.
+    rows : torch.Tensor
+        Which rows of CLIP's table those are.
+    path : pathlib.Path
+        The safetensors file.
+    """
+    half = {name: tensor.detach().half().contiguous() for name, tensor in weights.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(half | {ROWS: rows.to(torch.int32)}, path)
+
+
+def build(checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
+    """Build the embedded model.
+
+    Parameters
+    ----------
+    checkpoint : str or int, optional
+        A step of training, one of `checkpoints`; left out, the end of training.
+
+    Returns
+    -------
+    model : open_clip.model.CLIP
+        In evaluation mode, float32, on the CPU.
+    tokenizer : Tokenizer
+        Turns a list of texts into a LongTensor, texts × 24.
+
+    Raises
+    ------
+    WorkbookError
+        If no weights were kept at that step.
+    """
+    weights = load_file(weights_file(checkpoint))
+    rows = weights.pop(ROWS).long()
+    made = architecture()
+    with torch.random.fork_rng(devices=[]):  # the initial weights leave no trace
+        model = CLIP(**made)
+    # Rows that were never trained stay 0: an unknown word says nothing beyond its place.
+    table = torch.zeros(made["text_cfg"]["vocab_size"], made["text_cfg"]["width"])
+    table[rows] = weights[TABLE].float()
+    model.load_state_dict({**weights, TABLE: table})
+    return model.eval(), Tokenizer(rows, made["text_cfg"]["context_length"])
+
+
+class Tokenizer:
+    """CLIP's tokenizer, which warns of words that the embedded model never met.
+
+    Parameters
+    ----------
+    rows : torch.Tensor
+        The tokens that the model knows.
+    context_length : int
+        Tokens per text; longer texts are cut.
+    """
+
+    def __init__(self, rows: torch.Tensor, context_length: int):
+        self.tokenize: Callable = SimpleTokenizer(context_length=context_length)
+        self.known = set(rows.tolist())
+
+    def __call__(self, texts: str | list[str], context_length: int | None = None) -> torch.Tensor:
+        """Return the tokens, texts × context length (the model's own by default)."""
+        tokens = self.tokenize(texts, context_length)
+        unknown = sorted(set(tokens.unique().tolist()) - self.known)
+        if unknown:
+            words = ", ".join(self.tokenize.decoder[t].removesuffix("</w>") for t in unknown[:8])
+            warnings.warn(
+                f"The embedded model never met {len(unknown)} of the tokens in these texts"
+                f" ({words}); they count as nothing.",
+                stacklevel=2,
+            )
+        return tokens
