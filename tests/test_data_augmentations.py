@@ -12,6 +12,7 @@ import pytest
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS, MAX_SEVERITY, SIZE, VIEWS, open_images, views
 from helpers.data import augmentations as module
+from helpers.data.transforms import CommonRandom
 
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 IDS = [f"image-{index}" for index in range(60)]
@@ -26,7 +27,7 @@ def drawn(name, image_id, severity=1.0, pixels=GREY):
     """Draw a view as `views` does and hand back the transform, which holds what was drawn."""
     state = module._state(0, image_id, name)
     transform = AUGMENTATIONS[name].transform(severity)
-    transform.set_random_state(np.random.default_rng(state), module._CommonRandom(state))
+    transform.set_random_state(np.random.default_rng(state), CommonRandom(state))
     result = transform(image=pixels)["image"]
     return transform.params, result
 
@@ -146,7 +147,7 @@ def test_elastic_displaces_by_alpha_times_a_smooth_field():
         assert np.abs(np.diff(one[name] - place)).max() < 0.2
     plain = A.ElasticTransform(alpha=30, sigma=60, p=1)
     state = module._state(0, "a", "elastic")
-    plain.set_random_state(np.random.default_rng(state), module._CommonRandom(state))
+    plain.set_random_state(np.random.default_rng(state), CommonRandom(state))
     plain(image=GREY)
     assert np.array_equal(plain.params["map_x"], one["map_x"])
 
@@ -176,7 +177,7 @@ def test_own_maps_are_those_of_the_studys_transforms(name, photo):
         }
     for image_id in IDS[:10]:
         state = module._state(0, image_id, name)
-        studys[name].set_random_state(np.random.default_rng(state), module._CommonRandom(state))
+        studys[name].set_random_state(np.random.default_rng(state), CommonRandom(state))
         expected = studys[name](image=original)["image"]
         assert np.array_equal(drawn(name, image_id, pixels=original)[1], expected)
 
@@ -314,3 +315,11 @@ def test_a_failing_transform_is_an_error_that_names_view_and_image(monkeypatch):
     monkeypatch.setattr(A.ElasticTransform, "apply", fail)
     with pytest.raises(WorkbookError, match=r"'elastic' of image 'a' .* out of luck"):
         views(GREY, "a")
+
+
+def test_names_of_views_need_neither_torch_nor_albumentations():
+    script = (
+        "import sys, helpers.study, helpers.figures.scores;"
+        "sys.exit(bool({'torch', 'albumentations'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from helpers.checks import WorkbookError, one_of
+from helpers.data import MAX_SEVERITY
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -64,9 +65,8 @@ class Parameters:
         _check_whole("batch_size", self.batch_size, 1)
         _check_whole("workers", self.workers, 1)
         number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
-        _check(
-            number and 0 <= self.severity < float("inf"), "severity", self.severity, "a number >= 0"
-        )
+        in_range = number and 0 <= self.severity <= MAX_SEVERITY
+        _check(in_range, "severity", self.severity, f"a number from 0 to {MAX_SEVERITY:g}")
 
     @property
     def sources(self) -> list[str]:

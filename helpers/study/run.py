@@ -58,6 +58,7 @@ class Run:
         self._weights = weights.locate(parameters.model, parameters.pretrained)
         self.identity = _identity(parameters, self.images, weights.fingerprint(self._weights))
         self.folder = _folder(parameters, self.identity)
+        self._by_id = {image.id: image for image in self.images}
         self._unreadable: dict[str, str] = {}
         _make_folders(self.folder)
         self._arrays = Arrays(self.folder / "arrays.zarr", self.identity, self._coordinates())
@@ -80,9 +81,7 @@ class Run:
 
     def views(self, image_id: str) -> dict[str, np.ndarray]:
         """Draw the views of one image; see `helpers.data.views`."""
-        one_of("image", image_id, self.images.ids)
-        image = self.images[self.images.ids.index(image_id)]
-        return self._draw(image)
+        return self._draw(self._by_id[one_of("image", image_id, self._by_id)])
 
     def encodings(self) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.

@@ -1,0 +1,131 @@
+"""The nine augmentations as transforms of albumentations, at any severity."""
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+# albumentations asks a server for newer versions when it is imported, and warns without one.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import numpy as np
+from albumentations.augmentations.geometric import functional as geometric
+
+# With a corner moved further than a third of the side the four corners may stop being convex, and
+# the perspective map divides by zero inside the image. albumentations stays below it too.
+_MAX_CORNER_JITTER = 0.32
+_HALF_TURN_OF_HUE = 0.5
+
+
+class _Perspective(A.Perspective):
+    """The study's draw of the four corners, with their way into the image multiplied by severity.
+
+    A larger `scale` would not do: albumentations takes corner jitter modulo 0.32, so that beyond
+    severity 1 ever more corners would come back to where they started. Here they stop at 0.32
+    instead.
+
+    What albumentations 2.0.8 does with the corners is kept, for it is what the study's parameters
+    give: with `keep_size` it enlarges the chosen quadrangle to the image's size twice, so that
+    more is cut off on the right and below than the corners say.
+    """
+
+    def __init__(self, severity: float, scale: tuple[float, float], p: float):
+        super().__init__(scale=scale, p=p)
+        self.severity = severity
+
+    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        height, width = params["shape"][:2]
+        size = np.array([width, height])
+        corners = size * np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+        scale = self.py_random.uniform(*self.scale)
+        drawn = geometric.generate_perspective_points((height, width), scale, self.random_generator)
+        limit = _MAX_CORNER_JITTER * size
+        points = corners + np.clip(self.severity * (drawn - corners), -limit, limit)
+        matrix, max_width, max_height = geometric.compute_perspective_params(
+            geometric.order_points(points), (height, width)
+        )
+        return {"matrix": matrix, "max_width": max_width, "max_height": max_height}
+
+
+class CommonRandom(random.Random):
+    """Python's generator, with integers that grow with their range.
+
+    The library draws integers by rejection, which spends other bits for other ranges; by inversion
+    the same state gives the same quantile of every range, so that one draw is shared by all
+    severities.
+    """
+
+    def randint(self, a: int, b: int) -> int:
+        """Return a whole number from a to b."""
+        return a + int((b - a + 1) * self.random())
+
+
+def _noise(severity: float) -> A.GaussNoise:
+    return A.GaussNoise(std_range=(min(0.44 * severity, 1), min(0.88 * severity, 1)), p=1)
+
+
+def _blur(severity: float) -> A.GaussianBlur:
+    sizes = (max(1, round(3 * severity)), max(1, round(7 * severity)))
+    return A.GaussianBlur(blur_limit=sizes, sigma_limit=(0.5 * severity, 3 * severity), p=1)
+
+
+def _color_jitter(severity: float) -> A.ColorJitter:
+    limit = 0.2 * severity
+    hue = min(limit, _HALF_TURN_OF_HUE)
+    return A.ColorJitter(brightness=limit, contrast=limit, saturation=limit, hue=hue, p=1)
+
+
+def _shift_scale_rotate(severity: float) -> A.Affine:
+    # ShiftScaleRotate is this transform under a deprecated name, which warns at each construction.
+    shift, scale, angle = 0.0625 * severity, 0.1 * severity, 15 * severity
+    return A.Affine(
+        translate_percent={"x": (-shift, shift), "y": (-shift, shift)},
+        scale=(1 - scale, 1 + scale),
+        rotate=(-angle, angle),
+        p=1,
+    )
+
+
+def _horizontal_flip(severity: float) -> A.HorizontalFlip:
+    return A.HorizontalFlip(p=1)
+
+
+def _elastic(severity: float) -> A.ElasticTransform:
+    return A.ElasticTransform(alpha=30 * severity, sigma=60, p=1)
+
+
+def _perspective(severity: float) -> A.Perspective:
+    return _Perspective(severity, scale=(0.05, 0.1), p=1)
+
+
+def _random_brightness_contrast(severity: float) -> A.RandomBrightnessContrast:
+    limit = 0.2 * severity
+    return A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=1)
+
+
+def _coarse_dropout(severity: float) -> A.CoarseDropout:
+    side = max(1, round(16 * severity**0.5))
+    return A.CoarseDropout(
+        num_holes_range=(6, 8),
+        hole_height_range=(side, side),
+        hole_width_range=(side, side),
+        fill="random",
+        p=1,
+    )
+
+
+TRANSFORMS: Mapping[str, Callable[[float], A.BasicTransform]] = MappingProxyType(
+    {
+        "noise": _noise,
+        "blur": _blur,
+        "color_jitter": _color_jitter,
+        "shift_scale_rotate": _shift_scale_rotate,
+        "horizontal_flip": _horizontal_flip,
+        "elastic": _elastic,
+        "perspective": _perspective,
+        "random_brightness_contrast": _random_brightness_contrast,
+        "coarse_dropout": _coarse_dropout,
+    }
+)
+"""By name: from a severity above 0 to a new transform that always applies."""
