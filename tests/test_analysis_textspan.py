@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from helpers.analysis.textspan import textspan
+from helpers.checks import WorkbookError
+
+
+def plain_textspan(data, texts, k, rank):
+    """The algorithm as the paper states it: all data times all texts in every round."""
+    _, _, right = np.linalg.svd(data, full_matrices=False)
+    texts = texts @ right[:rank].T @ right[:rank]
+    data = data - data.mean(axis=0)
+    variance = data.var(axis=0).sum()
+    indices, explained = [], []
+    for _ in range(k):
+        chosen = (data @ texts.T).std(axis=0).argmax()
+        unit = texts[chosen] / np.linalg.norm(texts[chosen])
+        along = data @ unit
+        indices.append(chosen)
+        explained.append(along.var() / variance)
+        data = data - np.outer(along, unit)
+        texts = texts - np.outer(texts @ unit, unit)
+    return indices, explained
+
+
+def problem(seed, images=120, features=24, dimensions=10, texts=60):
+    rng = np.random.default_rng(seed)
+    scales = rng.exponential(size=dimensions)
+    data = rng.normal(size=(images, dimensions)) * scales @ rng.normal(size=(dimensions, features))
+    pool = rng.normal(size=(texts, features))
+    return data + rng.normal(size=features), pool / np.linalg.norm(pool, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_texts_and_order_are_those_of_the_plain_algorithm(seed):
+    data, texts = problem(seed)
+    indices, explained = plain_textspan(data, texts, k=6, rank=8)
+    found = textspan(data, texts, k=6, rank=8)
+    assert found.indices.tolist() == indices
+    np.testing.assert_allclose(found.explained, explained, rtol=1e-8)
+
+
+def test_heads_are_a_leading_axis():
+    pairs = [problem(seed) for seed in range(6)]
+    texts = pairs[0][1]
+    data = np.array([pair[0] for pair in pairs])
+    together = textspan(data.reshape(2, 3, *data.shape[1:]), texts, k=4)
+    for head, place in enumerate(np.ndindex(2, 3)):
+        alone = textspan(data[head], texts, k=4)
+        assert together.indices[place].tolist() == alone.indices.tolist()
+        np.testing.assert_array_equal(together.explained[place], alone.explained)
+
+
+def test_planted_directions_are_named_first_and_explain_everything():
+    rng = np.random.default_rng(0)
+    texts = np.linalg.qr(rng.normal(size=(16, 16)))[0]
+    data = 3 * rng.normal(size=(200, 1)) * texts[5] + rng.normal(size=(200, 1)) * texts[11]
+    found = textspan(data, texts, k=2)
+    assert found.indices.tolist() == [5, 11]
+    assert found.explained.sum() == pytest.approx(1)
+
+
+def test_float32_rounding_is_no_direction():
+    data, texts = problem(3)  # ten dimensions and the mean
+    rough = textspan(data.astype(np.float32), texts, k=6)
+    assert rough.indices.tolist() == textspan(data, texts, k=6, rank=11).indices.tolist()
+
+
+def test_a_head_that_never_varies_explains_nothing():
+    _, texts = problem(0)
+    assert np.isnan(textspan(np.ones((5, 24)), texts, k=2).explained).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"k": 0}, "k has no value 0"),
+        ({"k": 61}, "from 1 to 60"),
+        ({"rank": 25}, "rank has no value 25"),
+        ({"text_embeddings": np.ones((60, 5))}, "don't match"),
+        ({"contributions": np.ones(24)}, "don't match"),
+    ],
+)
+def test_bad_input_is_told(change, message):
+    data, texts = problem(0)
+    with pytest.raises(WorkbookError, match=message):
+        textspan(**{"contributions": data, "text_embeddings": texts, "k": 3} | change)
