@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from open_clip.model import CLIP
 
-from helpers.clip.embedded.data import SUBJECTS, crop, read_photographs
+from helpers.clip.embedded.examples import SUBJECTS, crop, read_photographs
 from helpers.clip.embedded.files import FOLDER
 from helpers.clip.embedded.initial import new_model, normalise
 from helpers.clip.embedded.text import HELD_OUT_PHOTO_PROMPTS, tokenize

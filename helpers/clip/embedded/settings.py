@@ -62,6 +62,8 @@ class Settings:
         Weight of the contrastive loss.
     property_weights : dict of str to float
         Weight of each property's loss.
+    patch_weights : dict of str to float
+        Weight of the loss of properties of objects, for the patches that show one.
     """
 
     seed: int
@@ -82,6 +84,7 @@ class Settings:
     checkpoints: list[int]
     contrastive_weight: float
     property_weights: dict[str, float]
+    patch_weights: dict[str, float]
 
     @classmethod
     def read(cls, path: Path = FOLDER / "training.json") -> "Settings":

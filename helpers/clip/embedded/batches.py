@@ -1,25 +1,29 @@
-"""Batches for training: a window that slides over the scenes, and crops of the photographs.
+"""Batches for training: what is drawn when, and what the model is asked about it.
 
 The batch of a step depends on the step and the seed alone, so that training can stop and resume.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
+from helpers.clip.embedded.examples import (
+    GRID,
+    OBJECT_PROPERTIES,
+    SUBJECTS,
+    Example,
+    mirror,
+    photograph_example,
+    read_photographs,
+    scene_example,
+)
 from helpers.clip.embedded.settings import Settings
 from helpers.clip.embedded.text import PHOTO_PROMPTS, tokenize
-from helpers.data import photos, scenes
 from helpers.data.scenes import HELD_OUT_COMBINATIONS, PROPERTIES, captions
 
-SIDE = 224
-SUBJECTS = tuple(photos.PHOTOS.values())
-OBJECT_PROPERTIES = tuple(name for name, one in PROPERTIES.items() if one.of == "object")
-SCENE_PROPERTIES = tuple(name for name, one in PROPERTIES.items() if one.of == "scene")
 PAIRS = (
     ("colour", "shape"),
     ("shape", "position"),
@@ -27,79 +31,6 @@ PAIRS = (
     ("shape", "fill"),
     ("colour", "size"),
 )
-MIRRORED = {"left": "right", "right": "left"}
-SINGLE = {"count": "one"}
-EASY = SINGLE | {"size": "large", "background": "plain"}
-
-
-@dataclass(frozen=True)
-class Example:
-    """One picture, with all that is true of it.
-
-    `scene` and `objects` are as in `helpers.data.scenes.Caption`, but complete; `subject` is the
-    caption of a photograph.
-    """
-
-    pixels: np.ndarray
-    scene: dict[str, str]
-    objects: tuple[dict[str, str], ...] = ()
-    subject: str | None = None
-
-
-def mirror(example: Example) -> Example:
-    """Mirror a picture left to right, and what is said of its objects' positions."""
-    objects = tuple(
-        item | {"position": " ".join(MIRRORED.get(w, w) for w in item["position"].split())}
-        for item in example.objects
-    )
-    return Example(example.pixels[:, ::-1], example.scene, objects, example.subject)
-
-
-def scene_example(index: int, settings: Settings) -> Example:
-    """Draw the scene of an index, at the stage of the curriculum that the index has reached."""
-    chance, stage = np.random.default_rng((settings.seed, index)).random(), settings.stage(index)
-    fixed = {}
-    if chance < stage.easy:
-        fixed = EASY
-    elif chance > 1 - stage.single:
-        fixed = SINGLE
-    one = scenes.scene(index, settings.seed, **fixed)
-    whole = {"medium": one.medium, "background": one.background, "count": one.count}
-    objects = tuple({name: item[name] for name in OBJECT_PROPERTIES} for item in one.objects)
-    return Example(one.pixels, whole, objects)
-
-
-def crop(picture: np.ndarray, rng: np.random.Generator, held_out: bool = False) -> np.ndarray:
-    """Cut a random square out of a photograph and resize it to 224 × 224.
-
-    Parameters
-    ----------
-    picture : numpy.ndarray
-        Height × width × 3, uint8.
-    rng : numpy.random.Generator
-        Chooses side (0.5 to 0.95 of the shorter one) and place.
-    held_out : bool
-        Held-out crops lie towards the lower right of the room that there is to move, by more than
-        0.6 of it both ways; crops for training never do.
-
-    Returns
-    -------
-    numpy.ndarray
-        224 × 224 × 3, uint8.
-    """
-    height, width = picture.shape[:2]
-    side = int(min(height, width) * rng.uniform(0.5, 0.95))
-    place = rng.uniform(0.6, 1, 2) if held_out else rng.random(2)
-    while not held_out and place.min() > 0.6:
-        place = rng.random(2)
-    top, left = (place * (height - side, width - side)).astype(int)
-    cut = picture[top : top + side, left : left + side]
-    return cv2.resize(cut, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-
-
-def read_photographs() -> list[np.ndarray]:
-    """Read the bundled photographs, height × width × 3, in the order of `SUBJECTS`."""
-    return [photo.pixels for photo in photos.open_photos("photos")]
 
 
 def caption_of(example: Example, rng: np.random.Generator, full: bool) -> captions.Caption:
@@ -147,7 +78,7 @@ def _prompts(name: str, choice: int) -> list[str]:
 def _present(name: str, examples: list[Example]) -> np.ndarray:
     """Mark the values of a property that each picture has, pictures × values."""
     values = PROPERTIES[name].values
-    if name in SCENE_PROPERTIES:
+    if name not in OBJECT_PROPERTIES:
         return np.array([[one.scene.get(name) == v for v in values] for one in examples])
     return np.array(
         [[any(item[name] == v for item in one.objects) for v in values] for one in examples]
@@ -171,11 +102,22 @@ def _questions(examples: list[Example], rng: np.random.Generator) -> dict[str, t
     }
 
 
+def _shown(name: str, examples: list[Example]) -> torch.Tensor:
+    """Mark the value of a property that each patch shows, pictures × patches × values."""
+    values = PROPERTIES[name].values
+    shown = np.zeros((len(examples), GRID * GRID, len(values)), bool)
+    for marks, one in zip(shown, examples, strict=True):
+        for number, item in enumerate(one.objects):
+            marks[one.owners.ravel() == number, values.index(item[name])] = True
+    return torch.from_numpy(shown)
+
+
 class Batches(IterableDataset):
     """The batches of training, from a given step on.
 
     A batch is a dict of pixels (pictures × 3 × 224 × 224, uint8), captions (tokens of two captions
-    a picture), truth (captions × pictures, bool) and questions (`_questions`).
+    a picture), truth (captions × pictures, bool), questions (name → prompts and the values present)
+    and patches (name → pictures × patches × values, bool: the values that patches show).
 
     Parameters
     ----------
@@ -199,21 +141,18 @@ class Batches(IterableDataset):
                 drawn[index % size] = scene_example(index, self.settings)
 
     def _batch(self, step: int, drawn: dict[int, Example], photographs: list[np.ndarray]) -> dict:
-        rng = np.random.default_rng((self.settings.seed, step, 1))
-        count, oldest = (
-            self.settings.photographs_per_step,
-            self.settings.fresh_scenes_per_step * step,
-        )
-        chosen = oldest + rng.integers(len(drawn), size=self.settings.pictures_per_step - count)
-        examples = [drawn[index % len(drawn)] for index in chosen]
-        for subject in rng.integers(len(SUBJECTS), size=count):
-            pixels = crop(photographs[subject], rng)
-            examples.append(Example(pixels, {"medium": "photo"}, (), SUBJECTS[subject]))
+        settings = self.settings
+        rng = np.random.default_rng((settings.seed, step, 1))
+        from_scenes = settings.pictures_per_step - settings.photographs_per_step
+        indices = rng.integers(len(drawn), size=from_scenes) + step * settings.fresh_scenes_per_step
+        numbers = rng.integers(len(SUBJECTS), size=settings.photographs_per_step)
+        examples = [drawn[index % len(drawn)] for index in indices]
+        examples += [photograph_example(photographs, number, rng) for number in numbers]
         examples = [mirror(one) if rng.random() < 0.5 else one for one in examples]
-        return collate(examples, rng)
+        return collate(examples, rng, settings.patch_weights)
 
 
-def collate(examples: list[Example], rng: np.random.Generator) -> dict:
+def collate(examples: list[Example], rng: np.random.Generator, of_patches: Iterable[str]) -> dict:
     """Turn examples into a batch; see `Batches`."""
     told = [caption_of(one, rng, full) for full in (True, False) for one in examples]
     truth = [[is_true(caption, one) for one in examples] for caption in told]
@@ -223,4 +162,5 @@ def collate(examples: list[Example], rng: np.random.Generator) -> dict:
         "captions": torch.from_numpy(tokenize([caption.text for caption in told])),
         "truth": torch.tensor(truth),
         "questions": _questions(examples, rng),
+        "patches": {name: _shown(name, examples) for name in of_patches},
     }

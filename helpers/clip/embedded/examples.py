@@ -1,0 +1,119 @@
+"""Single pictures for training, with all that is true of them: scenes and crops of photographs."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from helpers.clip.embedded.files import architecture
+from helpers.clip.embedded.settings import Settings
+from helpers.data import photos, scenes
+from helpers.data.scenes import PROPERTIES
+
+SIDE = 224
+GRID = SIDE // architecture()["vision_cfg"]["patch_size"]
+LEAST_COVER = 0.12  # share of a patch that an object must cover for the patch to show it
+HELD_OUT_ROOM = 0.6  # held-out crops lie beyond this share of the room to move, both ways
+SUBJECTS = tuple(photos.PHOTOS.values())
+OBJECT_PROPERTIES = tuple(name for name, one in PROPERTIES.items() if one.of == "object")
+MIRRORED = {"left": "right", "right": "left"}
+SINGLE = {"count": "one"}
+EASY = SINGLE | {"size": "large", "background": "plain"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture, with all that is true of it.
+
+    `scene` and `objects` are as in `helpers.data.scenes.Caption`, but complete; `subject` is the
+    caption of a photograph. `owners`, rows × columns of patches, has the number of the object that
+    each patch shows, or -1.
+    """
+
+    pixels: np.ndarray
+    scene: dict[str, str]
+    objects: tuple[dict[str, str], ...] = ()
+    subject: str | None = None
+    owners: np.ndarray = field(default_factory=lambda: np.full((GRID, GRID), -1))
+
+
+def mirror(example: Example) -> Example:
+    """Mirror a picture left to right, and what is said of its objects' positions."""
+    objects = tuple(
+        item | {"position": " ".join(MIRRORED.get(w, w) for w in item["position"].split())}
+        for item in example.objects
+    )
+    pixels, owners = example.pixels[:, ::-1], example.owners[:, ::-1]
+    return Example(pixels, example.scene, objects, example.subject, owners)
+
+
+def patch_owners(masks: np.ndarray) -> np.ndarray:
+    """Find the object that covers most of each patch, if it covers enough.
+
+    Parameters
+    ----------
+    masks : numpy.ndarray
+        Objects × 224 × 224, bool.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows × columns of patches: the number of the object, or -1.
+    """
+    side = SIDE // GRID
+    shares = masks.reshape(len(masks), GRID, side, GRID, side).mean((2, 4))
+    return np.where(shares.max(0) >= LEAST_COVER, shares.argmax(0), -1)
+
+
+def scene_example(index: int, settings: Settings) -> Example:
+    """Draw the scene of an index, at the stage of the curriculum that the index has reached."""
+    chance, stage = np.random.default_rng((settings.seed, index)).random(), settings.stage(index)
+    fixed = {}
+    if chance < stage.easy:
+        fixed = EASY
+    elif chance > 1 - stage.single:
+        fixed = SINGLE
+    one = scenes.scene(index, settings.seed, **fixed)
+    whole = {"medium": one.medium, "background": one.background, "count": one.count}
+    objects = tuple({name: item[name] for name in OBJECT_PROPERTIES} for item in one.objects)
+    return Example(one.pixels, whole, objects, owners=patch_owners(one.masks))
+
+
+def crop(picture: np.ndarray, rng: np.random.Generator, held_out: bool = False) -> np.ndarray:
+    """Cut a random square out of a photograph and resize it to 224 × 224.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray
+        Height × width × 3, uint8.
+    rng : numpy.random.Generator
+        Chooses side (0.5 to 0.95 of the shorter one) and place.
+    held_out : bool
+        Whether the crop is one from the lower right, where those for training never are.
+
+    Returns
+    -------
+    numpy.ndarray
+        224 × 224 × 3, uint8.
+    """
+    height, width = picture.shape[:2]
+    side = int(min(height, width) * rng.uniform(0.5, 0.95))
+    place = rng.uniform(HELD_OUT_ROOM, 1, 2) if held_out else rng.random(2)
+    while not held_out and place.min() > HELD_OUT_ROOM:
+        place = rng.random(2)
+    top, left = (place * (height - side, width - side)).astype(int)
+    cut = picture[top : top + side, left : left + side]
+    return cv2.resize(cut, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def read_photographs() -> list[np.ndarray]:
+    """Read the bundled photographs, height × width × 3, in the order of `SUBJECTS`."""
+    return [photo.pixels for photo in photos.open_photos("photos")]
+
+
+def photograph_example(
+    photographs: list[np.ndarray], number: int, rng: np.random.Generator
+) -> Example:
+    """Cut an example out of a photograph, one of those of `read_photographs`."""
+    pixels = crop(photographs[number], rng)
+    return Example(pixels, {"medium": "photo"}, subject=SUBJECTS[number])
