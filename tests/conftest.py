@@ -17,14 +17,14 @@ def untrained():
 
 @pytest.fixture
 def folder_of_images(tmp_path):
-    """A folder of seven small pictures, one of them unreadable."""
+    """A folder of seven small pictures, the first of them unreadable."""
     folder = tmp_path / "images"
     folder.mkdir()
     rng = np.random.default_rng(1)
     for number in range(6):
         tile = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(tile.repeat(12, 0).repeat(10, 1)).save(folder / f"{number}.png")
-    (folder / "broken.png").write_bytes(b"no image at all")
+    (folder / "-broken.png").write_bytes(b"no image at all")
     return folder
 
 

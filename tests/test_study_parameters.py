@@ -7,21 +7,23 @@ from helpers.study.parameters import from_profile, parse_value, profile_of, prof
 @pytest.mark.parametrize(
     "text, value",
     [
-        ("5", 5),
-        ("0.5", 0.5),
-        ("null", None),
-        ("true", True),
-        ("photos", "photos"),
-        ("scenes:5", "scenes:5"),
-        ("[photos, 'scenes:5']", ["photos", "scenes:5"]),
-        ("shards-{0..3}.tar", "shards-{0..3}.tar"),
-        ("{a: b}", "{a: b}"),
-        ("2026-01-02", "2026-01-02"),
-        ("[unclosed", "[unclosed"),
+        ("limit 5", 5),
+        ("limit 5.5", "5.5"),
+        ("limit null", None),
+        ("severity 1e-1", 0.1),
+        ("pretrained None", None),
+        ("pretrained yes", "yes"),
+        ("images photos", "photos"),
+        ("images scenes:5", "scenes:5"),
+        ("images [photos, 'scenes:5']", ["photos", "scenes:5"]),
+        ("images shards-{0..3}.tar", "shards-{0..3}.tar"),
+        ("images 2024", "2024"),
+        ("images [unclosed", "[unclosed"),
+        ("nonsense 5", "5"),
     ],
 )
-def test_values_are_read_as_papermill_reads_them(text, value):
-    assert parse_value(text) == value
+def test_values_are_read_as_their_parameter_needs(text, value):
+    assert parse_value(*text.split(" ", 1)) == value
 
 
 def test_a_profile_takes_what_it_leaves_out_from_quick():
@@ -56,6 +58,11 @@ def test_every_profile_is_valid(profile):
         ("quick", {"workers": True}, "workers"),
         ("paper", {}, "images has no value None"),
         ("quick", {"images": 5}, "images has no value 5"),
+        ("quick", {"images": ["photos", None]}, "images has no value"),
+        ("quick", {"images": []}, "images has no value"),
+        ("quick", {"out": 5}, "out has no value 5"),
+        ("quick", {"pretrained": True}, "pretrained has no value True"),
+        ("quick", {"severity": 5.1}, "from 0 to 5"),
     ],
 )
 def test_bad_parameters_are_told(profile, overrides, message):

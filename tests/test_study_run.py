@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from helpers.analysis import scores
 from helpers.checks import WorkbookError
@@ -58,9 +60,9 @@ def test_batches_and_workers_do_not_change_results(parameters, tmp_path):
 
 
 def test_unreadable_images_are_told_and_in_no_n(run):
-    assert "broken.png" not in run.scores()["image"]
-    assert list(run.unreadable["image"]) == ["broken.png"]
-    assert run.record["unreadable"].keys() == {"broken.png"}
+    assert "-broken.png" not in run.scores()["image"]
+    assert list(run.unreadable["image"]) == ["-broken.png"]
+    assert run.record["unreadable"].keys() == {"-broken.png"}
     assert run.encodings().sizes["image"] == 6
 
 
@@ -89,11 +91,28 @@ def test_a_changed_image_is_another_run(run, parameters, folder_of_images):
         open_run(**parameters)
 
 
+def test_two_runs_may_open_one_folder_at_once(parameters):
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: open_run(**parameters), range(4)))
+        first, *others = pool.map(lambda run: run.encodings(), runs)
+    for other in others:
+        xr.testing.assert_identical(first, other)
+    assert runs[0].timings["encode"]["images"] == 6
+
+
+def test_a_figure_is_signed_with_the_model(run):
+    figure = Figure()
+    run.save_figure(figure, "empty")
+    assert [text.get_text() for text in figure.texts] == ["embedded model"]
+    assert (run.folder / "figures" / "empty.png").exists()
+
+
 def test_all_images_unreadable_is_an_error(parameters, folder_of_images):
     for path in folder_of_images.glob("?.png"):
         path.write_bytes(b"")
     with pytest.raises(WorkbookError, match="None of the 7 images could be read"):
-        open_run(**parameters).encodings()
+        open_run(**parameters)
+    assert not Path(parameters["out"]).exists()
 
 
 def test_record_says_what_was_run(run):

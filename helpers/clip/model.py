@@ -110,7 +110,8 @@ class Model:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _normalised(self, pixels: np.ndarray) -> torch.Tensor:
-        if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
+        pixels = np.asarray(pixels)
+        if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not len(pixels):
             raise WorkbookError(
                 f"Images of shape {pixels.shape} and type {pixels.dtype} can't be encoded; give"
                 " uint8 RGB images, n × height × width × 3."

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from helpers.checks import WorkbookError
+from helpers.clip.weights import EMBEDDED
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -101,7 +102,9 @@ def _run(given: argparse.Namespace) -> int:
     from helpers.study.run import Run
     from helpers.study.runner import CellError, run_notebooks
 
-    run = Run(_parameters(given))
+    parameters = _parameters(given)
+    _check_model(parameters)
+    run = Run(parameters)
     try:
         pages = run_notebooks(run)
     except CellError as error:
@@ -114,14 +117,25 @@ def _run(given: argparse.Namespace) -> int:
 def _parameters(given: argparse.Namespace) -> Parameters:
     from helpers.data import absolute
 
-    values = {name: parse_value(value) for name, value in given.values}
+    values = {name: parse_value(name, value) for name, value in given.values}
     if given.out is not None:
         values["out"] = given.out
     parameters = from_profile(given.profile, values)
     # Notebooks run in a folder of their own, where a relative path would mean another place.
     images = [absolute(source) for source in parameters.sources]
     out = parameters.out and str(Path(parameters.out).expanduser().absolute())
-    return replace(parameters, images=images, out=out)
+    weights = parameters.pretrained
+    if weights and Path(weights).expanduser().is_file():
+        weights = str(Path(weights).expanduser().absolute())
+    return replace(parameters, images=images, out=out, pretrained=weights)
+
+
+def _check_model(parameters: Parameters) -> None:
+    # Weights that don't fit are told now, and not by the second notebook of a run half written.
+    if parameters.model != EMBEDDED:
+        from helpers.clip import load
+
+        load(parameters.model, parameters.pretrained, parameters.device, parameters.precision)
 
 
 def _models(_: argparse.Namespace) -> int:

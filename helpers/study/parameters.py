@@ -59,7 +59,13 @@ class Parameters:
     out: str | None
 
     def __post_init__(self):
-        _check(self.images and isinstance(self.images, str | list), "images", self.images, IMAGES)
+        sources = self.images if isinstance(self.images, list) else [self.images]
+        named = sources and all(isinstance(source, str) and source for source in sources)
+        _check(named, "images", self.images, IMAGES)
+        for name in ("model", "device", "precision"):
+            _check_text(name, getattr(self, name))
+        for name in ("pretrained", "out"):
+            _check_text(name, getattr(self, name), optional=True)
         _check_whole("limit", self.limit, 1, optional=True)
         _check_whole("seed", self.seed, 0)
         _check_whole("batch_size", self.batch_size, 1)
@@ -118,24 +124,41 @@ def profile_of(parameters: Parameters) -> str | None:
     return next((name for name in profiles() if _same_results(name, parameters)), None)
 
 
-def parse_value(text: str) -> object:
-    """Turn a command line's text into a value, by papermill's conventions plus ``[a, b]``.
+def parse_value(name: str, text: str) -> object:
+    """Turn a command line's text into the value of a parameter.
 
     Parameters
     ----------
+    name : str
+        The parameter; what is a number there is text elsewhere, such as a folder named 2024.
     text : str
-        A number, ``true``, ``null``, a list in brackets, or any other string.
+        A number, ``null``, a list such as ``[photos, "scenes:5"]``, or any other text.
 
     Returns
     -------
-    int, float, bool, None, list or str
+    int, float, None, list or str
+        The text itself where it is no value of the parameter's kind.
     """
-    is_plain = text.startswith("[") or ":" not in text
+    if text.lower() in ("null", "none"):
+        return None
     try:
-        value = yaml.safe_load(text) if is_plain else text
-    except yaml.YAMLError:
+        return _PARSERS.get(name, str)(text)
+    except (ValueError, yaml.YAMLError):
         return text
-    return value if isinstance(value, int | float | bool | list | None) else text
+
+
+def _parse_images(text: str) -> str | list:
+    return yaml.safe_load(text) if text.startswith("[") else text
+
+
+_PARSERS = {
+    "images": _parse_images,
+    "limit": int,
+    "seed": int,
+    "severity": float,
+    "batch_size": int,
+    "workers": int,
+}
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -153,6 +176,11 @@ def _check_whole(name: str, value: object, least: int, *, optional: bool = False
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
     expected = f"a whole number >= {least}" + (", or null for no limit" if optional else "")
     _check(whole or (optional and value is None), name, value, expected)
+
+
+def _check_text(name: str, value: object, *, optional: bool = False) -> None:
+    text = isinstance(value, str) and value != ""
+    _check(text or (optional and value is None), name, value, "a text")
 
 
 def _check(valid: object, name: str, value: object, expected: str) -> None:

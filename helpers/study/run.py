@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from filelock import FileLock
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
@@ -59,12 +59,20 @@ class Run:
         self.identity = _identity(parameters, self.images, weights.fingerprint(self._weights))
         self.folder = _folder(parameters, self.identity)
         self._by_id = {image.id: image for image in self.images}
-        self._unreadable: dict[str, str] = {}
+        _check_any_readable(self.images)
         _make_folders(self.folder)
-        self._arrays = Arrays(self.folder / "arrays.zarr", self.identity, self._coordinates())
-        self._record(
-            parameters=asdict(parameters), identity=self.identity, versions=_installed_versions()
-        )
+        with self._lock:
+            self._arrays = Arrays(self.folder / "arrays.zarr", self.identity, self._coordinates())
+            self._record(
+                parameters=asdict(parameters),
+                identity=self.identity,
+                versions=_installed_versions(),
+            )
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        # One process at a time computes and records; another one waits and then finds it done.
+        return FileLock(self.folder / "arrays.lock")
 
     @cached_property
     def model(self) -> "Model":
@@ -110,7 +118,8 @@ class Run:
     def unreadable(self) -> pd.DataFrame:
         """Images that could not be read, with reasons; they are in no mean and in no n."""
         self._get("encode")
-        return pd.DataFrame(self._unreadable.items(), columns=["image", "reason"])
+        reasons = self.record.get("unreadable", {})
+        return pd.DataFrame(reasons.items(), columns=["image", "reason"])
 
     @property
     def record(self) -> dict:
@@ -128,7 +137,9 @@ class Run:
         table.to_csv(self.folder / "tables" / f"{name}.csv")
 
     def save_figure(self, figure: "Figure", name: str) -> None:
-        """Write a figure to ``figures/<name>.png`` of the run's folder."""
+        """Sign a figure with the model's title and write it to ``figures/<name>.png``."""
+        # A figure that is sent on alone still says which model it shows.
+        figure.text(1, 0, self.title, ha="right", va="top", fontsize=8, color="#777777")
         figure.savefig(self.folder / "figures" / f"{name}.png")
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
@@ -144,63 +155,67 @@ class Run:
 
     def _get(self, name: str) -> xr.Dataset:
         step = STEPS[name]
-        with FileLock(self.folder / "arrays.lock"):
-            if not self._arrays.done(name).all():
-                self._fill(step)
+        with self._lock:
+            missing = self._missing(step)
+            if len(missing):
+                self._fill(step, missing)
         return self._arrays.read(name, step.fills)
 
-    def _fill(self, step: Step) -> None:
-        missing = np.flatnonzero(~self._arrays.done(step.name))
+    def _missing(self, step: Step) -> np.ndarray:
+        unreadable = self.record.get("unreadable", {})
+        known = np.array([image in unreadable for image in self.images.ids])
+        return np.flatnonzero(~(self._arrays.done(step.name) | known))
+
+    def _fill(self, step: Step, missing: np.ndarray) -> None:
         size = self.parameters.batch_size
         batches = [missing[start : start + size] for start in range(0, len(missing), size)]
+        self._arrays.allocate(step.name, step.variables(self), size)
         progress = tqdm(total=len(missing), desc=step.title, unit="image", leave=False)
         with ThreadPoolExecutor(self.parameters.workers) as pool, progress:
             started = time.perf_counter()
-            for rows, drawn in self._drawn_ahead(pool, batches):
-                self._fill_batch(step, rows, drawn)
-                elapsed, started = time.perf_counter() - started, time.perf_counter()
-                self._add_timing(step.name, len(rows), elapsed)
-                progress.update(len(rows))
-        if not self._arrays.done(step.name).any():
-            raise WorkbookError(self._nothing_readable())
+            for rows, drawn, unreadable in self._drawn_ahead(pool, batches):
+                values = self._computed(step, rows, drawn) if len(rows) else {}
+                # Told before the batch is done: a kill in between must not lose what is told.
+                self._tell(step.name, len(rows), time.perf_counter() - started, unreadable)
+                started = time.perf_counter()
+                if len(rows):
+                    self._arrays.write(step.name, rows, values)
+                progress.update(len(rows) + len(unreadable))
 
-    def _fill_batch(self, step: Step, rows: np.ndarray, drawn: np.ndarray) -> None:
-        if not len(rows):
-            return
+    def _computed(self, step: Step, rows: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
         needed = {
             name: self._arrays.read(earlier.name, [name], rows)[name].values
             for earlier in STEPS.values()
             for name in set(earlier.fills) & set(step.needs)
         }
-        self._arrays.allocate(step.name, step.variables(self), self.parameters.batch_size)
-        self._arrays.write(step.name, rows, step.compute(self, drawn, needed))
+        return step.compute(self, drawn, needed)
 
     def _drawn_ahead(
         self, pool: Executor, batches: list[np.ndarray]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, str]]]:
         # While one batch is computed, the workers draw the next; more would only fill the memory.
         waiting = deque()
         for rows in batches:
             waiting.append((rows, [pool.submit(self._try_draw, row) for row in rows]))
             if len(waiting) > 1:
-                yield _readable(*waiting.popleft())
+                yield self._separated(*waiting.popleft())
         while waiting:
-            yield _readable(*waiting.popleft())
+            yield self._separated(*waiting.popleft())
 
-    def _try_draw(self, row: int) -> np.ndarray | None:
-        image = self.images[int(row)]
+    def _try_draw(self, row: int) -> np.ndarray | UnreadableImage:
         try:
-            return np.stack(list(self._draw(image).values()))
+            return np.stack(list(self._draw(self.images[int(row)]).values()))
         except UnreadableImage as error:
-            self._unreadable[image.id] = str(error)
-            return None
+            return error
 
-    def _nothing_readable(self) -> str:
-        reason = next(iter(self._unreadable.values()))
-        return (
-            f"None of the {len(self.images)} images could be read; the first: {reason}"
-            " Give another source of images."
-        )
+    def _separated(
+        self, rows: np.ndarray, futures: list[Future]
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+        drawn = [future.result() for future in futures]
+        failed = np.array([isinstance(views, UnreadableImage) for views in drawn])
+        reasons = {self.images[int(rows[at])].id: str(drawn[at]) for at in np.flatnonzero(failed)}
+        views = [views for views, bad in zip(drawn, failed, strict=True) if not bad]
+        return rows[~failed], np.array(views), reasons
 
     def _record(self, **entries: object) -> None:
         path = self.folder / "run.json"
@@ -209,11 +224,12 @@ class Run:
         partial.write_text(text + "\n", encoding="utf-8")
         partial.replace(path)
 
-    def _add_timing(self, step: str, images: int, seconds: float) -> None:
+    def _tell(self, step: str, images: int, seconds: float, unreadable: dict[str, str]) -> None:
         timings = self.timings
         before = timings.get(step, {"images": 0, "seconds": 0.0})
         after = {"images": before["images"] + images, "seconds": before["seconds"] + seconds}
-        self._record(timings=timings | {step: after}, unreadable=self._unreadable)
+        told = self.record.get("unreadable", {}) | unreadable
+        self._record(timings=timings | {step: after}, unreadable=told)
 
 
 def open_run(**parameters: object) -> Run:
@@ -279,10 +295,18 @@ def _make_folders(folder: Path) -> None:
         ) from error
 
 
-def _readable(rows: np.ndarray, futures: list[Future]) -> tuple[np.ndarray, np.ndarray]:
-    drawn = [future.result() for future in futures]
-    read = [views is not None for views in drawn]
-    return rows[read], np.array([views for views in drawn if views is not None])
+def _check_any_readable(images: Images) -> None:
+    reason = ""
+    for image in images:
+        try:
+            image.pixels  # noqa: B018
+            return
+        except UnreadableImage as error:
+            reason = reason or str(error)
+    raise WorkbookError(
+        f"None of the {len(images)} images could be read; the first: {reason.rstrip('.')}. Give"
+        " another source of images."
+    )
 
 
 def _installed_versions() -> dict[str, str]:

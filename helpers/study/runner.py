@@ -5,11 +5,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 import papermill
+from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 
 from helpers.study.parameters import NOTEBOOKS
 from helpers.study.run import Run
 
+REMOTE_SCRIPTS = (
+    "require_js_url",
+    "jquery_url",
+    "mathjax_url",
+    "mermaid_js_url",
+    "mermaid_layout_elk_js_url",
+    "widget_renderer_url",
+    "jupyter_widgets_base_url",
+)
 PROGRESS = "{desc}: cell {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
 
@@ -54,18 +64,21 @@ def _run_notebook(source: Path, folder: Path, parameters: dict[str, object]) -> 
             parameters=parameters,
             cwd=NOTEBOOKS,
             progress_bar={"desc": source.stem, "bar_format": PROGRESS},
+            extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
         )
     except papermill.PapermillExecutionError as error:
         raise CellError(
-            f"Notebook {source.stem} failed in cell {error.exec_count}: {error.ename}:"
+            f"Notebook {source.stem} failed in cell {error.cell_index}: {error.ename}:"
             f" {error.evalue}\nThe notebook up to there: {executed}"
         ) from error
+    except DeadKernelError as error:
+        raise CellError(f"Notebook {source.stem} failed: its kernel died. {executed}") from error
     return _render(executed)
 
 
 def _render(notebook: Path) -> Path:
     # Pages must open without a network: no script or style sheet may come from elsewhere.
-    exporter = HTMLExporter(require_js_url="", jquery_url="", mathjax_url="", mermaid_js_url="")
+    exporter = HTMLExporter(**dict.fromkeys(REMOTE_SCRIPTS, ""))
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     exporter.log.setLevel(logging.ERROR)  # it warns of figures without alternative text
     page, _ = exporter.from_filename(str(notebook))
