@@ -196,14 +196,16 @@ def photograph_crops(encoders: Encoders) -> tuple:
     return compare("photograph", SUBJECTS, truth, encoders.images(pixels) @ prompts.T)
 
 
-def new_combinations(encoders: Encoders, images: np.ndarray) -> list[dict]:
-    """Measure shape and colour on the combinations of the two that training never showed."""
-    drawn = _scenes("object")
-    pairs = [(one.objects[0]["shape"], one.objects[0]["colour"]) for one in drawn]
-    chosen = [index for index, pair in enumerate(pairs) if pair in HELD_OUT_COMBINATIONS]
-    pictures = [drawn[index] for index in chosen]
-    rows = [zero_shot(encoders, name, pictures, images[chosen])[0] for name in ("shape", "colour")]
-    return [row | {"measure": f"{row['measure']}, new combination"} for row in rows]
+def by_combination(encoders: Encoders, images: np.ndarray) -> list[dict]:
+    """Measure shape and colour apart on combinations seen in training and on new ones."""
+    drawn, rows = _scenes("object"), []
+    looks = [(one.objects[0]["shape"], one.objects[0]["colour"]) for one in drawn]
+    new = np.array([look in HELD_OUT_COMBINATIONS for look in looks])
+    for name in ("shape", "colour"):
+        for kind, chosen in (("seen", np.flatnonzero(~new)), ("new", np.flatnonzero(new))):
+            row, _ = zero_shot(encoders, name, [drawn[n] for n in chosen], images[chosen])
+            rows.append(row | {"measure": f"{name}, {kind} combination"})
+    return rows
 
 
 def retrieval(encoders: Encoders, images: np.ndarray) -> list[dict]:
@@ -271,7 +273,7 @@ def measure(encoders: Encoders) -> tuple[pd.DataFrame, pd.DataFrame]:
     ]
     named.append(photograph_crops(encoders))
     evaluation = [row for row, _ in named]
-    evaluation += new_combinations(encoders, images["object"])
+    evaluation += by_combination(encoders, images["object"])
     evaluation += retrieval(encoders, images["scene"])
     evaluation.append(binding(encoders, images["scene"]))
     return pd.DataFrame(evaluation), pd.DataFrame([row for _, rows in named for row in rows])
@@ -303,9 +305,10 @@ def main() -> None:
     chosen = parser.parse_args()
     evaluation, recall = measure(Encoders(*build(chosen.checkpoint)))
     evaluation["untrained"] = measure(untrained())[0]["accuracy"]
-    evaluation.to_csv(chosen.folder / "evaluation.csv", index=False, float_format="%.4f")
-    recall.to_csv(chosen.folder / "recall.csv", index=False, float_format="%.4f")
-    print(as_markdown(evaluation), as_markdown(recall), sep="\n\n")
+    tables = {"evaluation": evaluation.round(4), "recall": recall.round(4)}
+    for name, table in tables.items():
+        table.to_csv(chosen.folder / f"{name}.csv", index=False)
+        print(as_markdown(table), end="\n\n")
 
 
 if __name__ == "__main__":

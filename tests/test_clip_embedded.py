@@ -1,0 +1,351 @@
+import dataclasses
+import subprocess
+import sys
+import time
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from helpers.checks import WorkbookError
+from helpers.clip.embedded import (
+    batches,
+    build,
+    checkpoints,
+    evaluate,
+    examples,
+    losses,
+    train,
+    trainer,
+    weights_file,
+)
+from helpers.clip.embedded.files import FOLDER
+from helpers.clip.embedded.initial import new_model, normalise
+from helpers.clip.embedded.settings import Settings, Stage
+from helpers.clip.embedded.text import known_tokens, tokenize, tokenizer
+from helpers.data import scenes
+from helpers.data.photos import PHOTOS
+
+TINY = dataclasses.replace(
+    Settings.read(),
+    steps=4,
+    pictures_per_step=8,
+    photographs_per_step=2,
+    scenes_in_memory=12,
+    fresh_scenes_per_step=3,
+    curriculum=(Stage(None, easy=0.0, single=0.5),),
+    warm_up=1,
+    checkpoints=[2],
+)
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return next(iter(batches.Batches(TINY)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    return train.train(TINY, folder), folder
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return pd.read_csv(FOLDER / "evaluation.csv")
+
+
+@pytest.fixture
+def features():
+    generator = torch.Generator().manual_seed(0)
+    return functional.normalize(torch.randn(9, 5, generator=generator), dim=-1)
+
+
+class TestWeights:
+    def test_they_are_small(self):
+        assert weights_file().stat().st_size <= 8_000_000
+        assert sum(weights_file(step).stat().st_size for step in checkpoints()) <= 16_000_000
+
+    def test_they_load_in_a_second(self, embedded):
+        began = time.perf_counter()
+        build()
+        assert time.perf_counter() - began < 1
+
+    def test_the_model_is_open_clips_own_in_evaluation_mode(self, embedded):
+        model, _ = embedded
+        assert type(model).__module__ == "open_clip.model"
+        assert not model.training
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+    def test_only_known_rows_are_stored_and_the_rest_are_zero(self, embedded):
+        table = embedded[0].token_embedding.weight
+        stored = load_file(weights_file())
+        rows = stored["token_embedding.rows"].long()
+        torch.testing.assert_close(table[rows], stored["token_embedding.weight"].float())
+        assert table.abs().sum(1).count_nonzero() == len(rows) < 500
+
+    def test_building_leaves_the_random_state_alone(self):
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        build()
+        assert torch.equal(before, torch.get_rng_state())
+
+    def test_checkpoints_are_other_weights(self, embedded):
+        assert checkpoints() == sorted(checkpoints(), key=int)
+        earlier, _ = build(checkpoint=checkpoints()[0])
+        assert not torch.equal(earlier.visual.proj, embedded[0].visual.proj)
+
+    def test_an_unknown_checkpoint_is_told(self):
+        with pytest.raises(WorkbookError, match=r"step of the embedded model.*has no value '7'"):
+            build(checkpoint="7")
+
+    def test_finding_the_file_needs_no_torch(self):
+        code = (
+            "import sys; from helpers.clip.embedded import weights_file; weights_file();"
+            "sys.exit('torch' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestText:
+    def test_an_unknown_word_is_warned_of_and_counts_as_nothing(self, embedded):
+        model, tokenize_ = embedded
+        with pytest.warns(UserWarning, match=r"never met 1 .*giraffe"):
+            unknown = tokenize_(["a giraffe"])
+        assert model.token_embedding(unknown)[0, 2].abs().sum() == 0
+
+    def test_the_words_of_scenes_and_photographs_are_known(self, embedded, recwarn):
+        prompts = [
+            one.write(template, value)
+            for one in scenes.PROPERTIES.values()
+            for template in one.prompts + one.held_out
+            for value in one.values
+        ]
+        tokens = embedded[1]([*prompts, *PHOTOS.values()])
+        assert tokens.shape[1] == 24
+        assert not recwarn.list
+
+    def test_renumbered_tokens_are_rows_of_the_table(self):
+        texts = ["a red star", "two objects"]
+        np.testing.assert_array_equal(known_tokens()[tokenize(texts)], tokenizer()(texts))
+
+    def test_trimmed_texts_encode_as_open_clip_encodes_them(self):
+        model = new_model(0).eval()
+        tokens = torch.from_numpy(tokenize(["a red star", "a picture of two objects"]))
+        torch.testing.assert_close(trainer.encode_texts(model, tokens), model.encode_text(tokens))
+
+
+class TestInitialWeights:
+    def test_patches_respond_alike_and_positions_at_their_scale(self):
+        model = new_model(0)
+        pixels = torch.from_numpy(scenes.draw(32, 99).pixels.transpose(0, 3, 1, 2))
+        out = model.visual.conv1(normalise(pixels)).transpose(0, 1).flatten(1)
+        assert (out.std(1) > 0.3).all()
+        assert (out.std(1) < 3).all()
+        scale = model.visual.positional_embedding[1:].square().mean().sqrt()
+        assert scale.item() == pytest.approx(0.5, abs=1e-4)
+
+    def test_normalising_is_what_open_clip_does(self):
+        from open_clip.transform import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+        from torchvision.transforms.functional import normalize, to_tensor
+
+        image = scenes.scene(0, 1).pixels
+        expected = normalize(to_tensor(image), OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+        ours = normalise(torch.from_numpy(image).permute(2, 0, 1)[None])[0]
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+
+
+class TestLosses:
+    def test_one_caption_a_picture_is_clips_own_loss(self, features):
+        images, texts, scale = features[:3], features[3:6], torch.tensor(7.0)
+        logits = scale * images @ texts.T
+        own = torch.arange(3)
+        expected = functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)
+        ours = losses.contrastive_loss(images, texts, torch.eye(3, dtype=torch.bool), scale)
+        torch.testing.assert_close(ours, expected / 2)
+
+    def test_a_caption_that_is_also_true_elsewhere_is_no_negative(self, features):
+        images, texts, scale = features[:2], features[3:5], torch.tensor(7.0)
+        everything = torch.ones(2, 2, dtype=torch.bool)
+        assert losses.contrastive_loss(images, texts, everything, scale).item() == 0
+
+    def test_one_value_a_picture_is_cross_entropy(self, features):
+        images, prompts, scale = features[:4], features[4:], torch.tensor(7.0)
+        values = torch.tensor([0, 3, 2, 3])
+        expected = functional.cross_entropy(scale * images @ prompts.T, values)
+        present = functional.one_hot(values, 5).bool()
+        torch.testing.assert_close(losses.property_loss(images, prompts, present, scale), expected)
+
+    def test_values_present_do_not_compete(self, features):
+        images, prompts, scale = features[:1], features[4:7], torch.tensor(7.0)
+        present = torch.tensor([[True, True, False]])
+        logits = (scale * images @ prompts.T)[0]
+        expected = [functional.softplus(logits[2] - logits[n]) for n in (0, 1)]
+        ours = losses.property_loss(images, prompts, present, scale)
+        torch.testing.assert_close(ours, sum(expected) / 2)
+
+    def test_pictures_without_a_value_have_no_part(self, features):
+        present = torch.zeros(4, 5, dtype=torch.bool)
+        loss = losses.property_loss(features[:4], features[4:], present, torch.tensor(7.0))
+        assert loss.item() == 0
+
+
+class TestBatches:
+    def test_shapes(self, batch):
+        assert batch["pixels"].shape == (8, 3, 224, 224)
+        assert batch["captions"].shape == (16, 24)
+        assert batch["truth"].shape == (16, 8)
+        for name, one in scenes.PROPERTIES.items():
+            prompts, present = batch["questions"][name]
+            assert prompts.shape == (len(one.values), 24)
+            assert present.shape == (8, len(one.values))
+
+    def test_captions_are_true_of_their_own_picture(self, batch):
+        own = torch.arange(16) % 8
+        assert batch["truth"][torch.arange(16), own].all()
+        assert not batch["truth"].all()
+
+    def test_a_batch_depends_on_the_step_alone(self):
+        whole, late = batches.Batches(TINY), batches.Batches(TINY, start=2)
+        third = list(whole)[2]
+        torch.testing.assert_close(next(iter(late))["pixels"], third["pixels"])
+
+    def test_the_curriculum_goes_from_easy_to_everything(self):
+        stages = (Stage(10, easy=1.0, single=0.0), Stage(None, easy=0.0, single=0.0))
+        settings = dataclasses.replace(TINY, curriculum=stages)
+        early, late = (
+            [examples.scene_example(i, settings) for i in at] for at in ((0, 9), (10, 40))
+        )
+        assert all(
+            examples.EASY.items() <= {**one.scene, **one.objects[0]}.items() for one in early
+        )
+        assert {settings.stage(9), settings.stage(10)} == set(stages)
+        assert not all(
+            examples.EASY.items() <= {**one.scene, **one.objects[0]}.items() for one in late
+        )
+
+    def test_a_patch_shows_the_object_that_covers_most_of_it(self):
+        masks = np.zeros((2, 224, 224), bool)
+        masks[0, :32, :40], masks[1, :32, 40:64] = True, True
+        owners = examples.patch_owners(masks)
+        assert owners[0, :3].tolist() == [0, 1, -1]
+        assert (owners[1:] == -1).all()
+
+    def test_patches_show_values_of_objects_in_the_picture(self, batch):
+        for name, shown in batch["patches"].items():
+            _, present = batch["questions"][name]
+            assert shown.shape == (8, 49, present.shape[1])
+            assert shown.sum(2).max() == 1
+            assert not (shown.any(1) & ~present).any()
+            assert shown.any()
+
+    def test_mirroring_moves_objects(self):
+        pixels, owners = np.arange(12, dtype=np.uint8).reshape(2, 2, 3), np.eye(7, dtype=int)
+        example = examples.Example(pixels, {}, ({"position": "top left"},), owners=owners)
+        mirrored = examples.mirror(example)
+        np.testing.assert_array_equal(mirrored.owners, owners[::-1])
+        assert mirrored.objects[0]["position"] == "top right"
+        np.testing.assert_array_equal(mirrored.pixels[:, 0], example.pixels[:, 1])
+
+    def test_pairs_leave_out_what_is_held_out(self):
+        pairs = {
+            (claims["shape"], claims["colour"]) for claims in batches.pair_values(batches.PAIRS[0])
+        }
+        assert len(pairs) == 60 - len(scenes.HELD_OUT_COMBINATIONS)
+        assert not pairs & scenes.HELD_OUT_COMBINATIONS
+
+    def test_held_out_crops_are_elsewhere(self):
+        """Crops of a picture of its own coordinates tell where they lie."""
+        y, x = np.mgrid[:1000, :1000].astype(np.float32)
+        picture = np.stack([y, x, y], 2)
+
+        rng = np.random.default_rng(0)
+        for held_out in (False, True):
+            places = []
+            for _ in range(40):
+                cut = examples.crop(picture, rng, held_out)[..., :2]
+                first, last = cut[0, 0], cut[-1, -1]
+                places.append(((first + last) / 2 - 500) / (500 - (last - first) / 2))
+            lower_right = [min(where) > 0.15 for where in places]
+            assert all(lower_right) if held_out else not any(lower_right)
+
+
+class TestTraining:
+    def test_it_leaves_log_checkpoints_and_weights(self, trained):
+        whole, folder = trained
+        assert whole.step == 4
+        assert (folder / "checkpoints/2.safetensors").exists()
+        exported = load_file(folder / "weights.safetensors")
+        average = whole.average.module.state_dict()
+        assert set(exported) == {*average, "token_embedding.rows"}
+
+    def test_it_goes_on_where_it_was_cut_off(self, trained, tmp_path):
+        whole, _ = trained
+        half = trainer.Trainer(TINY, "cpu")
+        for batch in islice(train.batches(TINY, 0, half.device), 2):
+            half.update(batch)
+        half.save(tmp_path / "state.pt")
+        resumed = train.train(TINY, tmp_path)
+        assert resumed.step == whole.step
+        for name, value in whole.model.state_dict().items():
+            torch.testing.assert_close(resumed.model.state_dict()[name], value, atol=1e-5, rtol=0)
+
+    def test_learning_rates_rise_hold_and_fall(self):
+        settings = dataclasses.replace(TINY, steps=100, warm_up=10, decay_share=0.5)
+        assert settings.rate(0) == pytest.approx(0.1)
+        assert settings.rate(30) == 1
+        assert settings.rate(75) == pytest.approx(0.5)
+
+    def test_a_table_forgets_what_comes_after_the_step(self, tmp_path):
+        table = train.Table(tmp_path / "log.csv", 0)
+        for step in (1, 2, 3):
+            table.add({"step": step, "loss": 0.5})
+        train.Table(tmp_path / "log.csv", 2).add({"step": 3, "loss": 0.25})
+        rows = pd.read_csv(tmp_path / "log.csv")
+        assert rows["step"].tolist() == [1, 2, 3]
+        assert rows["loss"].tolist() == [0.5, 0.5, 0.25]
+
+
+class TestEvaluation:
+    def test_the_model_card_quotes_what_was_measured(self, evaluation):
+        card = (FOLDER / "README.md").read_text()
+        assert evaluate.as_markdown(evaluation) in card
+
+    def test_the_weights_do_what_the_evaluation_says(self, embedded, evaluation):
+        """On a fifth of the scenes, within the interval of that many."""
+        found = evaluate.validate(evaluate.Encoders(*embedded))
+        published = evaluation.set_index("measure")["accuracy"]
+        for name, accuracy in found.items():
+            low, high = evaluate.interval(published[name], evaluate.VALIDATION_SCENES)
+            assert low - 0.03 <= accuracy <= high + 0.03
+
+    def test_the_interval_is_wilsons(self):
+        from scipy.stats import binomtest
+
+        expected = binomtest(18, 20).proportion_ci(method="wilson")
+        assert evaluate.interval(0.9, 20) == pytest.approx((expected.low, expected.high))
+
+    def test_accuracy_is_the_mean_of_the_recalls(self):
+        truth, logits = np.array([0, 0, 0, 1]), np.array([[1, 0], [1, 0], [1, 0], [1, 0]])
+        row, recall = evaluate.compare("coin", ("heads", "tails"), truth, logits)
+        assert row["accuracy"] == 0.5
+        assert row["majority"] == 0.75
+        assert [value["recall"] for value in recall] == [1, 0]
+
+    def test_an_exchange_of_colours_is_false(self):
+        for one in (scenes.scene(index, 1, count="three") for index in range(20)):
+            pair = evaluate.exchange(one)
+            if pair:
+                first, second = pair
+                looks = {(item["shape"], item["colour"]) for item in one.objects}
+                assert (first["shape"], second["colour"]) not in looks
+                assert first["shape"] != second["shape"]
