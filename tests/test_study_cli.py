@@ -48,6 +48,32 @@ def test_a_run_ends_with_a_report(one_notebook, folder_of_images, tmp_path, caps
     assert not re.search("unpkg|cdnjs|jsdelivr|googleapis", rendered)
 
 
+def test_only_what_changed_is_executed_again(one_notebook, folder_of_images, tmp_path, capsys):
+    source = (
+        "from pathlib import Path\n"
+        "Path(out, 'tables/03_scores.csv').write_text('augmentation,mean\\nnoise,0.5\\n')\n"
+        "Path(out, 'tables/01_mine.csv').write_text('a')\n"
+        "with open(Path(out, 'count'), 'a') as file:\n"
+        "    file.write('x')"
+    )
+    out = tmp_path / "run"
+    one_notebook(source)
+    for times, change in enumerate(
+        (
+            lambda: None,
+            lambda: one_notebook(source + "\n"),
+            (out / "tables" / "01_mine.csv").unlink,
+            (out / "notebooks" / "01_question.html").unlink,
+        ),
+        start=1,
+    ):
+        change()
+        for _ in range(2):
+            assert run(folder_of_images, out) == 0
+        assert (out / "count").read_text() == "x" * times
+    assert "01_question: kept" in capsys.readouterr().out
+
+
 def test_a_failing_cell_is_named_and_its_notebook_kept(
     one_notebook, folder_of_images, tmp_path, capsys
 ):

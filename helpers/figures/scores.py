@@ -296,7 +296,7 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
         _polygon(ax, angles, row, color=style.color(name), linewidth=2)
         ax.fill(angles, row, color=style.color(name), alpha=0.25)
         ax.set_xticks(angles, [_short(score) for score in SIMILARITIES], fontsize=9)
-        ax.tick_params(axis="x", pad=4)
+        ax.tick_params(axis="x", pad=9)
         ax.set_ylim(0, 1)
         ax.set_yticks([0.25, 0.5, 0.75, 1], ["", "0.5", "", "1"], fontsize=8)
         ax.set_title(style.label(name), loc="center", fontsize=11)
