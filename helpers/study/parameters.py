@@ -34,7 +34,7 @@ class Parameters:
     device, precision : str
         Where and in which numbers the model runs.
     batch_size : int
-        Images per batch on disk, and views per forward pass. Results don't depend on it.
+        Images that are computed and written together. Results don't depend on it.
     workers : int
         Threads that read images and draw views. Results don't depend on it.
     out : str or None
