@@ -126,7 +126,7 @@ def _cached(name: str, tag: str) -> Path | None:
         path = Path.home() / ".cache/clip" / Path(config["url"]).name
         return path if path.is_file() else None
     repository, _, file = config["hf_hub"].rpartition("/")
-    paths = (try_to_load_from_cache(repository, name) for name in _hub_files(file))
+    paths = (try_to_load_from_cache(repository, each) for each in _hub_files(file))
     return next((Path(path) for path in paths if isinstance(path, str)), None)
 
 

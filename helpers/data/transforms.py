@@ -35,6 +35,7 @@ class _Perspective(A.Perspective):
         self.severity = severity
 
     def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        """Draw the corners and return the map that takes them to the corners of the image."""
         height, width = params["shape"][:2]
         size = np.array([width, height])
         corners = size * np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
