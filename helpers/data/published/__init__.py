@@ -1,0 +1,78 @@
+"""Labels of attention heads that Intel Labs published with CLIP-InterpreT (MIT licence).
+
+The paper is "Quantifying and Enabling the Interpretability of CLIP-like Models" (2024), arXiv
+2409.06579. Layers and heads count from 0, and each model has its last four layers here.
+
+The facts are kept as published, with what is odd in them. Labels are free text: of 320, many name
+one thing in several ways ("Location", "Locations"; "Body part", "Body parts", "Bodyparts";
+"Timepiece", "Timepieces"; "Color", "Colors"; "Texture", "Textures"), a few say little ("Category",
+"Pair", "Subject"), and one is a sentence ("Word starting with the letter z"). The heads of a
+property are not just those with its label: for ViT-L-14 laion2b_s32b_b82k, "environment" has heads
+that are labelled "Location", "Nature" and "Description". One head of ViT-L-14 openai (layer 22, head
+13) belongs to two properties, "birds" and "wildlife". Property names are plural or singular as
+published ("animals", "pattern").
+"""
+
+from functools import cache
+from importlib.resources import files
+
+import pandas as pd
+
+MODELS = (
+    ("ViT-B-16", "openai"),
+    ("ViT-B-16", "laion2b_s34b_b88k"),
+    ("ViT-B-32", "openai"),
+    ("ViT-B-32", "datacomp_m_s128m_b4k"),
+    ("ViT-L-14", "openai"),
+    ("ViT-L-14", "laion2b_s32b_b82k"),
+)
+"""The models with published labels, as open_clip names them and their weights."""
+
+
+def head_labels(model: str, pretrained: str | None) -> pd.DataFrame:
+    """Return the published label of each head.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model; open_clip's ending "-quickgelu", which tells of the activation only, is
+        ignored.
+    pretrained : str or None
+        Tag of its weights.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Column label, one row per (layer, head), which are the index; empty for a model that is
+        not one of `MODELS`.
+    """
+    return _rows_of("head_labels.csv", model, pretrained).set_index(["layer", "head"])
+
+
+def property_heads(model: str, pretrained: str | None) -> pd.DataFrame:
+    """Return the heads that are published as those of a property.
+
+    Parameters
+    ----------
+    model, pretrained
+        As for `head_labels`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns property, layer and head, one row per pair of a property and a head; empty for a
+        model that is not one of `MODELS`.
+    """
+    return _rows_of("property_heads.csv", model, pretrained).reset_index(drop=True)
+
+
+def _rows_of(name: str, model: str, pretrained: str | None) -> pd.DataFrame:
+    table = _table(name)
+    base = model.removesuffix("-quickgelu")
+    rows = table[(table["model"] == base) & (table["pretrained"] == pretrained)]
+    return rows.drop(columns=["model", "pretrained"])
+
+
+@cache
+def _table(name: str) -> pd.DataFrame:
+    return pd.read_csv(files(__package__).joinpath(name))
