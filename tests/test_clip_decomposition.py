@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from helpers.checks import WorkbookError
 from helpers.clip import load
 
 MODELS = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "embedded")
@@ -36,8 +37,60 @@ def test_embedding_is_that_of_open_clip(model, pixels):
 @pytest.mark.parametrize("name", ["ViT-B-32", "ViT-B-16", "embedded"])
 def test_heads_equal_the_plain_loops_of_the_formula(name, pixels):
     model = load(name, device="cpu")
-    expected = heads_by_plain_loops(model, pixels[:1])
-    assert relative_error(model.encode(pixels[:1]).heads, expected) <= 1e-5
+    layers = [0, model.layers // 2, model.layers - 1]
+    expected = tokens_by_plain_loops(model, pixels[:1], layers)
+    encoding = model.encode(pixels[:1], by_token=True)
+    assert relative_error(encoding.heads[:, layers], expected.sum(3)) <= 1e-5
+    by_token = encoding.tokens_of_heads()
+    assert relative_error(by_token[:, layers], expected) <= 1e-5
+    assert relative_error(encoding.heads, by_token.sum(3)) <= 1e-5
+    assert relative_error(encoding.tokens, by_token.sum((1, 2))) <= 1e-5
+    directions = np.random.default_rng(0).normal(size=(3, model.features))
+    projected = encoding.tokens_of_heads(directions)
+    assert relative_error(projected, by_token @ directions.T) <= 1e-5
+
+
+def test_readouts_by_depth_are_those_of_the_norm_and_projection(model, pixels):
+    visual, stream = model.clip.visual, []
+    handles = [
+        block.register_forward_hook(lambda *call: stream.append(call[2][:, 0]))
+        for block in visual.transformer.resblocks
+    ]
+    with torch.inference_mode():
+        visual(normalised(model, pixels))
+        expected = [(visual.ln_post(x) @ visual.proj).numpy() for x in stream]
+    for handle in handles:
+        handle.remove()
+    depths = model.encode(pixels).depths
+    assert depths.shape == (len(pixels), model.layers + 1, model.features)
+    assert relative_error(depths[:, 1:], np.stack(expected, axis=1)) <= 1e-5
+
+
+def test_tokens_must_be_asked_for_and_directions_must_fit(untrained, pixels):
+    with pytest.raises(WorkbookError, match="by_token=True"):
+        untrained.encode(pixels).tokens_of_heads()
+    encoding = untrained.encode(pixels, by_token=True)
+    with pytest.raises(WorkbookError, match=r"shape \(2, 7\)"):
+        encoding.tokens_of_heads(np.ones((2, 7)))
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32", "embedded"])
+def test_restoring_heads_equals_exchanging_them_by_hooks(name, pixels):
+    model = load(name, device="cpu")
+    original, changed = pixels[:1], pixels[1:]
+    encoding = model.encode(original)
+    heads = np.random.default_rng(0).random((1, model.layers, model.heads)) < 0.3
+    restored = model.encode_restored(changed, encoding, heads)
+    expected = embedding_with_hooks(model, changed, encoding.head_outputs, heads[0])
+    assert relative_error(restored, expected) <= 1e-5
+    assert relative_error(restored, model.encode(changed).embedding) > 1e-3
+    nothing = model.encode_restored(changed, encoding, np.zeros_like(heads))
+    assert relative_error(nothing, model.encode(changed).embedding) <= 1e-6
+
+
+def test_restoring_says_what_does_not_fit(untrained, pixels):
+    with pytest.raises(WorkbookError, match=r"must have the shape \(2, 12, 12\)"):
+        untrained.encode_restored(pixels, untrained.encode(pixels), np.ones((2, 3, 12), bool))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +110,8 @@ def test_embedding_and_attention_equal_hugging_face(name, activation, pixels):
 def test_layer_scale_is_part_of_the_contributions(untrained, pixels):
     from open_clip.transformer import VisionTransformer
 
-    from helpers.clip.decomposition import Encoding, Readout, forward
+    from helpers.clip.decomposition import Encoding, Readout
+    from helpers.clip.forward import forward
 
     torch.manual_seed(0)
     visual = VisionTransformer(224, 32, 64, 3, 4, 4.0, ls_init_value=0.3, output_dim=32).eval()
@@ -83,8 +137,41 @@ def normalised(model, pixels):
     return (images - mean) / std
 
 
-def heads_by_plain_loops(model, pixels):
-    """Every head's contribution for one image, from the formulas of the module, token by token."""
+def embedding_with_hooks(model, pixels, outputs, heads):
+    """open_clip's own pass; hooks exchange what enters the output projection at the class token."""
+    visual, size = model.clip.visual, outputs.shape[-1]
+
+    def exchange(layer):
+        block = visual.transformer.resblocks[layer]
+        attn = block.attn
+
+        def hook(_, arguments, output):
+            tokens = block.ln_1(arguments[0])
+            own = F.linear(tokens, attn.in_proj_weight, attn.in_proj_bias)
+            q, k, v = (
+                part.unflatten(-1, (-1, size)).transpose(1, 2) for part in own.chunk(3, dim=-1)
+            )
+            mixed = ((q @ k.mT) / size**0.5).softmax(-1) @ v
+            for head in np.flatnonzero(heads[layer]):
+                mixed[:, head, 0] = outputs[:, layer, head]
+            x = arguments[0] + attn.out_proj(mixed.transpose(1, 2).flatten(2))
+            return x + block.mlp(block.ln_2(x))
+
+        return hook
+
+    handles = [
+        block.register_forward_hook(exchange(layer))
+        for layer, block in enumerate(visual.transformer.resblocks)
+    ]
+    with torch.inference_mode():
+        embedding = visual(normalised(model, pixels)).numpy()
+    for handle in handles:
+        handle.remove()
+    return embedding
+
+
+def tokens_by_plain_loops(model, pixels, layers):
+    """What the heads of some layers read from every token, from the formulas of the module."""
     visual = model.clip.visual
     contributions, inputs = [], []
     handles = [
@@ -101,8 +188,9 @@ def heads_by_plain_loops(model, pixels):
             handle.remove()
         x = before_norm[0].double()
         std = ((x - x.mean()).square().mean() + visual.ln_post.eps).sqrt()
-        for block, tokens in zip(visual.transformer.resblocks, inputs, strict=True):
-            contributions.append(layer_by_plain_loops(visual, block.attn, tokens.double(), std))
+        for layer in layers:
+            attn = visual.transformer.resblocks[layer].attn
+            contributions.append(layer_by_plain_loops(visual, attn, inputs[layer].double(), std))
     return np.array([contributions])
 
 
@@ -117,12 +205,13 @@ def layer_by_plain_loops(visual, attn, tokens, std):
         q = tokens[0] @ query[part].T + query_bias[part]
         weights = torch.stack([q @ (key[part] @ token + key_bias[part]) for token in tokens])
         weights = F.softmax(weights / size**0.5, dim=0)
-        added = torch.zeros(width, dtype=torch.double)
+        read = []
         for weight, token in zip(weights, tokens, strict=True):
             v = value[part] @ token + value_bias[part]
-            added += weight * (attn.out_proj.weight.double()[:, part] @ v)
-        centred = (added - added.mean()) / std * visual.ln_post.weight.double()
-        rows.append((centred @ visual.proj.double()).numpy())
+            added = weight * (attn.out_proj.weight.double()[:, part] @ v)
+            centred = (added - added.mean()) / std * visual.ln_post.weight.double()
+            read.append((centred @ visual.proj.double()).numpy())
+        rows.append(read)
     return rows
 
 

@@ -8,46 +8,20 @@ where x0 is the class token that enters the first block, a[l, h] what head h of 
 the bias of that layer's output projection and m[l] what its MLP adds. The embedding is the layer
 norm of x times the projection P. For a given image the layer norm's standard deviation is a number,
 and with that number known the embedding is linear in x: a component c adds c M / std(x), where
-M = C diag(gain) P and C subtracts the mean, and the norm's own bias adds a constant.
+M = C diag(gain) P and C subtracts the mean, and the norm's own bias adds a constant. What a head
+adds is in turn a sum over the tokens that it reads.
 
 Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), section 3.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from open_clip.transformer import LayerScale, VisionTransformer
-from torch.nn import functional as F
 
 from helpers.checks import WorkbookError
-
-
-@dataclass(frozen=True)
-class ClassToken:
-    """Everything that a vision transformer added to its class token, for n images.
-
-    Attributes
-    ----------
-    start : Tensor, n × width
-        The class token that enters the first block.
-    head_outputs : Tensor, n × layers × heads × head width
-        Each head's attention-weighted mean of its values, before the output projection.
-    mlps : Tensor, n × layers × width
-        What each MLP added.
-    end : Tensor, n × width
-        The class token that `ln_post` reads: the sum of all that was added.
-    attention : Tensor, n × heads × tokens
-        The last layer's attention, from the class token to every token.
-    """
-
-    start: torch.Tensor
-    head_outputs: torch.Tensor
-    mlps: torch.Tensor
-    end: torch.Tensor
-    attention: torch.Tensor
+from helpers.clip.forward import ClassToken
 
 
 class Readout:
@@ -56,7 +30,7 @@ class Readout:
     Parameters
     ----------
     visual : VisionTransformer
-        open_clip's vision tower; see `check_supported`.
+        open_clip's vision tower; see `helpers.clip.forward.check_supported`.
     """
 
     def __init__(self, visual: VisionTransformer):
@@ -91,10 +65,13 @@ class Encoding:
         self.attention = _numpy(token.attention[:, :, 1:].mean(1).unflatten(1, grid))
         self._token, self._readout = token, readout
 
-    @cached_property
-    def _scale(self) -> torch.Tensor:
-        variance = self._token.end.var(dim=-1, unbiased=False)
-        return (variance + self._readout.epsilon).rsqrt()
+    @property
+    def head_outputs(self) -> torch.Tensor:
+        """What each head wrote to the class token before its output projection.
+
+        n × layers × heads × head width; `helpers.clip.Model.encode_restored` takes it.
+        """
+        return self._token.head_outputs
 
     @cached_property
     def heads(self) -> np.ndarray:
@@ -114,17 +91,70 @@ class Encoding:
         The class token that enters the first block, the bias of each layer's attention output, and
         the constant that the bias of `ln_post` adds.
         """
-        biases = self._readout.biases.expand(len(self._token.start), -1, -1)
-        added = torch.cat([self._token.start[:, None], biases], dim=1)
-        parts = added @ self._readout.matrix * self._scale[:, None, None]
+        start = self._token.stream[:, :1]
+        biases = self._readout.biases.expand(len(start), -1, -1)
+        parts = torch.cat([start, biases], dim=1) @ self._readout.matrix
         constant = self._readout.constant.expand(len(parts), 1, -1)
-        return _numpy(torch.cat([parts, constant], dim=1))
+        return _numpy(torch.cat([parts * self._scale[:, None, None], constant], dim=1))
 
     @property
     def rest_labels(self) -> list[str]:
         """Names of the rows of `rest`."""
         layers = range(self._token.mlps.shape[1])
         return ["class token", *(f"L{layer}.bias" for layer in layers), "constant"]
+
+    @cached_property
+    def tokens(self) -> np.ndarray:
+        """What heads read from every token, summed over layers and heads, n × tokens × features.
+
+        The class token comes first, then the patches row by row. The sum over tokens is that of
+        `heads` over layers and heads.
+
+        Raises
+        ------
+        WorkbookError
+            If the images were encoded without `by_token`.
+        """
+        outputs = self._token_outputs.movedim(3, 1).flatten(2)  # n × tokens × (l h k)
+        parts = outputs @ self._readout.head_matrices.flatten(0, 2)
+        return _numpy(parts * self._scale[:, None, None])
+
+    def tokens_of_heads(self, directions: np.ndarray | None = None) -> np.ndarray:
+        """Return what every head reads from every token.
+
+        Parameters
+        ----------
+        directions : ndarray, m × features, optional
+            What to project on, such as the embeddings of m texts; by default the embedding's own
+            axes, which takes much memory for a large model.
+
+        Returns
+        -------
+        ndarray, n × layers × heads × tokens × m
+            Inner products; the class token comes first, then the patches row by row.
+
+        Raises
+        ------
+        WorkbookError
+            If the images were encoded without `by_token`, or directions have another length.
+        """
+        matrices = self._readout.head_matrices  # layers × heads × head width × features
+        if directions is not None:
+            _check_directions(directions, matrices.shape[-1])
+            matrices = matrices @ torch.as_tensor(directions).to(matrices).T
+        parts = torch.einsum("nlhtk,lhkm->nlhtm", self._token_outputs, matrices)
+        return _numpy(parts * self._scale.view(-1, 1, 1, 1, 1))
+
+    @cached_property
+    def depths(self) -> np.ndarray:
+        """The class token read out early, n × (layers + 1) × features.
+
+        Before the first block and after every block, through `ln_post` and the projection; the
+        last is the embedding.
+        """
+        stream = self._token.stream
+        scale = self._inverse_deviation(stream)[..., None]
+        return _numpy(stream @ self._readout.matrix * scale + self._readout.constant)
 
     def total(self) -> np.ndarray:
         """Return the sum of all contributions, n × features: equal to `embedding`.
@@ -134,97 +164,28 @@ class Encoding:
         """
         return self.heads.sum((1, 2)) + self.mlps.sum(1) + self.rest.sum(1)
 
+    @cached_property
+    def _scale(self) -> torch.Tensor:
+        return self._inverse_deviation(self._token.stream[:, -1])
 
-def forward(visual: VisionTransformer, pixels: torch.Tensor) -> tuple[torch.Tensor, ClassToken]:
-    """Run open_clip's vision tower once, keeping what each part adds to the class token.
+    def _inverse_deviation(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.var(dim=-1, unbiased=False) + self._readout.epsilon).rsqrt()
 
-    Parameters
-    ----------
-    visual : VisionTransformer
-        open_clip's vision tower; its own modules and weights do the work.
-    pixels : Tensor, n × 3 × height × width
-        Normalised images.
-
-    Returns
-    -------
-    embedding : Tensor, n × features
-    token : ClassToken
-    """
-    x = visual._embeds(pixels)  # n × tokens × width
-    start, outputs, mlps = x[:, 0], [], []
-    *blocks, last = visual.transformer.resblocks
-    for block in blocks:
-        x, output, mlp = _block(block, x)
-        outputs.append(output)
-        mlps.append(mlp)
-    x, output, mlp, attention = _last_block(last, x)
-    token = ClassToken(
-        start=start.float(),
-        head_outputs=torch.stack([*outputs, output], dim=1).float(),
-        mlps=torch.stack([*mlps, mlp], dim=1).float(),
-        end=x.float(),
-        attention=attention.float(),
-    )
-    return (visual.ln_post(x) @ visual.proj).float(), token
+    @property
+    def _token_outputs(self) -> torch.Tensor:
+        if self._token.token_outputs is None:
+            raise WorkbookError(
+                "What heads read from each token was not kept; encode with by_token=True."
+            )
+        return self._token.token_outputs
 
 
-def check_supported(visual: torch.nn.Module, name: str) -> None:
-    """Refuse a vision tower whose embedding is not the class token read out by `ln_post`.
-
-    Parameters
-    ----------
-    visual : Module
-        The vision tower of an open_clip model.
-    name : str
-        The name that the user gave.
-
-    Raises
-    ------
-    WorkbookError
-        For a ResNet or another library's tower, a model that pools patches instead of reading a
-        class token, or blocks with normalisation inside the attention.
-    """
-    if not isinstance(visual, VisionTransformer):
-        problem = f"its vision tower is a {type(visual).__name__}"
-    elif visual.attn_pool is not None or visual.pool_type != "tok":
-        problem = "it pools its patches instead of reading a class token"
-    elif any(type(block.attn) is not torch.nn.MultiheadAttention for block in _blocks(visual)):
-        problem = "its attention blocks are not the plain ones"
-    else:
-        return
-    raise WorkbookError(
-        f"{name} can't be taken apart here: {problem}. Choose a vision transformer with a class"
-        " token, such as ViT-B-32; `workbook models` lists them."
-    )
-
-
-def _blocks(visual: VisionTransformer) -> Iterable[torch.nn.Module]:
-    return visual.transformer.resblocks
-
-
-def _block(block: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    query, key, value = _project(block.attn, block.ln_1(x)).chunk(3, dim=1)
-    mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width
-    x = x + block.ls_1(block.attn.out_proj(mixed.transpose(1, 2).flatten(2)))
-    mlp = block.ls_2(block.mlp(block.ln_2(x)))
-    return x + mlp, mixed[:, :, 0], mlp[:, 0]
-
-
-def _last_block(block: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    # Only the class token is read after the last block, so nothing else is computed there.
-    query, key, value = _project(block.attn, block.ln_1(x)).chunk(3, dim=1)
-    scores = query[:, :, :1] @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-    attention = scores.softmax(dim=-1)  # n × heads × 1 × tokens
-    output = (attention @ value)[:, :, 0]  # n × heads × head width
-    x = x[:, 0] + block.ls_1(block.attn.out_proj(output.flatten(1)))
-    mlp = block.ls_2(block.mlp(block.ln_2(x)))
-    return x + mlp, output, mlp, attention[:, :, 0]
-
-
-def _project(attn: torch.nn.MultiheadAttention, x: torch.Tensor) -> torch.Tensor:
-    # n × (query, key and value of every head) × tokens × head width
-    projected = F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
-    return projected.unflatten(-1, (3 * attn.num_heads, -1)).transpose(1, 2)
+def _check_directions(directions: np.ndarray, features: int) -> None:
+    if np.ndim(directions) != 2 or np.shape(directions)[1] != features:
+        raise WorkbookError(
+            f"Directions of shape {np.shape(directions)} don't fit an embedding of {features}"
+            f" features; give an array of shape (directions, {features})."
+        )
 
 
 def _layer_scale(scale: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import devices, weights
-from helpers.clip.decomposition import check_supported
+from helpers.clip.forward import check_supported
 from helpers.clip.model import Model
 
 # What open_clip and torch say in many lines when a weights file is not what it should be.

@@ -10,7 +10,8 @@ from open_clip.model import CLIP
 from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
-from helpers.clip.decomposition import Encoding, Readout, forward
+from helpers.clip.decomposition import Encoding, Readout
+from helpers.clip.forward import Restored, forward
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ class Model:
         return tuple(self.clip.visual.grid_size)
 
     @property
+    def layers(self) -> int:
+        """Number of layers of the vision tower."""
+        return len(self.clip.visual.transformer.resblocks)
+
+    @property
+    def heads(self) -> int:
+        """Number of heads in each layer of the vision tower."""
+        return self.clip.visual.transformer.resblocks[0].attn.num_heads
+
+    @property
     def features(self) -> int:
         """Length of an embedding."""
         return self.clip.visual.output_dim
@@ -61,7 +72,7 @@ class Model:
         with torch.no_grad():
             return Readout(self.clip.visual)
 
-    def encode(self, pixels: np.ndarray) -> Encoding:
+    def encode(self, pixels: np.ndarray, *, by_token: bool = False) -> Encoding:
         """Encode images in one forward pass.
 
         Parameters
@@ -69,6 +80,9 @@ class Model:
         pixels : ndarray of uint8, n × height × width × 3
             RGB images, as the views are: 224×224. A model of another input size gets them resized
             (bicubic, antialiased).
+        by_token : bool
+            Whether to keep what each head reads from each token, for `Encoding.tokens` and
+            `Encoding.tokens_of_heads`.
 
         Returns
         -------
@@ -80,9 +94,49 @@ class Model:
             If `pixels` has another shape or type.
         """
         with torch.inference_mode(), self._autocast():
-            embedding, token = forward(self.clip.visual, self._normalised(pixels))
+            pixels = self._normalised(pixels)
+            embedding, token = forward(self.clip.visual, pixels, by_token=by_token)
         with torch.inference_mode():
             return Encoding(embedding, token, self._readout, self.grid)
+
+    def encode_restored(
+        self, pixels: np.ndarray, original: Encoding, heads: np.ndarray
+    ) -> np.ndarray:
+        """Encode images with some heads put back to what they wrote for other images.
+
+        What these heads write to the class token is exchanged in the forward pass, and all later
+        layers respond: activation patching.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, n × height × width × 3
+            As for `encode`.
+        original : Encoding
+            Encoding of the n images whose head outputs are put in place.
+        heads : ndarray of bool, n × layers × heads
+            Which heads to put back, image by image.
+
+        Returns
+        -------
+        ndarray, n × features
+            Embeddings, not normalised.
+
+        Raises
+        ------
+        WorkbookError
+            If the shapes don't match.
+        """
+        expected = (len(pixels), *original.head_outputs.shape[1:3])
+        if np.shape(heads) != expected or len(original.head_outputs) != len(pixels):
+            raise WorkbookError(
+                f"Heads of shape {np.shape(heads)} and {len(original.head_outputs)} original images"
+                f" don't fit {len(pixels)} images; heads must have the shape {expected}."
+            )
+        chosen = torch.from_numpy(np.asarray(heads, bool)).to(self.device)
+        restored = Restored(chosen, original.head_outputs)
+        with torch.inference_mode(), self._autocast():
+            embedding, _ = forward(self.clip.visual, self._normalised(pixels), restored=restored)
+        return embedding.cpu().numpy()
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.
