@@ -8,8 +8,8 @@ one thing in several ways ("Location", "Locations"; "Body part", "Body parts", "
 "Timepiece", "Timepieces"; "Color", "Colors"; "Texture", "Textures"), a few say little ("Category",
 "Pair", "Subject"), and one is a sentence ("Word starting with the letter z"). The heads of a
 property are not just those with its label: for ViT-L-14 laion2b_s32b_b82k, "environment" has heads
-that are labelled "Location", "Nature" and "Description". One head of ViT-L-14 openai (layer 22, head
-13) belongs to two properties, "birds" and "wildlife". Property names are plural or singular as
+that are labelled "Location", "Nature" and "Description". One head of ViT-L-14 openai (layer 22,
+head 13) belongs to two properties, "birds" and "wildlife". Property names are plural or singular as
 published ("animals", "pattern").
 """
 

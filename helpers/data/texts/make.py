@@ -1,0 +1,98 @@
+"""Write the pools of texts: `python -m helpers.data.texts.make`."""
+
+import csv
+import re
+from pathlib import Path
+
+from helpers.data.photos import PHOTOS
+from helpers.data.scenes import PROPERTIES
+from helpers.data.texts.files import PROPERTY_COLUMN, TEXT_COLUMN
+from helpers.data.texts.pools import FOLDER, POOLS
+from helpers.data.texts.scene_prompts import PHOTOGRAPH_PROMPTS, SCENE_PROMPTS
+from helpers.data.texts.vocabulary import VOCABULARY
+
+PHOTOGRAPH = "photograph"
+
+# Words whose article follows the sound of their first letter and not its spelling.
+SPELLED_LIKE_VOWELS = ("eucalyptus", "ukulele", "uniform", "university")
+SPELLED_LIKE_CONSONANTS = ("hourglass", "x-ray")
+
+# The scenes' prompts are written for any value, "orange" included.
+VOWEL_AFTER_A = re.compile(r"\ba (?=[aeiou])")
+
+
+def with_article(word: str) -> str:
+    """Put "a" or "an" before a word, as it is spoken.
+
+    Parameters
+    ----------
+    word : str
+        A word or several, without an article.
+
+    Returns
+    -------
+    str
+    """
+    vowel = word[0].lower() in "aeiou" and not word.startswith(SPELLED_LIKE_VOWELS)
+    return f"an {word}" if vowel or word.startswith(SPELLED_LIKE_CONSONANTS) else f"a {word}"
+
+
+def general() -> list[tuple[str, str]]:
+    """Return descriptions of images in general, from the vocabulary.
+
+    Returns
+    -------
+    list of (str, str)
+        Text and property.
+    """
+    return [
+        (template.format(word, a=with_article(word)), name)
+        for name, groups in VOCABULARY.items()
+        for group in groups
+        for word in group.words
+        for template in group.templates
+    ]
+
+
+def scenes() -> list[tuple[str, str]]:
+    """Return descriptions of scenes by one property each, and of the bundled photographs.
+
+    Returns
+    -------
+    list of (str, str)
+        Text and property.
+    """
+    drawn = [
+        (VOWEL_AFTER_A.sub("an ", one.write(prompt, value)), name)
+        for name, one in PROPERTIES.items()
+        for value in one.values
+        for prompt in one.prompts + SCENE_PROMPTS[name]
+    ]
+    photographed = [
+        (prompt.format(caption), PHOTOGRAPH)
+        for caption in PHOTOS.values()
+        for prompt in PHOTOGRAPH_PROMPTS
+    ]
+    return drawn + photographed
+
+
+MAKERS = {"general": general, "scenes": scenes}
+"""Name of a pool → function that returns its rows."""
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Write the files of all pools.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to.
+    """
+    for name, rows in MAKERS.items():
+        with open(folder / POOLS[name].file, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([(TEXT_COLUMN, PROPERTY_COLUMN), *rows()])
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,115 @@
+"""Pools of texts that heads are described with: the workbook's own, and a user's files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from os import PathLike, fspath
+from pathlib import Path
+from types import MappingProxyType
+
+from helpers.checks import WorkbookError, one_of
+from helpers.data.files import expand
+from helpers.data.texts.files import SUFFIXES, Row, read
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts, each perhaps with the property that it is about.
+
+    Attributes
+    ----------
+    name : str
+        Name of the pool or of the file.
+    texts : tuple of str
+        All different, upper and lower case being the same.
+    properties : tuple of str or None
+        What each text is about; None where nothing is said.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    properties: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the texts and properties, in hexadecimal; the name has no part in it."""
+        return sha256(json.dumps([self.texts, self.properties]).encode()).hexdigest()
+
+    @cached_property
+    def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
+        """Property → its texts, in the order of the pool; texts without a property are left out."""
+        grouped: dict[str, tuple[str, ...]] = {}
+        for text, name in zip(self.texts, self.properties, strict=True):
+            if name is not None:
+                grouped[name] = (*grouped.get(name, ()), text)
+        return MappingProxyType(grouped)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One row of the table of pools.
+
+    Attributes
+    ----------
+    file : str
+        Name of its data file, which `helpers.data.texts.make` writes.
+    description : str
+        What it holds, in a line.
+    """
+
+    file: str
+    description: str
+
+
+POOLS: Mapping[str, Pool] = MappingProxyType(
+    {
+        "general": Pool("general.csv", "descriptions of images in general, for any CLIP"),
+        "scenes": Pool(
+            "scenes.csv", "the scenes' properties and the photographs, for the embedded model"
+        ),
+    }
+)
+"""Name → pool."""
+
+
+def open_texts(source: str | PathLike) -> Texts:
+    """Open a pool of texts.
+
+    Parameters
+    ----------
+    source : str or path
+        One of `POOLS`, or a file: `.txt` with one text a line, or `.csv` with a column text and
+        perhaps a column property.
+
+    Returns
+    -------
+    Texts
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such pool, or the file is missing, holds no texts, or holds one twice.
+    """
+    if not isinstance(source, (str, PathLike)):
+        raise WorkbookError(
+            f"texts has no value {source!r}; choose one of {', '.join(POOLS)}, or a file."
+        )
+    spec = fspath(source)
+    if spec in POOLS:
+        return _texts(spec, read(FOLDER / POOLS[spec].file))
+    if not spec.lower().endswith(SUFFIXES):
+        one_of("texts", spec, [*POOLS, *(f"FILE{suffix}" for suffix in SUFFIXES)])
+    path = expand(spec)
+    return _texts(path.name, read(path))
+
+
+def _texts(name: str, rows: list[Row]) -> Texts:
+    texts, properties = zip(*rows, strict=True)
+    return Texts(name, texts, properties)
