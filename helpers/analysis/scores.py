@@ -131,6 +131,28 @@ def attention_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarra
     return 1 / (1 + np.square(original - augmented).mean(axis=(-2, -1)))
 
 
+def pixel_change(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Root mean square difference of pixel values: a size of the change that knows no model.
+
+    Parameters
+    ----------
+    original, augmented : array_like of uint8, (…, height, width, 3)
+        Images; the leading axes broadcast.
+
+    Returns
+    -------
+    numpy.ndarray, (…)
+        From 0 to 1, in parts of full scale.
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes don't match.
+    """
+    original, augmented = _matched(original, augmented, core=("h", "w", "colours"))
+    return np.sqrt(np.square(original - augmented).mean(axis=(-3, -2, -1))) / 255
+
+
 def patch_similarity(
     original: ArrayLike, augmented: ArrayLike, *, uint8_wraparound: bool = False
 ) -> np.ndarray:

@@ -13,6 +13,8 @@ from helpers.checks import WorkbookError
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import Restored, forward
 
+TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
+
 
 @dataclass(frozen=True)
 class Model:
@@ -156,9 +158,10 @@ class Model:
         WorkbookError
             If there is no text, or one is empty or longer than the context.
         """
-        tokens = self._tokens(texts).to(self.device)
+        batches = self._tokens(texts).to(self.device).split(TEXTS_AT_ONCE)
         with torch.inference_mode(), self._autocast():
-            return self.clip.encode_text(tokens).float().cpu().numpy()
+            encoded = [self.clip.encode_text(tokens).float().cpu() for tokens in batches]
+        return torch.cat(encoded).numpy()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")

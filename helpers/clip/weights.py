@@ -55,6 +55,10 @@ def fingerprint(path: Path | None) -> str:
 def title(name: str, pretrained: str | None) -> str:
     """Return how results name a model; says *untrained* or *embedded* where that is so."""
     if name == EMBEDDED:
+        from helpers.clip.embedded.files import UNTRAINED
+
+        if pretrained == UNTRAINED:
+            return "embedded model, untrained"
         return "embedded model" if pretrained is None else f"embedded model at step {pretrained}"
     return f"{name}, {Path(pretrained).name if pretrained else 'untrained'}"
 

@@ -25,14 +25,19 @@ class Variable:
     Attributes
     ----------
     name : str
-    axes : dict of str to int
-        Names and lengths of the axes after ``image``.
+    axes : dict of str to (int or sequence)
+        Names of the axes after ``image``, with their lengths or, where they have any, labels.
     dtype : str
     """
 
     name: str
-    axes: Mapping[str, int]
+    axes: Mapping[str, int | Sequence]
     dtype: str = "float32"
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths of the axes after ``image``."""
+        return tuple(axis if isinstance(axis, int) else len(axis) for axis in self.axes.values())
 
 
 class Arrays:
@@ -90,11 +95,11 @@ class Arrays:
             return
         rows = min(batch_size, self._count)
         for variable in variables:
-            lengths = tuple(variable.axes.values())
+            self._label(variable)
             group.create_array(
                 variable.name,
-                shape=(self._count, *lengths),
-                chunks=(rows, *lengths),
+                shape=(self._count, *variable.lengths),
+                chunks=(rows, *variable.lengths),
                 dtype=variable.dtype,
                 fill_value=float("nan"),
                 dimension_names=("image", *variable.axes),
@@ -108,6 +113,11 @@ class Arrays:
             fill_value=False,
             dimension_names=("image",),
         )
+
+    def _label(self, variable: Variable) -> None:
+        labels = {name: axis for name, axis in variable.axes.items() if not isinstance(axis, int)}
+        arrays = {name: _labels(axis) for name, axis in labels.items()}
+        xr.Dataset(coords=arrays).to_zarr(self.path, mode="a", consolidated=False)
 
     def done(self, step: str) -> np.ndarray:
         """Return which images a step has finished, booleans of length images."""
@@ -150,7 +160,11 @@ class Arrays:
         rows = np.flatnonzero(self.done(step)) if rows is None else rows
         with xr.open_zarr(self.path, consolidated=False, chunks=None) as dataset:
             dataset = dataset[list(names)].isel(image=rows).load()
-        as_text = {name: axis.astype(object) for name, axis in dataset.coords.items()}
+        as_text = {
+            name: axis.astype(object)
+            for name, axis in dataset.coords.items()
+            if axis.dtype.kind not in "iu"
+        }
         return dataset.assign_coords(as_text)
 
 
@@ -164,11 +178,13 @@ def _done(step: str) -> str:
     return f"{step}_done"
 
 
+def _labels(labels: Sequence) -> np.ndarray:
+    labels = np.asarray(labels)
+    return labels if labels.dtype.kind in "iu" else labels.astype(object)
+
+
 def _create(path: Path, identity: Mapping, coordinates: Mapping) -> None:
-    coords = {
-        name: (axis, np.asarray(labels, dtype=object))
-        for name, (axis, labels) in coordinates.items()
-    }
+    coords = {name: (axis, _labels(labels)) for name, (axis, labels) in coordinates.items()}
     dataset = xr.Dataset(coords=coords, attrs={"identity": json.dumps(identity)})
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     dataset.to_zarr(partial, mode="w", consolidated=False)

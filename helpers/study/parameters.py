@@ -33,6 +33,16 @@ class Parameters:
         What `helpers.clip.load` opens.
     device, precision : str
         Where and in which numbers the model runs.
+    texts : str or None
+        Pool of texts that heads and shifts are read with: a name or file that
+        `helpers.data.texts.open_texts` takes; None takes the pool that suits the model.
+    layers : int
+        How many of the last layers' heads are kept for reading and searching.
+    compare : list of str
+        Models that this one is compared with, such as ``ViT-B-32:laion2b_s34b_b79k``; see
+        `split_model`.
+    compare_fully : bool
+        Whether the compared models get all notebooks and a report, too.
     batch_size : int
         Images that are computed and written together. Results don't depend on it.
     workers : int
@@ -54,6 +64,10 @@ class Parameters:
     pretrained: str | None
     device: str
     precision: str
+    texts: str | None
+    layers: int
+    compare: list[str]
+    compare_fully: bool
     batch_size: int
     workers: int
     out: str | None
@@ -64,12 +78,21 @@ class Parameters:
         _check(named, "images", self.images, IMAGES)
         for name in ("model", "device", "precision"):
             _check_text(name, getattr(self, name))
-        for name in ("pretrained", "out"):
+        for name in ("pretrained", "texts", "out"):
             _check_text(name, getattr(self, name), optional=True)
         _check_whole("limit", self.limit, 1, optional=True)
         _check_whole("seed", self.seed, 0)
         _check_whole("batch_size", self.batch_size, 1)
         _check_whole("workers", self.workers, 1)
+        _check_whole("layers", self.layers, 1)
+        models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
+        _check(models, "compare", self.compare, COMPARED)
+        _check(
+            isinstance(self.compare_fully, bool),
+            "compare_fully",
+            self.compare_fully,
+            "true or false",
+        )
         number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
         in_range = number and 0 <= self.severity <= MAX_SEVERITY
         _check(in_range, "severity", self.severity, f"a number from 0 to {MAX_SEVERITY:g}")
@@ -84,6 +107,26 @@ IMAGES = (
     "one source or a list of them, such as photos, scenes:200 or the path of a folder"
     " (-p images ~/photos)"
 )
+
+
+COMPARED = "a list of models, such as [ViT-B-32:openai, embedded:304], or [] for none"
+
+
+def split_model(text: str) -> tuple[str, str | None]:
+    """Split a model as `compare` lists it into its name and its weights.
+
+    Parameters
+    ----------
+    text : str
+        ``name:pretrained``, or a name alone where `helpers.clip.load` takes one alone.
+
+    Returns
+    -------
+    name : str
+    pretrained : str or None
+    """
+    name, _, pretrained = text.partition(":")
+    return name, pretrained or None
 
 
 def profiles() -> dict[str, Path]:
@@ -147,12 +190,15 @@ def parse_value(name: str, text: str) -> object:
         return text
 
 
-def _parse_images(text: str) -> str | list:
+def _parse_list_or_text(text: str) -> str | list:
     return yaml.safe_load(text) if text.startswith("[") else text
 
 
 _PARSERS = {
-    "images": _parse_images,
+    "images": _parse_list_or_text,
+    "compare": _parse_list_or_text,
+    "compare_fully": yaml.safe_load,
+    "layers": int,
     "limit": int,
     "seed": int,
     "severity": float,
@@ -176,6 +222,10 @@ def _check_whole(name: str, value: object, least: int, *, optional: bool = False
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
     expected = f"a whole number >= {least}" + (", or null for no limit" if optional else "")
     _check(whole or (optional and value is None), name, value, expected)
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, str) and split_model(value)[0] != ""
 
 
 def _check_text(name: str, value: object, *, optional: bool = False) -> None:

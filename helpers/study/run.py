@@ -6,9 +6,9 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +23,11 @@ from tqdm import tqdm
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
+from helpers.data.texts import Texts, open_texts
 from helpers.study.arrays import Arrays
 from helpers.study.parameters import OUTPUTS, Parameters, profile_of
 from helpers.study.steps import STEPS, Step
+from helpers.study.texts import embedded_texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from helpers.clip import Model
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
-ARRAYS_VERSION = 1
+ARRAYS_VERSION = 2
 REPORTED_VERSIONS = ("torch", "open_clip_torch", "albumentations", "numpy", "scipy")
 
 
@@ -100,7 +102,77 @@ class Run:
             ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
             view, row, column), float32, unscaled.
         """
-        return self._get("encode")
+        return self._get("encode", ["embedding", "attention"])
+
+    def contributions(self) -> xr.Dataset:
+        """Return what the originals' embeddings are the sum of, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            ``heads`` (image, layer, head, feature), float16: contributions of the heads of the last
+            layers, as many as the parameter ``layers`` says. ``parts`` (image, part, feature),
+            float32: class token, attention and MLP of every layer, and constant; their sum is the
+            embedding.
+        """
+        return self._get("encode", ["heads", "parts"])
+
+    def dissection(self) -> xr.Dataset:
+        """Return every image's account of its nine shifts, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            ``shares`` (image, augmentation, component), as of `helpers.analysis.dissection.shares`;
+            ``patch_shares`` (image, augmentation, row, column), the share of what all heads read
+            from a patch; ``depth_similarity`` (image, augmentation, depth), the cosine similarity
+            of original and augmented class token, read out before the first block (``start``) and
+            after each.
+        """
+        return self._get("encode", ["shares", "patch_shares", "depth_similarity"])
+
+    def pixel_change(self) -> xr.DataArray:
+        """Return how much each augmentation changed pixels, (image, augmentation).
+
+        The root mean square of `helpers.analysis.scores.pixel_change`.
+        """
+        return self._get("change")["pixel_change"]
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The pool of texts that heads and shifts are read with."""
+        own = "scenes" if self.parameters.model == weights.EMBEDDED else "general"
+        return open_texts(self.parameters.texts or own)
+
+    def text_embeddings(self) -> xr.DataArray:
+        """Return the normalised embeddings of the pool's texts, computing them when missing.
+
+        Returns
+        -------
+        DataArray, (text, feature)
+            float32; the coordinate ``property`` has the texts' properties, "" where untagged.
+        """
+        with self._lock:
+            return embedded_texts(self.folder / "texts.zarr", self)
+
+    def variant(self, name: str, **changes: object) -> "Run":
+        """Open the run of the same images with other parameters, in a folder below this one.
+
+        Parameters
+        ----------
+        name : str
+            Its folder, such as ``severities/2``.
+        **changes
+            Parameters that differ. Where none does, the run itself is returned.
+
+        Returns
+        -------
+        Run
+        """
+        parameters = replace(self.parameters, **changes)
+        if parameters == self.parameters:
+            return self
+        return Run(replace(parameters, out=str(self.folder / name)))
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's six scores, computing what is missing.
@@ -111,13 +183,13 @@ class Run:
             One variable (image, augmentation), float64, for each row of
             `helpers.analysis.scores.SCORES`.
         """
-        self._get("encode")
+        self._get("encode", ["embedding"])
         return self._get("score")
 
     @property
     def unreadable(self) -> pd.DataFrame:
         """Images that could not be read, with reasons; they are in no mean and in no n."""
-        self._get("encode")
+        self._get("encode", ["embedding"])
         reasons = self.record.get("unreadable", {})
         return pd.DataFrame(reasons.items(), columns=["image", "reason"])
 
@@ -153,13 +225,13 @@ class Run:
     def _draw(self, image) -> dict[str, np.ndarray]:
         return views(image.pixels, image.id, self.parameters.seed, self.parameters.severity)
 
-    def _get(self, name: str) -> xr.Dataset:
+    def _get(self, name: str, variables: Sequence[str] | None = None) -> xr.Dataset:
         step = STEPS[name]
         with self._lock:
             missing = self._missing(step)
             if len(missing):
                 self._fill(step, missing)
-        return self._arrays.read(name, step.fills)
+        return self._arrays.read(name, variables or step.fills)
 
     def _missing(self, step: Step) -> np.ndarray:
         unreadable = self.record.get("unreadable", {})
@@ -265,6 +337,7 @@ def _identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[
         "model": parameters.model,
         "weights": fingerprint,
         "precision": weights.PRECISIONS[parameters.precision],
+        "layers": parameters.layers,
         "albumentations": version("albumentations"),
         "version": ARRAYS_VERSION,
     }

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from helpers.analysis.scores import SCORES, attention_map
+from helpers.analysis import dissection
+from helpers.analysis.scores import SCORES, attention_map, embedding_similarity, pixel_change
 from helpers.data import AUGMENTATIONS, VIEWS
 from helpers.study.arrays import Variable
 
@@ -40,21 +41,68 @@ class Step:
 
 
 def _encoding_variables(run) -> list[Variable]:
-    rows, columns = run.model.grid
-    views = {"view": len(VIEWS)}
+    model = run.model
+    rows, columns = model.grid
+    changes = {"augmentation": len(AUGMENTATIONS)}
+    labels = dissection.component_labels(model.layers, model.heads)
+    layers = list(range(model.layers))
     return [
-        Variable("embedding", {**views, "feature": run.model.features}),
-        Variable("attention", {**views, "row": rows, "column": columns}),
+        Variable("embedding", {"view": len(VIEWS), "feature": model.features}),
+        Variable("attention", {"view": len(VIEWS), "row": rows, "column": columns}),
+        Variable(
+            "heads",
+            {"layer": _kept(run), "head": list(range(model.heads)), "feature": model.features},
+            "float16",
+        ),
+        Variable("parts", {"part": part_labels(model.layers), "feature": model.features}),
+        Variable(
+            "shares",
+            changes | {"component": dissection.component_labels(model.layers, model.heads)},
+        ),
+        Variable("patch_shares", changes | {"row": rows, "column": columns}),
+        Variable("depth_similarity", changes | {"depth": ["start", *map(str, layers)]}),
     ]
 
 
 def _encode(run, drawn: np.ndarray, _) -> dict[str, np.ndarray]:
     # A matrix product rounds differently at another number of rows, enough to change the sixth
     # digit of a small distance. With a pass per image, results don't depend on the batch.
-    encodings = [run.model.encode(views) for views in drawn]
+    encoded = [_one_image(run.model.encode(views, by_token=True), _kept(run)) for views in drawn]
+    return {name: np.stack([values[name] for values in encoded]) for name in ENCODED}
+
+
+def _one_image(encoding, kept: list[int]) -> dict[str, np.ndarray]:
+    """Take what is kept from the encoding of an image's views, the original first."""
+    components = dissection.components(encoding).values  # views × components × features
+    tokens = encoding.tokens[:, 1:]  # views × patches × features
+    shift = encoding.embedding[1:] - encoding.embedding[0]
+    by_patch = dissection.along_shift(tokens[1:] - tokens[0], shift, encoding.embedding[0])
     return {
-        name: np.stack([getattr(encoding, name) for encoding in encodings]) for name in _ENCODED
+        "embedding": encoding.embedding,
+        "attention": encoding.attention,
+        "heads": encoding.heads[0, kept],
+        "parts": _parts(encoding),
+        "shares": dissection.shift_shares(components[0], components[1:]),
+        "patch_shares": by_patch.reshape(len(shift), *encoding.attention.shape[1:]),
+        "depth_similarity": embedding_similarity(encoding.depths[:1], encoding.depths[1:]),
     }
+
+
+def part_labels(layers: int) -> list[str]:
+    """Name the rows of the variable ``parts``, whose sum is the original's embedding."""
+    by_layer = [f"L{layer}.{part}" for layer in range(layers) for part in ("attention", "MLP")]
+    return ["class token", *by_layer, "constant"]
+
+
+def _parts(encoding) -> np.ndarray:
+    start, *biases, constant = encoding.rest[0]
+    attention = encoding.heads[0].sum(axis=1) + biases  # layers × features
+    by_layer = np.stack([attention, encoding.mlps[0]], axis=1)
+    return np.concatenate([[start], by_layer.reshape(-1, by_layer.shape[-1]), [constant]])
+
+
+def _kept(run) -> list[int]:
+    return list(range(run.model.layers))[-run.parameters.layers :]
 
 
 def _score_variables(_) -> list[Variable]:
@@ -74,12 +122,30 @@ def _score(_, drawn: np.ndarray, needed: Mapping[str, np.ndarray]) -> dict[str, 
     }
 
 
-_ENCODED = ("embedding", "attention")
+def _change_variables(_) -> list[Variable]:
+    return [Variable("pixel_change", {"augmentation": len(AUGMENTATIONS)}, "float64")]
+
+
+def _change(_, drawn: np.ndarray, needed: Mapping) -> dict[str, np.ndarray]:
+    return {"pixel_change": pixel_change(drawn[:, :1], drawn[:, 1:])}
+
+
+ENCODED = (
+    "embedding",
+    "attention",
+    "heads",
+    "parts",
+    "shares",
+    "patch_shares",
+    "depth_similarity",
+)
+_SCORED_FROM = ("embedding", "attention")
 
 STEPS = {
     step.name: step
     for step in (
-        Step("encode", "Encoding views", (), _ENCODED, _encoding_variables, _encode),
-        Step("score", "Scoring views", _ENCODED, tuple(SCORES), _score_variables, _score),
+        Step("encode", "Encoding views", (), ENCODED, _encoding_variables, _encode),
+        Step("score", "Scoring views", _SCORED_FROM, tuple(SCORES), _score_variables, _score),
+        Step("change", "Measuring pixels", (), ("pixel_change",), _change_variables, _change),
     )
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from helpers.checks import one_of
 
 FOLDER = Path(__file__).parent
+UNTRAINED = "0"
 
 
 def architecture() -> dict:
@@ -14,11 +15,12 @@ def architecture() -> dict:
 
 
 def checkpoints() -> list[str]:
-    """List the steps of training whose weights are kept beside the final ones, as strings."""
-    return sorted((path.stem for path in FOLDER.glob("checkpoints/*.safetensors")), key=int)
+    """List the steps of training that can be loaded beside the end, as strings."""
+    kept = (path.stem for path in FOLDER.glob("checkpoints/*.safetensors"))
+    return sorted((UNTRAINED, *kept), key=int)
 
 
-def weights_file(checkpoint: str | int | None = None) -> Path:
+def weights_file(checkpoint: str | int | None = None) -> Path | None:
     """Find the weights: the final ones, or those at an earlier step of training.
 
     Parameters
@@ -28,7 +30,8 @@ def weights_file(checkpoint: str | int | None = None) -> Path:
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or None
+        None for step 0, whose weights are drawn and not kept.
 
     Raises
     ------
@@ -38,4 +41,4 @@ def weights_file(checkpoint: str | int | None = None) -> Path:
     if checkpoint is None:
         return FOLDER / "weights.safetensors"
     step = one_of("pretrained (step of the embedded model)", str(checkpoint), checkpoints())
-    return FOLDER / "checkpoints" / f"{step}.safetensors"
+    return None if step == UNTRAINED else FOLDER / "checkpoints" / f"{step}.safetensors"

@@ -38,7 +38,7 @@ def build(checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
     Parameters
     ----------
     checkpoint : str or int, optional
-        A step of training, one of `checkpoints`; left out, the end of training.
+        A step of training, one of `checkpoints`, 0 before the first; left out, the end.
 
     Returns
     -------
@@ -52,16 +52,24 @@ def build(checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
     WorkbookError
         If no weights were kept at that step.
     """
-    weights = load_file(weights_file(checkpoint))
-    rows = weights.pop(ROWS).long()
-    made = architecture()
+    file, made = weights_file(checkpoint), architecture()
     with torch.random.fork_rng(devices=[]):  # the initial weights leave no trace
+        weights = load_file(file) if file else _untrained()
         model = CLIP(**made)
+    rows = weights.pop(ROWS).long()
     # Rows that were never trained stay 0: an unknown word says nothing beyond its place.
     table = torch.zeros(made["text_cfg"]["vocab_size"], made["text_cfg"]["width"])
     table[rows] = weights[TABLE].float()
     model.load_state_dict({**weights, TABLE: table})
     return model.eval(), Tokenizer(rows, made["text_cfg"]["context_length"])
+
+
+def _untrained() -> dict[str, torch.Tensor]:
+    from helpers.clip.embedded.initial import new_model
+    from helpers.clip.embedded.settings import Settings
+    from helpers.clip.embedded.text import known_tokens
+
+    return new_model(Settings.read().seed).state_dict() | {ROWS: known_tokens()}
 
 
 class Tokenizer:

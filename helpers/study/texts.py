@@ -1,0 +1,56 @@
+"""The embeddings of a pool of texts, kept beside the arrays of a run."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    from helpers.study.run import Run
+
+
+def embedded_texts(path: Path, run: "Run") -> xr.DataArray:
+    """Read the embeddings of a run's texts, or compute and keep them.
+
+    Parameters
+    ----------
+    path : Path
+        A Zarr folder. What it holds of other texts is replaced: it is quickly computed.
+    run : Run
+        Gives the texts and the model.
+
+    Returns
+    -------
+    DataArray, (text, feature)
+        Normalised, float32, with the coordinate ``property``.
+    """
+    if path.exists():
+        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+            if dataset.attrs["texts"] == run.texts.fingerprint:
+                return _as_text(dataset["embedding"].load())
+    embeddings = _embed(run)
+    _keep(path, embeddings.to_dataset(name="embedding").assign_attrs(texts=run.texts.fingerprint))
+    return embeddings
+
+
+def _embed(run: "Run") -> xr.DataArray:
+    embeddings = run.model.encode_text(run.texts.texts)
+    properties = [of or "" for of in run.texts.properties]
+    coords = {"text": list(run.texts.texts), "property": ("text", properties)}
+    normalised = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return _as_text(xr.DataArray(normalised, dims=("text", "feature"), coords=coords))
+
+
+def _keep(path: Path, dataset: xr.Dataset) -> None:
+    # Written aside and renamed: a process that is killed leaves no half-written texts behind.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    dataset.to_zarr(partial, mode="w", consolidated=False)
+    shutil.rmtree(path, ignore_errors=True)
+    partial.replace(path)
+
+
+def _as_text(array: xr.DataArray) -> xr.DataArray:
+    return array.assign_coords({name: axis.astype(object) for name, axis in array.coords.items()})
