@@ -55,10 +55,7 @@ def _encoding_variables(run) -> list[Variable]:
             "float16",
         ),
         Variable("parts", {"part": part_labels(model.layers), "feature": model.features}),
-        Variable(
-            "shares",
-            changes | {"component": dissection.component_labels(model.layers, model.heads)},
-        ),
+        Variable("shares", changes | {"component": labels}),
         Variable("patch_shares", changes | {"row": rows, "column": columns}),
         Variable("depth_similarity", changes | {"depth": ["start", *map(str, layers)]}),
     ]
