@@ -73,12 +73,24 @@ def features():
 class TestWeights:
     def test_they_are_small(self):
         assert weights_file().stat().st_size <= 8_000_000
-        assert sum(weights_file(step).stat().st_size for step in checkpoints()) <= 16_000_000
+        kept = [weights_file(step) for step in checkpoints() if step != "0"]
+        assert len(kept) == 2
+        assert sum(file.stat().st_size for file in kept) <= 16_000_000
 
     def test_they_load_in_a_second(self, embedded):
         began = time.perf_counter()
         build()
         assert time.perf_counter() - began < 1
+
+    def test_step_0_is_the_model_before_training(self):
+        untrained, tokenizer = build("0")
+        expected = new_model(Settings.read().seed).state_dict()
+        rows = known_tokens()
+        for name, tensor in untrained.state_dict().items():
+            own = tensor[rows] if name == "token_embedding.weight" else tensor
+            assert torch.equal(own, expected[name]), name
+        assert weights_file("0") is None
+        assert tokenizer.known == set(rows.tolist())
 
     def test_the_model_is_open_clips_own_in_evaluation_mode(self, embedded):
         model, _ = embedded

@@ -29,6 +29,17 @@ def test_what_is_written_is_read_with_its_labels(arrays):
     np.testing.assert_array_equal(read.sel(image="c", view="noise"), values[1, 1])
 
 
+def test_labelled_axes_are_read_with_their_labels(arrays):
+    heads = Variable("heads", {"layer": [2, 3], "part": ["a", "b", "c"]}, "float16")
+    arrays.allocate("heads", [heads], batch_size=2)
+    arrays.write("heads", np.array([1]), {"heads": np.arange(6.0).reshape(1, 2, 3)})
+    read = arrays.read("heads", ["heads"])["heads"]
+    assert read.dtype == np.float16
+    assert read.sel(image="b", layer=3, part="c").item() == 5
+    assert arrays.read("encode", ["embedding"]).sizes["image"] == 0
+    assert Arrays.identity_of(arrays.path) == {"seed": 0}
+
+
 def test_only_finished_images_are_done(arrays):
     arrays.write("encode", np.array([1]), {"embedding": np.zeros((1, 2, 4))})
     assert list(arrays.done("encode")) == [False, True, False]

@@ -1,7 +1,7 @@
 import pytest
 
 from helpers.checks import WorkbookError
-from helpers.study.parameters import from_profile, parse_value, profile_of, profiles
+from helpers.study.parameters import from_profile, parse_value, profile_of, profiles, split_model
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ from helpers.study.parameters import from_profile, parse_value, profile_of, prof
         ("images 2024", "2024"),
         ("images [unclosed", "[unclosed"),
         ("nonsense 5", "5"),
+        ("layers 2", 2),
+        ("compare [ViT-B-32:openai, 'embedded:304']", ["ViT-B-32:openai", "embedded:304"]),
+        ("compare_fully true", True),
+        ("texts 2024", "2024"),
     ],
 )
 def test_values_are_read_as_their_parameter_needs(text, value):
@@ -36,6 +40,18 @@ def test_a_profile_takes_what_it_leaves_out_from_quick():
 def test_profiles_are_known_by_their_results():
     assert profile_of(from_profile("quick", {"batch_size": 3, "out": "x"})) == "quick"
     assert profile_of(from_profile("quick", {"seed": 3})) is None
+
+
+@pytest.mark.parametrize(
+    "text, model",
+    [
+        ("ViT-B-32:openai", ("ViT-B-32", "openai")),
+        ("ViT-B-32:/a:b.pt", ("ViT-B-32", "/a:b.pt")),
+        ("embedded", ("embedded", None)),
+    ],
+)
+def test_compared_models_are_split_at_the_first_colon(text, model):
+    assert split_model(text) == model
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))
@@ -63,6 +79,11 @@ def test_every_profile_is_valid(profile):
         ("quick", {"out": 5}, "out has no value 5"),
         ("quick", {"pretrained": True}, "pretrained has no value True"),
         ("quick", {"severity": 5.1}, "from 0 to 5"),
+        ("quick", {"layers": 0}, "layers has no value 0"),
+        ("quick", {"compare": "embedded:304"}, "a list of models"),
+        ("quick", {"compare": [":304"]}, "a list of models"),
+        ("quick", {"compare_fully": "maybe"}, "true or false"),
+        ("quick", {"texts": 5}, "texts has no value 5"),
     ],
 )
 def test_bad_parameters_are_told(profile, overrides, message):

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from helpers.analysis import scores
+from helpers.analysis import dissection, scores
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.study import open_run
@@ -49,6 +49,92 @@ def test_scores_are_of_the_same_views(run):
     }
     for name, score in scores.SCORES.items():
         assert found[name].item() == pytest.approx(float(score.function(*pairs[score.needs])))
+
+
+def test_contributions_of_the_originals_sum_to_their_embeddings(run):
+    contributions = run.contributions()
+    embedding = run.encodings()["embedding"].sel(view="original", drop=True)
+    np.testing.assert_allclose(contributions["parts"].sum("part"), embedding, atol=2e-5)
+    attention = contributions["parts"].sel(part="L5.attention")
+    encoding = run.model.encode(run.views("3.png")["original"][None])
+    heads = contributions["heads"].sel(image="3.png", layer=5)
+    np.testing.assert_allclose(heads, encoding.heads[0, 5], atol=2e-3)
+    with_bias = encoding.heads[0, 5].sum(0) + encoding.rest[0, 6]
+    np.testing.assert_allclose(attention.sel(image="3.png"), with_bias, atol=2e-5)
+
+
+def test_dissection_is_that_of_encodings_of_the_same_views(run):
+    found = run.dissection().sel(image="2.png")
+    views = run.views("2.png")
+    before, after = (run.model.encode(views[name][None]) for name in ("original", "noise"))
+    expected = dissection.shares(before, after).sel(image=0)
+    noise = found["shares"].sel(augmentation="noise")
+    assert list(noise["component"].values) == list(expected["component"].values)
+    np.testing.assert_allclose(noise, expected, atol=1e-4)
+    np.testing.assert_allclose(found["shares"].sum("component"), 1, atol=1e-5)
+    depth = scores.embedding_similarity(before.depths, after.depths)[0]
+    np.testing.assert_allclose(
+        found["depth_similarity"].sel(augmentation="noise"), depth, atol=1e-5
+    )
+
+
+def test_patches_and_class_token_share_what_heads_share(run):
+    found = run.dissection().sel(image="2.png", augmentation="perspective")
+    views = run.views("2.png")
+    encodings = [run.model.encode(views[name][None], by_token=True) for name in views]
+    shift = encodings[7].embedding - encodings[0].embedding
+    assert list(views)[7] == "perspective"
+    tokens = (encodings[7].tokens - encodings[0].tokens) @ shift[0] / (shift @ shift.T)
+    np.testing.assert_allclose(
+        found["patch_shares"].values.ravel(), tokens[0, 1:].ravel(), atol=1e-4
+    )
+    heads = [name for name in found["component"].values if ".H" in name]
+    of_heads = found["shares"].sel(component=heads).sum().item()
+    assert tokens.sum() == pytest.approx(of_heads, abs=1e-4)
+
+
+def test_no_shift_has_no_shares_and_no_nan(parameters):
+    still = open_run(**parameters | {"severity": 0}).dissection()
+    assert (still["shares"] == 0).all()
+    assert (still["patch_shares"] == 0).all()
+    np.testing.assert_allclose(still["depth_similarity"], 1, atol=1e-6)
+
+
+def test_pixel_change_is_the_root_mean_square(run):
+    views = run.views("2.png")
+    difference = (views["blur"].astype(float) - views["original"]) / 255
+    found = run.pixel_change().sel(image="2.png", augmentation="blur").item()
+    assert found == pytest.approx(np.sqrt((difference**2).mean()))
+
+
+def test_texts_are_embedded_once_and_again_for_other_texts(parameters, tmp_path, monkeypatch):
+    run = open_run(**parameters)
+    first = run.text_embeddings()
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)
+    assert first.sizes["text"] == len(run.texts)
+    assert set(first["property"].values) == set(run.texts.vocabulary)
+    with monkeypatch.context() as patch:
+        patch.setattr("helpers.clip.model.Model.encode_text", lambda *_: pytest.fail("again"))
+        xr.testing.assert_identical(first, open_run(**parameters).text_embeddings())
+    own = tmp_path / "own.txt"
+    own.write_text("a red circle\na blue square\n")
+    other = open_run(**parameters | {"texts": str(own)}).text_embeddings()
+    assert list(other["text"].values) == ["a red circle", "a blue square"]
+    assert list(other["property"].values) == ["", ""]
+
+
+def test_texts_that_are_missing_are_told_when_the_run_is_opened(parameters):
+    with pytest.raises(WorkbookError, match=r"nowhere\.txt"):
+        open_run(**parameters | {"texts": "nowhere.txt"})
+
+
+def test_a_variant_is_the_run_of_other_parameters_below_this_one(run):
+    stronger = run.variant("severities/2", severity=2.0)
+    assert stronger.folder == run.folder / "severities/2"
+    assert stronger.images.ids == run.images.ids
+    assert run.variant("severities/1", severity=1.0) is run
+    same = run.encodings()["embedding"].sel(view="original")
+    xr.testing.assert_allclose(same, stronger.encodings()["embedding"].sel(view="original"))
 
 
 def test_batches_and_workers_do_not_change_results(parameters, tmp_path):
@@ -132,6 +218,15 @@ def test_default_folder_is_the_profiles_or_the_parameters_own(parameters, tmp_pa
     assert first.folder != second.folder
     assert first.folder == faster.folder
     assert first.folder.name.startswith("run-")
+
+
+def test_other_texts_or_compared_models_get_a_folder_of_their_own(
+    parameters, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("helpers.study.run.OUTPUTS", tmp_path / "outputs")
+    changes = [{}, {"texts": "general"}, {"compare": []}]
+    folders = {open_run(**parameters | {"out": None} | change).folder for change in changes}
+    assert len(folders) == 3
 
 
 def test_a_killed_run_goes_on_where_it_was(parameters, tmp_path):

@@ -61,7 +61,7 @@ class Arrays:
     def __init__(
         self, path: Path, identity: Mapping, coordinates: Mapping[str, tuple[str, Sequence[str]]]
     ):
-        self.path = path
+        self.path, self._identity = path, identity
         self._count = len(coordinates["image"][1])
         if not path.exists():
             _create(path, identity, coordinates)
@@ -117,7 +117,8 @@ class Arrays:
     def _label(self, variable: Variable) -> None:
         labels = {name: axis for name, axis in variable.axes.items() if not isinstance(axis, int)}
         arrays = {name: _labels(axis) for name, axis in labels.items()}
-        xr.Dataset(coords=arrays).to_zarr(self.path, mode="a", consolidated=False)
+        attrs = {"identity": json.dumps(self._identity)}  # xarray writes all attributes anew
+        xr.Dataset(coords=arrays, attrs=attrs).to_zarr(self.path, mode="a", consolidated=False)
 
     def done(self, step: str) -> np.ndarray:
         """Return which images a step has finished, booleans of length images."""

@@ -46,10 +46,21 @@ class Run:
     ----------
     parameters : Parameters
 
+    Attributes
+    ----------
+    images : Images
+    texts : Texts
+        The pool of texts that heads and shifts are read with.
+    folder : Path
+        Where all results of the run are.
+    identity : dict
+        What the values of its arrays depend on.
+
     Raises
     ------
     WorkbookError
-        If the images or weights can't be had, the folder holds another run, or it can't be written.
+        If the images, texts or weights can't be had, the folder holds another run, or it can't be
+        written.
     """
 
     def __init__(self, parameters: Parameters):
@@ -58,6 +69,7 @@ class Run:
         subset = parameters.seed if parameters.limit is not None else None
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
         self._weights = weights.locate(parameters.model, parameters.pretrained)
+        self.texts = _texts(parameters)
         self.identity = _identity(parameters, self.images, weights.fingerprint(self._weights))
         self.folder = _folder(parameters, self.identity)
         self._by_id = {image.id: image for image in self.images}
@@ -137,12 +149,6 @@ class Run:
         The root mean square of `helpers.analysis.scores.pixel_change`.
         """
         return self._get("change")["pixel_change"]
-
-    @cached_property
-    def texts(self) -> Texts:
-        """The pool of texts that heads and shifts are read with."""
-        own = "scenes" if self.parameters.model == weights.EMBEDDED else "general"
-        return open_texts(self.parameters.texts or own)
 
     def text_embeddings(self) -> xr.DataArray:
         """Return the normalised embeddings of the pool's texts, computing them when missing.
@@ -321,6 +327,11 @@ def open_run(**parameters: object) -> Run:
     return Run(Parameters(**parameters))
 
 
+def _texts(parameters: Parameters) -> Texts:
+    own = "scenes" if parameters.model == weights.EMBEDDED else "general"
+    return open_texts(parameters.texts or own)
+
+
 def _check_device(device: str) -> None:
     if device != "auto":  # which needs no check, and so no torch
         from helpers.clip import devices
@@ -346,7 +357,9 @@ def _identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[
 def _folder(parameters: Parameters, identity: dict[str, object]) -> Path:
     if parameters.out is not None:
         return Path(parameters.out).expanduser().absolute()
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+    # Arrays don't depend on these two, but tables and figures do: they must not be overwritten.
+    read_with = {"texts": parameters.texts, "compare": parameters.compare}
+    key = hashlib.sha256(json.dumps(identity | read_with).encode()).hexdigest()[:8]
     profile = profile_of(parameters)
     if profile is None:
         return OUTPUTS / f"run-{key}"

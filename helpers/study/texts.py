@@ -32,7 +32,7 @@ def embedded_texts(path: Path, run: "Run") -> xr.DataArray:
             if dataset.attrs["texts"] == run.texts.fingerprint:
                 return _as_text(dataset["embedding"].load())
     embeddings = _embed(run)
-    _keep(path, embeddings.to_dataset(name="embedding").assign_attrs(texts=run.texts.fingerprint))
+    _keep(path, embeddings.to_dataset().assign_attrs(texts=run.texts.fingerprint))
     return embeddings
 
 
@@ -41,7 +41,8 @@ def _embed(run: "Run") -> xr.DataArray:
     properties = [of or "" for of in run.texts.properties]
     coords = {"text": list(run.texts.texts), "property": ("text", properties)}
     normalised = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return _as_text(xr.DataArray(normalised, dims=("text", "feature"), coords=coords))
+    array = xr.DataArray(normalised, dims=("text", "feature"), coords=coords, name="embedding")
+    return _as_text(array)
 
 
 def _keep(path: Path, dataset: xr.Dataset) -> None:
