@@ -4,7 +4,11 @@ import pytest
 from helpers.checks import WorkbookError
 from helpers.study.arrays import Arrays, Variable, differences
 
-COORDINATES = {"image": ("image", ["a", "b", "c"]), "view": ("view", ["original", "noise"])}
+COORDINATES = {
+    "image": ("image", ["a", "b", "c"]),
+    "source": ("image", ["x", "x", "y"]),
+    "view": ("view", ["original", "noise"]),
+}
 EMBEDDING = Variable("embedding", {"view": 2, "feature": 4})
 
 
@@ -34,9 +38,11 @@ def test_labelled_axes_are_read_with_their_labels(arrays):
     arrays.allocate("heads", [heads], batch_size=2)
     arrays.write("heads", np.array([1]), {"heads": np.arange(6.0).reshape(1, 2, 3)})
     read = arrays.read("heads", ["heads"])["heads"]
+    assert list(read["part"].values) == ["a", "b", "c"]
     assert read.dtype == np.float16
     assert read.sel(image="b", layer=3, part="c").item() == 5
     assert arrays.read("encode", ["embedding"]).sizes["image"] == 0
+    assert list(read["source"].values) == ["x"]
     assert Arrays.identity_of(arrays.path) == {"seed": 0}
 
 

@@ -1,1 +1,1 @@
-"""."""
+"""Arrays in, Matplotlib out. Computes nothing, saves nothing, shows nothing."""

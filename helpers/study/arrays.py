@@ -61,7 +61,7 @@ class Arrays:
     def __init__(
         self, path: Path, identity: Mapping, coordinates: Mapping[str, tuple[str, Sequence[str]]]
     ):
-        self.path, self._identity = path, identity
+        self.path = path
         self._count = len(coordinates["image"][1])
         if not path.exists():
             _create(path, identity, coordinates)
@@ -95,7 +95,7 @@ class Arrays:
             return
         rows = min(batch_size, self._count)
         for variable in variables:
-            self._label(variable)
+            _label_axes(group, variable)
             group.create_array(
                 variable.name,
                 shape=(self._count, *variable.lengths),
@@ -113,12 +113,6 @@ class Arrays:
             fill_value=False,
             dimension_names=("image",),
         )
-
-    def _label(self, variable: Variable) -> None:
-        labels = {name: axis for name, axis in variable.axes.items() if not isinstance(axis, int)}
-        arrays = {name: _labels(axis) for name, axis in labels.items()}
-        attrs = {"identity": json.dumps(self._identity)}  # xarray writes all attributes anew
-        xr.Dataset(coords=arrays, attrs=attrs).to_zarr(self.path, mode="a", consolidated=False)
 
     def done(self, step: str) -> np.ndarray:
         """Return which images a step has finished, booleans of length images."""
@@ -177,6 +171,14 @@ def differences(there: Mapping, here: Mapping) -> str:
 
 def _done(step: str) -> str:
     return f"{step}_done"
+
+
+def _label_axes(group: zarr.Group, variable: Variable) -> None:
+    for name, axis in variable.axes.items():
+        if not isinstance(axis, int):
+            labels = _labels(axis)
+            labels = labels if labels.dtype != object else labels.astype(np.dtypes.StringDType())
+            group.create_array(name, data=labels, dimension_names=(name,), overwrite=True)
 
 
 def _labels(labels: Sequence) -> np.ndarray:
