@@ -3,24 +3,7 @@ import pytest
 
 from helpers.analysis.textspan import textspan
 from helpers.checks import WorkbookError
-
-
-def plain_textspan(data, texts, k, rank):
-    """The algorithm as the paper states it: all data times all texts in every round."""
-    _, _, right = np.linalg.svd(data, full_matrices=False)
-    texts = texts @ right[:rank].T @ right[:rank]
-    data = data - data.mean(axis=0)
-    variance = data.var(axis=0).sum()
-    indices, explained = [], []
-    for _ in range(k):
-        chosen = (data @ texts.T).std(axis=0).argmax()
-        unit = texts[chosen] / np.linalg.norm(texts[chosen])
-        along = data @ unit
-        indices.append(chosen)
-        explained.append(along.var() / variance)
-        data = data - np.outer(along, unit)
-        texts = texts - np.outer(texts @ unit, unit)
-    return indices, explained
+from tests.reference_textspan import plain_textspan
 
 
 def problem(seed, images=120, features=24, dimensions=10, texts=60):

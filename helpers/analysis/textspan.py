@@ -3,19 +3,26 @@
 Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), algorithm 1. There each
 round multiplies all data by all texts. The same choices follow from a head's covariance in the
 basis of its own span, which has no more dimensions than the head: a round then costs nothing that
-grows with the number of images.
+grows with the number of images. The span itself is found by a random projection of the images
+(Halko, Martinsson and Tropp, SIAM Review 2011), which loses nothing where the rank is that small.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from helpers.checks import WorkbookError
 
 REFERENCE_RANK = 80
 """Dimensions that the reference implementation keeps of a head's span, where it has as many."""
+
+# More projections than dimensions wanted, so that none of these is missed by bad luck.
+OVERSAMPLING = 8
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class TextSpan:
     Attributes
     ----------
     indices : ndarray of int, (..., k)
-        Chosen texts, as positions in the pool.
+        Chosen texts, as positions in the pool; each is chosen once.
     explained : ndarray, (..., k)
         Share of the head's variance over images that each text explains; the shares add up.
     """
@@ -46,7 +53,8 @@ def textspan(
     Parameters
     ----------
     contributions : array_like, (..., images, features)
-        What each head added to the embeddings; leading axes are heads.
+        What each head added to the embeddings; leading axes are heads. float64 is computed in
+        float64; float32 and float16 in float32, with covariances in float64.
     text_embeddings : array_like, (texts, features)
         Normalised embeddings of the pool of texts.
     k : int
@@ -58,60 +66,90 @@ def textspan(
     Returns
     -------
     TextSpan
-        A head whose contributions don't vary explains NaN.
+        A head whose contributions don't vary explains NaN. Texts chosen after all variance within
+        the span is explained, as with few images, explain 0 and mean nothing.
 
     Raises
     ------
     WorkbookError
         If shapes don't match, or k or rank is not between 1 and what there is.
     """
-    data, texts = (np.asarray(side, np.float64) for side in (contributions, text_embeddings))
+    data, texts = np.asarray(contributions), np.asarray(text_embeddings)
     _check(data, texts, k, rank)
+    digits = max(np.finfo(np.float32).eps, np.finfo(np.result_type(data, np.float16)).eps)
+    precision = np.result_type(data, np.float32)
+    texts = texts.astype(precision, copy=False)
     heads = data.reshape(-1, *data.shape[-2:])
-    found = [_one_head(head, texts, k, rank or REFERENCE_RANK) for head in heads]
+    draws = _draws(*heads.shape[1:], rank or REFERENCE_RANK, precision)
+
+    def one_head(head: np.ndarray) -> tuple[list[int], list[float]]:
+        head = head.astype(precision, copy=False)
+        basis = _span(head, draws, rank or REFERENCE_RANK, digits)
+        return _choose(*_within(head, texts, basis), k)
+
+    # A head's matrices are too small to be shared by threads: each thread takes heads of its own.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(one_head, heads))
     indices, explained = (np.array(part) for part in zip(*found, strict=True))
     shape = (*data.shape[:-2], k)
     return TextSpan(indices.reshape(shape), explained.reshape(shape))
 
 
-def _one_head(data: np.ndarray, texts: np.ndarray, k: int, rank: int) -> tuple[list, list]:
-    basis = _span(data, rank)  # features × dimensions
-    projected = texts @ basis  # texts × dimensions
+def _draws(images: int, features: int, rank: int, precision: np.dtype) -> np.ndarray:
+    size = min(rank + OVERSAMPLING, images, features)
+    return np.random.default_rng(0).standard_normal((images, size)).astype(precision)
+
+
+def _span(data: np.ndarray, draws: np.ndarray, rank: int, digits: float) -> np.ndarray:
+    """Return the first right singular vectors (features × dimensions), without rounding noise."""
+    basis = linalg.qr(data.T @ draws, mode="economic", check_finite=False)[0]
+    inside = data @ basis
+    if _norm(data - inside @ basis.T) > 10 * digits * _norm(data):
+        basis, inside = np.eye(data.shape[1], dtype=data.dtype), data  # of higher rank: all of it
+    gram = inside.astype(np.float64).T @ inside
+    size = len(gram)
+    kept = (max(0, size - rank), size - 1)
+    squares, vectors = linalg.eigh(gram, subset_by_index=kept, check_finite=False)
+    return basis @ vectors[:, squares > digits**2 * np.trace(gram)].astype(basis.dtype)
+
+
+def _norm(matrix: np.ndarray) -> float:
+    return float(np.linalg.norm(matrix))
+
+
+def _within(
+    data: np.ndarray, texts: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return texts and covariance in a head's span, and all its variance; times images, float64."""
     centred = data - data.mean(axis=0)
-    inside = centred @ basis
-    covariance = inside.T @ inside
-    variance = np.square(centred).sum()
+    inside = (centred @ basis).astype(np.float64)
+    return (texts @ basis).astype(np.float64), inside.T @ inside, float(np.vdot(centred, centred))
+
+
+def _choose(
+    texts: np.ndarray, covariance: np.ndarray, variance: float, k: int
+) -> tuple[list[int], list[float]]:
+    """Choose k of the texts (texts × dimensions), removing the direction of each from the others.
+
+    With u a chosen direction, a = ⟨t, u⟩ and C the covariance, what remains of a text t has the
+    variance tᵀCt - 2a tᵀCu + a² uᵀCu: the data need not be touched.
+    """
+    spread = np.einsum("td,td->t", texts @ covariance, texts)
+    nothing = spread.max() * np.finfo(np.float32).eps ** 2
     indices, explained = [], []
     for _ in range(k):
-        spread = np.einsum("td,td->t", projected @ covariance, projected)
         chosen = int(spread.argmax())
-        direction = projected[chosen]
-        length = direction @ direction
+        # Where nothing is left to explain, what remains of a text is rounding, and no direction.
+        length = np.linalg.norm(texts[chosen]) if spread[chosen] > nothing else np.inf
+        unit = texts[chosen] / length
+        pull = covariance @ unit
         indices.append(chosen)
-        explained.append(spread[chosen] / length / variance if length and variance else np.nan)
-        projected, covariance = _without(direction, length, projected, covariance)
+        explained.append(unit @ pull / variance if variance else np.nan)
+        along = texts @ unit
+        spread += along * (along * (unit @ pull) - 2 * (texts @ pull))
+        spread[chosen] = -np.inf
+        texts = texts - np.outer(along, unit)
     return indices, explained
-
-
-def _span(data: np.ndarray, rank: int) -> np.ndarray:
-    """Return the first right singular vectors (features × dimensions), without rounding noise."""
-    # Squaring halves the digits of small singular values: those are left out all the same.
-    features = data.shape[1]
-    largest = (max(0, features - rank), features - 1)
-    squares, vectors = linalg.eigh(data.T @ data, subset_by_index=largest)
-    keep = squares > squares[-1] * np.finfo(np.float32).eps ** 2 * len(data)
-    return vectors[:, keep]
-
-
-def _without(
-    direction: np.ndarray, length: float, projected: np.ndarray, covariance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Remove a direction from the texts and from the covariance of the data."""
-    if not length:
-        return projected, covariance
-    along = projected @ direction / length
-    remover = np.eye(len(direction)) - np.outer(direction, direction) / length
-    return projected - np.outer(along, direction), remover @ covariance @ remover
 
 
 def _check(data: np.ndarray, texts: np.ndarray, k: int, rank: int | None) -> None:
