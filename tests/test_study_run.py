@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from helpers.analysis import dissection, scores
 from helpers.checks import WorkbookError
 from helpers.clip import load
-from helpers.study import open_run
+from helpers.study import open_run, run_from
 from helpers.study.arrays import Arrays
 from helpers.study.steps import STEPS
 
@@ -24,6 +24,12 @@ from helpers.study.steps import STEPS
 @pytest.fixture
 def run(parameters):
     return open_run(**parameters)
+
+
+def test_a_notebooks_run_is_that_of_its_parameters_cell(run, parameters):
+    assert run_from(parameters | {"numpy": np}).identity == run.identity
+    with pytest.raises(WorkbookError, match="The parameters seed, layers have no value"):
+        run_from({name: parameters[name] for name in parameters if name not in ("seed", "layers")})
 
 
 def test_encodings_are_those_of_the_model(run, parameters):

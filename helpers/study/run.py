@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from functools import cached_property
@@ -325,6 +325,32 @@ def open_run(**parameters: object) -> Run:
     for name in parameters:
         one_of("parameter", name, [field.name for field in fields(Parameters)])
     return Run(Parameters(**parameters))
+
+
+def run_from(names: Mapping[str, object]) -> Run:
+    """Open the run of a notebook's parameters cell.
+
+    Parameters
+    ----------
+    names : mapping of str to object
+        The notebook's ``globals()``, with every field of `Parameters`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    WorkbookError
+        If a parameter is missing: the parameters cell has not been run, or lacks it.
+    """
+    expected = [field.name for field in fields(Parameters)]
+    if missing := [name for name in expected if name not in names]:
+        raise WorkbookError(
+            f"The parameters {', '.join(missing)} have no value; run the parameters cell, which"
+            " gives one to each."
+        )
+    return open_run(**{name: names[name] for name in expected})
 
 
 def _texts(parameters: Parameters) -> Texts:
