@@ -1,1 +1,1 @@
-"""Functions on arrays: what is computed from pixels, embeddings and contributions. Runs no model."""
+"""Functions on arrays: scores, statistics, heads, shifts. Reads no file, runs no model."""
