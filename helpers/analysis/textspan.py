@@ -24,6 +24,9 @@ REFERENCE_RANK = 80
 # More projections than dimensions wanted, so that none of these is missed by bad luck.
 OVERSAMPLING = 8
 
+# What products and sums in float32 leave of a matrix beside its span, relative.
+SUMMED_ROUNDING = 1e-5
+
 
 @dataclass(frozen=True)
 class TextSpan:
@@ -76,8 +79,7 @@ def textspan(
     """
     data, texts = np.asarray(contributions), np.asarray(text_embeddings)
     _check(data, texts, k, rank)
-    digits = max(np.finfo(np.float32).eps, np.finfo(np.result_type(data, np.float16)).eps)
-    precision = np.result_type(data, np.float32)
+    digits, precision = _digits(data), np.result_type(data, np.float32)
     texts = texts.astype(precision, copy=False)
     heads = data.reshape(-1, *data.shape[-2:])
     draws = _draws(*heads.shape[1:], rank or REFERENCE_RANK, precision)
@@ -95,6 +97,40 @@ def textspan(
     return TextSpan(indices.reshape(shape), explained.reshape(shape))
 
 
+def text_directions(
+    contributions: ArrayLike, text_embeddings: ArrayLike, rank: int | None = None
+) -> np.ndarray:
+    """Return the directions that the texts chosen for a head stand for, one after the other.
+
+    Parameters
+    ----------
+    contributions : array_like, (images, features)
+        What one head added to the embeddings.
+    text_embeddings : array_like, (texts, features)
+        Embeddings of its texts in the order of choice.
+    rank : int, optional
+        As they were chosen with.
+
+    Returns
+    -------
+    ndarray, (features, directions)
+        Orthonormal, within the head's span; the first c span what the first c texts say. No more
+        than the span has dimensions.
+    """
+    data, texts = np.asarray(contributions), np.asarray(text_embeddings)
+    _check(data, texts, 1, rank)
+    digits, precision = _digits(data), np.result_type(data, np.float32)
+    rank = rank or REFERENCE_RANK
+    with threadpool_limits(1, user_api="blas"):
+        basis = _span(data.astype(precision), _draws(*data.shape, rank, precision), rank, digits)
+        return basis @ linalg.qr((texts @ basis).T, mode="economic")[0]
+
+
+def _digits(data: np.ndarray) -> float:
+    """Return the data's relative rounding; covariances in float64 leave at least float32's."""
+    return max(np.finfo(np.float32).eps, np.finfo(np.result_type(data, np.float16)).eps)
+
+
 def _draws(images: int, features: int, rank: int, precision: np.dtype) -> np.ndarray:
     size = min(rank + OVERSAMPLING, images, features)
     return np.random.default_rng(0).standard_normal((images, size)).astype(precision)
@@ -104,7 +140,7 @@ def _span(data: np.ndarray, draws: np.ndarray, rank: int, digits: float) -> np.n
     """Return the first right singular vectors (features × dimensions), without rounding noise."""
     basis = linalg.qr(data.T @ draws, mode="economic", check_finite=False)[0]
     inside = data @ basis
-    if _norm(data - inside @ basis.T) > 10 * digits * _norm(data):
+    if _norm(data - inside @ basis.T) > max(digits, SUMMED_ROUNDING) * _norm(data):
         basis, inside = np.eye(data.shape[1], dtype=data.dtype), data  # of higher rank: all of it
     gram = inside.astype(np.float64).T @ inside
     size = len(gram)

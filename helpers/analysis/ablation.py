@@ -1,0 +1,222 @@
+"""How much of the embedding the last layers' heads carry, and how few texts say it.
+
+To *mean-ablate* a component is to replace what it added to each image's embedding by its mean over
+the images: the embedding keeps its place and loses what the component told images apart by. Source:
+Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and 4. They ablate all
+MLPs and all but the last four layers' attention; here both choices are shown.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.scores import embedding_similarity
+from helpers.analysis.textspan import text_directions
+
+MLP = ".MLP"
+
+
+def mean_ablated(parts: xr.DataArray, kept: Sequence[str]) -> np.ndarray:
+    """Return the embeddings with all but some parts replaced by their means.
+
+    Parameters
+    ----------
+    parts : DataArray, (image, part, feature)
+        What the embeddings are the sum of.
+    kept : sequence of str
+        Parts that stay as they are.
+
+    Returns
+    -------
+    ndarray, (image, feature)
+    """
+    means = parts.mean("image")
+    varying = parts.sel(part=list(kept)) - means.sel(part=list(kept))
+    return (means.sum("part") + varying.sum("part")).transpose("image", "feature").values
+
+
+def last_layers(parts: xr.DataArray) -> dict[str, dict[int, np.ndarray]]:
+    """Ablate all attention but that of the last n layers, with MLPs kept and with MLPs ablated.
+
+    Parameters
+    ----------
+    parts : DataArray, (image, part, feature)
+        What the embeddings are the sum of; a layer has ``L3.MLP``, and everything else whose name
+        starts with ``L3.`` is its attention, whole or by heads and bias.
+
+    Returns
+    -------
+    dict of str to dict of int to ndarray
+        What is kept besides (``everything else`` or ``nothing else``) → n, from 0 to all layers →
+        embeddings, (image, feature).
+    """
+    names = list(parts["part"].values)
+    layers = [_attention_of(layer, names) for layer in range(_number_of_layers(names))]
+    rest = [name for name in names if name not in sum(layers, [])]
+    return {
+        title: {
+            n: mean_ablated(parts, [*besides, *sum(layers[len(layers) - n :], [])])
+            for n in range(len(layers) + 1)
+        }
+        for title, besides in (("everything else", rest), ("nothing else", []))
+    }
+
+
+def _number_of_layers(names: Sequence[str]) -> int:
+    return sum(name.endswith(MLP) for name in names)
+
+
+def _attention_of(layer: int, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.startswith(f"L{layer}.") and not name.endswith(MLP)]
+
+
+def by_texts(
+    parts: xr.DataArray,
+    heads: xr.DataArray,
+    texts: xr.DataArray,
+    chosen: xr.DataArray,
+    counts: Sequence[int],
+    rank: int | None = None,
+) -> dict[int, np.ndarray]:
+    """Rebuild embeddings from what the first texts of each head say of its contribution.
+
+    Parameters
+    ----------
+    parts : DataArray, (image, part, feature)
+        What the embeddings are the sum of; all of it enters by its mean.
+    heads : DataArray, (image, layer, head, feature)
+        Contributions that are projected onto texts.
+    texts : DataArray, (text, feature)
+        Embeddings of the pool.
+    chosen : DataArray, (layer, head, choice)
+        Positions of each head's texts; see `helpers.analysis.labels.read_heads`.
+    counts : sequence of int
+        Numbers of texts per head; 0 leaves nothing but means.
+    rank : int, optional
+        As the texts were chosen with.
+
+    Returns
+    -------
+    dict of int to ndarray
+        Number of texts → embeddings, (image, feature).
+    """
+    constant = parts.mean("image").sum("part").values
+    pool = texts.transpose("text", "feature").values
+    rebuilt = {count: np.tile(constant, (parts.sizes["image"], 1)) for count in counts}
+    for layer, head in np.ndindex(heads.sizes["layer"], heads.sizes["head"]):
+        own = heads.isel(layer=layer, head=head).transpose("image", "feature").values
+        order = chosen.isel(layer=layer, head=head).values
+        directions = text_directions(own, pool[order], rank)
+        along = (own - own.mean(axis=0, dtype=np.float32)) @ directions  # images × directions
+        for count, total in rebuilt.items():
+            total += along[:, :count] @ directions[:, :count].T
+    return rebuilt
+
+
+def remaining(
+    embeddings: np.ndarray, ablated: np.ndarray, texts: xr.DataArray, groups: Sequence[str]
+) -> dict[str, float]:
+    """Measure how much of the embeddings an ablation leaves.
+
+    Parameters
+    ----------
+    embeddings, ablated : ndarray, (images, features)
+        Before and after.
+    texts : DataArray, (text, feature)
+        Embeddings of the pool, with the coordinate ``property``.
+    groups : sequence of str
+        Properties that zero-shot questions are asked about.
+
+    Returns
+    -------
+    dict of str to float
+        ``variance``, the share of the variance over images that is left: 1 less that of the
+        difference, so below 0 where the ablation adds more error than it leaves of the signal;
+        ``cosine``, the mean cosine similarity; ``answers``, the share of zero-shot answers that
+        stay as they were, over images and properties. NaN for the variance of equal embeddings.
+    """
+    spread = np.square(embeddings - embeddings.mean(axis=0)).sum()
+    lost = embeddings - ablated
+    error = np.square(lost - lost.mean(axis=0)).sum()
+    before, after = (answers(side, texts, groups) for side in (embeddings, ablated))
+    return {
+        "variance": float(1 - error / spread) if spread else np.nan,
+        "cosine": float(embedding_similarity(embeddings, ablated).mean()),
+        "answers": float((before == after).mean()) if before.size else np.nan,
+    }
+
+
+def answers(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[str]) -> np.ndarray:
+    """Answer a zero-shot question per property, namely which of its texts is nearest.
+
+    Parameters
+    ----------
+    embeddings : ndarray, (images, features)
+        Of images; their length doesn't matter.
+    texts : DataArray, (text, feature)
+        Normalised embeddings of the pool, with the coordinate ``property``.
+    groups : sequence of str
+        Properties.
+
+    Returns
+    -------
+    ndarray of int, (images, properties)
+        Positions among the property's texts.
+    """
+    properties = texts["property"].values
+    pool = texts.transpose("text", "feature").values
+    columns = [(embeddings @ pool[properties == name].T).argmax(axis=1) for name in groups]
+    return np.stack(columns, axis=1) if columns else np.empty((len(embeddings), 0), int)
+
+
+def accuracy(
+    embeddings: np.ndarray, prompts: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Measure zero-shot accuracy where the truth is known.
+
+    Parameters
+    ----------
+    embeddings : ndarray, (images, features)
+        Of images.
+    prompts : mapping of str to ndarray, (values, features)
+        Property → normalised embedding of each of its values.
+    truth : mapping of str to ndarray of int, (images,)
+        Property → number of the right value for each image.
+
+    Returns
+    -------
+    dict of str to float
+        Property → share of right answers.
+    """
+    return {
+        name: float(((embeddings @ values.T).argmax(axis=1) == truth[name]).mean())
+        for name, values in prompts.items()
+    }
+
+
+def curve(
+    embeddings: np.ndarray,
+    steps: Mapping[int, np.ndarray],
+    texts: xr.DataArray,
+    groups: Sequence[str],
+) -> pd.DataFrame:
+    """Measure what is left at each step of an ablation.
+
+    Parameters
+    ----------
+    embeddings : ndarray, (images, features)
+        Before.
+    steps : mapping of int to ndarray, (images, features)
+        Number of layers or texts kept → embeddings.
+    texts, groups
+        As for `remaining`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per step, the columns of `remaining`.
+    """
+    rows = {step: remaining(embeddings, after, texts, groups) for step, after in steps.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kept")

@@ -1,0 +1,373 @@
+"""What attention heads are about, in the words of their TEXTSPAN texts, and how clearly.
+
+The source (Madasu et al. 2024, arXiv 2409.06579) labels each head with a property and scores a
+model by two ideas, property consistency within a head and disentanglement across heads, without
+formulas in its abstract. The definitions here are this workbook's own operational ones:
+
+- the *property* of a head is the one whose texts explain most of its variance, among its first
+  `TOP` texts;
+- the *association* of a head is the share of these texts that belong to its property;
+- the *overlap* of a model is the mean, over pairs of heads, of the share of first texts that two
+  heads have in common;
+- its *heads per property* is the number of heads divided by the number of different properties that
+  they have.
+
+The last two say how entangled a model is: 0 and 1 would be a text, and a property, for every head.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.statistics import resample_counts
+from helpers.analysis.textspan import textspan
+from helpers.checks import WorkbookError
+
+TOP = 5
+"""How many of a head's texts its property, association and overlap are read from."""
+
+UNKNOWN = ""
+"""Property of a text that has none, and of a head whose contributions don't vary."""
+
+Labeller = Callable[[Sequence[str]], str]
+
+
+def read_heads(
+    contributions: xr.DataArray, texts: xr.DataArray, k: int = TOP, rank: int | None = None
+) -> xr.Dataset:
+    """Choose every head's texts and say what property they are about.
+
+    Parameters
+    ----------
+    contributions : DataArray, (image, layer, head, feature)
+        What each head added to the embeddings.
+    texts : DataArray, (text, feature)
+        Normalised embeddings of a pool, with the coordinate ``property``.
+    k : int
+        Number of texts; fewer where the pool has fewer.
+    rank : int, optional
+        As for `helpers.analysis.textspan.textspan`; the width of a head is all that is meaningful.
+
+    Returns
+    -------
+    Dataset
+        ``text`` (layer, head, choice), positions in the pool, the most telling first; ``explained``
+        (layer, head, choice), shares of the head's variance; ``property`` (layer, head); and
+        ``association`` (layer, head), NaN where a head doesn't vary.
+    """
+    heads = contributions.transpose("layer", "head", "image", "feature")
+    k = min(k, texts.sizes["text"])
+    span = textspan(heads.values, texts.transpose("text", "feature").values, k, rank)
+    axes = ("layer", "head", "choice")
+    coords = {"layer": heads["layer"], "head": heads["head"], "choice": np.arange(1, k + 1)}
+    chosen = xr.Dataset({"text": (axes, span.indices), "explained": (axes, span.explained)}, coords)
+    return with_properties(chosen, texts["property"].values)
+
+
+def with_properties(chosen: xr.Dataset, properties: Sequence[str]) -> xr.Dataset:
+    """Add the property of each head and its association.
+
+    Parameters
+    ----------
+    chosen : Dataset
+        ``text`` and ``explained``, each (…, choice).
+    properties : sequence of str
+        Property of each text of the pool.
+
+    Returns
+    -------
+    Dataset
+        With ``property`` and ``association``, both (…).
+    """
+    first = chosen.isel(choice=slice(TOP))
+    names, numbers = np.unique(np.asarray(properties, dtype=str), return_inverse=True)
+    belongs = numbers[first["text"].values][..., None] == np.arange(len(names))  # … choice property
+    explained = first["explained"].values
+    best = np.einsum("...cp,...c->...p", belongs, np.nan_to_num(explained)).argmax(axis=-1)
+    share = np.take_along_axis(belongs.mean(axis=-2), best[..., None], axis=-1)[..., 0]
+    varies = ~np.isnan(explained).any(axis=-1)
+    axes = first["text"].dims[:-1]
+    return chosen.assign(
+        property=(axes, np.where(varies, names[best], UNKNOWN).astype(object)),
+        association=(axes, np.where(varies, share, np.nan)),
+    )
+
+
+def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArray:
+    """Give texts without a property that of the nearest text of a vocabulary.
+
+    Parameters
+    ----------
+    texts, vocabulary : DataArray, (text, feature)
+        Embeddings, normalised, of one model's text tower, with the coordinate ``property``. Texts
+        of the vocabulary without a property are left out.
+
+    Returns
+    -------
+    DataArray, (text, feature)
+        `texts` with all properties. Nearest is by cosine similarity.
+
+    Raises
+    ------
+    WorkbookError
+        If the vocabulary has no text with a property.
+    """
+    known = vocabulary[vocabulary["property"].values != UNKNOWN]
+    if not known.sizes["text"]:
+        raise WorkbookError("The vocabulary has no text with a property; give one that has.")
+    nearest = (texts.values @ known.values.T).argmax(axis=1)
+    own = texts["property"].values
+    filled = np.where(own == UNKNOWN, known["property"].values[nearest], own)
+    return texts.assign_coords(property=("text", filled))
+
+
+def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) -> xr.DataArray:
+    """Let any function name each head from its first texts.
+
+    Parameters
+    ----------
+    readings : Dataset
+        Result of `read_heads`.
+    texts : sequence of str
+        The pool.
+    labeller : callable
+        From a head's texts, the most telling first, to a label.
+
+    Returns
+    -------
+    DataArray, (layer, head)
+        Labels.
+
+    Raises
+    ------
+    WorkbookError
+        If the labeller returns no text.
+
+    Examples
+    --------
+    A chat model can be asked, as the source does by in-context learning; `client` stands for any
+    function of the reader's own from a question to an answer.
+
+    >>> def ask(texts):
+    ...     example = "a zebra; a lion in the wild: animals"
+    ...     return client(f"Name what these have in common. {example}. {'; '.join(texts)}:")
+    >>> label_heads(readings, run.texts.texts, labeller=ask)  # doctest: +SKIP
+    """
+    chosen = np.asarray(texts, dtype=object)[readings["text"].values]
+    labels = np.empty(chosen.shape[:-1], dtype=object)
+    for place in np.ndindex(labels.shape):
+        labels[place] = _named(labeller, list(chosen[place]))
+    return readings["property"].copy(data=labels).rename("label")
+
+
+def _named(labeller: Labeller, texts: list[str]) -> str:
+    label = labeller(texts)
+    if not isinstance(label, str) or not label.strip():
+        raise WorkbookError(
+            f"The labeller gave {label!r} for {texts[0]!r} and {len(texts) - 1} more texts; it must"
+            " return a text that is not empty."
+        )
+    return label.strip()
+
+
+def resampled_heads(
+    contributions: xr.DataArray,
+    texts: xr.DataArray,
+    rank: int | None = None,
+    *,
+    n_resamples: int = 60,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Read heads anew for bootstrap resamples of the images.
+
+    Parameters
+    ----------
+    contributions, texts, rank
+        As for `read_heads`.
+    n_resamples, seed : int
+        Number of resamples and their seed.
+
+    Returns
+    -------
+    Dataset
+        As of `read_heads` with `TOP` texts and a first axis ``resample``.
+    """
+    counts = resample_counts(contributions.sizes["image"], n_resamples, seed)
+    drawn = [np.repeat(np.arange(len(row)), row) for row in counts]
+    readings = [read_heads(contributions.isel(image=rows), texts, TOP, rank) for rows in drawn]
+    return xr.concat(readings, dim="resample")
+
+
+def head_scores(readings: xr.Dataset) -> xr.Dataset:
+    """Score how clearly the heads of a model have roles, and roles of their own.
+
+    Parameters
+    ----------
+    readings : Dataset
+        Result of `read_heads` or `resampled_heads`.
+
+    Returns
+    -------
+    Dataset
+        ``association``, the mean over heads; ``overlap``; ``heads_per_property``. Scalars, or one
+        per resample. NaN where no head varies, and overlap where there is one head.
+    """
+    flat = readings.stack(unit=("layer", "head")).isel(choice=slice(TOP))
+    extra = [dim for dim in flat["property"].dims if dim != "unit"]
+    return xr.Dataset(
+        {
+            "association": flat["association"].mean("unit"),
+            "overlap": _over_units(_overlap, flat["text"], ["unit", "choice"], extra),
+            "heads_per_property": _over_units(_per_property, flat["property"], ["unit"], extra),
+        }
+    )
+
+
+def chance_scores(
+    readings: xr.Dataset, properties: Sequence[str], *, n_draws: int = 200, seed: int = 0
+) -> xr.Dataset:
+    """Score heads whose texts have nothing to do with them.
+
+    Parameters
+    ----------
+    readings : Dataset
+        Result of `read_heads`.
+    properties : sequence of str
+        Property of each text of the pool. They are shuffled among the texts for association and
+        heads per property; for overlap every head draws its texts at random.
+    n_draws, seed : int
+        Number of shuffles and their seed.
+
+    Returns
+    -------
+    Dataset
+        As of `head_scores`, with an axis ``draw``, and ``of_heads`` (draw, layer, head), the
+        association of each head with shuffled properties.
+    """
+    rng = np.random.default_rng(seed)
+    properties = np.asarray(properties, dtype=object)
+    first = readings[["text", "explained"]].isel(choice=slice(TOP))
+    rows = []
+    for _ in range(n_draws):
+        shuffled = with_properties(first, rng.permutation(properties))
+        order = rng.random((*first["text"].shape[:-1], len(properties))).argsort(axis=-1)
+        drawn = first["text"].copy(data=order[..., : first.sizes["choice"]])
+        units = drawn.stack(unit=("layer", "head"))
+        overlap = _over_units(_overlap, units, ["unit", "choice"], [])
+        own = {"overlap": overlap, "of_heads": shuffled["association"]}
+        rows.append(head_scores(shuffled).assign(own))
+    return xr.concat(rows, dim="draw")
+
+
+def summarise_scores(
+    readings: xr.Dataset, resampled: xr.Dataset, chance: xr.Dataset, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Put a model's scores beside their uncertainty and their chance level.
+
+    Parameters
+    ----------
+    readings, resampled, chance : Dataset
+        Results of `read_heads`, `resampled_heads` and `chance_scores`.
+    confidence : float
+        Level of the intervals, percentiles of resamples and of draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per score: `value`, `low`, `high`, `chance`, `chance_low`, `chance_high`.
+    """
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    scores, again = head_scores(readings), head_scores(resampled)
+    rows = {
+        name: [
+            float(scores[name]),
+            *np.quantile(again[name].values, tails),
+            float(chance[name].mean()),
+            *np.quantile(chance[name].values, tails),
+        ]
+        for name in scores
+    }
+    columns = ["value", "low", "high", "chance", "chance_low", "chance_high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
+
+
+def head_table(
+    readings: xr.Dataset, resampled: xr.Dataset, texts: Sequence[str], shown: int = 3
+) -> pd.DataFrame:
+    """List every head with its property and texts.
+
+    Parameters
+    ----------
+    readings, resampled : Dataset
+        Results of `read_heads` and `resampled_heads`.
+    texts : sequence of str
+        The pool.
+    shown : int
+        How many texts to write out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per head (layer, head): `label`; `association`; `explained`, the share of variance
+        that all chosen texts explain; `stability`, the share of resamples with the same label; and
+        `texts`.
+    """
+    chosen = np.asarray(texts, dtype=object)[readings["text"].values[..., :shown]]
+    columns = {
+        "label": readings["property"],
+        "association": readings["association"],
+        "explained": readings["explained"].sum("choice", skipna=False),
+        "stability": (resampled["property"] == readings["property"]).mean("resample"),
+        "texts": readings["property"].copy(data=_joined(chosen)),
+    }
+    frame = xr.Dataset({name: column.reset_coords(drop=True) for name, column in columns.items()})
+    return frame.to_dataframe()[list(columns)]
+
+
+def merge_spellings(labels: pd.Series) -> pd.Series:
+    """Write labels that people gave in one way.
+
+    Parameters
+    ----------
+    labels : pandas.Series
+        Such as "Colors", "Color" and "color".
+
+    Returns
+    -------
+    pandas.Series
+        In lower case, and without a last "s" where the label also occurs without.
+    """
+    lower = labels.str.lower().str.strip()
+    singular = lower.str.removesuffix("s")
+    return singular.where(singular.isin(set(lower)), lower)
+
+
+def _joined(chosen: np.ndarray) -> np.ndarray:
+    rows = [" · ".join(row) for row in chosen.reshape(-1, chosen.shape[-1])]
+    return np.array(rows, dtype=object).reshape(chosen.shape[:-1])
+
+
+def _over_units(
+    function: Callable[[np.ndarray], float],
+    values: xr.DataArray,
+    axes: list[str],
+    extra: list[str],
+) -> xr.DataArray:
+    values = values.transpose(*extra, *axes).reset_index("unit", drop=True)
+    return xr.apply_ufunc(function, values, input_core_dims=[axes], vectorize=True)
+
+
+def _overlap(texts: np.ndarray) -> float:
+    """Mean share of texts (heads × choices) that two heads have in common."""
+    if len(texts) < 2:
+        return np.nan
+    has = (texts[:, :, None] == np.unique(texts)).any(axis=1).astype(float)  # heads × texts
+    common = has @ has.T / texts.shape[1]
+    return common[~np.eye(len(texts), dtype=bool)].mean()
+
+
+def _per_property(properties: np.ndarray) -> float:
+    known = properties[properties != UNKNOWN]
+    return len(known) / len(np.unique(known.astype(str))) if len(known) else np.nan

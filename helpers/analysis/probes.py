@@ -1,0 +1,261 @@
+"""What heads are about where the truth is known: attributes of drawn scenes.
+
+Two questions that are easily confused. *Is an attribute readable from a head?* A linear classifier
+answers that; much is readable from heads that hardly vary with it, since a trace is enough. *Is a
+head's variance due to an attribute?* The share of the variance that lies between the attribute's
+values answers that, and it is the question that TEXTSPAN puts to texts.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from helpers.checks import WorkbookError
+
+HEAD = re.compile(r"L(\d+)\.H(\d+)")
+
+Attributes = Mapping[str, Sequence[str]]
+
+
+def by_head(components: xr.DataArray) -> xr.DataArray:
+    """Take the heads out of all that embeddings are the sum of.
+
+    Parameters
+    ----------
+    components : DataArray, (image, component, feature)
+        As of `helpers.analysis.dissection.components`.
+
+    Returns
+    -------
+    DataArray, (image, layer, head, feature)
+    """
+    matches = [HEAD.fullmatch(name) for name in components["component"].values]
+    found = [match for match in matches if match]
+    heads = components.sel(component=[match[0] for match in found])
+    numbers = {
+        "layer": ("component", [int(match[1]) for match in found]),
+        "head": ("component", [int(match[2]) for match in found]),
+    }
+    heads = heads.drop_vars("component").assign_coords(numbers)
+    heads = heads.set_index(component=["layer", "head"]).unstack("component")
+    return heads.transpose("image", "layer", "head", "feature")
+
+
+def probe_skill(
+    contributions: xr.DataArray, attributes: Attributes, *, folds: int = 4, seed: int = 0
+) -> xr.DataArray:
+    """Say how well a linear classifier reads each attribute from each head.
+
+    Parameters
+    ----------
+    contributions : DataArray, (image, layer, head, feature)
+        What each head added to the embeddings.
+    attributes : mapping of str to sequence of str
+        Attribute → its value for each image.
+    folds : int
+        Of the stratified cross-validation.
+    seed : int
+        Of the assignment to folds.
+
+    Returns
+    -------
+    DataArray, (layer, head, attribute)
+        (accuracy - chance) / (1 - chance), with the mean of the classes' recalls as accuracy and
+        chance one over their number: 0 is guessing, 1 is always right.
+
+    Raises
+    ------
+    WorkbookError
+        If an attribute has another number of values than there are images, one value only, or a
+        value in fewer images than there are folds.
+    """
+    _check(contributions, attributes, folds)
+    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    # Probes are small: sharing each among threads would cost more than it gains.
+    with threadpool_limits(1, user_api="blas"):
+        return _for_each_head(contributions, attributes, lambda *pair: _skill(*pair, split))
+
+
+def variance_between(contributions: xr.DataArray, attributes: Attributes) -> xr.DataArray:
+    """Say what share of each head's variance lies between the values of each attribute.
+
+    Parameters
+    ----------
+    contributions, attributes
+        As for `probe_skill`.
+
+    Returns
+    -------
+    DataArray, (layer, head, attribute)
+        Adjusted for the number of values, as an adjusted R² of the contributions given the
+        attribute: 0 on average where they have nothing to do with each other, and at times a
+        little below. NaN where a head doesn't vary.
+
+    Raises
+    ------
+    WorkbookError
+        As `probe_skill` does.
+    """
+    _check(contributions, attributes, 2)
+    return _for_each_head(contributions, attributes, _adjusted_share)
+
+
+def _skill(head: np.ndarray, values: np.ndarray, split: StratifiedKFold) -> float:
+    model = make_pipeline(StandardScaler(), RidgeClassifier(class_weight="balanced"))
+    predicted = cross_val_predict(model, head, values, cv=split)
+    return balanced_accuracy_score(values, predicted, adjusted=True)
+
+
+def _adjusted_share(head: np.ndarray, values: np.ndarray) -> float:
+    centred = head.astype(np.float64) - head.mean(axis=0, dtype=np.float64)
+    belongs = (values == np.unique(values)[:, None]).astype(float)  # values × images
+    counts = belongs.sum(axis=1)
+    between = np.square(belongs @ centred / np.sqrt(counts)[:, None]).sum()
+    total = np.square(centred).sum()
+    images, groups = len(head), len(counts)
+    rest = (1 - between / total) if total else np.nan
+    return 1 - rest * (images - 1) / (images - groups)
+
+
+def _for_each_head(contributions: xr.DataArray, attributes: Attributes, function) -> xr.DataArray:
+    heads = contributions.transpose("layer", "head", "image", "feature")
+    result = np.empty((*heads.shape[:2], len(attributes)))
+    for number, values in enumerate(attributes.values()):
+        for place in np.ndindex(heads.shape[:2]):
+            result[(*place, number)] = function(heads.values[place], np.asarray(values))
+    coords = {"layer": heads["layer"], "head": heads["head"], "attribute": list(attributes)}
+    return xr.DataArray(result, coords, ("layer", "head", "attribute"))
+
+
+def strongest(values: xr.DataArray) -> xr.DataArray:
+    """Return the attribute with the largest value for each head.
+
+    Parameters
+    ----------
+    values : DataArray, (layer, head, attribute)
+        Such as skills, or shares of variance.
+
+    Returns
+    -------
+    DataArray, (layer, head)
+        Names of attributes; "" where a head doesn't vary.
+    """
+    values = values.transpose("layer", "head", "attribute")
+    best = values["attribute"].values[values.fillna(-np.inf).values.argmax(axis=-1)]
+    names = np.where(values.isnull().all("attribute"), "", best).astype(object)
+    return values.isel(attribute=0, drop=True).copy(data=names)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often two ways to name heads agree.
+
+    Attributes
+    ----------
+    heads, agreeing : int
+        Number of heads, and of those with the same name.
+    rate : float
+        Share of heads that agree.
+    chance : float
+        Mean rate when names are shuffled over heads; it is high where most heads share a name.
+    high : float
+        Rate that 95 % of the shuffles stay within.
+    p : float
+        Share of shuffles (and the names as they are) with a rate as high or higher.
+    """
+
+    heads: int
+    agreeing: int
+    rate: float
+    chance: float
+    high: float
+    p: float
+
+
+def agreement(
+    names: ArrayLike, others: ArrayLike, *, n_shuffles: int = 10_000, seed: int = 0
+) -> Agreement:
+    """Compare two names of each head, against names shuffled over heads.
+
+    Parameters
+    ----------
+    names, others : array_like of str
+        One name per head each, in the same order and shape.
+    n_shuffles, seed : int
+        Number of shuffles and their seed.
+
+    Returns
+    -------
+    Agreement
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes differ.
+    """
+    names, others = np.asarray(names, dtype=str), np.asarray(others, dtype=str)
+    if names.shape != others.shape:
+        raise WorkbookError(
+            f"Names of shape {names.shape} and {others.shape} can't be compared; give one of each"
+            " for every head."
+        )
+    names, others = names.ravel(), others.ravel()
+    rng = np.random.default_rng(seed)
+    rate = float((names == others).mean())
+    shuffled = np.array([(rng.permutation(names) == others).mean() for _ in range(n_shuffles)])
+    as_high = (1 + (shuffled >= rate - 1e-12).sum()) / (1 + n_shuffles)
+    high = float(np.quantile(shuffled, 0.95))
+    agreeing = int((names == others).sum())
+    return Agreement(len(names), agreeing, rate, float(shuffled.mean()), high, float(as_high))
+
+
+def agreement_table(
+    names: xr.DataArray, truths: Mapping[str, xr.DataArray], **options: int
+) -> pd.DataFrame:
+    """Compare the names of heads with several truths.
+
+    Parameters
+    ----------
+    names : DataArray, (layer, head)
+        Such as TEXTSPAN's properties.
+    truths : mapping of str to DataArray, (layer, head)
+        What is compared → names of the same heads.
+    **options
+        Options of `agreement`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per truth, with the attributes of `Agreement`.
+    """
+    rows = {
+        title: vars(agreement(names.values, truth.values, **options))
+        for title, truth in truths.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _check(contributions: xr.DataArray, attributes: Attributes, least: int) -> None:
+    for name, values in attributes.items():
+        if len(values) != contributions.sizes["image"]:
+            raise WorkbookError(
+                f"{name} has {len(values)} values for {contributions.sizes['image']} images; give"
+                " one for each."
+            )
+        counts = pd.Series(values).value_counts()
+        if len(counts) < 2 or counts.min() < least:
+            raise WorkbookError(
+                f"{name} has the value {counts.index[-1]!r} in {counts.min()} images and"
+                f" {len(counts)} different values; give at least 2 values with {least} images each."
+            )

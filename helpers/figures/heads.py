@@ -1,0 +1,274 @@
+"""Figures of attention heads: what they are about, how clearly, and how much they carry."""
+
+from collections.abc import Mapping
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from helpers.figures import style
+from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels
+
+# Paul Tol's "bright" scheme (personal.sron.nl/~pault), apart for every kind of colour vision.
+LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
+
+MEASURES: Mapping[str, str] = {
+    "variance": "variance left",
+    "cosine": "cosine similarity",
+    "answers": "zero-shot answers kept",
+}
+SCORES: Mapping[str, str] = {
+    "association": "association (mean over heads)",
+    "overlap": "overlap of two heads' texts",
+    "heads_per_property": "heads per property",
+}
+
+
+def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Label of every head, layers by heads.
+
+    Parameters
+    ----------
+    labels : DataArray, (layer, head)
+        What stands in the cells.
+    association : DataArray, (layer, head)
+        The cells' colour, 0 to 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The last layer on top.
+    """
+    association = association.transpose("layer", "head")[::-1]
+    texts = labels.transpose("layer", "head")[::-1].values
+    layers, heads = texts.shape
+    width = 1.15 if heads <= 8 else 0.95
+    ax = axes_or_new(ax, (1.8 + width * heads, 1.2 + 0.62 * layers))
+    image = ax.imshow(association, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    wrapped = [[fill(text, 10, break_long_words=False) for text in row] for row in texts]
+    annotate_cells(image, wrapped, size=_cell_size(texts, width))
+    ax.set_xticks(range(heads), [f"H{head}" for head in association["head"].values])
+    ax.set_yticks(range(layers), [f"L{layer}" for layer in association["layer"].values])
+    bare(ax)
+    ax.figure.colorbar(image, ax=ax, label="association", fraction=0.05, pad=0.02)
+    ax.set_title("What each head is about")
+    return ax
+
+
+def _cell_size(texts: np.ndarray, width: float) -> float:
+    longest = max((len(word) for text in texts.flat for word in text.split()), default=1)
+    # A letter is about 0.55 of its font size wide, and an inch has 72 points.
+    return float(np.clip(0.92 * width * 72 / (0.55 * longest), 5, 10))
+
+
+def explained_curves(explained: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Variance that each head's first texts explain together.
+
+    Parameters
+    ----------
+    explained : DataArray, (layer, head, choice)
+        Share that each text adds.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A line per head, a colour per layer.
+    """
+    ax = axes_or_new(ax, (7.5, 4.2))
+    together = explained.transpose("layer", "choice", "head").cumsum("choice", skipna=False)
+    colors = _layer_colors(together.sizes["layer"])
+    for layer, color in zip(together, colors, strict=True):
+        lines = ax.plot(together["choice"], layer, color=color, linewidth=1.2, alpha=0.85)
+        lines[0].set_label(f"L{layer['layer'].item()}")
+    ax.set_ylim(0, 1.02)
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.grid(axis="y")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("number of texts")
+    ax.set_ylabel("variance of the head explained")
+    ax.legend(title="layer", loc="lower right")
+    ax.set_title("How much of a head its texts say")
+    return ax
+
+
+def _layer_colors(layers: int) -> list:
+    return list(colormaps["viridis_r"](np.linspace(0.1, 0.95, layers)))
+
+
+def ablation_curves(curves: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figure:
+    """Draw how much of the embeddings an ablation leaves, a panel per measure.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.DataFrame
+        Name of a line → a row per step, with the columns of `helpers.analysis.ablation.remaining`.
+    xlabel : str
+        What is counted along x.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        1 is the embedding itself. Steps are evenly spaced.
+    """
+    figure, axes = panels(len(MEASURES), size=(3.9, 3.4), sharex=True)
+    for (measure, title), ax in zip(MEASURES.items(), axes, strict=True):
+        for (name, curve), color in zip(curves.items(), LINES, strict=False):
+            steps = [str(step) for step in curve.index]
+            ax.plot(steps, curve[measure], "o-", color=color, markersize=4, label=name)
+        ax.axhline(1, color=style.REFERENCE, linestyle="--", linewidth=1)
+        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.04)
+        ax.grid(axis="y")
+        ax.set_title(title, fontsize=11)
+    if len(curves) > 1:
+        axes[0].legend(loc="lower right")
+    figure.supxlabel(xlabel, fontsize=11)
+    return figure
+
+
+def score_intervals(summary: pd.DataFrame) -> Figure:
+    """Draw the scores of a model's heads beside their chance level.
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Result of `helpers.analysis.labels.summarise_scores`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A dot with its bootstrap interval over images; grey: chance, mean and 95 % of the draws.
+    """
+    figure, axes = panels(len(summary), size=(4, 1.7))
+    for (name, row), ax in zip(summary.iterrows(), axes, strict=True):
+        ax.hlines(0, row["chance_low"], row["chance_high"], color="#BBBBBB", linewidth=7)
+        ax.plot(row["chance"], 0, "|", color=style.INK, markersize=12)
+        ax.hlines(1, row["low"], row["high"], color=LINES[0], linewidth=2)
+        ax.plot(row["value"], 1, "o", color=LINES[0])
+        ax.set_yticks([0, 1], ["chance", "model"])
+        ax.set_ylim(-0.7, 1.7)
+        ax.set_xlim(0, 1.15 * max(row[["value", "high", "chance_high"]].max(), 0.01))
+        ax.set_title(SCORES[name], fontsize=11)
+    return figure
+
+
+def association_histogram(
+    association: xr.DataArray, chance: xr.DataArray, *, top: int, ax: Axes | None = None
+) -> Axes:
+    """Count the heads with each association.
+
+    Parameters
+    ----------
+    association : DataArray, (layer, head)
+        Of the model's heads; those without one are left out.
+    chance : DataArray, (draw, layer, head)
+        The same with shuffled properties.
+    top : int
+        Number of texts that it is a share of.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars: heads; black steps: mean number by chance.
+    """
+    ax = axes_or_new(ax, (6, 3.6))
+    places = np.arange(1, top + 1)
+    own, shuffled = (
+        [int((np.rint(top * values) == place).sum()) for place in places]
+        for values in (association, chance)
+    )
+    expected = np.array(shuffled) / chance.sizes["draw"]
+    ax.bar(places, own, color=LINES[0], width=0.8, label="heads")
+    ax.hlines(expected, places - 0.45, places + 0.45, color=style.INK, linewidth=2, label="chance")
+    ax.set_xticks(places, [f"{place} of {top}" for place in places])
+    ax.set_xlabel("first texts that belong to the head's property")
+    ax.set_ylabel("heads")
+    ax.legend()
+    ax.set_title("Association of heads")
+    return ax
+
+
+def labels_and_probes(variance: xr.DataArray, skill: xr.DataArray, labels: xr.DataArray) -> Figure:
+    """Hold heads' labels against what they vary with and what can be read from them.
+
+    Parameters
+    ----------
+    variance : DataArray, (layer, head, attribute)
+        Share of a head's variance that lies between an attribute's values.
+    skill : DataArray, (layer, head, attribute)
+        Skill of the linear probes.
+    labels : DataArray, (layer, head)
+        Names of attributes, or others, which have no square.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Heads sorted by label. A square marks each head's label, a dot its largest value: the two
+        agree where the dot is in the square.
+    """
+    names = list(variance["attribute"].values)
+    flat = labels.stack(unit=("layer", "head"))
+    places = [names.index(label) if label in names else len(names) for label in flat.values]
+    order = np.argsort(places, kind="stable")
+    figure, axes = panels(2, columns=2, size=(5.2, 1.4 + 0.21 * len(order)), sharey=True)
+    sides = (("share of the head's variance", variance), ("skill of a linear probe", skill))
+    for ax, (title, values) in zip(axes, sides, strict=True):
+        table = values.stack(unit=("layer", "head")).transpose("unit", "attribute")[order]
+        image = ax.imshow(table.clip(0), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        ax.plot(table.fillna(-1).argmax("attribute"), range(len(order)), "o", color=LINES[1], ms=5)
+        _squares(ax, [(row, places[unit]) for row, unit in enumerate(order)], len(names))
+        bare(ax)
+        figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
+        ax.set_title(title, fontsize=11)
+    axes[0].set_yticks(range(len(order)), [_row_name(flat[unit]) for unit in order], fontsize=9)
+    return figure
+
+
+def _squares(ax: Axes, cells: list[tuple[int, int]], columns: int) -> None:
+    for row, column in cells:
+        if column < columns:
+            corner = (column - 0.5, row - 0.5)
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=LINES[0], linewidth=1.8))
+
+
+def _row_name(label: xr.DataArray) -> str:
+    return f"{label.item()}  L{label['layer'].item()}.H{label['head'].item()}"
+
+
+def count_heatmap(counts: pd.DataFrame, *, title: str, ax: Axes | None = None) -> Axes:
+    """Numbers of heads, such as those that each model has for each published label.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        Labels by models.
+    title : str
+        What is counted.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Empty cells are zeros.
+    """
+    ax = axes_or_new(ax, (2.4 + 1.15 * counts.shape[1], 1.2 + 0.3 * counts.shape[0]))
+    image = ax.imshow(counts, cmap="Greys", vmin=0, aspect="auto")
+    annotate_cells(image, [[str(count) if count else "" for count in row] for row in counts.values])
+    ax.set_yticks(range(len(counts)), counts.index)
+    ax.set_xticks(range(counts.shape[1]), counts.columns)
+    bare(ax)
+    ax.set_title(title)
+    return ax
