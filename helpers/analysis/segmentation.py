@@ -1,0 +1,133 @@
+"""From what heads read at each patch to a region of the image, and how well it fits the truth.
+
+A topic map is the inner product of patches' contributions with a text's embedding, and a contrast
+the difference of two texts' maps (CLIP-InterpreT; Gandelsman, Efros and Steinhardt, ICLR 2024,
+arXiv 2310.05916, section 5). Both are signed: below zero, a patch speaks against the text.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from skimage.filters import threshold_otsu
+
+from helpers.checks import WorkbookError
+
+
+def enlarge(maps: ArrayLike, size: int) -> np.ndarray:
+    """Resize maps on a grid of patches bilinearly to an image; their scale stays as it is.
+
+    Parameters
+    ----------
+    maps : array_like, (…, rows, columns)
+        A value per patch.
+    size : int
+        Height and width of the image in pixels.
+
+    Returns
+    -------
+    ndarray, (…, size, size)
+        Pixel centres lie at half-integers, and edges are repeated.
+
+    Raises
+    ------
+    WorkbookError
+        If the maps have fewer than two axes or the size is below 1.
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    if maps.ndim < 2 or size < 1:
+        raise WorkbookError(
+            f"Maps of shape {maps.shape} can't be resized to {size} pixels; they need the axes"
+            " (…, rows, columns) and a size of at least 1."
+        )
+    down, across = (_bilinear_weights(n, size) for n in maps.shape[-2:])
+    return down @ maps @ across.T
+
+
+def foreground(maps: ArrayLike) -> np.ndarray:
+    """Choose the pixels that speak for a text, without knowing the truth.
+
+    What lies below zero speaks against the text and is set to zero; Otsu's threshold then divides
+    each map by itself.
+
+    Parameters
+    ----------
+    maps : array_like, (…, height, width)
+        Topic maps or contrasts.
+
+    Returns
+    -------
+    ndarray of bool, (…, height, width)
+        Empty where no pixel is above zero, or all are equal.
+    """
+    maps = np.maximum(np.asarray(maps, dtype=np.float64), 0)
+    flat = maps.reshape(-1, *maps.shape[-2:])
+    return np.stack([_above_otsu(one) for one in flat]).reshape(maps.shape)
+
+
+def intersection_over_union(predicted: ArrayLike, true: ArrayLike) -> np.ndarray:
+    """Compare regions: pixels in both over pixels in either.
+
+    Parameters
+    ----------
+    predicted, true : array_like of bool, (…, height, width)
+        Regions; the leading axes broadcast.
+
+    Returns
+    -------
+    ndarray, (…)
+        From 0 to 1; NaN where both regions are empty.
+
+    Raises
+    ------
+    WorkbookError
+        If the regions aren't of one size.
+    """
+    predicted, true = (np.asarray(side, dtype=bool) for side in (predicted, true))
+    if predicted.ndim < 2 or predicted.shape[-2:] != true.shape[-2:]:
+        raise WorkbookError(
+            f"Regions of shapes {predicted.shape} and {true.shape} can't be compared; both need"
+            " the same height and width."
+        )
+    both = (predicted & true).sum(axis=(-2, -1))
+    either = (predicted | true).sum(axis=(-2, -1))
+    return np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+
+
+def coarse(masks: ArrayLike, grid: tuple[int, int]) -> np.ndarray:
+    """Average masks over the patches of a grid: the best map that a model of that grid can give.
+
+    Parameters
+    ----------
+    masks : array_like of bool, (…, height, width)
+        True regions.
+    grid : tuple of int
+        Rows and columns of patches; a patch's border may run through pixels.
+
+    Returns
+    -------
+    ndarray, (…, rows, columns)
+        Share of each patch that lies in the region.
+    """
+    masks = np.asarray(masks, dtype=np.float64)
+    down, across = (_area_weights(n, size) for n, size in zip(grid, masks.shape[-2:], strict=True))
+    return down @ masks @ across.T
+
+
+def _bilinear_weights(n: int, size: int) -> np.ndarray:
+    """Weights, size × n, that interpolate n samples at the centres of `size` pixels."""
+    centres = (np.arange(size) + 0.5) * n / size - 0.5
+    return np.stack([np.interp(centres, np.arange(n), sample) for sample in np.eye(n)], axis=1)
+
+
+def _area_weights(n: int, size: int) -> np.ndarray:
+    """Weights, n × size, that average `size` pixels over n equal patches."""
+    edges = np.arange(n + 1) * size / n
+    starts, ends = edges[:-1, None], edges[1:, None]
+    pixels = np.arange(size)
+    overlap = np.minimum(ends, pixels + 1) - np.maximum(starts, pixels)
+    return np.clip(overlap, 0, None) * n / size
+
+
+def _above_otsu(values: np.ndarray) -> np.ndarray:
+    if np.ptp(values) == 0:
+        return np.zeros(values.shape, bool)
+    return values > threshold_otsu(values)

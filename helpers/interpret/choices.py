@@ -1,0 +1,248 @@
+"""What may be chosen in an analysis, and the arrays that a choice stands for.
+
+Every choice is checked here, so that a function and a panel say the same of a bad one.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+import xarray as xr
+
+from helpers.analysis.labels import UNKNOWN, read_heads
+from helpers.checks import WorkbookError, one_of
+from helpers.data import views
+from helpers.study.run import Run
+
+ALL = "all"
+"""In place of a layer or head: the sum over all of them."""
+
+HEADS_AT_HAND = 32  # 27 MB each for 13,312 images of 512 features
+Head = tuple[int, int]
+
+
+def image_ids(run: Run) -> list[str]:
+    """Return the ids of the run's readable images."""
+    return list(_heads(run)["image"].values)
+
+
+def searched_layers(run: Run) -> list[int]:
+    """Return the layers whose heads' contributions the run keeps."""
+    return list(map(int, _heads(run)["layer"].values))
+
+
+def pixels_of(run: Run, image: str | np.ndarray) -> np.ndarray:
+    """Return an image as models see it.
+
+    Parameters
+    ----------
+    run : Run
+    image : str or ndarray of uint8, height × width × 3
+        The id of an image of the run, or an image of one's own.
+
+    Returns
+    -------
+    ndarray of uint8, 224 × 224 × 3
+
+    Raises
+    ------
+    WorkbookError
+        If the run has no such image, or the array is no RGB image.
+    """
+    if isinstance(image, str):
+        row = run.images.ids.index(one_of("image", image, run.images.ids))
+        image = run.images[row].pixels
+    return views(image, "given", severity=0)["original"]
+
+
+def text_direction(run: Run, text: str) -> np.ndarray:
+    """Return the normalised embedding of a text.
+
+    Parameters
+    ----------
+    run : Run
+    text : str
+
+    Returns
+    -------
+    ndarray, (features,)
+
+    Raises
+    ------
+    WorkbookError
+        If the text is empty, or longer than the model reads.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise WorkbookError(
+            f"The text {text!r} says nothing; type what to look for, such as 'a red object'."
+        )
+    (embedding,) = run.model.encode_text([text])
+    return embedding / np.linalg.norm(embedding)
+
+
+def contributions(run: Run, heads: Sequence[Head]) -> np.ndarray:
+    """Return what heads added to each image's embedding, averaged over the heads.
+
+    Parameters
+    ----------
+    run : Run
+    heads : sequence of (int, int)
+        Layer and number of each head.
+
+    Returns
+    -------
+    ndarray, (images, features)
+        float32 and contiguous; kept, so that another search of the same heads finds it ready.
+
+    Raises
+    ------
+    WorkbookError
+        If the run keeps no contributions of such a head.
+    """
+    for layer, head in heads:
+        _check_number("layer", layer, searched_layers(run))
+        _check_number("head", head, range(run.model.heads))
+    return _mean_contribution(run, tuple(heads))
+
+
+def contribution_of(run: Run, image: str | np.ndarray, heads: Sequence[Head]) -> np.ndarray:
+    """Return what heads add to one image's embedding, averaged over the heads.
+
+    Parameters
+    ----------
+    run : Run
+    image : str or ndarray of uint8, height × width × 3
+        As for `pixels_of`.
+    heads : sequence of (int, int)
+
+    Returns
+    -------
+    ndarray, (features,)
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such image or head.
+    """
+    searched = contributions(run, heads)
+    if isinstance(image, str):
+        return searched[position(run, image)]
+    (added,) = run.model.encode(pixels_of(run, image)[None]).heads  # layers × heads × features
+    return np.mean([added[head] for head in heads], axis=0)
+
+
+def position(run: Run, image: str | np.ndarray) -> int | None:
+    """Return where an image stands among those searched; None for an image of one's own."""
+    if not isinstance(image, str):
+        return None
+    ids = image_ids(run)
+    return ids.index(one_of("image", image, ids))
+
+
+@lru_cache(maxsize=4)
+def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
+    """Find the heads that each property's texts describe.
+
+    See `helpers.analysis.labels` for what a head's property is.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    mapping of str to list of (int, int)
+        Property → layer and number of its heads. Properties without a head are left out.
+    """
+    labels = read_heads(_heads(run), run.text_embeddings())["property"]
+    found: dict[str, list[Head]] = {}
+    for layer, head in np.ndindex(labels.shape):
+        numbers = int(labels["layer"][layer]), int(labels["head"][head])
+        found.setdefault(str(labels.values[layer, head]), []).append(numbers)
+    return {name: heads for name, heads in sorted(found.items()) if name != UNKNOWN}
+
+
+def heads_of_property(run: Run, name: str) -> list[Head]:
+    """Return the heads of a property.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        A property that a head of the run is labelled with.
+
+    Returns
+    -------
+    list of (int, int)
+        Layer and number of each head.
+
+    Raises
+    ------
+    WorkbookError
+        If no head of the run has that property.
+    """
+    found = heads_by_property(run)
+    if not found:
+        raise WorkbookError(
+            f"The texts {run.texts.name!r} name no property; choose texts with a column property,"
+            " such as texts = 'general'."
+        )
+    return found[one_of("property", name, found)]
+
+
+def topic_maps(
+    run: Run, image: str | np.ndarray, texts: Sequence[str], layer: int | str, head: int | str
+) -> np.ndarray:
+    """Return how much heads read in favour of texts at each patch of an image.
+
+    Parameters
+    ----------
+    run : Run
+    image : str or ndarray of uint8, height × width × 3
+        As for `pixels_of`.
+    texts : sequence of str
+    layer, head : int or "all"
+        One of them, or the sum over all.
+
+    Returns
+    -------
+    ndarray, (texts, rows, columns)
+        Inner products of the patches' contributions with the texts' normalised embeddings; what is
+        read from the class token is left out.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such image, layer or head, or a text can't be read.
+    """
+    rows = _chosen("layer", layer, run.model.layers), _chosen("head", head, run.model.heads)
+    directions = np.stack([text_direction(run, text) for text in texts])
+    encoding = run.model.encode(pixels_of(run, image)[None], by_token=True)
+    by_head = encoding.tokens_of_heads(directions)[0][rows]  # layers × heads × tokens × texts
+    return by_head[:, :, 1:].sum(axis=(0, 1)).T.reshape(len(texts), *run.model.grid)
+
+
+@lru_cache(maxsize=4)
+def _heads(run: Run) -> xr.DataArray:
+    return run.contributions()["heads"]
+
+
+@lru_cache(maxsize=HEADS_AT_HAND)
+def _mean_contribution(run: Run, heads: tuple[Head, ...]) -> np.ndarray:
+    kept, first = _heads(run), searched_layers(run)[0]
+    by_head = [kept.values[:, layer - first, head].astype(np.float32) for layer, head in heads]
+    return by_head[0] if len(by_head) == 1 else np.mean(by_head, axis=0)
+
+
+def _chosen(name: str, value: int | str, count: int) -> slice:
+    if value == ALL:
+        return slice(None)
+    _check_number(name, value, range(count), ALL)
+    return slice(value, value + 1)
+
+
+def _check_number(name: str, value: object, numbers: Sequence[int], *others: str) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value not in numbers:
+        valid = ", ".join([*others, f"{numbers[0]} to {numbers[-1]}"])
+        raise WorkbookError(f"{name} has no value {value!r}; choose one of {valid}.")

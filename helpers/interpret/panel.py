@@ -1,0 +1,312 @@
+"""Panels: an analysis with controls beside it, whose picture is redrawn when one is changed.
+
+The picture and a line with the choices are an ordinary output of the cell, below the controls. So
+they are saved with the notebook, and a page rendered from it shows them without kernel or network;
+the controls themselves come back when the cell is run again, set to the arguments of `panel`.
+"""
+
+import warnings
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from io import BytesIO
+from types import MappingProxyType
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+from helpers.checks import WorkbookError, one_of
+from helpers.clip import weights
+from helpers.data.decode import decode
+from helpers.interpret import analyses, choices
+from helpers.interpret.choices import ALL
+from helpers.study.parameters import split_model
+from helpers.study.run import Run
+
+# Shown by the browser on its own after 0.3 s, while the kernel computes and can show nothing.
+SPINNER = """
+<style>
+@keyframes workbook-turn { to { transform: rotate(360deg); } }
+@keyframes workbook-appear { to { visibility: visible; } }
+.workbook-spinner { visibility: hidden; animation: workbook-appear 0s 0.3s forwards; }
+.workbook-spinner span { display: inline-block; width: 1em; height: 1em; border-radius: 50%;
+  border: 2px solid #bbb; border-top-color: #222; animation: workbook-turn 0.8s linear infinite; }
+</style>
+<div class="workbook-spinner" role="status"><span></span> computing …</div>
+"""
+WITHOUT_KERNEL = "Run this cell in JupyterLab to choose."
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A control that offers values.
+
+    Attributes
+    ----------
+    values : callable
+        From a run to the values that it offers.
+    differs : bool
+        Whether another model has other values.
+    """
+
+    values: Callable[[Run], list]
+    differs: bool = True
+
+    def build(self, name: str, run: Run) -> widgets.Dropdown:
+        """Make the widget, set to the first value."""
+        return widgets.Dropdown(options=self.values(run), description=name)
+
+    def renew(self, widget: widgets.Dropdown, run: Run) -> None:
+        """Offer the values of another run; a value that it has too stays chosen."""
+        if self.differs:
+            chosen, widget.options = widget.value, self.values(run)
+            if chosen in widget.options:
+                widget.value = chosen
+
+
+@dataclass(frozen=True)
+class Words:
+    """A control that takes a text.
+
+    Attributes
+    ----------
+    place : int
+        Which text of the run's pool it starts with.
+    """
+
+    place: int
+
+    def build(self, name: str, run: Run) -> widgets.Text:
+        """Make the widget; it tells of a text when it is finished."""
+        text = run.texts.texts[self.place]
+        return widgets.Text(text, description=name, continuous_update=False)
+
+    def renew(self, widget: widgets.Text, run: Run) -> None:
+        """Leave the text: any model can be asked about it."""
+
+
+IMAGE = Choice(choices.image_ids, differs=False)
+PROPERTY = Choice(lambda run: list(choices.heads_by_property(run)))
+SEARCHED_LAYER = Choice(choices.searched_layers)
+SEARCHED_HEAD = Choice(lambda run: list(range(run.model.heads)))
+ANY_LAYER = Choice(lambda run: [ALL, *range(run.model.layers)])
+ANY_HEAD = Choice(lambda run: [ALL, *range(run.model.heads)])
+TEXT, OTHER = Words(0), Words(-1)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A row of the table of analyses.
+
+    Attributes
+    ----------
+    function : callable
+        From a run and choices to a figure.
+    controls : mapping of str to Choice or Words
+        The function's parameters, and how each is chosen.
+    """
+
+    function: Callable[..., Figure]
+    controls: Mapping[str, Choice | Words]
+
+
+ANALYSES: Mapping[str, Analysis] = MappingProxyType(
+    {
+        "property_neighbours": Analysis(
+            analyses.property_neighbours, {"image": IMAGE, "property": PROPERTY}
+        ),
+        "segmentation": Analysis(
+            analyses.segmentation,
+            {"image": IMAGE, "text": TEXT, "layer": ANY_LAYER, "head": ANY_HEAD},
+        ),
+        "contrast": Analysis(
+            analyses.contrast,
+            {"image": IMAGE, "text": TEXT, "other": OTHER, "layer": ANY_LAYER, "head": ANY_HEAD},
+        ),
+        "image_neighbours": Analysis(
+            analyses.image_neighbours,
+            {"image": IMAGE, "layer": SEARCHED_LAYER, "head": SEARCHED_HEAD},
+        ),
+        "text_neighbours": Analysis(
+            analyses.text_neighbours,
+            {"text": TEXT, "layer": SEARCHED_LAYER, "head": SEARCHED_HEAD},
+        ),
+    }
+)
+"""The five analyses by name."""
+
+
+def panel(analysis: str, run: Run, **chosen: object) -> "Panel":
+    """Open an analysis with controls; as the last line of a cell it is shown.
+
+    Parameters
+    ----------
+    analysis : str
+        A row of `ANALYSES`.
+    run : Run
+    **chosen
+        What the controls are set to at first, such as ``text="a red circle"``.
+
+    Returns
+    -------
+    Panel
+
+    Raises
+    ------
+    WorkbookError
+        If the analysis, a control or a value is unknown.
+    """
+    return Panel(ANALYSES[one_of("analysis", analysis, ANALYSES)], run, chosen)
+
+
+class Panel:
+    """An analysis with controls and a picture.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    run : Run
+    chosen : mapping of str to object
+        What the controls are set to at first.
+
+    Attributes
+    ----------
+    controls : dict of str to Widget
+        ``model``, and the analysis's own.
+    upload : FileUpload
+        Takes an image of one's own, where the analysis takes an image.
+    page : str
+        The picture, or a sentence where there is none, and the choices, as HTML.
+    """
+
+    def __init__(self, analysis: Analysis, run: Run, chosen: Mapping[str, object]):
+        self._analysis, self._runs = analysis, _runs(run)
+        self._uploads: dict[str, np.ndarray] = {}
+        self._handle, self._renewing = None, False
+        models = widgets.Dropdown(options=list(self._runs), description="model")
+        built = {name: row.build(name, run) for name, row in analysis.controls.items()}
+        self.controls: dict[str, widgets.Widget] = {"model": models, **built}
+        self.upload = widgets.FileUpload(accept="image/*", description="upload")
+        self._spinner = widgets.HTML()
+        for name, value in chosen.items():
+            self._set(one_of("a control", name, self.controls), value)
+        self._observe()
+        self._draw()
+
+    def _ipython_display_(self) -> None:
+        display(self._widgets(), raw=True)
+        self._handle = display(HTML(self.page), display_id=True)
+
+    @property
+    def run(self) -> Run:
+        """The run of the chosen model."""
+        return self._runs[self.controls["model"].value]()
+
+    def _widgets(self) -> dict[str, object]:
+        row = [*self.controls.values(), *([self.upload] if "image" in self.controls else [])]
+        layout = widgets.Layout(flex_flow="row wrap")
+        box = widgets.VBox([widgets.Box(row, layout=layout), self._spinner])
+        # The widget's own representation as text is of no use to a reader without a kernel.
+        bundle = box._repr_mimebundle_()
+        return bundle | {"text/plain": WITHOUT_KERNEL}
+
+    def _set(self, name: str, value: object) -> None:
+        if name == "image" and not isinstance(value, str):
+            self._offer("your image", value)
+            return
+        options = getattr(self.controls[name], "options", None)
+        if options is not None and value not in options:
+            one_of(name, value, map(str, options))
+        self.controls[name].value = value
+
+    def _offer(self, name: str, pixels: np.ndarray) -> None:
+        """Add an image of one's own to those of the run, and choose it."""
+        self._uploads[name] = pixels
+        images = self.controls["image"]
+        images.options = list(dict.fromkeys([*images.options, name]))
+        images.value = name
+
+    def _observe(self) -> None:
+        self.controls["model"].observe(self._change_model, "value")
+        for name in self._analysis.controls:
+            self.controls[name].observe(self._change, "value")
+        self.upload.observe(self._take_upload, "value")
+
+    def _change_model(self, _) -> None:
+        self._busy(self._renew)
+        self._change(None)
+
+    def _renew(self) -> None:
+        # Each control would redraw the picture by itself, with the others still of the old model.
+        self._renewing = True
+        for name, row in self._analysis.controls.items():
+            row.renew(self.controls[name], self.run)
+        self._renewing = False
+
+    def _take_upload(self, change) -> None:
+        for file in change.new:
+            try:
+                self._offer(file.name, decode(BytesIO(file.content), file.name))
+            except WorkbookError as error:
+                self._show(_message(error))
+
+    def _change(self, _) -> None:
+        if not self._renewing:
+            self._busy(self._draw)
+
+    def _busy(self, work: Callable[[], None]) -> None:
+        self._spinner.value = SPINNER
+        try:
+            work()
+        finally:
+            self._spinner.value = ""
+
+    def _draw(self) -> None:
+        with warnings.catch_warnings(record=True) as noticed:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                picture = _picture(self._analysis.function(self.run, **self._chosen()))
+            except WorkbookError as error:
+                picture = _message(error)
+        self._show(picture, [str(one.message) for one in noticed])
+
+    def _chosen(self) -> dict[str, object]:
+        values = {name: self.controls[name].value for name in self._analysis.controls}
+        if values.get("image") in self._uploads:
+            values["image"] = self._uploads[values["image"]]
+        return values
+
+    def _show(self, picture: str, notices: list[str] | None = None) -> None:
+        chosen = [f"{name} {widget.value}" for name, widget in self.controls.items()]
+        lines = [" · ".join(chosen), *(notices or [])]
+        self.page = picture + "".join(f"<p>{escape(line)}</p>" for line in lines)
+        if self._handle is not None:
+            self._handle.update(HTML(self.page))
+
+
+def _runs(run: Run) -> dict[str, Callable[[], Run]]:
+    """Models that can be chosen: title → how to open its run of the same images."""
+    opened = {run.title: lambda: run}
+    for text in run.parameters.compare:
+        name, pretrained = split_model(text)
+        folder = f"models/{text.replace(':', '-')}"
+        other = partial(run.variant, folder, model=name, pretrained=pretrained)
+        opened.setdefault(weights.title(name, pretrained), other)
+    return opened
+
+
+def _picture(figure: Figure) -> str:
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=plt.rcParams["figure.dpi"], bbox_inches="tight")
+    # Left open, the figure would appear below the next cell that is run.
+    plt.close(figure)
+    return f'<img src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
+
+
+def _message(error: WorkbookError) -> str:
+    return f'<p role="alert" style="color: #a00">{escape(str(error))}</p>'

@@ -1,0 +1,215 @@
+"""Segmentation by texts, scored against the masks of drawn scenes.
+
+Two differing things are in each scene, and each is named by its own attributes, such as "a red
+circle". A thing's region is predicted from a map without use of the truth, by
+`helpers.analysis.segmentation.foreground`, and compared with the thing's mask.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import count, islice
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.segmentation import coarse, enlarge, foreground, intersection_over_union
+from helpers.analysis.statistics import mean_with_interval
+from helpers.checks import WorkbookError, one_of
+from helpers.clip import Model
+from helpers.data import SIZE
+from helpers.data.scenes import HELD_OUT_SEED, Scene, scene, sentence
+from helpers.data.scenes.drawing import draw_scene
+
+PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})
+
+WORDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "colour and shape": ("colour", "shape"),
+        "colour": ("colour",),
+        "shape": ("shape",),
+        "fill": ("fill",),
+        "size": ("size",),
+        "position": ("position",),
+    }
+)
+"""Name → the properties that a text says of a thing."""
+
+MAPS = ("one text", "contrast of the two")
+"""What a region is predicted from: a text's map, or that less the other text's."""
+
+LEVELS = ("chance: masks of other scenes", "chance: the whole image", "best possible on this grid")
+"""What the score would be without any skill, twice, and for the true mask on the model's grid."""
+
+
+def paired_scene(index: int, pair: tuple[dict, dict] = PAIR) -> Scene:
+    """Draw a held-out scene of two things that look as given.
+
+    Parameters
+    ----------
+    index : int
+        Number of the scene, which gives everything else: places, sizes, fills, background.
+    pair : two dicts
+        Attributes of each thing, such as its colour and shape.
+
+    Returns
+    -------
+    Scene
+    """
+    drawn = scene(index, count="two")
+    objects = [item | look for item, look in zip(drawn.objects, pair, strict=True)]
+    rng = np.random.default_rng((HELD_OUT_SEED, index))
+    pixels, masks = draw_scene(objects, drawn.medium, drawn.background, rng)
+    words = sentence({}, list(pair))
+    return Scene(
+        index, HELD_OUT_SEED, pixels, masks, words, drawn.medium, drawn.background, objects
+    )
+
+
+def differing_scenes(number: int, wording: str) -> list[Scene]:
+    """Draw the first held-out scenes of two things that a wording tells apart.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    wording : str
+        A row of `WORDINGS`.
+
+    Returns
+    -------
+    list of Scene
+    """
+    drawn = (scene(index, count="two") for index in count())
+    return list(islice((one for one in drawn if len(set(_texts(one, wording))) == 2), number))
+
+
+def score_together(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Dataset:
+    """Score the regions that all heads together give to the things of scenes.
+
+    Parameters
+    ----------
+    model : Model
+    scenes : sequence of Scene
+        Two or more, of two things each, which the wording tells apart.
+    wording : str
+        A row of `WORDINGS`.
+
+    Returns
+    -------
+    Dataset
+        Intersections over union, each the mean of a scene's two things: ``maps`` (scene, map) and
+        ``levels`` (scene, level), named by `MAPS` and `LEVELS`.
+
+    Raises
+    ------
+    WorkbookError
+        If the wording is unknown, or there are fewer than two scenes.
+    """
+    masks = _masks(scenes)
+    maps = np.stack([_maps(model, one, wording).sum(axis=(1, 2)) for one in scenes])
+    contrasts = maps - maps[:, ::-1]
+    by_map = [_fit(_regions(values), masks) for values in (maps, contrasts)]
+    by_level = [
+        _fit(_regions(contrasts), _of_others(masks)),
+        _fit(np.ones_like(masks), masks),
+        _fit(_regions(coarse(masks, model.grid)), masks),
+    ]
+    return xr.Dataset(
+        {
+            "maps": (("scene", "map"), np.transpose(by_map)),
+            "levels": (("scene", "level"), np.transpose(by_level)),
+        },
+        coords={"map": list(MAPS), "level": list(LEVELS)},
+    )
+
+
+def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Dataset:
+    """Score the regions that the contrasts of each head give to the things of scenes.
+
+    Parameters
+    ----------
+    model, scenes, wording
+        As for `score_together`.
+
+    Returns
+    -------
+    Dataset
+        ``contrast`` (scene, layer, head), and ``chance`` (scene, layer, head), the same regions
+        against the masks of another scene.
+
+    Raises
+    ------
+    WorkbookError
+        If the wording is unknown, or there are fewer than two scenes.
+    """
+    masks, fits = _masks(scenes), []
+    for one, own, others in zip(scenes, masks, _of_others(masks), strict=True):
+        maps = _maps(model, one, wording)
+        # One scene at a time: the regions of all heads of a large model fill much memory.
+        regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
+        fits.append([_fit(regions, own), _fit(regions, others)])
+    contrast, chance = np.moveaxis(np.array(fits), 1, 0)
+    axes = ("scene", "layer", "head")
+    return xr.Dataset(
+        {"contrast": (axes, contrast), "chance": (axes, chance)},
+        coords={"layer": range(model.layers), "head": range(model.heads)},
+    )
+
+
+def summary(scores: Mapping[str, xr.Dataset], variable: str) -> pd.DataFrame:
+    """Average scores over scenes, with 95 % bootstrap intervals.
+
+    Parameters
+    ----------
+    scores : mapping of str to Dataset
+        Wording → result of `score_together`.
+    variable : {"maps", "levels"}
+
+    Returns
+    -------
+    DataFrame
+        Rows (wording, map or level), columns of `helpers.analysis.statistics.mean_with_interval`.
+    """
+    tables = {
+        name: mean_with_interval(dataset[variable].to_pandas()) for name, dataset in scores.items()
+    }
+    (axis,) = set(next(iter(scores.values()))[variable].dims) - {"scene"}
+    return pd.concat(tables, names=["wording", axis])
+
+
+def _texts(one: Scene, wording: str) -> list[str]:
+    said = WORDINGS[one_of("wording", wording, WORDINGS)]
+    return [sentence({}, [{name: item[name] for name in said}]) for item in one.objects]
+
+
+def _maps(model: Model, one: Scene, wording: str) -> np.ndarray:
+    """Return the maps of a scene's two texts, things × layers × heads × rows × columns."""
+    embeddings = model.encode_text(_texts(one, wording))
+    directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    parts = model.encode(one.pixels[None], by_token=True).tokens_of_heads(directions)[0]
+    patches = np.moveaxis(parts[:, :, 1:], -1, 0)  # things × layers × heads × patches
+    return patches.reshape(*patches.shape[:-1], *model.grid)
+
+
+def _masks(scenes: Sequence[Scene]) -> np.ndarray:
+    """Stack the masks of the scenes' things, scenes × things × height × width."""
+    if len(scenes) < 2:
+        raise WorkbookError(
+            f"{len(scenes)} scenes can't be scored: chance is measured on the masks of other"
+            " scenes; give 2 or more."
+        )
+    return np.stack([one.masks for one in scenes])
+
+
+def _of_others(masks: np.ndarray) -> np.ndarray:
+    return np.roll(masks, 1, axis=0)
+
+
+def _regions(maps: np.ndarray) -> np.ndarray:
+    return foreground(enlarge(maps, SIZE))
+
+
+def _fit(regions: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Score regions with masks, (…, things, height, width), and average over things."""
+    return intersection_over_union(regions, masks).mean(axis=-1)
