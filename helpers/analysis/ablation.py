@@ -7,6 +7,7 @@ MLPs and all but the last four layers' attention; here both choices are shown.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -54,10 +55,10 @@ def last_layers(parts: xr.DataArray) -> dict[str, dict[int, np.ndarray]]:
     """
     names = list(parts["part"].values)
     layers = [_attention_of(layer, names) for layer in range(_number_of_layers(names))]
-    rest = [name for name in names if name not in sum(layers, [])]
+    rest = [name for name in names if name not in chain(*layers)]
     return {
         title: {
-            n: mean_ablated(parts, [*besides, *sum(layers[len(layers) - n :], [])])
+            n: mean_ablated(parts, [*besides, *chain(*layers[len(layers) - n :])])
             for n in range(len(layers) + 1)
         }
         for title, besides in (("everything else", rest), ("nothing else", []))
