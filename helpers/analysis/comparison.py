@@ -1,0 +1,268 @@
+"""Several models side by side: how far they are moved, at which depth, and by which heads.
+
+Models differ in width, depth and number of heads, so they are compared by augmentation or by depth
+as a part of the whole. Head by head makes sense only between states of one training: elsewhere the
+number of a head means nothing.
+"""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import stats
+
+from helpers.analysis.statistics import resample_counts
+from helpers.checks import WorkbookError
+
+TAILS = (0.025, 0.975)
+ONE_DIRECTION = 1e-9
+"""Images whose mean cosine distance is below this have one direction, up to rounding."""
+HEAD = re.compile(r"L(\d+)\.H\d+")
+LAYER = re.compile(r"L(\d+)\.")
+
+
+def head_shares(shares: xr.DataArray) -> xr.DataArray:
+    """Keep the heads of an account of shifts.
+
+    Parameters
+    ----------
+    shares : DataArray, (…, component)
+        As of `helpers.analysis.dissection.shares`.
+
+    Returns
+    -------
+    DataArray, (…, component)
+        The components ``L0.H0``, ``L0.H1``, …
+    """
+    return shares.isel(component=[bool(HEAD.fullmatch(name)) for name in _labels(shares)])
+
+
+def relative_shift(
+    similarity: xr.DataArray, originals: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Mean cosine distance of each shift, in units of that between two different images.
+
+    A model that gives all images nearly the same embedding has a high similarity under every
+    augmentation, and is no more robust for it. This measure takes that into account: 1 is as far
+    as another image.
+
+    Parameters
+    ----------
+    similarity : DataArray, (image, augmentation)
+        Embedding similarity.
+    originals : DataArray, (image, feature)
+        Embeddings of the original images.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        By augmentation: `mean`, `low`, `high` (95 %). NaN for a single image, which has no other
+        to compare with, or where all originals have one direction.
+    """
+    shift = 1 - similarity.transpose("image", "augmentation").to_numpy().astype(np.float64)
+    units = originals.transpose("image", "feature").to_numpy().astype(np.float64)
+    units = units / np.linalg.norm(units, axis=1, keepdims=True)
+    counts = resample_counts(len(units), n_resamples, seed)
+    estimate = _relative(np.ones((1, len(units))), shift, units)[0]
+    # A resample of few images may hold one image alone, which is apart from no other.
+    relative = _relative(counts, shift, units)
+    known = not np.isnan(estimate).all()
+    low, high = np.nanquantile(relative, TAILS, axis=0) if known else [np.nan * estimate] * 2
+    index = pd.Index(similarity["augmentation"].values, name="augmentation")
+    return pd.DataFrame({"mean": estimate, "low": low, "high": high}, index=index)
+
+
+def share_up_to_depth(shares: xr.DataArray) -> xr.DataArray:
+    """Sum mean shares from the first layer to the last.
+
+    Parameters
+    ----------
+    shares : DataArray, (image, augmentation, component)
+        As of `helpers.analysis.dissection.shares`.
+
+    Returns
+    -------
+    DataArray, (augmentation, depth)
+        Share of the shift that the class token at the start and all layers up to a depth carry;
+        `depth` is the part of the layers, from 0 (before the first) to 1. The constant, which no
+        image changes, is left out.
+    """
+    means = shares.mean("image").transpose("augmentation", "component")
+    layer = np.array([_layer_of(name) for name in _labels(shares)])
+    last = int(layer.max())
+    by_layer = [means.values[:, layer == at].sum(axis=1) for at in range(-1, last + 1)]
+    return xr.DataArray(
+        np.cumsum(by_layer, axis=0).T,
+        dims=("augmentation", "depth"),
+        coords={
+            "augmentation": shares["augmentation"].values,
+            "depth": np.arange(last + 2) / (last + 1),
+        },
+    )
+
+
+def depth_of_half(up_to_depth: xr.DataArray) -> pd.Series:
+    """Find the depth by which half of the shift has been written.
+
+    Parameters
+    ----------
+    up_to_depth : DataArray, (augmentation, depth)
+        Result of `share_up_to_depth`.
+
+    Returns
+    -------
+    Series
+        By augmentation: the first crossing of 0.5, interpolated between layers; NaN where there
+        is none, as without a shift.
+    """
+    depth = up_to_depth["depth"].values
+    rows = up_to_depth.transpose("augmentation", "depth").to_series().unstack("depth")
+    return rows.apply(lambda row: _first_at_half(row.to_numpy(), depth), axis=1)
+
+
+def heads_for_half(shares: xr.DataArray) -> pd.Series:
+    """Say how few heads carry half of what all heads carry of a mean shift.
+
+    Parameters
+    ----------
+    shares : DataArray, (image, augmentation, component)
+        As of `helpers.analysis.dissection.shares`.
+
+    Returns
+    -------
+    Series
+        By augmentation: that number as a part of all heads, up to 0.5 for equal shares; NaN where
+        heads carry nothing together.
+    """
+    means = head_shares(shares).mean("image").transpose("augmentation", "component")
+    ranked = -np.sort(-means.values, axis=1)
+    total = ranked.sum(axis=1, keepdims=True)
+    needed = 1 + (np.cumsum(ranked, axis=1) >= (0.5 - 1e-9) * total).argmax(axis=1)
+    part = np.where(total[:, 0] > 0, needed / ranked.shape[1], np.nan)
+    return pd.Series(part, index=pd.Index(means["augmentation"].values, name="augmentation"))
+
+
+def profile_correlation(
+    first: xr.DataArray, second: xr.DataArray, *, n_resamples: int = 500, seed: int = 0
+) -> pd.DataFrame:
+    """Ask whether the same heads carry a shift in two accounts of the same images.
+
+    Parameters
+    ----------
+    first, second : DataArray, (image, augmentation, component)
+        Shares of the same images, augmentations and components, such as at two severities or of
+        two states of a training.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        By augmentation: `estimate`, Spearman's correlation over heads of the mean shares, with the
+        95 % interval `low` to `high` (NaN for one image). NaN where an account has no shift.
+
+    Raises
+    ------
+    WorkbookError
+        If the two are of other images, augmentations or heads.
+    """
+    rows = _paired_heads(first, second)
+    counts = resample_counts(rows[0].shape[0], n_resamples, seed)
+    estimate = _profile_correlation(*(each.mean(axis=0) for each in rows))
+    resampled = _profile_correlation(
+        *(np.tensordot(counts / counts.shape[1], each, axes=1) for each in rows)
+    )
+    known = 1 if counts.shape[1] > 1 else np.nan
+    low, high = known * np.quantile(resampled, TAILS, axis=0)
+    index = pd.Index(first["augmentation"].values, name="augmentation")
+    return pd.DataFrame({"estimate": estimate, "low": low, "high": high}, index=index)
+
+
+def correlation_by_layer_alone(
+    first: xr.DataArray, second: xr.DataArray, *, n_permutations: int = 200, seed: int = 0
+) -> pd.Series:
+    """Correlate head profiles when heads are exchanged at random within their layers.
+
+    What remains is due to the layers. `profile_correlation` is evidence of the same heads only
+    above this.
+
+    Parameters
+    ----------
+    first, second : DataArray, (image, augmentation, component)
+        As for `profile_correlation`.
+    n_permutations, seed : int
+        Number of random exchanges, and their seed.
+
+    Returns
+    -------
+    Series
+        By augmentation, the mean over exchanges.
+
+    Raises
+    ------
+    WorkbookError
+        As for `profile_correlation`.
+    """
+    means = [each.mean(axis=0) for each in _paired_heads(first, second)]
+    layer = np.array([_layer_of(name) for name in _labels(head_shares(second))])
+    rng = np.random.default_rng(seed)
+    # Heads come sorted by layer; this sorts them by layer and, within it, by chance.
+    orders = np.stack([np.lexsort((rng.random(len(layer)), layer)) for _ in range(n_permutations)])
+    exchanged = means[1][:, orders].swapaxes(0, 1)  # permutations × augmentations × heads
+    found = _profile_correlation(means[0][None], exchanged).mean(axis=0)
+    return pd.Series(found, index=pd.Index(first["augmentation"].values, name="augmentation"))
+
+
+def _relative(counts: np.ndarray, shift: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Relative shifts (resamples, augmentations); pairs of one image with itself don't count."""
+    same = np.square(counts).sum(axis=1)
+    together = np.square(counts @ units).sum(axis=1) - same
+    pairs = np.square(counts.sum(axis=1)) - same
+    apart = 1 - together / np.where(pairs > 0, pairs, np.nan)
+    apart = np.where(apart > ONE_DIRECTION, apart, np.nan)
+    return counts @ shift / counts.sum(axis=1, keepdims=True) / apart[:, None]
+
+
+def _first_at_half(row: np.ndarray, depth: np.ndarray) -> float:
+    if row.max() < 0.5:
+        return np.nan
+    after = int((row >= 0.5).argmax())
+    around = slice(max(after - 1, 0), after + 1)
+    return float(np.interp(0.5, row[around], depth[around]))
+
+
+def _paired_heads(first: xr.DataArray, second: xr.DataArray) -> list[np.ndarray]:
+    """Head shares of both, (images, augmentations, heads) float64."""
+    sides = [head_shares(each) for each in (first, second)]
+    for axis in ("image", "augmentation", "component"):
+        if not np.array_equal(sides[0][axis], sides[1][axis]):
+            raise WorkbookError(
+                f"Two accounts with {sides[0].sizes[axis]} and {sides[1].sizes[axis]} entries of"
+                f" {axis} can't be compared head by head; both must be of the same images,"
+                " augmentations and heads."
+            )
+    axes = ("image", "augmentation", "component")
+    return [each.transpose(*axes).to_numpy().astype(np.float64) for each in sides]
+
+
+def _profile_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's correlation over the last axis; NaN where a side doesn't vary."""
+    ranks = [stats.rankdata(each, axis=-1) for each in (first, second)]
+    centred = [each - each.mean(axis=-1, keepdims=True) for each in ranks]
+    lengths = [np.linalg.norm(each, axis=-1) for each in centred]
+    with np.errstate(invalid="ignore"):
+        return (centred[0] * centred[1]).sum(axis=-1) / (lengths[0] * lengths[1])
+
+
+def _labels(shares: xr.DataArray) -> Iterable[str]:
+    return shares["component"].values
+
+
+def _layer_of(component: str) -> int:
+    """Layer of a component; -1 for what enters the first, and -2 for the constant."""
+    found = LAYER.match(component)
+    return int(found[1]) if found else {"class token": -1}.get(component, -2)

@@ -1,0 +1,264 @@
+"""How much an augmentation takes: responses over its severity, and where they cross a threshold.
+
+Every severity scales the same random draws (`helpers.data.views`), so an image's responses form a
+curve, and a bootstrap resample of the images keeps whole curves together.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.statistics import mean_with_interval, resample_counts
+from helpers.checks import WorkbookError
+
+THRESHOLD = 0.9
+CONFIDENCE = 0.95
+AXES = ("severity", "image", "augmentation")
+NO_DOSE = "no dose"
+
+
+def dose_response(values: xr.DataArray, **options: float) -> pd.DataFrame:
+    """Mean response of every augmentation at every severity, with bootstrap intervals.
+
+    Parameters
+    ----------
+    values : DataArray, (severity, image, augmentation)
+        A response, such as embedding similarity.
+    **options
+        Options of `helpers.analysis.statistics.mean_with_interval`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `severity`, `augmentation`, `mean`, `low`, `high`, `sd`, `n`.
+
+    Raises
+    ------
+    WorkbookError
+        If an axis is missing or has no entry.
+    """
+    values = _checked(values)
+    parts = {
+        severity: mean_with_interval(values.sel(severity=severity), **options)
+        for severity in values["severity"].values
+    }
+    return pd.concat(parts, names=["severity", "augmentation"]).reset_index()
+
+
+def has_dose(values: xr.DataArray) -> pd.Series:
+    """Say which augmentations respond differently to different severities.
+
+    A flip doesn't: it has no magnitude, and every severity above 0 flips.
+
+    Parameters
+    ----------
+    values : DataArray, (severity, image, augmentation)
+        A response.
+
+    Returns
+    -------
+    Series of bool
+        By augmentation.
+    """
+    values = _checked(values)
+    varies = (values != values.isel(severity=0)) & values.notnull()
+    return varies.any(("severity", "image")).to_series().rename("has_dose")
+
+
+def crossings(
+    values: xr.DataArray, *, threshold: float = THRESHOLD, n_resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Find the severity at which each augmentation's mean response falls below a threshold.
+
+    The mean curve is interpolated linearly between severities; its first crossing counts. The
+    percentile bootstrap needs no finite numbers: a resample that never crosses lies above all
+    that do, and one that is below the threshold from the start lies below them.
+
+    Parameters
+    ----------
+    values : DataArray, (severity, image, augmentation)
+        A response that falls with severity, such as embedding similarity.
+    threshold : float
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        By augmentation: `severity`, with the 95 % interval `low` to `high` (NaN for one image); inf
+        where the curve never crosses in the range, -inf where it starts below the threshold, NaN
+        where severity makes no difference. `answer` says the same in words, such as ``0.52 [0.45,
+        0.61]``, ``> 3``, ``< 0.25`` or ``no dose``.
+
+    Raises
+    ------
+    WorkbookError
+        If an axis is missing or has no entry.
+    """
+    values = _checked(values).sortby("severity")
+    severities = values["severity"].values.astype(float)
+    means, resampled = _mean_curves(values, n_resamples, seed)
+    found = _first_crossing(means, severities, threshold)
+    low, high = _interval(_first_crossing(resampled, severities, threshold), values.sizes["image"])
+    table = pd.DataFrame(
+        {"severity": found, "low": low, "high": high},
+        index=pd.Index(values["augmentation"].values, name="augmentation"),
+    )
+    table[~has_dose(values)] = np.nan
+    table["answer"] = [_in_words(*row, severities) for row in table.itertuples(index=False)]
+    return table
+
+
+def at_equal_change(
+    change: xr.DataArray,
+    response: xr.DataArray,
+    levels: Sequence[float],
+    *,
+    n_resamples: int = 500,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Read every augmentation's mean response at equal mean pixel change.
+
+    Both means are functions of severity; together they are a curve of response over change, which
+    is interpolated linearly. Nothing is extrapolated.
+
+    Parameters
+    ----------
+    change : DataArray, (severity, image, augmentation)
+        Pixel change, as of `helpers.analysis.scores.pixel_change`.
+    response : DataArray, (severity, image, augmentation)
+        Such as embedding similarity, of the same images and severities.
+    levels : sequence of float
+        Pixel changes to read the response at.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `augmentation`, `change`, `mean`, `low`, `high`; NaN at a change that the
+        augmentation's severities don't reach, and no interval where fewer than 95 % of the
+        resamples reach it. An augmentation without a dose has no curve: NaN throughout.
+
+    Raises
+    ------
+    WorkbookError
+        If an axis is missing or has no entry, or the two are of different images.
+    """
+    change, response = (_checked(each).sortby("severity") for each in (change, response))
+    _check_same(change, response)
+    levels = np.asarray(levels, float)
+    (x, x_resampled), (y, y_resampled) = (
+        _mean_curves(each, n_resamples, seed) for each in (change, response)
+    )
+    mean = _interpolated(x, y, levels)  # augmentations × levels
+    low, high = _interval(_interpolated(x_resampled, y_resampled, levels), change.sizes["image"])
+    names = change["augmentation"].values
+    index = pd.MultiIndex.from_product([names, levels], names=["augmentation", "change"])
+    columns = {"mean": mean, "low": low, "high": high}
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+    return table.reset_index()
+
+
+def with_interval(mean: float, low: float, high: float) -> str:
+    """Write a mean with its interval, such as ``0.62 [0.58, 0.65]``.
+
+    Parameters
+    ----------
+    mean, low, high : float
+
+    Returns
+    -------
+    str
+        The mean alone where there is no interval, and – where there is no mean.
+    """
+    if np.isnan(mean):
+        return "–"
+    return f"{mean:.2f}" if np.isnan(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _mean_curves(values: xr.DataArray, n_resamples: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Means (augmentations, severities), and those of resamples (resamples, …)."""
+    rows = values.transpose("image", "augmentation", "severity").to_numpy().astype(np.float64)
+    counts = resample_counts(len(rows), n_resamples, seed)
+    return _means(np.ones((1, len(rows))), rows)[0], _means(counts, rows)
+
+
+def _means(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    flat = rows.reshape(len(rows), -1)
+    with np.errstate(invalid="ignore"):
+        means = counts @ np.nan_to_num(flat) / (counts @ ~np.isnan(flat))
+    return means.reshape(len(counts), *rows.shape[1:])
+
+
+def _first_crossing(curves: np.ndarray, severities: np.ndarray, threshold: float) -> np.ndarray:
+    """Severities at which curves (…, severities) first fall below a threshold."""
+    below = curves < threshold
+    after = below.argmax(axis=-1)
+    before = np.maximum(after - 1, 0)
+    high, low = (
+        np.take_along_axis(curves, at[..., None], axis=-1)[..., 0] for at in (before, after)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = (high - threshold) / (high - low)
+        crossed = severities[before] + part * (severities[after] - severities[before])
+    crossed = np.where(after == 0, -np.inf, crossed)
+    return np.where(below.any(axis=-1), crossed, np.inf)
+
+
+def _interpolated(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Values at levels of curves y over x, both (…, severities); NaN beyond a curve."""
+    curves = zip(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), strict=True)
+    return np.stack([_one_curve(*curve, levels) for curve in curves]).reshape(*x.shape[:-1], -1)
+
+
+def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    if np.ptp(x) == 0:
+        return np.full(len(levels), np.nan)
+    order = np.argsort(x, kind="stable")
+    return np.interp(levels, x[order], y[order], left=np.nan, right=np.nan)
+
+
+def _interval(resampled: np.ndarray, n_images: int) -> np.ndarray:
+    """Percentile interval (2, …) over the first axis, of extended real numbers."""
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    missing = np.isnan(resampled)
+    # Order statistics: between a number and infinity there is nothing to interpolate.
+    low, high = np.nanquantile(
+        np.where(missing.all(axis=0), 0, resampled), tails, axis=0, method="inverted_cdf"
+    )
+    known = (missing.mean(axis=0) <= 1 - CONFIDENCE) & (n_images > 1)
+    return np.where(known, [low, high], np.nan)
+
+
+def _in_words(found: float, low: float, high: float, severities: np.ndarray) -> str:
+    if np.isnan(found):
+        return NO_DOSE
+    said = [_bound_in_words(value, severities) for value in (found, low, high)]
+    certain = np.isnan(low) or (np.isinf(found) and low == high)
+    return said[0] if certain else f"{said[0]} [{said[1]}, {said[2]}]"
+
+
+def _bound_in_words(value: float, severities: np.ndarray) -> str:
+    beyond = {np.inf: f"> {severities[-1]:g}", -np.inf: f"< {severities[0]:g}"}
+    return beyond.get(value, f"{value:.2f}")
+
+
+def _checked(values: xr.DataArray) -> xr.DataArray:
+    if set(values.dims) != set(AXES) or 0 in values.shape:
+        raise WorkbookError(
+            f"A response with the axes {dict(values.sizes)} is no dose-response; it needs the axes"
+            f" {', '.join(AXES)}, with at least one entry each."
+        )
+    return values
+
+
+def _check_same(change: xr.DataArray, response: xr.DataArray) -> None:
+    for axis in AXES:
+        if not np.array_equal(change[axis], response[axis]):
+            raise WorkbookError(
+                f"Change and response differ in {axis}; give both of the same images,"
+                " augmentations and severities."
+            )

@@ -1,0 +1,71 @@
+"""The runs of the models that a run is compared with."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from helpers.study.parameters import split_model
+from helpers.study.run import Run
+
+PLAIN = re.compile(r"[\w.-]+(:[\w.-]+)?")
+
+
+def compared_models(run: Run) -> list[str]:
+    """List the models of the parameter ``compare``, each once, without the run's own.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    list of str
+        As ``compare`` has them.
+    """
+    own = run.parameters.model, run.parameters.pretrained
+    return [text for text in dict.fromkeys(run.parameters.compare) if split_model(text) != own]
+
+
+def compared_run(run: Run, model: str) -> Run:
+    """Open the run of the same images with another model, in a folder below the run's.
+
+    Parameters
+    ----------
+    run : Run
+    model : str
+        One of `compared_models`.
+
+    Returns
+    -------
+    Run
+        Compared with no other model, and read with the same texts.
+    """
+    name, pretrained = split_model(model)
+    return run.variant(
+        f"models/{folder_name(model)}",
+        model=name,
+        pretrained=pretrained,
+        texts=run.parameters.texts or run.texts.name,
+        compare=[],
+        compare_fully=False,
+    )
+
+
+def folder_name(model: str) -> str:
+    """Return a folder's name for a model; one of a local file holds a hash of its path.
+
+    Parameters
+    ----------
+    model : str
+        As the parameter ``compare`` lists it.
+
+    Returns
+    -------
+    str
+        Without any character that a file system may refuse.
+    """
+    if PLAIN.fullmatch(model):
+        return model.replace(":", "-")
+    name, pretrained = split_model(model)
+    key = hashlib.sha256(model.encode()).hexdigest()[:8]
+    return f"{name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', Path(pretrained or '').stem)}-{key}"
