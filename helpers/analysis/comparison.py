@@ -23,7 +23,7 @@ HEAD = re.compile(r"L(\d+)\.H\d+")
 LAYER = re.compile(r"L(\d+)\.")
 
 
-def head_shares(shares: xr.DataArray) -> xr.DataArray:
+def head_components(shares: xr.DataArray) -> xr.DataArray:
     """Keep the heads of an account of shifts.
 
     Parameters
@@ -138,7 +138,7 @@ def heads_for_half(shares: xr.DataArray) -> pd.Series:
         By augmentation: that number as a part of all heads, up to 0.5 for equal shares; NaN where
         heads carry nothing together.
     """
-    means = head_shares(shares).mean("image").transpose("augmentation", "component")
+    means = head_components(shares).mean("image").transpose("augmentation", "component")
     ranked = -np.sort(-means.values, axis=1)
     total = ranked.sum(axis=1, keepdims=True)
     needed = 1 + (np.cumsum(ranked, axis=1) >= (0.5 - 1e-9) * total).argmax(axis=1)
@@ -208,7 +208,7 @@ def correlation_by_layer_alone(
         As for `profile_correlation`.
     """
     means = [each.mean(axis=0) for each in _paired_heads(first, second)]
-    layer = np.array([_layer_of(name) for name in _labels(head_shares(second))])
+    layer = np.array([_layer_of(name) for name in _labels(head_components(second))])
     rng = np.random.default_rng(seed)
     # Heads come sorted by layer; this sorts them by layer and, within it, by chance.
     orders = np.stack([np.lexsort((rng.random(len(layer)), layer)) for _ in range(n_permutations)])
@@ -237,7 +237,7 @@ def _first_at_half(row: np.ndarray, depth: np.ndarray) -> float:
 
 def _paired_heads(first: xr.DataArray, second: xr.DataArray) -> list[np.ndarray]:
     """Head shares of both, (images, augmentations, heads) float64."""
-    sides = [head_shares(each) for each in (first, second)]
+    sides = [head_components(each) for each in (first, second)]
     for axis in ("image", "augmentation", "component"):
         if not np.array_equal(sides[0][axis], sides[1][axis]):
             raise WorkbookError(

@@ -15,6 +15,7 @@ from helpers.study.parameters import (
     from_profile,
     parse_value,
     profiles,
+    split_model,
 )
 
 SHOWN_IMAGES = 10
@@ -98,19 +99,18 @@ def _add_images(commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from helpers.study.report import write_report
     from helpers.study.run import Run
-    from helpers.study.runner import CellError, run_notebooks
+    from helpers.study.runner import CellError, run_study
 
     parameters = _parameters(given)
-    _check_model(parameters)
+    _check_models(parameters)
     run = Run(parameters)
     try:
-        pages = run_notebooks(run)
+        report = run_study(run)
     except CellError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return FAILED
-    print(f"Report: {write_report(run, pages)}")
+    print(f"Report: {report}")
     return 0
 
 
@@ -122,20 +122,38 @@ def _parameters(given: argparse.Namespace) -> Parameters:
         values["out"] = given.out
     parameters = from_profile(given.profile, values)
     # Notebooks run in a folder of their own, where a relative path would mean another place.
-    images = [absolute(source) for source in parameters.sources]
-    out = parameters.out and str(Path(parameters.out).expanduser().absolute())
-    weights = parameters.pretrained
-    if weights and Path(weights).expanduser().is_file():
-        weights = str(Path(weights).expanduser().absolute())
-    return replace(parameters, images=images, out=out, pretrained=weights)
+    return replace(
+        parameters,
+        images=[absolute(source) for source in parameters.sources],
+        out=parameters.out and str(Path(parameters.out).expanduser().absolute()),
+        pretrained=_absolute_file(parameters.pretrained),
+        texts=_absolute_file(parameters.texts),
+        compare=[_absolute_weights(model) for model in parameters.compare],
+    )
 
 
-def _check_model(parameters: Parameters) -> None:
-    # Weights that don't fit are told now, and not by the second notebook of a run half written.
-    if parameters.model != EMBEDDED:
-        from helpers.clip import load
+def _absolute_weights(model: str) -> str:
+    name, pretrained = split_model(model)
+    return model if pretrained is None else f"{name}:{_absolute_file(pretrained)}"
 
-        load(parameters.model, parameters.pretrained, parameters.device, parameters.precision)
+
+def _absolute_file(given: str | None) -> str | None:
+    """Make the path of a file absolute, and leave names of weights and texts as they are."""
+    is_file = given is not None and Path(given).expanduser().is_file()
+    return str(Path(given).expanduser().absolute()) if is_file else given
+
+
+def _check_models(parameters: Parameters) -> None:
+    # Weights that don't fit are told now, and not by the last notebook of a run half written.
+    from helpers.clip import weights
+
+    compared = [split_model(model) for model in parameters.compare]
+    for name, pretrained in dict.fromkeys([(parameters.model, parameters.pretrained), *compared]):
+        weights.locate(name, pretrained)
+        if name != EMBEDDED:
+            from helpers.clip import load
+
+            load(name, pretrained, parameters.device, parameters.precision)
 
 
 def _models(_: argparse.Namespace) -> int:

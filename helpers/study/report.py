@@ -1,8 +1,9 @@
 """The report of a run: one HTML page that links its notebooks, tables and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import nbformat
 import pandas as pd
@@ -28,20 +29,79 @@ class Exhibit:
     title: str
 
 
+@dataclass(frozen=True)
+class Section:
+    """Figures of the report under one heading.
+
+    Attributes
+    ----------
+    heading : str
+    figures : tuple of Exhibit
+    """
+
+    heading: str
+    figures: tuple[Exhibit, ...]
+
+
+SUMMARY = Exhibit("00_summary", "The answer in one figure")
 MAIN_TABLE = Exhibit(
     "03_scores", "Mean score of every augmentation, with 95 % bootstrap interval and n"
 )
-FIGURES = (
-    Exhibit("01_views", "What the nine augmentations do to an image"),
-    Exhibit("02_views_move", "Where the augmentations move the embeddings"),
-    Exhibit("03_score_heatmap", "Six scores of nine augmentations"),
-    Exhibit("03_l2_bars", "How far each augmentation moves the embedding"),
-    Exhibit("04_dendrograms", "Which augmentations are alike to the model"),
-    Exhibit("05_attention", "Where the last layer looks, before and after"),
+SECTIONS = (
+    Section(
+        "What moves",
+        (
+            Exhibit("01_views", "What the nine augmentations do to an image"),
+            Exhibit("02_views_move", "Where the augmentations move the embeddings"),
+            Exhibit("03_score_heatmap", "Six scores of nine augmentations"),
+            Exhibit("03_l2_bars", "How far each augmentation moves the embedding"),
+            Exhibit("04_dendrograms", "Which augmentations are alike to the model"),
+            Exhibit("05_attention", "Where the last layer looks, before and after"),
+        ),
+    ),
+    Section(
+        "Which part carries it",
+        (
+            Exhibit("08_shares_by_layer", "What heads and MLPs of each layer carry of a shift"),
+            Exhibit("08_head_map", "The share of every head"),
+            Exhibit("08_restoring", "What remains of a shift when leading heads are put back"),
+            Exhibit("08_depth", "At which depth the class token moves"),
+        ),
+    ),
+    Section(
+        "What it says",
+        (
+            Exhibit("06_head_map", "What each head is about"),
+            Exhibit("06_labels_and_probes", "Whether the labels of the heads are right"),
+            Exhibit("07_contrast", "Where two texts differ in an image"),
+            Exhibit("07_segmentation_iou", "How well texts find what they name"),
+            Exhibit("08_text_directions", "The texts along which embeddings move"),
+        ),
+    ),
+    Section(
+        "How much it takes",
+        (
+            Exhibit("09_dose_response", "Responses to growing severity"),
+            Exhibit("09_flip_rate", "How often zero-shot answers change"),
+            Exhibit("09_equal_change", "Similarity at equal change in pixels"),
+            Exhibit("09_crossing", "The severity at which similarity falls below 0.9"),
+        ),
+    ),
+    Section(
+        "Other models",
+        (
+            Exhibit("10_ranking", "Whether models rank the augmentations alike"),
+            Exhibit("10_shift_by_model", "How far each model is moved"),
+            Exhibit("10_depth_by_model", "At which depth the shift is written"),
+            Exhibit("10_heads_by_model", "Which heads carry it, from model to model"),
+        ),
+    ),
 )
 
 
-def write_report(run: Run, pages: Sequence[Path]) -> Path:
+def write_report(
+    run: Run, pages: Sequence[Path], reports: Mapping[str, Path] = MappingProxyType({})
+) -> Path:
     """Write ``index.html`` of a run.
 
     Parameters
@@ -49,11 +109,14 @@ def write_report(run: Run, pages: Sequence[Path]) -> Path:
     run : Run
     pages : sequence of Path
         The rendered notebooks, below the run's folder.
+    reports : mapping of str to Path
+        Titles of compared models → their own reports, below the run's folder.
 
     Returns
     -------
     Path
-        The page. It works from the file system, without a network.
+        The page. It works from the file system, without a network. A figure or table that no
+        notebook of this run saved is told.
     """
     loader = PackageLoader("helpers.study", ".")
     template = Environment(loader=loader, autoescape=True).get_template("report.html.j2")
@@ -64,9 +127,12 @@ def write_report(run: Run, pages: Sequence[Path]) -> Path:
         parameters=record["parameters"],
         versions=record["versions"],
         unreadable=run.unreadable.to_dict("records"),
+        summary={"figure": SUMMARY, "sentences": _sentences(run.folder)},
         main_table={"title": MAIN_TABLE.title, "html": _table_html(run.folder)},
-        figures=FIGURES,
-        notebooks=[(_heading(path), path.relative_to(run.folder).as_posix()) for path in pages],
+        sections=SECTIONS,
+        saved={path.stem for path in (run.folder / "figures").glob("*.png")},
+        reports={title: _below(run, path) for title, path in reports.items()},
+        notebooks=[(_heading(path), _below(run, path)) for path in pages],
         tables=sorted(path.name for path in (run.folder / "tables").glob("*.csv")),
     )
     path = run.folder / "index.html"
@@ -74,9 +140,18 @@ def write_report(run: Run, pages: Sequence[Path]) -> Path:
     return path
 
 
-def _table_html(folder: Path) -> Markup:
-    table = pd.read_csv(folder / "tables" / f"{MAIN_TABLE.name}.csv")
-    return Markup(table.to_html(index=False, border=0))
+def _below(run: Run, path: Path) -> str:
+    return path.relative_to(run.folder).as_posix()
+
+
+def _sentences(folder: Path) -> list[str]:
+    path = folder / "tables" / f"{SUMMARY.name}.csv"
+    return list(pd.read_csv(path)["sentence"]) if path.exists() else []
+
+
+def _table_html(folder: Path) -> Markup | None:
+    path = folder / "tables" / f"{MAIN_TABLE.name}.csv"
+    return Markup(pd.read_csv(path).to_html(index=False, border=0)) if path.exists() else None
 
 
 def _heading(page: Path) -> str:

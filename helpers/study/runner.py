@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,8 +12,13 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 
-from helpers.study.parameters import NOTEBOOKS, ROOT
+from helpers.clip import weights
+from helpers.study.compared import compared_models, compared_run
+from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
+from helpers.study.report import write_report
 from helpers.study.run import Run
+
+SUMMARY, COMPARISON = "00_", "10_"
 
 REMOTE_SCRIPTS = (
     "require_js_url",
@@ -35,11 +41,11 @@ def numbered_notebooks() -> list[Path]:
     return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
-def run_notebooks(run: Run) -> list[Path]:
-    """Execute every numbered notebook with a run's parameters, into the run's folder.
+def run_study(run: Run) -> Path:
+    """Execute every numbered notebook with a run's parameters, and write the report.
 
-    A notebook that was executed before is kept where neither it nor the parameters, the arrays or
-    any code of the workbook have changed since, and all that it saved is there.
+    Where the parameter ``compare_fully`` says so, the compared models get theirs first, in the
+    folders that the comparison reads; but no comparison of their own.
 
     Parameters
     ----------
@@ -47,20 +53,57 @@ def run_notebooks(run: Run) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        The rendered notebooks, HTML.
+    Path
+        The report.
 
     Raises
     ------
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    return [_run_notebook(source, run) for source in numbered_notebooks()]
+    reports = {}
+    if run.parameters.compare_fully:
+        for model in compared_models(run):
+            other = compared_run(run, model)
+            print(f"{other.title}: {other.folder}")
+            alone = [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
+            reports[other.title] = write_report(other, run_notebooks(other, alone))
+    return write_report(run, run_notebooks(run, numbered_notebooks()), reports)
 
 
-def _run_notebook(source: Path, run: Run) -> Path:
+def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
+    """Execute notebooks with a run's parameters, into the run's folder; the summary last.
+
+    A notebook that was executed before is kept where neither it nor the parameters, the arrays,
+    the texts, the compared weights or any code of the workbook have changed since, and all that it
+    saved is there.
+
+    Parameters
+    ----------
+    run : Run
+    sources : sequence of Path
+        The notebooks.
+
+    Returns
+    -------
+    list of Path
+        The rendered notebooks, HTML, in the order of `sources`.
+
+    Raises
+    ------
+    CellError
+        If a cell fails. The notebook is kept as far as it got.
+    """
+    base = _origin(run)
+    order = sorted(sources, key=lambda source: (source.name.startswith(SUMMARY), source.name))
+    pages = {source: _run_notebook(source, run, base) for source in order}
+    return [pages[source] for source in sources]
+
+
+def _run_notebook(source: Path, run: Run, base: str) -> Path:
     executed = run.folder / "notebooks" / source.name
-    page, origin = executed.with_suffix(".html"), _origin(source, run)
+    origin = hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
+    page = executed.with_suffix(".html")
     if _is_current(executed, origin):
         print(f"{source.stem}: kept; nothing that it is made of has changed")
         return page
@@ -70,14 +113,19 @@ def _run_notebook(source: Path, run: Run) -> Path:
     return page
 
 
-def _origin(source: Path, run: Run) -> str:
-    """Hash all that an executed notebook follows from."""
-    digest = hashlib.sha256(source.read_bytes())
+def _origin(run: Run) -> str:
+    """Hash all that executed notebooks follow from, beside the notebooks themselves."""
+    digest = hashlib.sha256()
     for path in sorted((ROOT / "helpers").rglob("*.py")):
         digest.update(path.read_bytes())
+    compared = [_fingerprint(model) for model in compared_models(run)]
     made_of = [asdict(run.parameters), run.identity, run.record["versions"]]
-    digest.update(json.dumps(made_of).encode())
+    digest.update(json.dumps([*made_of, run.texts.fingerprint, compared]).encode())
     return digest.hexdigest()
+
+
+def _fingerprint(model: str) -> str:
+    return weights.fingerprint(weights.locate(*split_model(model)))
 
 
 def _is_current(executed: Path, origin: str) -> bool:
