@@ -6,7 +6,8 @@ follows from the sum that an embedding is: Δ loses the head's Δ_c, and nothing
 after it responds (activation patching).
 
 Which heads carry a shift is found on some images, and the effect measured on others: otherwise
-heads that are at the top by chance would seem to matter.
+heads that are at the top by chance would seem to matter. An image's own top heads can be restored,
+too; of their effects only the total one is a test, since the direct one is what they are chosen by.
 """
 
 import numpy as np
@@ -18,8 +19,22 @@ from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
 
 TOP = "top"
+OWN = "own"
 RANDOM = "random"
 TOP_SHARE = 0.1  # of the heads, for the number that states faithfulness
+MEASURED = (
+    (TOP, "direct"),
+    (RANDOM, "direct"),
+    (TOP, "total"),
+    (OWN, "total"),
+    (RANDOM, "total"),
+)
+QUOTIENTS = {
+    "direct_times": ("top_direct", "random_direct"),
+    "total_times": ("top_total", "random_total"),
+    "own_times": ("own_total", "random_total"),
+    "faithfulness": ("top_total", "top_direct"),
+}
 CURVE_SHARES = (0.025, TOP_SHARE, 0.25, 0.5)
 
 
@@ -69,36 +84,42 @@ def top_count(heads: int) -> int:
     return int(np.ceil(TOP_SHARE * heads))
 
 
-def restoring_order(heads: xr.DataArray, images: int, *, draws: int, seed: int) -> xr.DataArray:
-    """Decide which heads are restored first: those with the largest mean share, or random ones.
+def restoring_order(
+    choosing: xr.DataArray, measured: xr.DataArray, *, draws: int, seed: int
+) -> xr.DataArray:
+    """Decide which heads are restored first: those with the largest share, or random ones.
 
     Parameters
     ----------
-    heads : DataArray, (image, augmentation, layer, head)
-        Shares of the heads on the images that choose.
-    images : int
-        Number of images to measure on; each gets random orders of its own.
+    choosing, measured : DataArray, (image, augmentation, layer, head)
+        Shares of the heads on the images that choose and on those to measure on.
     draws, seed : int
         Number of random orders per image and augmentation, and their seed.
 
     Returns
     -------
     DataArray of int, (choice, image, augmentation, layer, head)
-        The place of each head, from 0. The first choice is ``top``, the others are ``random``.
-        The first k are restored where the place is below k.
+        The place of each head, from 0; the first k are restored where the place is below k. The
+        choices are ``top`` (largest mean share on the images that choose), ``own`` (largest share
+        on the image itself) and ``random``, as often as there are draws.
     """
-    mean = heads.mean("image").transpose("augmentation", "layer", "head")
-    flat = mean.values.reshape(len(mean), -1)  # augmentations × heads
-    top = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1)
-    shape = (images, *flat.shape)
-    places = np.broadcast_to(np.arange(flat.shape[1]), (draws, *shape))
-    random = np.random.default_rng(seed).permuted(places, axis=-1)
-    orders = np.concatenate([np.broadcast_to(top, (1, *shape)), random])
+    axes = ("augmentation", "layer", "head")
+    own = measured.transpose("image", *axes)
+    mean = choosing.mean("image").transpose(*axes).broadcast_like(own).transpose("image", *axes)
+    flat = (len(own), own.sizes["augmentation"], -1)  # images × augmentations × heads
+    chosen = [_places(side.values.reshape(flat)) for side in (mean, own)]
+    rng = np.random.default_rng(seed)
+    random = [rng.permuted(chosen[0], axis=-1) for _ in range(draws)]
     return xr.DataArray(
-        orders.reshape(1 + draws, images, *mean.shape),
-        dims=("choice", "image", *mean.dims),
-        coords={"choice": [TOP] + [RANDOM] * draws} | {name: mean[name] for name in mean.dims},
+        np.reshape(chosen + random, (2 + draws, *own.shape)),
+        dims=("choice", *own.dims),
+        coords={"choice": [TOP, OWN] + [RANDOM] * draws} | {name: own[name] for name in own.dims},
     )
+
+
+def _places(shares: np.ndarray) -> np.ndarray:
+    """Place of each share on the last axis, the largest first."""
+    return np.argsort(np.argsort(-shares, axis=-1, kind="stable"), axis=-1)
 
 
 def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) -> np.ndarray:
@@ -197,46 +218,48 @@ def faithfulness(
     Returns
     -------
     DataFrame
-        A row per augmentation: means of `top_direct`, `random_direct`, `top_total`, `random_total`;
-        `direct_times` and `total_times`, how many times more the top heads remove than random
-        ones; and `faithfulness` with `low` and `high`. A quotient is NaN where its divisor is not
-        positive.
+        A row per augmentation. Means over images: `top_direct`, `random_direct`, `top_total`,
+        `own_total`, `random_total`. Quotients of means, each with `…_low` and `…_high`, a bootstrap
+        interval over images: `direct_times`, `total_times` and `own_times`, how many times more
+        than random heads the top heads remove (the image's own, for the last); and `faithfulness`.
+        A quotient is NaN where its divisor is not positive.
 
     Raises
     ------
     WorkbookError
-        If the choices or effects are not the two of each.
+        If choices or effects are missing.
     """
     averaged = removed.groupby("choice").mean().transpose("effect", "choice", "image", ...)
-    if set(averaged["choice"].values) != {TOP, RANDOM} or averaged.sizes["effect"] != 2:
-        raise WorkbookError(
-            f"Effects of {averaged.sizes['effect']} kinds on the choices"
-            f" {', '.join(averaged['choice'].values)} have no faithfulness; give the direct and"
-            f" the total effect on {TOP} and {RANDOM} heads."
-        )
-    columns = {
+    _check_complete(averaged)
+    values = {
         f"{choice}_{effect}": averaged.sel(effect=effect, choice=choice)
-        for effect in ("direct", "total")
-        for choice in (TOP, RANDOM)
+        for choice, effect in MEASURED
     }
-    table = pd.DataFrame({name: own.mean("image").to_series() for name, own in columns.items()})
-    for effect in ("direct", "total"):
-        pair = (table[f"{choice}_{effect}"] for choice in (TOP, RANDOM))
-        table[f"{effect}_times"] = _quotient(*pair)
-    total, direct = (
-        columns["top_total"].values,
-        columns["top_direct"].values,
-    )  # image × augmentation
-    counts = resample_counts(len(total), n_resamples, seed)
-    resampled = _quotient(counts @ total, counts @ direct)
+    table = pd.DataFrame({name: own.mean("image").to_series() for name, own in values.items()})
+    counts = resample_counts(averaged.sizes["image"], n_resamples, seed)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    # A resample without a direct effect has no quotient; an interval over the others would be
-    # too narrow, and so there is none.
-    low, high = np.quantile(resampled, tails, axis=0) if len(total) > 1 else [np.nan, np.nan]
-    own = _quotient(table["top_total"], table["top_direct"])
-    return table.assign(faithfulness=own, low=low, high=high)
+    known = 1 if averaged.sizes["image"] > 1 else np.nan
+    for name, (above, below) in QUOTIENTS.items():
+        table[name] = _quotient(table[above], table[below])
+        resampled = _quotient(counts @ values[above].values, counts @ values[below].values)
+        # A resample without a quotient leaves no interval: one over the rest would be too narrow.
+        table[f"{name}_low"], table[f"{name}_high"] = known * np.quantile(resampled, tails, axis=0)
+    return table
 
 
-def _quotient(above: pd.Series, below: pd.Series) -> pd.Series:
-    positive = below > 0
+def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    positive = np.asarray(below) > 0
     return np.where(positive, above / np.where(positive, below, 1), np.nan)
+
+
+def _check_complete(averaged: xr.DataArray) -> None:
+    found = {
+        (choice, effect)
+        for choice in averaged["choice"].values
+        for effect in averaged["effect"].values
+    }
+    if missing := [" ".join(pair) for pair in MEASURED if pair not in found]:
+        raise WorkbookError(
+            f"There is no faithfulness without the effects {', '.join(missing)}; restore heads in"
+            " the orders of `restoring_order`."
+        )

@@ -243,6 +243,27 @@ def top_components(shares: xr.DataArray, k: int) -> pd.DataFrame:
     return table.loc[shares["augmentation"].values].reset_index()
 
 
+def by_depth(similarity: xr.DataArray) -> pd.DataFrame:
+    """Say at which depth the shift arises.
+
+    Parameters
+    ----------
+    similarity : DataArray, (image, augmentation, depth)
+        Cosine similarity of the original's and the augmented class token, read out at each depth.
+
+    Returns
+    -------
+    DataFrame
+        Columns `depth`, `augmentation`, `mean`, `low`, `high`, `sd`, `n` over images, and `lost`:
+        by how much the mean is lower than one depth earlier; 0 at the start.
+    """
+    depths = similarity["depth"].values.tolist()
+    tables = {depth: mean_with_interval(similarity.sel(depth=depth)) for depth in depths}
+    table = pd.concat(tables, names=["depth", "augmentation"])
+    lost = -table["mean"].unstack("augmentation").loc[depths].diff().fillna(0)
+    return table.assign(lost=lost.stack()).reset_index()
+
+
 def describe_heads(readings: xr.Dataset, texts: Sequence[str], shown: int = 2) -> pd.DataFrame:
     """Say in a row per head what its TEXTSPAN texts are.
 

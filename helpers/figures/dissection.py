@@ -1,0 +1,428 @@
+"""Figures of what carries a shift, what it says, and what restoring heads takes away."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from helpers.analysis.clustering import Clustering
+from helpers.analysis.dissection import REST
+from helpers.figures import style
+from helpers.figures.clustering import dendrogram
+from helpers.figures.layout import annotate_cells, axes_or_new, bare, few_ticks, panels, tick_views
+
+LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
+LONGEST_TEXT = 36
+OVERLAY_OPACITY = 0.85  # of the patches that moved most; those that didn't are clear
+OVERLAY_QUANTILE = 0.99
+KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"heads": ("Blues", "attention heads"), "MLP": ("Oranges", "MLPs")}
+)
+CURVES: Mapping[tuple[str, str], Mapping[str, object]] = MappingProxyType(
+    {
+        ("top", "direct"): {"linestyle": "-", "marker": "o", "label": "top heads, direct effect"},
+        ("top", "total"): {"linestyle": "--", "marker": "s", "label": "top heads, total effect"},
+        ("own", "total"): {"linestyle": ":", "marker": "^", "label": "own top heads, total effect"},
+        ("random", "direct"): {"linestyle": "-", "label": "random heads, direct effect"},
+        ("random", "total"): {"linestyle": "--", "label": "random heads, total effect"},
+    }
+)
+
+
+def layer_bars(parts: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Draw each augmentation's shift as a bar of what carries it, layer by layer.
+
+    Parameters
+    ----------
+    parts : DataArray, (augmentation, part)
+        Mean shares, as of `helpers.analysis.dissection.part_shares`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Heads in blue, then MLPs in orange, darker with depth, then the rest in grey; what works
+        against the shift lies left of zero.
+    """
+    ax = axes_or_new(ax, (10.5, 5))
+    names = parts["augmentation"].values
+    ends = {1: np.zeros(len(names)), -1: np.zeros(len(names))}
+    for part in _heads_then_mlps(parts["part"].values):
+        _stack(ax, parts.sel(part=part).values, ends, part, _part_color(part, parts["part"].values))
+    tick_views(ax, names)
+    ax.invert_yaxis()
+    ax.axvline(0, color=style.INK, linewidth=0.8)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(xlabel="share of the shift, mean over images")
+    _kinds_legend(ax)
+    return ax
+
+
+def head_maps(heads: xr.DataArray) -> Figure:
+    """Draw the layers × heads map of every augmentation on one scale.
+
+    Parameters
+    ----------
+    heads : DataArray, (augmentation, layer, head)
+        Mean shares.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel per augmentation, the first layer at the bottom; red carries the shift, blue works
+        against it.
+    """
+    reach = max(float(np.abs(heads).max()), np.finfo(float).tiny)
+    scale = Normalize(-reach, reach)
+    count = heads.sizes["augmentation"]
+    figure, axes = panels(count, size=(3.1, 2.7), sharex=True, sharey=True)
+    for ax, own in zip(axes, heads.transpose("augmentation", "layer", "head"), strict=True):
+        ax.imshow(own, cmap=style.DIVERGING, norm=scale, origin="lower", aspect="auto")
+        ax.set_title(style.label(own["augmentation"].item()), fontsize=11)
+        bare(ax)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(6, integer=True))
+    figure.supxlabel("head", fontsize=11)
+    figure.supylabel("layer", fontsize=11)
+    colors = ScalarMappable(scale, style.DIVERGING)
+    bar = figure.colorbar(colors, ax=axes, shrink=0.6, label="share of the shift, mean over images")
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def top_heads(table: pd.DataFrame, properties: Mapping[str, str]) -> Figure:
+    """Draw the heads that carry most of each augmentation's shift.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `helpers.analysis.dissection.top_components`.
+    properties : mapping of str to str
+        Head → property; heads that were not read have none.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel per augmentation: mean shares with intervals.
+    """
+    names = table["augmentation"].unique()
+    figure, axes = panels(len(names), size=(3.9, 2.3), sharex=True)
+    for name, ax in zip(names, axes, strict=True):
+        own = table[table["augmentation"] == name]
+        _dots(ax, own, color=style.color(name))
+        ax.set_yticks(range(len(own)), [_named(head, properties) for head in own["component"]])
+        ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
+        ax.set_title(style.label(name), fontsize=11)
+        ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        few_ticks(ax)
+    figure.supxlabel("share of the shift, mean and 95 % interval over images", fontsize=11)
+    return figure
+
+
+def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence[str]) -> Figure:
+    """Lay the patches that moved over the augmented views.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of uint8, (images, augmentations + 1, h, w, 3)
+        The original and the augmented views.
+    shares : DataArray, (image, augmentation, row, column)
+        Share of the shift in what all heads read from each patch.
+    titles : sequence of str
+        A short title for every image.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row per image: the original, then each view in grey under its map. Below each, what all
+        its patches carry together.
+    """
+    names = shares["augmentation"].values
+    size = len(titles), len(names) + 1
+    figure, axes = plt.subplots(*size, figsize=(1.4 * size[1], 1.75 * size[0] + 0.6), squeeze=False)
+    # A single patch that carries half of a shift would leave all others pale.
+    reach = max(float(np.quantile(np.abs(shares), OVERLAY_QUANTILE)), np.finfo(float).tiny)
+    scale = Normalize(-reach, reach, clip=True)
+    for place, ax in np.ndenumerate(axes):
+        image, view = place
+        ax.set(xticks=[], yticks=[])
+        bare(ax)
+        if view == 0:
+            ax.imshow(pixels[image, 0])
+            ax.set_ylabel(titles[image], fontsize=9)
+        else:
+            own = shares.isel(image=image, augmentation=view - 1).values
+            _overlay(ax, pixels[image, view], own, scale)
+    for name, ax in zip(["original", *names], axes[0], strict=True):
+        ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
+    colors = ScalarMappable(scale, style.DIVERGING)
+    label = "share of the shift in what heads read from a patch"
+    bar = figure.colorbar(
+        colors,
+        ax=axes,
+        location="bottom",
+        label=label,
+        aspect=60,
+        shrink=0.5,
+        pad=0.02,
+        extend="both",
+    )
+    bar.ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
+def profile_trees(profiles: Clustering, embeddings: Clustering) -> Figure:
+    """Draw the tree of head profiles beside the tree of embeddings.
+
+    Parameters
+    ----------
+    profiles, embeddings : Clustering
+        Of the same augmentations.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    titles = ("By which heads move", "By where embeddings go")
+    figure, axes = plt.subplots(1, 2, figsize=(12.4, 4.2))
+    for clustering, title, ax in zip((profiles, embeddings), titles, axes, strict=True):
+        dendrogram(clustering, title=title, ax=ax)
+    return figure
+
+
+def text_directions(table: pd.DataFrame) -> Figure:
+    """Draw the texts towards which, and away from which, each augmentation moves images.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `helpers.analysis.directions.text_table`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel per augmentation: mean cosines with intervals; within the grey band a random
+        direction could be, hollow dots reach into it.
+    """
+    names = table["augmentation"].unique()
+    figure, axes = panels(len(names), size=(4.7, 2.4), sharex=True)
+    for name, ax in zip(names, axes, strict=True):
+        own = table[table["augmentation"] == name]
+        chance = own["chance"].iloc[0]
+        ax.axvspan(-chance, chance, color="#DDDDDD", linewidth=0)
+        ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
+        _dots(ax, own, color=style.color(name), hollow=~own["beyond_chance"].to_numpy())
+        labels = own["property"].str.cat(own["text"], sep=": ")
+        ax.set_yticks(range(len(own)), [_short(text) for text in labels], fontsize=9)
+        ax.set_title(style.label(name), fontsize=11)
+        few_ticks(ax)
+    figure.supxlabel("cosine of shift and text, mean and 95 % interval over images", fontsize=11)
+    return figure
+
+
+def answer_flips(rates: pd.DataFrame, margins: pd.DataFrame) -> Figure:
+    """Draw how often answers flip, and how clear the flipped answers had been.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        As of `helpers.analysis.directions.flip_table`.
+    margins : DataFrame
+        As of `helpers.analysis.directions.margins`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left the rates, augmentation by property; right the margins of kept and flipped answers.
+        With more properties than fit, those that flip most on average.
+    """
+    table = rates.pivot(index="augmentation", columns="property", values="rate")
+    shown = _most_flipped(table, rates["property"].unique()).loc[rates["augmentation"].unique()]
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(13, 4.6), sharey=True, width_ratios=(1.7, 1)
+    )
+    image = left.imshow(shown, cmap=style.SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    annotate_cells(image, [[f"{rate:.0%}" for rate in row] for row in shown.to_numpy()], size=9)
+    left.set_xticks(range(shown.shape[1]), shown, rotation=45, ha="right", rotation_mode="anchor")
+    tick_views(left, shown.index)
+    bare(left)
+    left.set_title("Answers that flip")
+    _margins(right, margins, list(shown.index))
+    return figure
+
+
+def restoring_curves(curves: pd.DataFrame, heads: int) -> Figure:
+    """Draw how much of the shift goes when more and more heads are put back.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As of `helpers.analysis.causal.effect_curves`.
+    heads : int
+        Number of heads of the model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A panel per augmentation: top heads in its colour, random ones in grey; direct effects
+        solid, total effects dashed, and dotted for the image's own top heads; bands are intervals
+        over images.
+    """
+    names = curves["augmentation"].unique()
+    figure, axes = panels(len(names), size=(3.5, 2.6), sharex=True, sharey=True)
+    for name, ax in zip(names, axes, strict=True):
+        own = curves[curves["augmentation"] == name]
+        for (choice, effect), look in CURVES.items():
+            rows = own[(own["choice"] == choice) & (own["effect"] == effect)].sort_values("k")
+            _band(
+                ax,
+                rows["k"] / heads,
+                rows,
+                style.REFERENCE if choice == "random" else style.color(name),
+                look,
+            )
+        ax.axhline(0, color=style.REFERENCE, linewidth=0.8)
+        ax.set_title(style.label(name), fontsize=11)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("heads put back", fontsize=11)
+    figure.supylabel("share of the shift that goes", fontsize=11)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def depth_lines(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how similar original and augmented class token are, depth by depth.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `helpers.analysis.dissection.by_depth`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A line per augmentation with its interval; the legend is in the order of the last depth.
+    """
+    ax = axes_or_new(ax, (9, 4.8))
+    depths = list(table["depth"].unique())
+    last = table[table["depth"] == depths[-1]].sort_values("mean", ascending=False, kind="stable")
+    for name in last["augmentation"]:
+        rows = table[table["augmentation"] == name]
+        look = {"label": style.label(name), "marker": "o"}
+        _band(ax, range(len(depths)), rows, style.color(name), look)
+    labels = [depth if depth == "start" else f"layer {depth}" for depth in depths]
+    ax.set_xticks(range(len(depths)), labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set(xlabel="class token read out at the start and after", ylabel="cosine similarity")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return ax
+
+
+def _heads_then_mlps(parts: Sequence[str]) -> list[str]:
+    return [part for kind in (*KINDS, REST) for part in parts if part.endswith(kind)]
+
+
+def _part_color(part: str, parts: Sequence[str]) -> tuple | str:
+    if part == REST:
+        return "#BBBBBB"
+    layer, kind = part.split()
+    layers = max(sum(other.endswith(kind) for other in parts) - 1, 1)
+    return plt.get_cmap(KINDS[kind][0])(0.2 + 0.7 * int(layer[1:]) / layers)
+
+
+def _stack(
+    ax: Axes, widths: np.ndarray, ends: dict[int, np.ndarray], part: str, color: tuple | str
+) -> None:
+    """Add a segment to every bar, at its positive or its negative end."""
+    signs = np.where(widths < 0, -1, 1)
+    starts = np.where(signs < 0, ends[-1], ends[1])
+    bars = ax.barh(
+        range(len(widths)), widths, left=starts, color=color, edgecolor="white", linewidth=0.5
+    )
+    bars.set_label(part)
+    for sign in ends:
+        ends[sign] = ends[sign] + np.where(signs == sign, widths, 0)
+    if part != REST:
+        texts = [part.split()[0] if abs(width) >= LABELLED else "" for width in widths]
+        dark = np.dot(color[:3], (0.2126, 0.7152, 0.0722)) < 0.5
+        ax.bar_label(
+            bars, texts, label_type="center", fontsize=8, color="white" if dark else style.INK
+        )
+
+
+def _kinds_legend(ax: Axes) -> None:
+    names = {label: plt.get_cmap(cmap)(0.65) for cmap, label in KINDS.values()}
+    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in (*names.values(), "#BBBBBB")]
+    ax.legend(
+        handles,
+        [*(f"{name}, darker with depth" for name in names), "rest"],
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+    )
+
+
+def _dots(ax: Axes, rows: pd.DataFrame, *, color: str, hollow: np.ndarray | None = None) -> None:
+    """Means from the top down, with intervals."""
+    places = np.arange(len(rows))
+    ax.hlines(places, rows["low"], rows["high"], color=color, linewidth=1.6)
+    faces = [color] * len(rows) if hollow is None else np.where(hollow, "white", color)
+    ax.scatter(rows["mean"], places, color=faces, edgecolor=color, s=34, zorder=3)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+
+
+def _named(head: str, properties: Mapping[str, str]) -> str:
+    return f"{head} {properties.get(head, '')}".strip()
+
+
+def _overlay(ax: Axes, pixels: np.ndarray, shares: np.ndarray, scale: Normalize) -> None:
+    # In grey, so that the image's colours aren't taken for the map's.
+    height, width = pixels.shape[:2]
+    ax.imshow(pixels.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    opacity = OVERLAY_OPACITY * np.clip(np.abs(shares) / scale.vmax, 0, 1)
+    ax.imshow(shares, cmap=style.DIVERGING, norm=scale, alpha=opacity, extent=extent)
+    ax.set_xlabel(f"{shares.sum():.0%}", fontsize=9, labelpad=2)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1].rstrip()}…"
+
+
+def _most_flipped(table: pd.DataFrame, order: Sequence[str], most: int = 12) -> pd.DataFrame:
+    chosen = set(table.mean().nlargest(most).index)
+    return table[[name for name in order if name in chosen]]
+
+
+def _margins(ax: Axes, margins: pd.DataFrame, names: list[str]) -> None:
+    for answer, face, offset in (("kept", style.INK, -0.13), ("flipped", "white", 0.13)):
+        rows = margins[margins["answer"] == answer].set_index("augmentation").loc[names]
+        places = np.arange(len(rows)) + offset
+        ax.hlines(places, rows["low"], rows["high"], color=style.INK, linewidth=1.4)
+        ax.scatter(
+            rows["mean"], places, color=face, edgecolor=style.INK, s=34, zorder=3, label=answer
+        )
+    ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
+    ax.set_xlabel("margin of the original's answer (cosine)")
+    ax.set_title("Margins before")
+    ax.tick_params(axis="y", length=0)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, handletextpad=0.1)
+
+
+def _band(
+    ax: Axes, x: Sequence[float], rows: pd.DataFrame, color: str, look: Mapping[str, object]
+) -> None:
+    ax.plot(x, rows["mean"], color=color, markersize=4, linewidth=1.6, **look)
+    ax.fill_between(x, rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
