@@ -1,0 +1,176 @@
+"""Properties of heads, association and entanglement, against what they are defined as."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers.analysis import labels
+from helpers.checks import WorkbookError
+
+POOL = ["red", "green", "blue", "circle", "square", "star", "left", "right"]
+PROPERTIES = ["colour"] * 3 + ["shape"] * 3 + ["place"] * 2
+
+
+def pool(properties=PROPERTIES):
+    coords = {"text": POOL, "property": ("text", properties)}
+    return xr.DataArray(np.eye(8), coords, ("text", "feature"))
+
+
+def planted(seed=0, images=200):
+    """Heads that vary along texts of one property each, most along the first."""
+    rng = np.random.default_rng(seed)
+    scales = np.zeros((2, 2, 8))
+    scales[0, 0, :3] = 4, 2, 1
+    scales[0, 1, 3:6] = 1, 4, 2
+    scales[1, 0, 6:] = 2, 1
+    scales[1, 1, [0, 3, 4]] = 3, 2, 2.5
+    data = rng.normal(size=(images, 2, 2, 8)) * scales
+    coords = {"layer": [4, 5], "head": [0, 1]}
+    return xr.DataArray(data, coords, ("image", "layer", "head", "feature"))
+
+
+def chosen(texts, explained):
+    texts = np.asarray(texts)[None]  # one layer
+    explained = np.broadcast_to(explained, texts.shape)
+    axes = ("layer", "head", "choice")
+    coords = {"layer": [0], "head": range(texts.shape[1])}
+    return xr.Dataset({"text": (axes, texts), "explained": (axes, explained)}, coords)
+
+
+def test_planted_heads_get_their_property_and_first_text():
+    readings = labels.read_heads(planted(), pool())
+    assert readings["text"].sel(layer=4, head=1).values[:3].tolist() == [4, 5, 3]
+    assert readings["property"].values.tolist() == [["colour", "shape"], ["place", "shape"]]
+    assert readings["text"].dims == ("layer", "head", "choice")
+
+
+def test_the_property_is_that_of_most_variance_and_not_of_most_texts():
+    found = labels.with_properties(chosen([[0, 3, 4, 5, 6]], [0.5, 0.1, 0.1, 0.1, 0.1]), PROPERTIES)
+    assert found["property"].item() == "colour"
+    assert found["association"].item() == pytest.approx(1 / 5)
+
+
+def test_only_the_first_texts_count():
+    later = labels.with_properties(
+        chosen([[0, 1, 3, 6, 4, 5, 7]], [0.3, 0.1, 0.2, 0.1, 0.05, 0.5, 0.1]), PROPERTIES
+    )
+    assert later["property"].item() == "colour"
+    assert later["association"].item() == pytest.approx(2 / 5)
+
+
+def test_a_head_that_does_not_vary_has_neither_property_nor_association():
+    still = planted()
+    still[:, 1, 1] = 1.0
+    readings = labels.read_heads(still, pool())
+    assert readings["property"].values[1, 1] == labels.UNKNOWN
+    assert np.isnan(readings["association"].values[1, 1])
+    assert np.isfinite(labels.head_scores(readings)["association"])
+
+
+def test_overlap_and_heads_per_property_are_as_defined():
+    readings = labels.read_heads(planted(), pool())
+    scores = labels.head_scores(readings)
+    sets = [set(texts) for texts in readings["text"].values.reshape(4, -1)]
+    pairs = [len(one & other) / labels.TOP for one, other in combinations(sets, 2)]
+    assert scores["overlap"].item() == pytest.approx(np.mean(pairs))
+    assert scores["heads_per_property"].item() == pytest.approx(4 / 3)
+    assert scores["association"].item() == pytest.approx(readings["association"].mean().item())
+
+
+def test_one_head_overlaps_with_none():
+    single = labels.read_heads(planted()[:, :1, :1], pool())
+    assert np.isnan(labels.head_scores(single)["overlap"])
+
+
+def test_resamples_are_of_images_and_reproducible():
+    heads = planted(images=30)
+    resampled = labels.resampled_heads(heads, pool(), n_resamples=8, seed=3)
+    assert dict(resampled["text"].sizes) == {"resample": 8, "layer": 2, "head": 2, "choice": 5}
+    again = labels.resampled_heads(heads, pool(), n_resamples=8, seed=3)
+    xr.testing.assert_identical(resampled, again)
+    assert resampled["explained"].std("resample").max() > 0
+    first = labels.head_scores(resampled.isel(resample=2))
+    assert labels.head_scores(resampled)["overlap"][2] == first["overlap"]
+
+
+def test_chance_is_that_of_texts_that_say_nothing():
+    readings = labels.read_heads(planted(), pool())
+    chance = labels.chance_scores(readings, PROPERTIES, n_draws=300)
+    # Five of eight texts drawn at random by each of two heads: 5/8 of them are common on average.
+    assert chance["overlap"].mean().item() == pytest.approx(5 / 8, abs=0.02)
+    assert chance["association"].mean() < labels.head_scores(readings)["association"]
+    np.testing.assert_allclose(
+        chance["of_heads"].mean(("layer", "head")), chance["association"], rtol=1e-12
+    )
+
+
+def test_a_pool_of_one_property_has_association_one_by_chance_as_well():
+    readings = labels.read_heads(planted(), pool(["thing"] * 8))
+    chance = labels.chance_scores(readings, ["thing"] * 8, n_draws=5)
+    assert labels.head_scores(readings)["association"] == 1
+    assert (chance["association"] == 1).all()
+
+
+def test_summary_and_table_say_what_they_are_made_of():
+    heads = planted()
+    readings = labels.read_heads(heads, pool())
+    resampled = labels.resampled_heads(heads, pool(), n_resamples=20)
+    chance = labels.chance_scores(readings, PROPERTIES, n_draws=20)
+    summary = labels.summarise_scores(readings, resampled, chance)
+    assert list(summary.index) == ["association", "overlap", "heads_per_property"]
+    assert (summary["low"] <= summary["high"]).all()
+    assert summary.loc["overlap", "chance"] == pytest.approx(chance["overlap"].mean().item())
+    table = labels.head_table(readings, resampled, POOL, shown=2)
+    assert table.index.names == ["layer", "head"]
+    assert table.loc[(4, 1), "texts"] == "square · star"
+    assert table.loc[(4, 0), ["label", "stability"]].tolist() == ["colour", 1]
+    assert table.loc[(4, 0), "explained"] == pytest.approx(1)
+
+
+def test_texts_without_a_property_get_that_of_the_nearest():
+    angles = np.array([0.1, 1.4, 0.2])
+    own = xr.DataArray(
+        np.stack([np.cos(angles), np.sin(angles)], axis=1),
+        {"property": ("text", ["", "", "mine"])},
+        ("text", "feature"),
+    )
+    known = xr.DataArray(
+        [[1, 0], [0, 1], [0.6, 0.8]],
+        {"property": ("text", ["along", "up", ""])},
+        ("text", "feature"),
+    )
+    filled = labels.fill_properties(own, known)
+    assert filled["property"].values.tolist() == ["along", "up", "mine"]
+    with pytest.raises(WorkbookError, match="no text with a property"):
+        labels.fill_properties(own, known[2:])
+
+
+def test_any_function_can_name_heads():
+    readings = labels.read_heads(planted(), pool())
+    seen = []
+
+    def labeller(texts):
+        seen.append(texts)
+        return f" about {texts[0]} "
+
+    named = labels.label_heads(readings, POOL, labeller)
+    assert named.values.tolist() == [
+        ["about red", "about square"],
+        ["about left", "about red"],
+    ]
+    assert [len(texts) for texts in seen] == [5] * 4
+
+
+@pytest.mark.parametrize("answer", [None, "", "  ", 3])
+def test_a_labeller_that_says_nothing_is_told(answer):
+    readings = labels.read_heads(planted(), pool())
+    with pytest.raises(WorkbookError, match="must return a text"):
+        labels.label_heads(readings, POOL, lambda texts: answer)
+
+
+def test_spellings_are_merged_only_where_both_occur():
+    merged = labels.merge_spellings(pd.Series(["Colors", "color", "Glass", "Birds"]))
+    assert merged.tolist() == ["color", "color", "glass", "birds"]
