@@ -197,6 +197,9 @@ def test_a_figure_is_signed_with_the_model(run):
     run.save_figure(figure, "empty")
     assert [text.get_text() for text in figure.texts] == ["embedded model"]
     assert (run.folder / "figures" / "empty.png").exists()
+    published = Figure()
+    run.save_figure(published, "published", source="labels by Intel Labs")
+    assert [text.get_text() for text in published.texts] == ["labels by Intel Labs"]
 
 
 def test_all_images_unreadable_is_an_error(parameters, folder_of_images):

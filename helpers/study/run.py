@@ -214,10 +214,19 @@ class Run:
         """Write a table to ``tables/<name>.csv`` of the run's folder."""
         table.to_csv(self.folder / "tables" / f"{name}.csv")
 
-    def save_figure(self, figure: "Figure", name: str) -> None:
-        """Sign a figure with the model's title and write it to ``figures/<name>.png``."""
+    def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
+        """Sign a figure with what it shows and write it to ``figures/<name>.png``.
+
+        Parameters
+        ----------
+        figure : Figure
+        name : str
+            Starts with the notebook's number.
+        source : str, optional
+            Where the figure's data come from, if not from the run's model alone.
+        """
         # A figure that is sent on alone still says which model it shows.
-        figure.text(1, 0, self.title, ha="right", va="top", fontsize=8, color="#777777")
+        figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
         figure.savefig(self.folder / "figures" / f"{name}.png")
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
