@@ -6,14 +6,14 @@ number of a head means nothing.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis.statistics import resample_counts
+from helpers.analysis.statistics import correlate_scores, resample_counts
 from helpers.checks import WorkbookError
 
 TAILS = (0.025, 0.975)
@@ -215,6 +215,66 @@ def correlation_by_layer_alone(
     exchanged = means[1][:, orders].swapaxes(0, 1)  # permutations × augmentations × heads
     found = _profile_correlation(means[0][None], exchanged).mean(axis=0)
     return pd.Series(found, index=pd.Index(first["augmentation"].values, name="augmentation"))
+
+
+def rank_correlations(
+    similarities: Mapping[str, xr.DataArray], *, n_resamples: int = 500, seed: int = 0
+) -> xr.Dataset:
+    """Ask whether models put augmentations in the same order.
+
+    Parameters
+    ----------
+    similarities : mapping of str to DataArray, (image, augmentation)
+        Model → embedding similarity of the same images.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    Dataset
+        `estimate`, `low`, `high` (score, other) over models, and `n`, as of
+        `helpers.analysis.statistics.correlate_scores`: Spearman's correlation across the
+        augmentations' means. A model alone agrees with itself.
+    """
+    if len(similarities) == 1:
+        (model, own) = next(iter(similarities.items()))
+        axes = ("score", "other")
+        values = {"estimate": [[1.0]], "low": [[np.nan]], "high": [[np.nan]]}
+        matrices = {name: (axes, value) for name, value in values.items()}
+        coords = {axis: [model] for axis in axes}
+        return xr.Dataset(matrices | {"n": own.sizes["augmentation"]}, coords=coords)
+    scores = xr.Dataset(dict(similarities))
+    return correlate_scores(scores, across="means", n_resamples=n_resamples, seed=seed)
+
+
+def label_agreement(first: xr.DataArray, second: xr.DataArray) -> tuple[float, float]:
+    """Count heads that have the same label in two models of the same heads.
+
+    Parameters
+    ----------
+    first, second : DataArray of str, (layer, head)
+        Properties, as of `helpers.analysis.labels.read_heads`.
+
+    Returns
+    -------
+    agreement : float
+        Share of heads with the same label.
+    chance : float
+        Its expectation when the labels of one model are shuffled among its heads.
+
+    Raises
+    ------
+    WorkbookError
+        If the models have other layers or heads.
+    """
+    if first.sizes != second.sizes:
+        raise WorkbookError(
+            f"Labels of {dict(first.sizes)} and {dict(second.sizes)} can't be compared head by"
+            " head; both models must have the same layers and heads."
+        )
+    names = np.unique(np.concatenate([first.values.ravel(), second.values.ravel()]).astype(str))
+    shares = [[np.mean(each.values == name) for name in names] for each in (first, second)]
+    return float(np.mean(first.values == second.values)), float(np.dot(*shares))
 
 
 def _relative(counts: np.ndarray, shift: np.ndarray, units: np.ndarray) -> np.ndarray:

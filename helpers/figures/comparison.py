@@ -1,0 +1,227 @@
+"""Figures that hold several models beside each other."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.figures import style
+from helpers.figures.layout import annotate_cells, bare, panels, tick_views
+
+MARKERS = "osD^vPX"
+MODELS = "viridis"
+
+
+def ranking(similarities: pd.DataFrame, correlations: xr.Dataset) -> Figure:
+    """Augmentations in the order of each model, and how well the orders agree.
+
+    Parameters
+    ----------
+    similarities : DataFrame, (augmentations, models)
+        Mean embedding similarity.
+    correlations : Dataset
+        `estimate`, `low`, `high` (score, other) over models, as of
+        `helpers.analysis.statistics.correlate_scores`.
+
+    Returns
+    -------
+    Figure
+        Left a line per augmentation, rank 1 (moves furthest) on top; right Spearman's correlations.
+    """
+    models = list(similarities.columns)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(5.8 + 2.2 * len(models), 5), width_ratios=[4 + len(models), 2 + len(models)]
+    )
+    ranks = similarities.rank(method="first")
+    for name, row in ranks.iterrows():
+        left.plot(range(len(models)), row, "o-", color=style.color(name), linewidth=2.5, ms=8)
+    left.set_xticks(range(len(models)), [_wrapped(model) for model in models])
+    last = ranks[models[-1]].sort_values()
+    left.set_yticks(range(1, len(last) + 1))
+    for name, rank in last.items():
+        left.annotate(
+            style.label(name),
+            (len(models) - 1, rank),
+            xytext=(10, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    left.set_ylim(len(last) + 0.5, 0.5)
+    left.set(ylabel="rank (1 moves furthest)", title="Order of the augmentations")
+    _correlations(right, correlations)
+    return figure
+
+
+def shift_by_model(similarity: pd.DataFrame, relative: pd.DataFrame) -> Figure:
+    """How far each augmentation moves each model, absolute and relative.
+
+    Parameters
+    ----------
+    similarity : DataFrame
+        Columns `model`, `augmentation`, `mean`, `low`, `high`: embedding similarity.
+    relative : DataFrame
+        The same of `helpers.analysis.comparison.relative_shift`.
+
+    Returns
+    -------
+    Figure
+        Two panels, a row per augmentation and a marker per model.
+    """
+    figure, axes = panels(2, columns=2, size=(5.6, 4.8), sharey=True)
+    order = similarity.groupby("augmentation")["mean"].mean().sort_values(ascending=False).index
+    titles = ("Embedding similarity", "Shift in units of the distance between images")
+    for ax, table, title in zip(axes, (similarity, relative), titles, strict=True):
+        _dots(ax, table, list(order), _looks(table["model"].unique()))
+        ax.set_title(title, fontsize=11)
+        ax.grid(axis="x")
+    axes[1].axvline(1, color=style.REFERENCE, linestyle=":", linewidth=1.4)
+    models = len(similarity["model"].unique())
+    figure.legend(*_named(axes[0], models), loc="outside lower center", ncols=min(3, models))
+    return figure
+
+
+def depth_by_model(curves: Mapping[str, xr.DataArray]) -> Figure:
+    """How much of each shift has been written up to a depth, a line per model.
+
+    Parameters
+    ----------
+    curves : mapping of str to DataArray, (augmentation, depth)
+        Model → result of `helpers.analysis.comparison.share_up_to_depth`.
+
+    Returns
+    -------
+    Figure
+        A panel per augmentation; the grey diagonal is an equal share of every layer.
+    """
+    augmentations = list(next(iter(curves.values()))["augmentation"].values)
+    figure, axes = panels(len(augmentations), size=(3.3, 2.5), sharex=True, sharey=True)
+    for name, ax in zip(augmentations, axes, strict=True):
+        ax.plot([0, 1], [0, 1], color="#CCCCCC", linewidth=1.2)
+        for model, look in _looks(curves).items():
+            row = curves[model].sel(augmentation=name)
+            ax.plot(row["depth"], row, label=model, markersize=4, linewidth=1.6, **look)
+        ax.set_title(style.label(name), fontsize=11)
+    few = min(3, len(curves))
+    figure.legend(*_named(axes[0], len(curves)), loc="outside lower center", ncols=few)
+    figure.supxlabel("depth (part of the layers)")
+    figure.supylabel("share of the shift up to there")
+    return figure
+
+
+def heads_by_model(few: pd.DataFrame, same: pd.DataFrame, by_layer: pd.DataFrame) -> Figure:
+    """How few heads carry a shift, and whether they are the same as in the run's model.
+
+    Parameters
+    ----------
+    few : DataFrame, (augmentations, models)
+        As of `helpers.analysis.comparison.heads_for_half`.
+    same : DataFrame
+        Columns `model`, `augmentation`, `mean`, `low`, `high`: correlation of head profiles with
+        those of the run's model. Empty where no model has the same heads.
+    by_layer : DataFrame
+        Columns `model`, `augmentation`, `mean`: what is left with heads exchanged within layers.
+
+    Returns
+    -------
+    Figure
+        The second panel is there only where a model has the same heads; its light markers are
+        `by_layer`.
+    """
+    width = 1.9 + 1.1 * few.shape[1]
+    count = 1 if same.empty else 2
+    figure, axes = plt.subplots(
+        1, count, figsize=(3 + width + 5 * (count - 1), 4.8), squeeze=False, sharey=True
+    )
+    left = axes[0, 0]
+    image = left.imshow(few, cmap=f"{style.SEQUENTIAL}_r", aspect="auto", vmin=0, vmax=0.5)
+    annotate_cells(image, [[f"{part:.2f}" for part in row] for row in few.to_numpy()], size=9)
+    tick_views(left, list(few.index))
+    left.set_xticks(range(few.shape[1]), [_wrapped(model) for model in few.columns], fontsize=9)
+    bare(left)
+    left.set_title("Part of the heads that carry half", fontsize=11)
+    if count == 2:
+        right = axes[0, 1]
+        looks, order = _looks(few.columns), list(few.index)
+        _dots(right, same, order, looks)
+        _dots(right, by_layer.assign(low=np.nan, high=np.nan), order, looks, alpha=0.3)
+        right.tick_params(labelleft=False)
+        right.grid(axis="x")
+        right.set_title("Correlation of heads' shares with the run's model", fontsize=11)
+        figure.legend(
+            *_named(right, len(same["model"].unique())), loc="outside lower right", ncols=2
+        )
+    return figure
+
+
+def _correlations(ax: Axes, correlations: xr.Dataset) -> None:
+    models = list(correlations["score"].values)
+    image = ax.imshow(correlations["estimate"], cmap=style.DIVERGING, vmin=-1, vmax=1)
+    values = [correlations[name].to_numpy() for name in ("estimate", "low", "high")]
+    texts = [
+        ["1" if row == column else _estimate(*cell) for column, cell in enumerate(cells)]
+        for row, cells in enumerate(np.stack(values, axis=-1))
+    ]
+    annotate_cells(image, texts, size=8.5)
+    ax.set_xticks(range(len(models)), [_wrapped(model) for model in models], fontsize=9)
+    ax.set_yticks(range(len(models)), [_wrapped(model) for model in models], fontsize=9)
+    bare(ax)
+    ax.set_title("Rank correlation")
+
+
+def _estimate(estimate: float, low: float, high: float) -> str:
+    return f"{estimate:.2f}" if np.isnan(low) else f"{estimate:.2f}\n{low:.2f} to {high:.2f}"
+
+
+def _dots(
+    ax: Axes,
+    table: pd.DataFrame,
+    order: Sequence[str],
+    looks: Mapping[str, Mapping[str, object]],
+    *,
+    alpha: float = 1.0,
+) -> None:
+    """Draw a row per augmentation, with the models' means and intervals slightly apart."""
+    models = [model for model in looks if model in set(table["model"])]
+    steps = np.linspace(-0.28, 0.28, len(models)) if len(models) > 1 else [0]
+    for model, step in zip(models, steps, strict=True):
+        rows = table[table["model"] == model].set_index("augmentation").loc[list(order)]
+        lengths = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        ax.errorbar(
+            rows["mean"],
+            np.arange(len(rows)) + step,
+            xerr=np.clip(np.nan_to_num(lengths), 0, None),
+            linestyle="none",
+            label=model,
+            markersize=5,
+            alpha=alpha,
+            elinewidth=1.4,
+            **looks[model],
+        )
+    tick_views(ax, list(order))
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(order) - 0.5, -0.5)
+
+
+def _looks(models: Iterable[str]) -> dict[str, dict[str, object]]:
+    """Colour and marker of each model, the run's own first and darkest."""
+    models = list(models)
+    colors = mpl.colormaps[MODELS](np.linspace(0, 0.85, len(models)))
+    return {
+        model: {"color": color, "marker": MARKERS[place % len(MARKERS)]}
+        for place, (model, color) in enumerate(zip(models, colors, strict=True))
+    }
+
+
+def _named(ax: Axes, count: int) -> tuple[list, list[str]]:
+    """Return handles and labels of the first artists, one per model."""
+    handles, labels = ax.get_legend_handles_labels()
+    return handles[:count], labels[:count]
+
+
+def _wrapped(model: str) -> str:
+    return model.replace(", ", ",\n").replace(" at ", "\nat ").replace("embedded model", "embedded")
