@@ -25,6 +25,7 @@ from helpers.clip import weights
 from helpers.data.decode import decode
 from helpers.interpret import analyses, choices
 from helpers.interpret.choices import ALL
+from helpers.study.compared import compared_models, compared_run
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
@@ -291,13 +292,11 @@ class Panel:
 
 def _runs(run: Run) -> dict[str, Callable[[], Run]]:
     """Models that can be chosen: title → how to open its run of the same images."""
-    opened = {run.title: lambda: run}
-    for text in run.parameters.compare:
-        name, pretrained = split_model(text)
-        folder = f"models/{text.replace(':', '-')}"
-        other = partial(run.variant, folder, model=name, pretrained=pretrained)
-        opened.setdefault(weights.title(name, pretrained), other)
-    return opened
+    others = {
+        weights.title(*split_model(model)): partial(compared_run, run, model)
+        for model in compared_models(run)
+    }
+    return {run.title: lambda: run} | others
 
 
 def _picture(figure: Figure) -> str:

@@ -5,8 +5,8 @@ circle". A thing's region is predicted from a map without use of the truth, by
 `helpers.analysis.segmentation.foreground`, and compared with the thing's mask.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import count, islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count, islice
 from types import MappingProxyType
 
 import numpy as np
@@ -21,6 +21,7 @@ from helpers.data import SIZE
 from helpers.data.scenes import HELD_OUT_SEED, Scene, scene, sentence
 from helpers.data.scenes.drawing import draw_scene
 
+SCENES_AT_ONCE = 8  # in a forward pass; what heads read at every patch fills memory
 PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})
 
 WORDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -107,7 +108,7 @@ def score_together(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Da
         If the wording is unknown, or there are fewer than two scenes.
     """
     masks = _masks(scenes)
-    maps = np.stack([_maps(model, one, wording).sum(axis=(1, 2)) for one in scenes])
+    maps = np.stack([by_head.sum(axis=(1, 2)) for by_head in _maps(model, scenes, wording)])
     contrasts = maps - maps[:, ::-1]
     by_map = [_fit(_regions(values), masks) for values in (maps, contrasts)]
     by_level = [
@@ -144,8 +145,8 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
         If the wording is unknown, or there are fewer than two scenes.
     """
     masks, fits = _masks(scenes), []
-    for one, own, others in zip(scenes, masks, _of_others(masks), strict=True):
-        maps = _maps(model, one, wording)
+    all_maps = _maps(model, scenes, wording)
+    for maps, own, others in zip(all_maps, masks, _of_others(masks), strict=True):
         # One scene at a time: the regions of all heads of a large model fill much memory.
         regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
         fits.append([_fit(regions, own), _fit(regions, others)])
@@ -183,13 +184,19 @@ def _texts(one: Scene, wording: str) -> list[str]:
     return [sentence({}, [{name: item[name] for name in said}]) for item in one.objects]
 
 
-def _maps(model: Model, one: Scene, wording: str) -> np.ndarray:
-    """Return the maps of a scene's two texts, things × layers × heads × rows × columns."""
-    embeddings = model.encode_text(_texts(one, wording))
+def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.ndarray]:
+    """Yield the maps of each scene's two texts, things × layers × heads × rows × columns."""
+    named = [_texts(one, wording) for one in scenes]
+    texts = list(dict.fromkeys(chain.from_iterable(named)))
+    embeddings = model.encode_text(texts)
     directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    parts = model.encode(one.pixels[None], by_token=True).tokens_of_heads(directions)[0]
-    patches = np.moveaxis(parts[:, :, 1:], -1, 0)  # things × layers × heads × patches
-    return patches.reshape(*patches.shape[:-1], *model.grid)
+    for start in range(0, len(scenes), SCENES_AT_ONCE):
+        few = slice(start, start + SCENES_AT_ONCE)
+        encoding = model.encode(np.stack([one.pixels for one in scenes[few]]), by_token=True)
+        for parts, own in zip(encoding.tokens_of_heads(directions), named[few], strict=True):
+            rows = [texts.index(text) for text in own]
+            patches = np.moveaxis(parts[:, :, 1:, rows], -1, 0)  # things × layers × heads × patches
+            yield patches.reshape(*patches.shape[:-1], *model.grid)
 
 
 def _masks(scenes: Sequence[Scene]) -> np.ndarray:
