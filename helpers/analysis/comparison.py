@@ -105,6 +105,29 @@ def share_up_to_depth(shares: xr.DataArray) -> xr.DataArray:
     )
 
 
+def shares_by_half(shares: xr.DataArray) -> pd.DataFrame:
+    """Add up mean shares by kind of part and half of the depth.
+
+    Parameters
+    ----------
+    shares : DataArray, (image, augmentation, component)
+        As of `helpers.analysis.dissection.shares`.
+
+    Returns
+    -------
+    DataFrame
+        By augmentation: ``heads, first half``, ``heads, second half``, ``MLPs, first half``,
+        ``MLPs, second half`` and ``rest``. A middle layer belongs to the first half.
+    """
+    means = shares.mean("image").transpose("augmentation", "component").to_pandas()
+    layers = 1 + max(map(_layer_of, means.columns))
+    groups = [_half_of(component, layers) for component in means.columns]
+    names = [
+        f"{kind}, {half}" for kind in ("heads", "MLPs") for half in ("first half", "second half")
+    ]
+    return means.T.groupby(groups).sum().T[[*names, "rest"]]
+
+
 def depth_of_half(up_to_depth: xr.DataArray) -> pd.Series:
     """Find the depth by which half of the shift has been written.
 
@@ -326,3 +349,10 @@ def _layer_of(component: str) -> int:
     """Layer of a component; -1 for what enters the first, and -2 for the constant."""
     found = LAYER.match(component)
     return int(found[1]) if found else {"class token": -1}.get(component, -2)
+
+
+def _half_of(component: str, layers: int) -> str:
+    kind = "heads" if HEAD.fullmatch(component) else "MLPs" if component.endswith("MLP") else None
+    if kind is None:
+        return "rest"
+    return f"{kind}, {'first' if 2 * _layer_of(component) < layers else 'second'} half"

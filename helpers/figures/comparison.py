@@ -108,7 +108,8 @@ def depth_by_model(curves: Mapping[str, xr.DataArray]) -> Figure:
         ax.set_title(style.label(name), fontsize=11)
     few = min(3, len(curves))
     figure.legend(*_named(axes[0], len(curves)), loc="outside lower center", ncols=few)
-    figure.supxlabel("depth (part of the layers)")
+    for ax in axes[-3:]:
+        ax.set_xlabel("depth (part of the layers)")
     figure.supylabel("share of the shift up to there")
     return figure
 

@@ -1,0 +1,88 @@
+"""The study's answer in one figure."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.figures import style
+from helpers.figures.layout import axes_or_new, tick_views
+
+# Two hues for two kinds of part, which differ in lightness too; dark is late.
+COLORS: Mapping[str, str] = MappingProxyType(
+    {
+        "heads, first half": "#A6CEE3",
+        "heads, second half": "#1F5A94",
+        "MLPs, first half": "#FDD0A2",
+        "MLPs, second half": "#D9730D",
+        "rest": "#BBBBBB",
+    }
+)
+WIDTH = 0.66
+
+
+def answer(shift: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> Figure:
+    """How far each augmentation moves embeddings, where in the model that arises, and what follows.
+
+    Parameters
+    ----------
+    shift : DataFrame
+        By augmentation: `mean`, `low`, `high` of the shift's size.
+    parts : DataFrame, (augmentations, parts)
+        Shares of the shift, columns of `COLORS`. Bars are as long as the shift and divided by
+        these; a negative share, which works against the shift, has no length.
+    notes : DataFrame of str, (augmentations, notes)
+        What to write beside each bar; a column has its name on top.
+
+    Returns
+    -------
+    Figure
+        The augmentation that moves embeddings furthest on top.
+    """
+    ax = axes_or_new(None, (8.5 + 1.9 * notes.shape[1], 5.2))
+    rows = shift.sort_values("mean")
+    _stacked(ax, rows["mean"], parts.loc[rows.index])
+    lengths = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+    ax.errorbar(
+        rows["mean"],
+        range(len(rows)),
+        xerr=np.clip(np.nan_to_num(lengths), 0, None),
+        linestyle="none",
+        **style.WHISKER,
+    )
+    tick_views(ax, list(rows.index))
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.set_xlim(0, 1.05 * np.nan_to_num(rows[["mean", "high"]]).max() or 1)
+    ax.set_xlabel("size of the shift: 1 less the cosine similarity of embeddings")
+    _write(ax, notes.loc[rows.index])
+    ax.figure.legend(
+        loc="outside lower center", ncols=len(COLORS), title="which part of the model wrote it"
+    )
+    return ax.figure
+
+
+def _stacked(ax: Axes, lengths: pd.Series, parts: pd.DataFrame) -> None:
+    positive = parts.clip(lower=0)
+    portions = positive.div(positive.sum(axis=1).replace(0, np.nan), axis=0).fillna(0)
+    start = np.zeros(len(lengths))
+    for name, color in COLORS.items():
+        width = (portions[name] * lengths).to_numpy()
+        ax.barh(range(len(lengths)), width, left=start, height=WIDTH, color=color, label=name)
+        start = start + width
+
+
+def _write(ax: Axes, notes: pd.DataFrame, *, step: float = 0.23) -> None:
+    """Write the notes in columns to the right of the axes."""
+    for place, name in enumerate(notes.columns):
+        _column(ax, 1.03 + step * place, name, list(notes[name]))
+
+
+def _column(ax: Axes, at: float, name: str, texts: Sequence[str]) -> None:
+    look = {"va": "center", "fontsize": 9.5, "annotation_clip": False}
+    ax.annotate(name, (at, 1.0), xycoords="axes fraction", weight="bold", **look)
+    for height, text in enumerate(texts):
+        ax.annotate(text, (at, height), xycoords=("axes fraction", "data"), **look)
