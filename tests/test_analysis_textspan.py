@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.analysis.textspan import textspan
+from helpers.analysis.textspan import text_directions, textspan
 from helpers.checks import WorkbookError
 from tests.reference_textspan import plain_textspan
 
@@ -19,6 +19,15 @@ def test_texts_and_order_are_those_of_the_plain_algorithm(seed):
     data, texts = problem(seed)
     indices, explained = plain_textspan(data, texts, k=6, rank=8)
     found = textspan(data, texts, k=6, rank=8)
+    assert found.indices.tolist() == indices
+    np.testing.assert_allclose(found.explained, explained, rtol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_span_that_is_cut_short_is_that_of_the_plain_algorithm(seed):
+    data, texts = problem(seed, features=40, dimensions=30)
+    indices, explained = plain_textspan(data, texts, k=5, rank=6)
+    found = textspan(data, texts, k=5, rank=6)
     assert found.indices.tolist() == indices
     np.testing.assert_allclose(found.explained, explained, rtol=1e-8)
 
@@ -47,6 +56,30 @@ def test_float32_rounding_is_no_direction():
     data, texts = problem(3)  # ten dimensions and the mean
     rough = textspan(data.astype(np.float32), texts, k=6)
     assert rough.indices.tolist() == textspan(data, texts, k=6, rank=11).indices.tolist()
+
+
+def test_float16_changes_no_choice():
+    data, texts = problem(4)
+    rough = textspan(data.astype(np.float16), texts, k=5, rank=11)
+    assert rough.indices.tolist() == textspan(data, texts, k=5, rank=11).indices.tolist()
+
+
+def test_texts_beyond_what_varies_explain_nothing_and_repeat_none():
+    data, texts = problem(0, images=4)  # and as many dimensions
+    found = textspan(data, texts, k=12)
+    assert found.explained[:4].sum() == pytest.approx(1)
+    np.testing.assert_allclose(found.explained[4:], 0, atol=1e-9)
+    assert len(set(found.indices.tolist())) == 12
+
+
+def test_directions_of_texts_explain_what_the_texts_do():
+    data, texts = problem(2)
+    found = textspan(data, texts, k=5, rank=8)
+    directions = text_directions(data, texts[found.indices], rank=8)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(5), atol=1e-12)
+    centred = data - data.mean(axis=0)
+    shares = np.square(centred @ directions).sum(axis=0) / np.square(centred).sum()
+    np.testing.assert_allclose(shares, found.explained, rtol=1e-8)
 
 
 def test_a_head_that_never_varies_explains_nothing():

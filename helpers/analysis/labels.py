@@ -247,18 +247,13 @@ def chance_scores(
         association of each head with shuffled properties.
     """
     rng = np.random.default_rng(seed)
-    properties = np.asarray(properties, dtype=object)
     first = readings[["text", "explained"]].isel(choice=slice(TOP))
-    rows = []
-    for _ in range(n_draws):
-        shuffled = with_properties(first, rng.permutation(properties))
-        order = rng.random((*first["text"].shape[:-1], len(properties))).argsort(axis=-1)
-        drawn = first["text"].copy(data=order[..., : first.sizes["choice"]])
-        units = drawn.stack(unit=("layer", "head"))
-        overlap = _over_units(_overlap, units, ["unit", "choice"], [])
-        own = {"overlap": overlap, "of_heads": shuffled["association"]}
-        rows.append(head_scores(shuffled).assign(own))
-    return xr.concat(rows, dim="draw")
+    shuffles = [rng.permutation(np.asarray(properties, dtype=object)) for _ in range(n_draws)]
+    shuffled = xr.concat([with_properties(first, each) for each in shuffles], dim="draw")
+    order = rng.random((n_draws, *first["text"].shape[:-1], len(properties))).argsort(axis=-1)
+    drawn = shuffled.assign(text=shuffled["text"].copy(data=order[..., : first.sizes["choice"]]))
+    of_properties, of_texts = head_scores(shuffled), head_scores(drawn)
+    return of_properties.assign(overlap=of_texts["overlap"], of_heads=shuffled["association"])
 
 
 def summarise_scores(

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -233,6 +234,11 @@ def labels_and_probes(variance: xr.DataArray, skill: xr.DataArray, labels: xr.Da
         figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02)
         ax.set_title(title, fontsize=11)
     axes[0].set_yticks(range(len(order)), [_row_name(flat[unit]) for unit in order], fontsize=9)
+    marks = [
+        Line2D([], [], marker="s", markersize=9, color=LINES[0], markerfacecolor="none", lw=0),
+        Line2D([], [], marker="o", markersize=5, color=LINES[1], lw=0),
+    ]
+    figure.legend(marks, ["label of the head", "largest value"], loc="outside upper right", ncols=2)
     return figure
 
 
