@@ -37,26 +37,28 @@ def restore_heads(
         ``removed`` and ``length`` (effect, choice, k, image, augmentation), as of
         `helpers.analysis.causal.effects`; effect is ``direct`` or ``total``.
     """
-    names = list(order["augmentation"].values)
     size = run.parameters.batch_size
     batches = [slice(start, start + size) for start in range(0, len(images), size)]
-    parts = [
-        _batch(run, images[rows], order.isel(image=rows), counts, names)
-        for rows in tqdm(batches, desc="Restoring heads", unit="batch", leave=False)
-    ]
+    total = len(images) * order.sizes["augmentation"]
+    with tqdm(total=total, desc="Restoring heads", unit="view", leave=False) as progress:
+        parts = [
+            _batch(run, images[rows], order.isel(image=rows), counts, progress) for rows in batches
+        ]
     return xr.concat(parts, "image")
 
 
 def _batch(
-    run: "Run", images: Sequence[str], order: xr.DataArray, counts: Sequence[int], names: list[str]
+    run: "Run", images: Sequence[str], order: xr.DataArray, counts: Sequence[int], progress: tqdm
 ) -> xr.Dataset:
     views = [run.views(image) for image in images]
     original = run.model.encode(np.stack([own["original"] for own in views]))
     done = []
+    names = list(order["augmentation"].values)
     for name in names:
         pixels = np.stack([own[name] for own in views])
         places = order.sel(augmentation=name).transpose("choice", "image", "layer", "head").values
         done.append(_one_augmentation(run.model, pixels, original, places, counts))
+        progress.update(len(images))
     found = xr.concat(done, xr.Variable("augmentation", names))
     coords = {"effect": list(EFFECTS), "choice": order["choice"].values, "k": list(counts)}
     return found.assign_coords(coords | {"image": list(images)})

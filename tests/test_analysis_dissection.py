@@ -1,0 +1,250 @@
+"""Shares, groups of shares, which heads respond, and how alike profiles are."""
+
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+
+from helpers.analysis import dissection
+from helpers.analysis.dissection import component_labels, shift_shares
+from helpers.checks import WorkbookError
+from helpers.clip import load
+from helpers.data import AUGMENTATIONS, views
+from helpers.data.scenes import scene
+
+NAMES = list(AUGMENTATIONS)
+AXES = ("image", "augmentation", "component")
+
+
+def as_shares(values, labels):
+    coords = {"augmentation": NAMES[: values.shape[1]], "component": labels}
+    return xr.DataArray(values, dims=AXES, coords=coords)
+
+
+@pytest.fixture
+def heads():
+    """Shares of six heads under three augmentations; L0.H1 is for the second, L1.H0 for all."""
+    values = np.random.default_rng(2).normal(0, 0.01, (40, 3, 6))
+    values[..., 3] += 0.2
+    values[:, 1, 1] += 0.1
+    return as_shares(values, [f"L{layer}.H{head}" for layer in range(2) for head in range(3)])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load("embedded", device="cpu")
+
+
+@pytest.mark.parametrize("severity", [1.0, 0.0])
+def test_shares_of_every_augmentation_sum_to_one_or_are_zero(model, severity):
+    drawn = views(scene(3).pixels, "scene-3", severity=severity)
+    original, *augmented = (pixels[None] for pixels in drawn.values())
+    found = dissection.shares(model.encode(original), model.encode(np.concatenate(augmented)))
+    moved = [(pixels != original).any() for pixels in augmented]
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found.sum("component"), moved, atol=1e-5)
+    assert (found.values[~np.array(moved)] == 0).all()
+
+
+def test_an_image_beside_itself_has_no_shift(model):
+    encoding = model.encode(scene(0).pixels[None])
+    assert (dissection.shares(encoding, encoding) == 0).all()
+
+
+def test_shares_equal_the_formula_in_plain_loops():
+    rng = np.random.default_rng(0)
+    original, augmented = rng.normal(size=(2, 4, 5, 7))
+    for image in range(4):
+        change = augmented[image] - original[image]
+        shift = change.sum(0)
+        expected = [sum(part * shift) / sum(shift * shift) for part in change]
+        found = shift_shares(original, augmented)[image]
+        np.testing.assert_allclose(found, expected)
+        assert found.sum() == pytest.approx(1)
+
+
+def test_encodings_of_different_models_do_not_match(model, untrained, pixels):
+    with pytest.raises(WorkbookError, match="don't match"):
+        dissection.shares(model.encode(pixels), untrained.encode(pixels))
+
+
+def test_parts_add_up_what_belongs_to_a_layer():
+    labels = component_labels(12, 2)
+    values = np.random.default_rng(0).random((2, 3, len(labels)))
+    parts = dissection.part_shares(as_shares(values, labels))
+    assert parts["part"].values[[0, 1, 20, 23, 24]].tolist() == [
+        "L0 heads",
+        "L0 MLP",
+        "L10 heads",
+        "L11 MLP",
+        "rest",
+    ]
+    by_label = dict(zip(labels, values[1, 2], strict=True))
+    own = parts.isel(image=1, augmentation=2)
+    assert own.sel(part="L10 heads").item() == pytest.approx(
+        by_label["L10.H0"] + by_label["L10.H1"]
+    )
+    assert own.sel(part="L2 MLP").item() == pytest.approx(by_label["L2.MLP"])
+    rest = [share for label, share in by_label.items() if "H" not in label and "MLP" not in label]
+    assert own.sel(part="rest").item() == pytest.approx(sum(rest))
+    np.testing.assert_allclose(parts.sum("part"), values.sum(-1))
+
+
+def test_heads_come_on_their_grid_and_back():
+    labels = component_labels(12, 11)
+    values = np.random.default_rng(0).random((2, 3, len(labels)))
+    shares = as_shares(values, labels)
+    grid = dissection.head_shares(shares)
+    assert grid.sizes == {"image": 2, "augmentation": 3, "layer": 12, "head": 11}
+    for layer, head in [(0, 0), (2, 10), (11, 9)]:
+        expected = shares.sel(component=f"L{layer}.H{head}")
+        np.testing.assert_array_equal(grid.sel(layer=layer, head=head), expected)
+    named = dissection.named_heads(grid)
+    expected = shares.sel(component=named["component"].values)
+    xr.testing.assert_equal(named.drop_attrs(), expected.drop_attrs())
+
+
+def test_top_components_are_sorted_with_their_intervals(heads):
+    table = dissection.top_components(heads, 2)
+    assert table["augmentation"].tolist() == [name for name in NAMES[:3] for _ in range(2)]
+    assert table["place"].tolist() == [1, 2] * 3
+    own = table[table["augmentation"] == NAMES[1]]
+    assert own["component"].tolist() == ["L1.H0", "L0.H1"]
+    np.testing.assert_allclose(own["mean"], heads[:, 1, [3, 1]].mean("image"))
+    assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
+
+
+def test_which_heads_respond_to_all_and_which_to_one(heads):
+    found = dissection.responses(heads)
+    assert found.to_every == ["L1.H0"]
+    assert found.to_one == {"L0.H1": NAMES[1]}
+    table = found.table()
+    assert table.index[0] == "L1.H0"
+    assert table.loc["L1.H0", "responds_to"] == 3
+    assert table.loc["L1.H0", "prefers"] == ""
+    assert table.loc["L0.H1", ["augmentations", "prefers"]].tolist() == [NAMES[1]] * 2
+
+
+def test_responses_are_t_tests_with_false_discoveries_controlled(heads):
+    values = heads.values
+    above = np.array(
+        [
+            [
+                stats.ttest_1samp(
+                    values[:, a, c] - values[:, a].mean(1), 0, alternative="greater"
+                ).pvalue
+                for c in range(6)
+            ]
+            for a in range(3)
+        ]
+    )
+    prefers = np.array(
+        [
+            [
+                max(
+                    stats.ttest_rel(values[:, a, c], values[:, b, c], alternative="greater").pvalue
+                    for b in range(3)
+                    if b != a
+                )
+                for c in range(6)
+            ]
+            for a in range(3)
+        ]
+    )
+    found = dissection.responses(heads)
+    for p, decision in ((above, found.responds), (prefers, found.prefers)):
+        adjusted = stats.false_discovery_control(p.ravel()).reshape(p.shape)
+        np.testing.assert_array_equal(decision, adjusted <= 0.05)
+
+
+def test_no_head_responds_where_nothing_moves_or_one_image_says_it(heads):
+    for quiet in (0 * heads, heads[:1]):
+        found = dissection.responses(quiet)
+        assert not found.responds.any() and not found.prefers.any()
+
+
+def test_profile_distances_are_cosine_distances_of_means(heads):
+    mean = heads.values.mean(0)
+    found = dissection.profile_distances(heads)
+    for a, b in permutations(range(3), 2):
+        cosine = mean[a] @ mean[b] / np.linalg.norm(mean[a]) / np.linalg.norm(mean[b])
+        assert found[a, b] == pytest.approx(1 - cosine)
+    assert (np.diag(found) == 0).all()
+
+
+def test_augmentations_without_a_shift_are_alike_and_unlike_all_others(heads):
+    heads[:, :2] = 0
+    expected = [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+    np.testing.assert_array_equal(dissection.profile_distances(heads), expected)
+
+
+def test_shuffling_names_keeps_each_images_profiles(heads):
+    shuffled = dissection.shuffle_names(heads, np.random.default_rng(0))
+    assert not shuffled.equals(heads)
+    for before, after in zip(heads.values, shuffled.values, strict=True):
+        np.testing.assert_array_equal(np.sort(before[:, 0]), np.sort(after[:, 0]))
+        rows = {tuple(row) for row in before}
+        assert {tuple(row) for row in after} == rows
+
+
+def test_profiles_contrast_with_shuffled_names_only_where_they_differ(heads):
+    found = dissection.contrast(heads, shuffles=50)
+    assert found.p == pytest.approx(1 / 51)
+    assert found.observed > 2 * found.shuffled.max()
+    controls = [dissection.shuffle_names(heads, np.random.default_rng(draw)) for draw in range(5)]
+    assert np.median([dissection.contrast(own, shuffles=50).p for own in controls]) > 0.1
+
+
+def test_agreement_is_a_rank_correlation_with_an_exact_permutation_test():
+    rng = np.random.default_rng(4)
+    first, second = (np.triu(rng.random((5, 5)), 1) for _ in range(2))
+    first, second = first + first.T, second + second.T + 0.5 * (first + first.T)
+    upper = np.triu_indices(5, 1)
+    expected = stats.spearmanr(first[upper], second[upper]).statistic
+    found = dissection.agreement(first, second, permutations=4000)
+    assert found.correlation == pytest.approx(expected)
+    assert found.pairs == 10
+    exact = [
+        stats.spearmanr(first[np.ix_(order, order)][upper], second[upper]).statistic
+        for order in map(list, permutations(range(5)))
+    ]
+    assert found.p == pytest.approx(np.mean(np.array(exact) >= expected - 1e-12), abs=0.03)
+
+
+def test_agreement_of_nothing_is_undefined_and_no_evidence():
+    same, zero = 1 - np.eye(4), np.zeros((4, 4))
+    for other in (same, zero):
+        found = dissection.agreement(other, np.arange(16).reshape(4, 4), permutations=9)
+        assert np.isnan(found.correlation) and found.p == 1
+    with pytest.raises(WorkbookError, match="can't be compared"):
+        dissection.agreement(same, np.eye(3))
+
+
+def test_by_depth_says_what_each_layer_loses():
+    values = np.ones((4, 2, 3))
+    values[:, 0, 1:] = [0.9, 0.6]
+    coords = {"augmentation": NAMES[:2], "depth": ["start", "0", "1"]}
+    similarity = xr.DataArray(values, dims=("image", "augmentation", "depth"), coords=coords)
+    table = dissection.by_depth(similarity).set_index(["augmentation", "depth"])
+    assert table.loc[NAMES[0], "lost"].to_dict() == pytest.approx({"start": 0, "0": 0.1, "1": 0.3})
+    assert (table.loc[NAMES[1], "lost"] == 0).all()
+    assert table.loc[(NAMES[0], "1"), "mean"] == pytest.approx(0.6)
+
+
+def test_heads_are_described_by_their_first_texts():
+    readings = xr.Dataset(
+        {
+            "property": (("layer", "head"), np.array([["colour", "shape"]], dtype=object)),
+            "text": (("layer", "head", "choice"), np.array([[[2, 0, 1], [1, 2, 0]]])),
+        },
+        coords={"layer": [3], "head": [0, 1]},
+    )
+    table = dissection.describe_heads(readings, ["a", "b", "c"])
+    expected = pd.DataFrame(
+        {"property": ["colour", "shape"], "texts": ["c · a", "b · c"]},
+        index=pd.Index(["L3.H0", "L3.H1"], name="head"),
+    )
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
