@@ -301,10 +301,11 @@ def _runs(run: Run) -> dict[str, Callable[[], Run]]:
 
 def _picture(figure: Figure) -> str:
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=plt.rcParams["figure.dpi"], bbox_inches="tight")
+    # JPEG, since thumbnails of photographs as PNG would make notebooks large.
+    figure.savefig(file, format="jpeg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 90})
     # Left open, the figure would appear below the next cell that is run.
     plt.close(figure)
-    return f'<img src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
+    return f'<img src="data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}">'
 
 
 def _message(error: WorkbookError) -> str:
