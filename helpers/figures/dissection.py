@@ -81,7 +81,7 @@ def head_maps(heads: xr.DataArray) -> Figure:
         A panel per augmentation, the first layer at the bottom; red carries the shift, blue works
         against it.
     """
-    reach = max(float(np.abs(heads).max()), np.finfo(float).tiny)
+    reach = float(np.abs(heads).max()) or 1.0
     scale = Normalize(-reach, reach)
     count = heads.sizes["augmentation"]
     figure, axes = panels(count, size=(3.1, 2.7), sharex=True, sharey=True)
@@ -150,7 +150,7 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
     size = len(titles), len(names) + 1
     figure, axes = plt.subplots(*size, figsize=(1.4 * size[1], 1.75 * size[0] + 0.6), squeeze=False)
     # A single patch that carries half of a shift would leave all others pale.
-    reach = max(float(np.quantile(np.abs(shares), OVERLAY_QUANTILE)), np.finfo(float).tiny)
+    reach = float(np.quantile(np.abs(shares), OVERLAY_QUANTILE)) or 1.0
     scale = Normalize(-reach, reach, clip=True)
     for place, ax in np.ndenumerate(axes):
         image, view = place
