@@ -1,0 +1,59 @@
+"""What the summary's figure shows."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.figures import style, summary
+
+NAMES = ["noise", "blur"]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    with plt.rc_context():
+        style.apply()
+        yield
+        plt.close("all")
+
+
+@pytest.fixture
+def shift():
+    return pd.DataFrame({"mean": [0.5, 0.1], "low": [0.4, 0.05], "high": [0.6, 0.2]}, index=NAMES)
+
+
+def drawn(shift, parts):
+    notes = pd.DataFrame({"answers change": ["66%", "9%"]}, index=NAMES)
+    return summary.answer(shift, parts, notes).axes[0]
+
+
+def widths(ax):
+    """Lengths of the bars' pieces, (parts, augmentations), from the bottom."""
+    bars = [
+        bar for container in ax.containers if hasattr(container, "patches") for bar in container
+    ]
+    return np.array([bar.get_width() for bar in bars]).reshape(len(summary.COLORS), -1)
+
+
+def test_bars_are_as_long_as_the_shift_and_divided_by_the_shares(shift):
+    shares = np.array([[0.1, 0.4, 0.1, 0.3, 0.1], [0.2, 0.2, 0.2, 0.2, 0.2]])
+    ax = drawn(shift, pd.DataFrame(shares, index=NAMES, columns=list(summary.COLORS)))
+    pieces = widths(ax)
+    np.testing.assert_allclose(pieces.sum(axis=0), [0.1, 0.5])
+    np.testing.assert_allclose(pieces[:, 1], 0.5 * shares[0])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["Blur", "Noise"]
+    assert {"answers change", "66%", "9%"} == {text.get_text() for text in ax.texts}
+
+
+def test_a_negative_share_has_no_length(shift):
+    shares = np.array([[-0.1, 0.6, 0.2, 0.2, 0.1], [0.2, 0.2, 0.2, 0.2, 0.2]])
+    pieces = widths(drawn(shift, pd.DataFrame(shares, index=NAMES, columns=list(summary.COLORS))))
+    assert pieces[0, 1] == 0
+    assert pieces[:, 1].sum() == pytest.approx(0.5)
+
+
+def test_without_a_shift_there_are_no_bars():
+    none = pd.DataFrame({"mean": [0.0, 0.0], "low": np.nan, "high": np.nan}, index=NAMES)
+    pieces = widths(drawn(none, pd.DataFrame(0.0, index=NAMES, columns=list(summary.COLORS))))
+    assert not pieces.any()
