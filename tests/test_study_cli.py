@@ -1,11 +1,12 @@
 import re
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.study.cli import BAD_INPUT, FAILED, main
+from helpers.study.cli import BAD_INPUT, FAILED, _parameters, main
 
 
 @pytest.fixture
@@ -85,6 +86,16 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(
     assert "so far" in (tmp_path / "run" / "notebooks" / "01_question.ipynb").read_text()
 
 
+def test_files_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.pt", "mine.txt"):
+        (tmp_path / name).write_text("a text")
+    values = [["texts", "mine.txt"], ["compare", "[ViT-B-32:mine.pt, ViT-B-32:openai, embedded]"]]
+    given = _parameters(SimpleNamespace(profile="quick", values=values, out=None))
+    assert given.texts == str(tmp_path / "mine.txt")
+    assert given.compare == [f"ViT-B-32:{tmp_path / 'mine.pt'}", "ViT-B-32:openai", "embedded"]
+
+
 def empty_folder(folder):
     folder.mkdir()
     return ["run", "-p", "images", str(folder)]
@@ -115,6 +126,12 @@ def weights_that_do_not_fit(folder):
     return [*call, "-p", "model", "ViT-S-32", "-p", "pretrained", str(folder / "bad.safetensors")]
 
 
+def compared_weights_that_do_not_fit(folder):
+    call = photo(folder)
+    (folder / "bad.safetensors").write_bytes(b"no tensors")
+    return [*call, "-p", "compare", f"[embedded:304, ViT-S-32:{folder / 'bad.safetensors'}]"]
+
+
 def photo(folder):
     folder.mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
@@ -136,6 +153,11 @@ BAD_CALLS = {
     "negative limit": (lambda folder: ["run", "-p", "limit", "-1"], "limit"),
     "nothing readable": (nothing_readable, "could be read"),
     "weights that don't fit": (weights_that_do_not_fit, "can't be loaded"),
+    "unknown compared step": (
+        lambda folder: [*photo(folder), "-p", "compare", "[embedded:305]"],
+        "304",
+    ),
+    "compared weights that don't fit": (compared_weights_that_do_not_fit, "can't be loaded"),
     "unknown precision": (lambda folder: [*photo(folder), "-p", "precision", "f8"], "bfloat16"),
     "unknown device": (lambda folder: [*photo(folder), "-p", "device", "tpu9"], "device"),
     "unknown source to list": (lambda folder: ["images", str(folder)], "does not exist"),
