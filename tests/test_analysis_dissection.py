@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import dissection
+from helpers.analysis import dissection, profiles
 from helpers.analysis.dissection import component_labels, shift_shares
 from helpers.checks import WorkbookError
 from helpers.clip import load
@@ -118,7 +118,7 @@ def test_top_components_are_sorted_with_their_intervals(heads):
 
 
 def test_which_heads_respond_to_all_and_which_to_one(heads):
-    found = dissection.responses(heads)
+    found = profiles.responses(heads)
     assert found.to_every == ["L1.H0"]
     assert found.to_one == {"L0.H1": NAMES[1]}
     table = found.table()
@@ -154,7 +154,7 @@ def test_responses_are_t_tests_with_false_discoveries_controlled(heads):
             for a in range(3)
         ]
     )
-    found = dissection.responses(heads)
+    found = profiles.responses(heads)
     for p, decision in ((above, found.responds), (prefers, found.prefers)):
         adjusted = stats.false_discovery_control(p.ravel()).reshape(p.shape)
         np.testing.assert_array_equal(decision, adjusted <= 0.05)
@@ -162,13 +162,13 @@ def test_responses_are_t_tests_with_false_discoveries_controlled(heads):
 
 def test_no_head_responds_where_nothing_moves_or_one_image_says_it(heads):
     for quiet in (0 * heads, heads[:1]):
-        found = dissection.responses(quiet)
+        found = profiles.responses(quiet)
         assert not found.responds.any() and not found.prefers.any()
 
 
 def test_profile_distances_are_cosine_distances_of_means(heads):
     mean = heads.values.mean(0)
-    found = dissection.profile_distances(heads)
+    found = profiles.profile_distances(heads)
     for a, b in permutations(range(3), 2):
         cosine = mean[a] @ mean[b] / np.linalg.norm(mean[a]) / np.linalg.norm(mean[b])
         assert found[a, b] == pytest.approx(1 - cosine)
@@ -178,11 +178,11 @@ def test_profile_distances_are_cosine_distances_of_means(heads):
 def test_augmentations_without_a_shift_are_alike_and_unlike_all_others(heads):
     heads[:, :2] = 0
     expected = [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
-    np.testing.assert_array_equal(dissection.profile_distances(heads), expected)
+    np.testing.assert_array_equal(profiles.profile_distances(heads), expected)
 
 
 def test_shuffling_names_keeps_each_images_profiles(heads):
-    shuffled = dissection.shuffle_names(heads, np.random.default_rng(0))
+    shuffled = profiles.shuffle_names(heads, np.random.default_rng(0))
     assert not shuffled.equals(heads)
     for before, after in zip(heads.values, shuffled.values, strict=True):
         np.testing.assert_array_equal(np.sort(before[:, 0]), np.sort(after[:, 0]))
@@ -191,11 +191,11 @@ def test_shuffling_names_keeps_each_images_profiles(heads):
 
 
 def test_profiles_contrast_with_shuffled_names_only_where_they_differ(heads):
-    found = dissection.contrast(heads, shuffles=50)
+    found = profiles.contrast(heads, shuffles=50)
     assert found.p == pytest.approx(1 / 51)
     assert found.observed > 2 * found.shuffled.max()
-    controls = [dissection.shuffle_names(heads, np.random.default_rng(draw)) for draw in range(5)]
-    assert np.median([dissection.contrast(own, shuffles=50).p for own in controls]) > 0.1
+    controls = [profiles.shuffle_names(heads, np.random.default_rng(draw)) for draw in range(5)]
+    assert np.median([profiles.contrast(own, shuffles=50).p for own in controls]) > 0.1
 
 
 def test_agreement_is_a_rank_correlation_with_an_exact_permutation_test():
@@ -204,7 +204,7 @@ def test_agreement_is_a_rank_correlation_with_an_exact_permutation_test():
     first, second = first + first.T, second + second.T + 0.5 * (first + first.T)
     upper = np.triu_indices(5, 1)
     expected = stats.spearmanr(first[upper], second[upper]).statistic
-    found = dissection.agreement(first, second, permutations=4000)
+    found = profiles.agreement(first, second, permutations=4000)
     assert found.correlation == pytest.approx(expected)
     assert found.pairs == 10
     exact = [
@@ -217,10 +217,10 @@ def test_agreement_is_a_rank_correlation_with_an_exact_permutation_test():
 def test_agreement_of_nothing_is_undefined_and_no_evidence():
     same, zero = 1 - np.eye(4), np.zeros((4, 4))
     for other in (same, zero):
-        found = dissection.agreement(other, np.arange(16).reshape(4, 4), permutations=9)
+        found = profiles.agreement(other, np.arange(16).reshape(4, 4), permutations=9)
         assert np.isnan(found.correlation) and found.p == 1
     with pytest.raises(WorkbookError, match="can't be compared"):
-        dissection.agreement(same, np.eye(3))
+        profiles.agreement(same, np.eye(3))
 
 
 def test_by_depth_says_what_each_layer_loses():

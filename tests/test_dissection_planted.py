@@ -13,7 +13,7 @@ import pytest
 import torch
 import xarray as xr
 
-from helpers.analysis import dissection
+from helpers.analysis import dissection, profiles
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, views
 from helpers.data.scenes import scene
@@ -125,9 +125,9 @@ def test_it_is_named_first_for_that_augmentation_and_for_no_other(heads):
 
 
 def test_it_is_the_one_head_of_that_augmentation_alone(heads, model, drawn):
-    assert dissection.responses(heads).to_one.get(PLANTED) == TARGET
+    assert profiles.responses(heads).to_one.get(PLANTED) == TARGET
     before = account(model, [(own[0], own[1:]) for own in drawn])
-    assert dissection.responses(before).to_one.get(PLANTED) != TARGET
+    assert profiles.responses(before).to_one.get(PLANTED) != TARGET
 
 
 def test_shuffled_pairs_give_flat_profiles(planted, drawn, heads):
@@ -138,10 +138,10 @@ def test_shuffled_pairs_give_flat_profiles(planted, drawn, heads):
         others = rng.choice(np.delete(np.arange(len(drawn)), image), len(NAMES))
         pairs.append((drawn[image, 0], drawn[others, 1 + rng.permutation(len(NAMES))]))
     shuffled = account(planted, pairs)
-    found = dissection.responses(shuffled)
+    found = profiles.responses(shuffled)
     assert found.to_one == {}
     assert not found.prefers.any()
-    contrast, real = dissection.contrast(shuffled), dissection.contrast(heads)
+    contrast, real = profiles.contrast(shuffled), profiles.contrast(heads)
     assert contrast.p > 0.05
     assert real.p < 0.01
     assert contrast.observed < real.observed / 2
@@ -151,6 +151,6 @@ def test_shuffled_pairs_give_flat_profiles(planted, drawn, heads):
 
 
 def test_shuffled_names_give_flat_profiles(heads):
-    shuffled = dissection.shuffle_names(heads, np.random.default_rng(1))
-    assert not dissection.responses(shuffled).prefers.any()
-    assert dissection.contrast(shuffled).p > 0.05
+    shuffled = profiles.shuffle_names(heads, np.random.default_rng(1))
+    assert not profiles.responses(shuffled).prefers.any()
+    assert profiles.contrast(shuffled).p > 0.05

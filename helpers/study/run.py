@@ -159,7 +159,9 @@ class Run:
             float32; the coordinate ``property`` has the texts' properties, "" where untagged.
         """
         with self._lock:
-            return embedded_texts(self.folder / "texts.zarr", self)
+            return embedded_texts(
+                self.folder / "texts.zarr", self.texts, lambda texts: self.model.encode_text(texts)
+            )
 
     def variant(self, name: str, **changes: object) -> "Run":
         """Open the run of the same images with other parameters, in a folder below this one.

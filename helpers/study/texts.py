@@ -2,25 +2,27 @@
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-if TYPE_CHECKING:
-    from helpers.study.run import Run
+from helpers.data.texts import Texts
+
+Encode = Callable[[Sequence[str]], np.ndarray]
 
 
-def embedded_texts(path: Path, run: "Run") -> xr.DataArray:
-    """Read the embeddings of a run's texts, or compute and keep them.
+def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:
+    """Read the embeddings of a pool of texts, or compute and keep them.
 
     Parameters
     ----------
     path : Path
         A Zarr folder. What it holds of other texts is replaced: it is quickly computed.
-    run : Run
-        Gives the texts and the model.
+    texts : Texts
+    encode : callable
+        From texts to embeddings, n × features; called where they are missing.
 
     Returns
     -------
@@ -29,17 +31,17 @@ def embedded_texts(path: Path, run: "Run") -> xr.DataArray:
     """
     if path.exists():
         with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
-            if dataset.attrs["texts"] == run.texts.fingerprint:
+            if dataset.attrs["texts"] == texts.fingerprint:
                 return _as_text(dataset["embedding"].load())
-    embeddings = _embed(run)
-    _keep(path, embeddings.to_dataset().assign_attrs(texts=run.texts.fingerprint))
+    embeddings = _embed(texts, encode)
+    _keep(path, embeddings.to_dataset().assign_attrs(texts=texts.fingerprint))
     return embeddings
 
 
-def _embed(run: "Run") -> xr.DataArray:
-    embeddings = run.model.encode_text(run.texts.texts)
-    properties = [of or "" for of in run.texts.properties]
-    coords = {"text": list(run.texts.texts), "property": ("text", properties)}
+def _embed(texts: Texts, encode: Encode) -> xr.DataArray:
+    embeddings = encode(texts.texts)
+    properties = [of or "" for of in texts.properties]
+    coords = {"text": list(texts.texts), "property": ("text", properties)}
     normalised = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     array = xr.DataArray(normalised, dims=("text", "feature"), coords=coords, name="embedding")
     return _as_text(array)
