@@ -110,19 +110,9 @@ def test_no_text_is_named_twice_in_a_small_pool(embeddings, texts):
     assert not table.duplicated(["augmentation", "text"]).any()
 
 
-def test_values_are_found_as_words_and_the_longest_counts():
-    texts = ["Something red", "an object at the top left", "a predator", "at the top"]
-    found = directions.values_named(
-        texts,
-        ["colour", "position", "colour", "position"],
-        {"colour": ["red"], "position": ["top", "left", "top left"]},
-    )
-    assert found == ["red", "top left", "a predator", "top"]
-
-
 def test_an_ensemble_is_the_mean_of_its_wordings():
     texts = as_texts(np.random.default_rng(0).normal(size=(4, 8)), ["colour", "", "colour", "fill"])
-    found = directions.ensembles(texts, ["red", "x", "red", "red"])
+    found = directions.ensembles(texts.assign_coords(value=("text", ["red", "x", "red", "red"])))
     assert found["text"].values.tolist() == ["red", "x", "red"]
     assert found["property"].values.tolist() == ["colour", directions.ALL_TEXTS, "fill"]
     mean = texts.values[[0, 2]].mean(0)

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections import Counter
 
+import numpy as np
 import pytest
 from open_clip.tokenizer import SimpleTokenizer
 
@@ -139,17 +140,33 @@ def test_texts_are_opened_without_torch():
 # Texts
 
 
+@pytest.mark.parametrize("pool", POOLS)
+def test_wordings_of_one_value_share_it_and_name_it(pool):
+    texts = open_texts(pool)
+    named = set(zip(texts.properties, texts.values, strict=True))
+    assert len(named) < len(texts) * 0.7
+    # A caption's template may change the word itself: "one" is written "one object".
+    words = [
+        value.split()[0].lower() in text.lower()
+        for text, value in zip(texts.texts, texts.values, strict=True)
+    ]
+    assert np.mean(words) > 0.99
+
+
 def test_vocabulary_leaves_untagged_texts_out():
-    texts = Texts("some", ("a red cat", "a cup", "a blue cat"), ("colour", None, "colour"))
+    names = ("a red cat", "a cup", "a blue cat")
+    texts = Texts("some", names, ("colour", None, "colour"), ("red", "a cup", "blue"))
     assert len(texts) == 3
     assert dict(texts.vocabulary) == {"colour": ("a red cat", "a blue cat")}
 
 
 def test_fingerprint_follows_the_contents_and_not_the_name():
-    first = Texts("first", ("a", "b"), ("x", None))
+    said = (("a", "b"), ("x", None), ("u", "v"))
+    first = Texts("first", *said)
     assert len(first.fingerprint) == 64
-    assert Texts("second", ("a", "b"), ("x", None)).fingerprint == first.fingerprint
-    others = [(("b", "a"), ("x", None)), (("a", "b"), (None, "x")), (("a", "b"), ("x", "x"))]
+    assert Texts("second", *said).fingerprint == first.fingerprint
+    changes = [("b", "a"), (None, "x"), ("u", "u")]
+    others = [(*said[:at], change, *said[at + 1 :]) for at, change in enumerate(changes)]
     assert first.fingerprint not in {Texts("first", *other).fingerprint for other in others}
 
 
@@ -164,13 +181,17 @@ def file(folder, name, content):
 
 def test_text_file_has_a_text_a_line(tmp_path):
     texts = open_texts(file(tmp_path, "mine.txt", "a cat, asleep\n\n  a café \r\n"))
-    assert texts == Texts("mine.txt", ("a cat, asleep", "a café"), (None, None))
+    assert texts == Texts(
+        "mine.txt", ("a cat, asleep", "a café"), (None, None), ("a cat, asleep", "a café")
+    )
 
 
 def test_csv_file_has_texts_and_perhaps_properties(tmp_path):
-    content = '\ufeffproperty, Text\nanimals,"a cat, asleep"\n\n,a cup\n'
+    content = '\ufeffproperty, Text, value\nanimals,"a cat, asleep",cat\n\n,a cup\n'
     texts = open_texts(str(file(tmp_path, "mine.CSV", content)))
-    assert texts == Texts("mine.CSV", ("a cat, asleep", "a cup"), ("animals", None))
+    assert texts == Texts(
+        "mine.CSV", ("a cat, asleep", "a cup"), ("animals", None), ("cat", "a cup")
+    )
     without = open_texts(file(tmp_path, "plain.csv", "text\na cat\n"))
     assert without.properties == (None,)
 

@@ -127,6 +127,14 @@ def test_texts_are_embedded_once_and_again_for_other_texts(parameters, tmp_path,
     other = open_run(**parameters | {"texts": str(own)}).text_embeddings()
     assert list(other["text"].values) == ["a red circle", "a blue square"]
     assert list(other["property"].values) == ["", ""]
+    assert list(other["value"].values) == ["a red circle", "a blue square"]
+
+
+def test_texts_without_a_property_get_that_of_the_nearest_of_the_own_pool(parameters, tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_text("text,property\na blue object,\nan object at the top,\na red circle,mine\n")
+    named = open_run(**parameters | {"texts": str(own)}).named_texts()
+    assert list(named["property"].values) == ["colour", "position", "mine"]
 
 
 def test_texts_that_are_missing_are_told_when_the_run_is_opened(parameters):

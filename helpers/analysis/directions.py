@@ -1,7 +1,5 @@
 """What a shift says: the texts along which embeddings move, and the answers that change."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -146,40 +144,7 @@ def _text_rows(along: xr.DataArray, chance: float, k: int) -> pd.DataFrame:
     return table.assign(chance=chance, beyond_chance=beyond)
 
 
-def values_named(
-    texts: Sequence[str], properties: Sequence[str], values: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """Say which value of its property each text names.
-
-    Parameters
-    ----------
-    texts, properties : sequence of str
-        A pool and the properties of its texts.
-    values : mapping of str to sequence of str
-        Property → its values.
-
-    Returns
-    -------
-    list of str
-        The longest of the property's values that the text holds as words; the text itself, where
-        there is none.
-    """
-    return [
-        max(_held(text, values.get(name, ())), key=len, default=text)
-        for text, name in zip(texts, properties, strict=True)
-    ]
-
-
-def _held(text: str, values: Sequence[str]) -> list[str]:
-    words = f" {_plain(text)} "
-    return [value for value in values if f" {_plain(value)} " in words]
-
-
-def _plain(text: str) -> str:
-    return text.lower().replace(",", "")
-
-
-def ensembles(texts: xr.DataArray, values: Sequence[str]) -> xr.DataArray:
+def ensembles(texts: xr.DataArray) -> xr.DataArray:
     """Make one text of all wordings of a value: the mean of their embeddings, of length 1.
 
     Prompt ensembles, as CLIP classifies with (Radford et al., ICML 2021, arXiv 2103.00020, section
@@ -188,9 +153,7 @@ def ensembles(texts: xr.DataArray, values: Sequence[str]) -> xr.DataArray:
     Parameters
     ----------
     texts : DataArray, (text, feature)
-        Normalised embeddings with the coordinate ``property``; "" stands for none.
-    values : sequence of str
-        What each text names (`values_named`).
+        Normalised embeddings with the coordinates ``property``, "" for none, and ``value``.
 
     Returns
     -------
@@ -199,7 +162,7 @@ def ensembles(texts: xr.DataArray, values: Sequence[str]) -> xr.DataArray:
         `ALL_TEXTS`.
     """
     properties = [name or ALL_TEXTS for name in texts["property"].values]
-    keys = pd.MultiIndex.from_arrays([properties, list(values)])
+    keys = pd.MultiIndex.from_arrays([properties, list(texts["value"].values)])
     number, distinct = pd.factorize(keys)
     sums = np.zeros((len(distinct), texts.sizes["feature"]))
     np.add.at(sums, number, texts.transpose("text", "feature").values)

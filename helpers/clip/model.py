@@ -65,6 +65,11 @@ class Model:
         return self.clip.visual.transformer.resblocks[0].attn.num_heads
 
     @property
+    def head_width(self) -> int:
+        """Dimensions of a head: its contributions span no more."""
+        return self.clip.visual.transformer.width // self.heads
+
+    @property
     def features(self) -> int:
         """Length of an embedding."""
         return self.clip.visual.output_dim

@@ -9,11 +9,9 @@ from functools import lru_cache
 import numpy as np
 import xarray as xr
 
-from helpers.analysis.labels import UNKNOWN, fill_properties, read_heads
+from helpers.analysis.labels import UNKNOWN, read_heads
 from helpers.checks import WorkbookError, one_of
-from helpers.clip.weights import EMBEDDED
 from helpers.data import views
-from helpers.data.texts import open_texts
 from helpers.study.run import Run
 
 ALL = "all"
@@ -156,7 +154,7 @@ def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
     mapping of str to list of (int, int)
         Property → layer and number of its heads. Properties without a head are left out.
     """
-    labels = read_heads(_heads(run), _with_properties(run), rank=_head_width(run))["property"]
+    labels = read_heads(_heads(run), run.named_texts(), rank=run.model.head_width)["property"]
     found: dict[str, list[Head]] = {}
     for layer, head in np.ndindex(labels.shape):
         numbers = int(labels["layer"][layer]), int(labels["head"][head])
@@ -222,22 +220,6 @@ def topic_maps(
 @lru_cache(maxsize=4)
 def _heads(run: Run) -> xr.DataArray:
     return run.contributions()["heads"]
-
-
-def _with_properties(run: Run) -> xr.DataArray:
-    """Embed the run's texts; one without a property gets that of the nearest of the own pool."""
-    texts = run.text_embeddings()
-    if (texts["property"] != UNKNOWN).all():
-        return texts
-    pool = open_texts("scenes" if run.parameters.model == EMBEDDED else "general")
-    vectors = run.model.encode_text(pool.texts)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    known = {"property": ("text", [name or UNKNOWN for name in pool.properties])}
-    return fill_properties(texts, xr.DataArray(vectors, known, ("text", "feature")))
-
-
-def _head_width(run: Run) -> int:
-    return run.model.clip.visual.transformer.width // run.model.heads
 
 
 @lru_cache(maxsize=HEADS_AT_HAND)

@@ -20,6 +20,7 @@ import xarray as xr
 from filelock import FileLock
 from tqdm import tqdm
 
+from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
@@ -156,12 +157,25 @@ class Run:
         Returns
         -------
         DataArray, (text, feature)
-            float32; the coordinate ``property`` has the texts' properties, "" where untagged.
+            float32; the coordinate ``property`` has the texts' properties, "" where untagged, and
+            ``value`` what each names.
         """
-        with self._lock:
-            return embedded_texts(
-                self.folder / "texts.zarr", self.texts, lambda texts: self.model.encode_text(texts)
-            )
+        return self._embedded(self.texts, "texts.zarr")
+
+    def named_texts(self) -> xr.DataArray:
+        """Return the pool's embeddings, with a property for every text.
+
+        A text without one gets that of the nearest text of the pool that suits the model.
+
+        Returns
+        -------
+        DataArray, (text, feature)
+            As of `text_embeddings`.
+        """
+        texts = self.text_embeddings()
+        if (texts["property"] != UNKNOWN).all():
+            return texts
+        return fill_properties(texts, self._embedded(_own_pool(self.parameters), "own_texts.zarr"))
 
     def variant(self, name: str, **changes: object) -> "Run":
         """Open the run of the same images with other parameters, in a folder below this one.
@@ -230,6 +244,12 @@ class Run:
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
         figure.savefig(self.folder / "figures" / f"{name}.png")
+
+    def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
+        with self._lock:
+            # The model is loaded only where embeddings are missing.
+            encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
+            return embedded_texts(self.folder / name, texts, encode)
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
         return {
@@ -365,8 +385,11 @@ def run_from(names: Mapping[str, object]) -> Run:
 
 
 def _texts(parameters: Parameters) -> Texts:
-    own = "scenes" if parameters.model == weights.EMBEDDED else "general"
-    return open_texts(parameters.texts or own)
+    return open_texts(parameters.texts) if parameters.texts else _own_pool(parameters)
+
+
+def _own_pool(parameters: Parameters) -> Texts:
+    return open_texts("scenes" if parameters.model == weights.EMBEDDED else "general")
 
 
 def _check_device(device: str) -> None:

@@ -27,7 +27,7 @@ def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:
     Returns
     -------
     DataArray, (text, feature)
-        Normalised, float32, with the coordinate ``property``.
+        Normalised, float32, with the coordinates ``property`` and ``value``.
     """
     if path.exists():
         with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
@@ -41,9 +41,10 @@ def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:
 def _embed(texts: Texts, encode: Encode) -> xr.DataArray:
     embeddings = encode(texts.texts)
     properties = [of or "" for of in texts.properties]
-    coords = {"text": list(texts.texts), "property": ("text", properties)}
+    said = {"property": ("text", properties), "value": ("text", list(texts.values))}
     normalised = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    array = xr.DataArray(normalised, dims=("text", "feature"), coords=coords, name="embedding")
+    array = xr.DataArray(normalised, dims=("text", "feature"), name="embedding")
+    array = array.assign_coords({"text": list(texts.texts)} | said)
     return _as_text(array)
 
 

@@ -5,6 +5,5 @@ helpers.data.texts.make` writes the pools' files from `vocabulary` and from the 
 """
 
 from helpers.data.texts.pools import POOLS, Pool, Texts, open_texts
-from helpers.data.texts.values import VALUES
 
-__all__ = ["POOLS", "VALUES", "Pool", "Texts", "open_texts"]
+__all__ = ["POOLS", "Pool", "Texts", "open_texts"]

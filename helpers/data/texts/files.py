@@ -1,16 +1,23 @@
-"""Reading texts and their properties from a text or CSV file."""
+"""Reading texts, their properties and values from a text or CSV file."""
 
 import csv
 from collections import Counter
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 from helpers.checks import WorkbookError
 
-TEXT_COLUMN, PROPERTY_COLUMN = "text", "property"
+TEXT_COLUMN, PROPERTY_COLUMN, VALUE_COLUMN = "text", "property", "value"
 
-Row = tuple[str, str | None]
+
+class Row(NamedTuple):
+    """A text, the property that it is about, and which value of it the text names."""
+
+    text: str
+    property: str | None = None
+    value: str | None = None
 
 
 class _BadFile(ValueError):
@@ -21,7 +28,7 @@ def read(path: Path) -> list[Row]:
     """Read texts and their properties.
 
     A text file has one text a line, without properties; empty lines are passed over. A CSV file
-    starts with a header that names a column text and perhaps a column property.
+    starts with a header that names a column text and perhaps columns property and value.
 
     Parameters
     ----------
@@ -30,8 +37,8 @@ def read(path: Path) -> list[Row]:
 
     Returns
     -------
-    list of (str, str or None)
-        Text and property, in the file's order; no property is None.
+    list of Row
+        In the file's order; what is not said is None.
 
     Raises
     ------
@@ -58,7 +65,7 @@ def _check(rows: list[Row]) -> None:
     if not rows:
         raise _BadFile("holds no texts; write at least one.")
     # CLIP's tokenizer makes one of upper and lower case, and of any white space.
-    times = Counter(" ".join(text.lower().split()) for text, _ in rows)
+    times = Counter(" ".join(text.lower().split()) for text, *_ in rows)
     repeated = [text for text, count in times.items() if count > 1]
     if repeated:
         others = f" and {len(repeated) - 1} more" if len(repeated) > 1 else ""
@@ -69,7 +76,7 @@ def _check(rows: list[Row]) -> None:
 
 
 def _text_rows(content: str) -> list[Row]:
-    return [(line.strip(), None) for line in content.split("\n") if line.strip()]
+    return [Row(line.strip()) for line in content.split("\n") if line.strip()]
 
 
 def _csv_rows(content: str) -> list[Row]:
@@ -96,7 +103,7 @@ def _named_row(header: list[str], cells: list[str], line: int) -> Row:
     row = dict(zip(header, cells, strict=False))
     if not row.get(TEXT_COLUMN):
         raise _BadFile(f"has no text in line {line}; complete or remove the line.")
-    return row[TEXT_COLUMN], row.get(PROPERTY_COLUMN) or None
+    return Row(row[TEXT_COLUMN], row.get(PROPERTY_COLUMN) or None, row.get(VALUE_COLUMN) or None)
 
 
 _READERS: dict[str, Callable[[str], list[Row]]] = {".txt": _text_rows, ".csv": _csv_rows}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES
-from helpers.data.texts.files import PROPERTY_COLUMN, TEXT_COLUMN
+from helpers.data.texts.files import PROPERTY_COLUMN, TEXT_COLUMN, VALUE_COLUMN, Row
 from helpers.data.texts.pools import FOLDER, POOLS
 from helpers.data.texts.scene_prompts import PHOTOGRAPH_PROMPTS, SCENE_PROMPTS
 from helpers.data.texts.vocabulary import VOCABULARY
@@ -37,16 +37,15 @@ def with_article(word: str) -> str:
     return f"an {word}" if vowel or word.startswith(SPELLED_LIKE_CONSONANTS) else f"a {word}"
 
 
-def general() -> list[tuple[str, str]]:
+def general() -> list[Row]:
     """Return descriptions of images in general, from the vocabulary.
 
     Returns
     -------
-    list of (str, str)
-        Text and property.
+    list of Row
     """
     return [
-        (template.format(word, a=with_article(word)), name)
+        Row(template.format(word, a=with_article(word)), name, word)
         for name, groups in VOCABULARY.items()
         for group in groups
         for word in group.words
@@ -54,22 +53,21 @@ def general() -> list[tuple[str, str]]:
     ]
 
 
-def scenes() -> list[tuple[str, str]]:
+def scenes() -> list[Row]:
     """Return descriptions of scenes by one property each, and of the bundled photographs.
 
     Returns
     -------
-    list of (str, str)
-        Text and property.
+    list of Row
     """
     drawn = [
-        (VOWEL_AFTER_A.sub("an ", one.write(prompt, value)), name)
+        Row(VOWEL_AFTER_A.sub("an ", one.write(prompt, value)), name, value)
         for name, one in PROPERTIES.items()
         for value in one.values
         for prompt in one.prompts + SCENE_PROMPTS[name]
     ]
     photographed = [
-        (prompt.format(caption), PHOTOGRAPH)
+        Row(prompt.format(caption), PHOTOGRAPH, caption)
         for caption in PHOTOS.values()
         for prompt in PHOTOGRAPH_PROMPTS
     ]
@@ -91,7 +89,7 @@ def write(folder: Path = FOLDER) -> None:
     for name, rows in MAKERS.items():
         with open(folder / POOLS[name].file, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([(TEXT_COLUMN, PROPERTY_COLUMN), *rows()])
+            writer.writerows([(TEXT_COLUMN, PROPERTY_COLUMN, VALUE_COLUMN), *rows()])
 
 
 if __name__ == "__main__":

@@ -28,19 +28,24 @@ class Texts:
         All different, upper and lower case being the same.
     properties : tuple of str or None
         What each text is about; None where nothing is said.
+    values : tuple of str
+        Which value of its property each text names: wordings of one value share it. The text
+        itself, where nothing is said.
     """
 
     name: str
     texts: tuple[str, ...]
     properties: tuple[str | None, ...]
+    values: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the texts and properties, in hexadecimal; the name has no part in it."""
-        return sha256(json.dumps([self.texts, self.properties]).encode()).hexdigest()
+        """SHA-256 of texts, properties and values, in hexadecimal; the name has no part in it."""
+        said = [self.texts, self.properties, self.values]
+        return sha256(json.dumps(said).encode()).hexdigest()
 
     @cached_property
     def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
@@ -86,7 +91,7 @@ def open_texts(source: str | PathLike) -> Texts:
     ----------
     source : str or path
         One of `POOLS`, or a file: `.txt` with one text a line, or `.csv` with a column text and
-        perhaps a column property.
+        perhaps columns property and value.
 
     Returns
     -------
@@ -111,5 +116,6 @@ def open_texts(source: str | PathLike) -> Texts:
 
 
 def _texts(name: str, rows: list[Row]) -> Texts:
-    texts, properties = zip(*rows, strict=True)
-    return Texts(name, texts, properties)
+    texts, properties, values = zip(*rows, strict=True)
+    named = tuple(value or text for text, value in zip(texts, values, strict=True))
+    return Texts(name, texts, properties, named)
