@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from helpers.checks import WorkbookError, one_of
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, bare
+from helpers.figures.layout import axes_or_new, bare, shortened
 
 OVERLAY_OPACITY = 0.55
 MAX_IMAGES = 7
@@ -64,7 +64,7 @@ def attention_grid(
         ax.set(xticks=[], yticks=[])
         bare(ax)
         if view == 0:
-            ax.set_ylabel(f"{titles[image]}\n{kinds[line]}", fontsize=9)
+            ax.set_ylabel(f"{shortened(titles[image])}\n{kinds[line]}", fontsize=9)
     for name, ax in zip(views, axes[0], strict=True):
         ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
     for kind in (kind for kind in kinds if kind in _BAR_LABELS):

@@ -17,7 +17,15 @@ from helpers.analysis.clustering import Clustering
 from helpers.analysis.dissection import REST
 from helpers.figures import style
 from helpers.figures.clustering import dendrogram
-from helpers.figures.layout import annotate_cells, axes_or_new, bare, few_ticks, panels, tick_views
+from helpers.figures.layout import (
+    annotate_cells,
+    axes_or_new,
+    bare,
+    few_ticks,
+    panels,
+    shortened,
+    tick_views,
+)
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
 LONGEST_TEXT = 36
@@ -158,7 +166,7 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
         bare(ax)
         if view == 0:
             ax.imshow(pixels[image, 0])
-            ax.set_ylabel(titles[image], fontsize=9)
+            ax.set_ylabel(shortened(titles[image]), fontsize=9)
         else:
             own = shares.isel(image=image, augmentation=view - 1).values
             _overlay(ax, pixels[image, view], own, scale)

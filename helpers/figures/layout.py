@@ -128,6 +128,25 @@ def few_ticks(ax: Axes, count: int = 4) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(count))
 
 
+def shortened(text: object, length: int = 18) -> str:
+    """Cut a text that is too long for its place in a figure, such as the name of a file.
+
+    Parameters
+    ----------
+    text : object
+        What to write.
+    length : int
+        Most characters.
+
+    Returns
+    -------
+    str
+        Ends in … where it was cut.
+    """
+    text = str(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def sample_note(counts: pd.Series) -> str:
     """Say how many images stand behind a figure.
 

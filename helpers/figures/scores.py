@@ -26,6 +26,7 @@ from helpers.figures.layout import (
     few_ticks,
     panels,
     sample_note,
+    shortened,
     tick_views,
 )
 
@@ -230,7 +231,7 @@ def image_heatmap(
     cmap = f"{style.SEQUENTIAL}_r" if is_distance else style.SEQUENTIAL
     image = ax.imshow(table, cmap=cmap, aspect="auto", vmax=None if is_distance else 1)
     tick_views(ax, list(table.index))
-    ax.set_xticks(range(table.shape[1]), [_cut(name) for name in table.columns])
+    ax.set_xticks(range(table.shape[1]), [shortened(name) for name in table.columns])
     ax.tick_params(axis="x", rotation=90, labelsize=8)
     bare(ax)
     ax.figure.colorbar(image, ax=ax, pad=0.01, label=style.label(score))
@@ -490,8 +491,3 @@ def _short(score: str) -> str:
 
 def _wrapped(score: str) -> str:
     return style.label(score).replace(" ", "\n")
-
-
-def _cut(text: object, length: int = 18) -> str:
-    text = str(text)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
