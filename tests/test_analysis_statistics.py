@@ -43,6 +43,17 @@ def dataset(rng):
     )
 
 
+# Whether anything moved
+
+
+@pytest.mark.parametrize(
+    ("differences", "moved"),
+    [([[0, 4e-7], [-4e-7, np.nan]], False), ([[0, 2e-6]], True), ([[np.nan]], False), ([], False)],
+)
+def test_rounding_and_undefined_scores_are_no_move(differences, moved):
+    assert statistics.anything_moved(differences) is moved
+
+
 # Means
 
 

@@ -101,3 +101,9 @@ def test_bad_input_is_told(change, message):
     data, texts = problem(0)
     with pytest.raises(WorkbookError, match=message):
         textspan(**{"contributions": data, "text_embeddings": texts, "k": 3} | change)
+
+
+@pytest.mark.parametrize("choice", [{"k": 2.5}, {"k": True}, {"k": "3"}, {"k": 3, "rank": 4.0}])
+def test_numbers_of_texts_and_dimensions_are_whole(choice):
+    with pytest.raises(WorkbookError, match="choose a whole number from 1 to"):
+        textspan(*problem(0), **choice)

@@ -69,6 +69,8 @@ def test_a_panel_with_a_choice_that_does_not_exist_is_not_opened(run):
         interpret.panel("text_neighbours", run, colour="red")
     with pytest.raises(WorkbookError, match="analysis has no value 'magic'"):
         interpret.panel("magic", run)
+    with pytest.raises(WorkbookError, match="text has no value 5; give a text in quotes"):
+        interpret.panel("text_neighbours", run, text=5)
 
 
 @pytest.mark.parametrize(

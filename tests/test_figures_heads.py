@@ -101,6 +101,13 @@ def test_scores_stand_beside_their_chance():
         assert ax.get_xlim()[1] > max(row)
 
 
+def test_scores_that_one_image_leaves_undefined_are_left_out():
+    columns = ["value", "low", "high", "chance", "chance_low", "chance_high"]
+    table = pd.DataFrame(np.nan, index=list(heads.SCORES), columns=columns)
+    for ax in heads.score_intervals(table).axes:
+        assert ax.get_xlim() == pytest.approx((0, 0.0115))
+
+
 def test_heads_are_counted_by_association_and_so_is_chance():
     association = xr.DataArray([[0.2, 0.6, 0.6], [1, 0.4, np.nan]], COORDS, AXES)
     shuffled = np.array([[[0.2, 0.2, 0.4], [0.2, 0.2, 0.2]], [[0.4, 0.4, 0.4], [0.2, 0.2, 0.2]]])

@@ -33,6 +33,29 @@ PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # The scores that the study found to correlate with embedding similarity.
 PUBLISHED_CORRELATES = ("edge_similarity", "detail_similarity")
 
+NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
+"""What findings say in place of a winner where `anything_moved` is false."""
+
+
+def anything_moved(differences: ArrayLike, *, tolerance: float = 1e-6) -> bool:
+    """Tell whether any view differs from its original by more than rounding.
+
+    Without a shift every rank, cluster and direction is that of rounding, and names no winner.
+
+    Parameters
+    ----------
+    differences : array_like
+        Distances, or 1 less similarities; NaN where they are undefined.
+    tolerance : float
+        What rounding may leave.
+
+    Returns
+    -------
+    bool
+        False also where there is no defined difference.
+    """
+    return bool((np.abs(np.asarray(differences)) > tolerance).any())
+
 
 def mean_with_interval(
     values: xr.DataArray | pd.DataFrame | ArrayLike,

@@ -195,5 +195,11 @@ def _check(data: np.ndarray, texts: np.ndarray, k: int, rank: int | None) -> Non
             " give (..., images, features) and (texts, features)."
         )
     for name, value, most in (("k", k, len(texts)), ("rank", rank, data.shape[-1])):
-        if value is not None and not 1 <= value <= most:
-            raise WorkbookError(f"{name} has no value {value!r}; choose a number from 1 to {most}.")
+        if value is not None and not (_is_whole(value) and 1 <= value <= most):
+            raise WorkbookError(
+                f"{name} has no value {value!r}; choose a whole number from 1 to {most}."
+            )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -157,7 +157,9 @@ def score_intervals(summary: pd.DataFrame) -> Figure:
         ax.plot(row["value"], 1, "o", color=LINES[0])
         ax.set_yticks([0, 1], ["chance", "model"])
         ax.set_ylim(-0.7, 1.7)
-        ax.set_xlim(0, 1.15 * max(row[["value", "high", "chance_high"]].max(), 0.01))
+        # One image has heads without a label, and no score at all: NaN.
+        largest = np.nan_to_num(row[["value", "high", "chance_high"]].astype(float)).max()
+        ax.set_xlim(0, 1.15 * max(largest, 0.01))
         ax.set_title(SCORES[name], fontsize=11)
     return figure
 

@@ -17,6 +17,12 @@ from helpers.study.run import Run
 ALL = "all"
 """In place of a layer or head: the sum over all of them."""
 
+UNNAMED = (
+    "No head of this run could be named after a property: with one image, or none that differ,"
+    " no head's contribution varies; take a run of more images."
+)
+"""What is told where `heads_by_property` finds nothing."""
+
 HEADS_AT_HAND = 32  # 27 MB each for 13,312 images of 512 features
 Head = tuple[int, int]
 
@@ -179,9 +185,11 @@ def heads_of_property(run: Run, name: str) -> list[Head]:
     Raises
     ------
     WorkbookError
-        If no head of the run has that property.
+        If no head of the run has that property, or none has any.
     """
     found = heads_by_property(run)
+    if not found:
+        raise WorkbookError(UNNAMED)
     return found[one_of("property", name, found)]
 
 

@@ -7,11 +7,12 @@ the controls themselves come back when the cell is run again, set to the argumen
 
 import warnings
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 from io import BytesIO
+from itertools import chain, count
 from types import MappingProxyType
 
 import ipywidgets as widgets
@@ -220,16 +221,22 @@ class Panel:
         if name == "image" and not isinstance(value, str):
             self._offer("your image", value)
             return
-        options = getattr(self.controls[name], "options", None)
+        control = self.controls[name]
+        if value == control.value:
+            return  # also None, where there is nothing to choose
+        options = getattr(control, "options", None)
+        if options is None and not isinstance(value, str):
+            raise WorkbookError(f"{name} has no value {value!r}; give a text in quotes.")
         if options is not None and value not in options:
             one_of(name, value, map(str, options))
-        self.controls[name].value = value
+        control.value = value
 
     def _offer(self, name: str, pixels: np.ndarray) -> None:
-        """Add an image of one's own to those of the run, and choose it."""
-        self._uploads[name] = pixels
+        """Add an image of one's own to those on offer, under a name of its own, and choose it."""
         images = self.controls["image"]
-        images.options = list(dict.fromkeys([*images.options, name]))
+        name = _unused(name, images.options)
+        self._uploads[name] = pixels
+        images.options = [*images.options, name]
         images.value = name
 
     def _observe(self) -> None:
@@ -297,6 +304,12 @@ def _runs(run: Run) -> dict[str, Callable[[], Run]]:
         for model in compared_models(run)
     }
     return {run.title: lambda: run} | others
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    """Return a name, with a number if it is in use: ``a.png (2)``."""
+    numbered = (f"{name} ({number})" for number in count(2))
+    return next(one for one in chain([name], numbered) if one not in used)
 
 
 def _picture(figure: Figure) -> str:

@@ -1,0 +1,62 @@
+"""What panels offer and show, without a browser."""
+
+from io import BytesIO
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import interpret
+from helpers.interpret.choices import UNNAMED
+from helpers.study import open_run
+
+
+@pytest.fixture
+def run(parameters):
+    yield open_run(**parameters)
+    plt.close("all")
+
+
+def upload(panel, name, colour):
+    """Hand a plain picture to a panel as its button does."""
+    content = BytesIO()
+    Image.new("RGB", (32, 32), colour).save(content, format="png")
+    file = SimpleNamespace(name=name, content=content.getvalue())
+    panel._take_upload(SimpleNamespace(new=(file,)))
+
+
+def test_a_second_upload_of_the_same_name_is_an_image_of_its_own(run):
+    panel = interpret.panel("segmentation", run, text="a red object")
+    pages = []
+    for colour in ("red", "blue", "green"):
+        upload(panel, "a.png", colour)
+        pages.append(panel.page)
+    assert panel.controls["image"].options[-3:] == ("a.png", "a.png (2)", "a.png (3)")
+    assert panel.controls["image"].value == "a.png (3)"
+    pictures = {page.split(">")[0] for page in pages}
+    assert len(pictures) == 3
+
+
+def test_an_upload_named_like_an_image_of_the_run_leaves_that_image(run):
+    panel = interpret.panel("segmentation", run, image="0.png", text="a red object")
+    before = panel.page
+    upload(panel, "0.png", "red")
+    assert panel.controls["image"].value == "0.png (2)"
+    assert panel.page != before
+    panel.controls["image"].value = "0.png"
+    assert panel.page == before
+
+
+def test_an_image_of_ones_own_is_offered_beside_those_of_the_run(run):
+    own = np.zeros((32, 32, 3), np.uint8)
+    panel = interpret.panel("segmentation", run, image=own, text="a red object")
+    assert panel.controls["image"].value == "your image"
+    assert "<img" in panel.page
+
+
+def test_one_image_names_no_head_and_the_panel_says_so(parameters):
+    panel = interpret.panel("property_neighbours", open_run(**parameters | {"limit": 1}))
+    assert UNNAMED.split("'")[0] in panel.page
+    assert "<img" not in panel.page
