@@ -46,6 +46,17 @@ def test_a_single_image_has_no_other_to_compare_with():
     assert comparison.relative_shift(similarity, originals)["mean"].isna().all()
 
 
+def test_two_images_have_a_relative_shift_without_an_interval():
+    similarity = xr.DataArray(
+        [[0.5, 0.6], [0.7, 0.9]], dims=("image", "augmentation"), coords={"augmentation": NAMES}
+    )
+    table = comparison.relative_shift(
+        similarity, xr.DataArray(np.eye(2), dims=("image", "feature"))
+    )
+    np.testing.assert_allclose(table["mean"], [0.4, 0.25])
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
 def test_shares_add_up_over_depth(shares):
     up_to = comparison.share_up_to_depth(shares)
     means = shares.mean("image").sel(augmentation="blur").to_series()

@@ -248,3 +248,17 @@ def test_heads_are_described_by_their_first_texts():
         index=pd.Index(["L3.H0", "L3.H1"], name="head"),
     )
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+
+
+def test_weighted_shares_are_those_of_the_summed_squared_shift():
+    rng = np.random.default_rng(3)
+    before = rng.normal(size=(5, 1, 4, 3))
+    after = before + rng.normal(size=(5, 2, 4, 3)) * np.arange(5)[:, None, None, None]
+    shift = (after - before).sum(axis=2)
+    shares = as_shares(shift_shares(before, after), list("abcd"))
+    squared = shares.isel(component=0, drop=True).copy(data=np.square(shift).sum(axis=-1))
+    along = np.einsum("iacd,iad->ac", after - before, shift)
+    expected = along / np.square(shift).sum(axis=(0, 2))[:, None]
+    weighted = dissection.weighted_mean(shares, squared)
+    np.testing.assert_allclose(weighted.transpose("augmentation", "component"), expected)
+    assert not dissection.weighted_mean(0 * shares, 0 * squared).any()

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 import tarfile
 from types import SimpleNamespace
 
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.study.cli import BAD_INPUT, FAILED, _parameters, main
+from helpers.study.parameters import ROOT
 
 
 @pytest.fixture
@@ -132,6 +135,15 @@ def compared_weights_that_do_not_fit(folder):
     return [*call, "-p", "compare", f"[embedded:304, ViT-S-32:{folder / 'bad.safetensors'}]"]
 
 
+def texts_of(*lines):
+    def call(folder):
+        given = photo(folder)
+        (folder / "mine.txt").write_text("\n".join(lines))
+        return [*given, "-p", "texts", str(folder / "mine.txt")]
+
+    return call
+
+
 def photo(folder):
     folder.mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
@@ -158,6 +170,8 @@ BAD_CALLS = {
         "304",
     ),
     "compared weights that don't fit": (compared_weights_that_do_not_fit, "can't be loaded"),
+    "one text": (texts_of("a dog"), "texts to choose between"),
+    "a text too long": (texts_of("a dog", "very " * 99 + "long"), "shorten it"),
     "unknown precision": (lambda folder: [*photo(folder), "-p", "precision", "f8"], "bfloat16"),
     "unknown device": (lambda folder: [*photo(folder), "-p", "device", "tpu9"], "device"),
     "unknown source to list": (lambda folder: ["images", str(folder)], "does not exist"),
@@ -195,6 +209,13 @@ def test_models_lists_names_and_tags(capsys):
     assert listed.startswith("embedded")
     assert "ViT-L-14: openai" in listed
     assert "RN50" not in listed
+
+
+def test_the_module_runs_as_a_script():
+    call = [sys.executable, "-m", "helpers.study.cli", "run", "no profile"]
+    ended = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == BAD_INPUT
+    assert ended.stderr.startswith("workbook: ")
 
 
 def test_help_names_profiles_and_parameters(capsys):

@@ -61,17 +61,17 @@ def relative_shift(
     -------
     DataFrame
         By augmentation: `mean`, `low`, `high` (95 %). NaN for a single image, which has no other
-        to compare with, or where all originals have one direction.
+        to compare with, or where all originals have one direction; no interval where a resample of
+        a few images holds one image alone.
     """
     shift = 1 - similarity.transpose("image", "augmentation").to_numpy().astype(np.float64)
     units = originals.transpose("image", "feature").to_numpy().astype(np.float64)
     units = units / np.linalg.norm(units, axis=1, keepdims=True)
     counts = resample_counts(len(units), n_resamples, seed)
     estimate = _relative(np.ones((1, len(units))), shift, units)[0]
-    # A resample of few images may hold one image alone, which is apart from no other.
-    relative = _relative(counts, shift, units)
-    known = not np.isnan(estimate).all()
-    low, high = np.nanquantile(relative, TAILS, axis=0) if known else [np.nan * estimate] * 2
+    # A resample of few images may hold one image alone, which is apart from no other. It leaves no
+    # interval: one over the other resamples would be too narrow.
+    low, high = np.quantile(_relative(counts, shift, units), TAILS, axis=0)
     index = pd.Index(similarity["augmentation"].values, name="augmentation")
     return pd.DataFrame({"mean": estimate, "low": low, "high": high}, index=index)
 

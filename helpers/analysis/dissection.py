@@ -144,6 +144,29 @@ def along_shift(differences: ArrayLike, shift: ArrayLike, embedding: ArrayLike) 
     return np.where(none[..., None], 0, along / np.where(none, 1, length)[..., None])
 
 
+def weighted_mean(shares: xr.DataArray, squared_lengths: xr.DataArray) -> xr.DataArray:
+    """Average shares over images, each image weighted by its shift's squared length.
+
+    The result is the share of the summed squared shift, Σ⟨Δ_c, Δ⟩ / Σ‖Δ‖², in which an image
+    that hardly moves hardly counts. A plain mean counts every image equally.
+
+    Parameters
+    ----------
+    shares : DataArray, (image, augmentation, component)
+        As of `shares`.
+    squared_lengths : DataArray, (image, augmentation)
+        ‖Δ‖² of the same images.
+
+    Returns
+    -------
+    DataArray, (augmentation, component)
+        float64; zeros where all shifts have no length.
+    """
+    weights = squared_lengths.astype(np.float64)
+    total = weights.sum("image")
+    return (shares * weights).sum("image") / total.where(total > 0, 1)
+
+
 def part_shares(shares: xr.DataArray) -> xr.DataArray:
     """Add up shares by layer: all heads of a layer, its MLP, and the rest of the model.
 

@@ -168,6 +168,20 @@ class Model:
             encoded = [self.clip.encode_text(tokens).float().cpu() for tokens in batches]
         return torch.cat(encoded).numpy()
 
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """Check that the model can read texts, without encoding them.
+
+        Parameters
+        ----------
+        texts : sequence of str
+
+        Raises
+        ------
+        WorkbookError
+            As `encode_text` does.
+        """
+        self._tokens(texts)
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")
 

@@ -32,8 +32,8 @@ def answer(shift: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> Fig
     shift : DataFrame
         By augmentation: `mean`, `low`, `high` of the shift's size.
     parts : DataFrame, (augmentations, parts)
-        Shares of the shift, columns of `COLORS`. Bars are as long as the shift and divided by
-        these; a negative share, which works against the shift, has no length.
+        Shares of the shift's squared length, columns of `COLORS`. Bars are as long as the shift and
+        split like these; a negative share, which works against the shift, has no length.
     notes : DataFrame of str, (augmentations, notes)
         What to write beside each bar; a column has its name on top.
 
@@ -60,7 +60,9 @@ def answer(shift: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> Fig
     ax.set_xlabel("size of the shift: 1 less the cosine similarity of embeddings")
     _write(ax, notes.loc[rows.index])
     ax.figure.legend(
-        loc="outside lower center", ncols=len(COLORS), title="which part of the model wrote it"
+        loc="outside lower center",
+        ncols=len(COLORS),
+        title="bars are split like the squared length of the shift, by the part that wrote it",
     )
     return ax.figure
 

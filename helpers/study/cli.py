@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError
-from helpers.clip.weights import EMBEDDED
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -17,6 +18,9 @@ from helpers.study.parameters import (
     profiles,
     split_model,
 )
+
+if TYPE_CHECKING:
+    from helpers.data.texts import Texts
 
 SHOWN_IMAGES = 10
 BAD_INPUT = 2
@@ -99,11 +103,13 @@ def _add_images(commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from helpers.study.run import Run
+    from helpers.study.run import Run, open_pool
     from helpers.study.runner import CellError, run_study
 
     parameters = _parameters(given)
-    _check_models(parameters)
+    texts = open_pool(parameters)
+    _check_texts(texts)
+    _check_models(parameters, texts)
     run = Run(parameters)
     try:
         report = run_study(run)
@@ -143,17 +149,25 @@ def _absolute_file(given: str | None) -> str | None:
     return str(Path(given).expanduser().absolute()) if is_file else given
 
 
-def _check_models(parameters: Parameters) -> None:
-    # Weights that don't fit are told now, and not by the last notebook of a run half written.
-    from helpers.clip import weights
+def _check_texts(pool: "Texts") -> None:
+    # Two values of one property are the least that a question needs; untagged ones are a group, too.
+    groups = Counter(of or "" for of, _ in set(zip(pool.properties, pool.values, strict=True)))
+    if max(groups.values(), default=0) < 2:
+        raise WorkbookError(
+            f"The pool {pool.name!r} has {len(pool.texts)} texts and no property with two values;"
+            " give texts to choose between."
+        )
+
+
+def _check_models(parameters: Parameters, pool: "Texts") -> None:
+    # What doesn't fit is told now, and not by the last notebook of a run half written.
+    from helpers.clip import load, weights
 
     compared = [split_model(model) for model in parameters.compare]
     for name, pretrained in dict.fromkeys([(parameters.model, parameters.pretrained), *compared]):
         weights.locate(name, pretrained)
-        if name != EMBEDDED:
-            from helpers.clip import load
-
-            load(name, pretrained, parameters.device, parameters.precision)
+        model = load(name, pretrained, parameters.device, parameters.precision)
+        model.check_texts(pool.texts)
 
 
 def _models(_: argparse.Namespace) -> int:
@@ -186,3 +200,7 @@ def _images(given: argparse.Namespace) -> int:
     if len(images) > SHOWN_IMAGES:
         print(f"and {len(images) - SHOWN_IMAGES} more")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -64,7 +64,7 @@ SECTIONS = (
         (
             Exhibit("08_shares_by_layer", "What heads and MLPs of each layer carry of a shift"),
             Exhibit("08_head_map", "The share of every head"),
-            Exhibit("08_restoring", "What remains of a shift when leading heads are put back"),
+            Exhibit("08_restoring", "How much of a shift goes when leading heads are put back"),
             Exhibit("08_depth", "At which depth the class token moves"),
         ),
     ),

@@ -70,7 +70,7 @@ class Run:
         subset = parameters.seed if parameters.limit is not None else None
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
         self._weights = weights.locate(parameters.model, parameters.pretrained)
-        self.texts = _texts(parameters)
+        self.texts = open_pool(parameters)
         self.identity = _identity(parameters, self.images, weights.fingerprint(self._weights))
         self.folder = _folder(parameters, self.identity)
         self._by_id = {image.id: image for image in self.images}
@@ -384,7 +384,18 @@ def run_from(names: Mapping[str, object]) -> Run:
     return open_run(**{name: names[name] for name in expected})
 
 
-def _texts(parameters: Parameters) -> Texts:
+def open_pool(parameters: Parameters) -> Texts:
+    """Open the pool of texts that the parameters ask for.
+
+    Parameters
+    ----------
+    parameters : Parameters
+
+    Returns
+    -------
+    Texts
+        Where none is named, the pool that suits the model.
+    """
     return open_texts(parameters.texts) if parameters.texts else _own_pool(parameters)
 
 
