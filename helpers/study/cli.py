@@ -150,7 +150,7 @@ def _absolute_file(given: str | None) -> str | None:
 
 
 def _check_texts(pool: "Texts") -> None:
-    # Two values of one property are the least that a question needs; untagged ones are a group, too.
+    # A question needs two values of one property; texts without one are a group of their own.
     groups = Counter(of or "" for of, _ in set(zip(pool.properties, pool.values, strict=True)))
     if max(groups.values(), default=0) < 2:
         raise WorkbookError(
