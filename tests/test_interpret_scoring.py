@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from helpers.analysis.segmentation import enlarge, foreground
+from helpers.analysis.maps import enlarge
+from helpers.analysis.segmentation import foreground
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.interpret import scoring

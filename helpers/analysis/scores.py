@@ -16,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.analysis.maps import enlarge
 from helpers.checks import WorkbookError
 
 PATCH_GRID = 4
@@ -101,8 +102,7 @@ def attention_map(grid: ArrayLike, size: int = 224) -> np.ndarray:
             f"attention_map got a grid of shape {grid.shape} and size {size}; "
             "it needs the axes (…, rows, columns) and a size of at least 1."
         )
-    rows, columns = (_bilinear_weights(n, size) for n in grid.shape[-2:])
-    resized = rows @ grid @ columns.T  # (…, size, size)
+    resized = enlarge(grid, size)  # (…, size, size)
     resized -= resized.min(axis=(-2, -1), keepdims=True)
     # Interpolating a constant leaves rounding errors, which must not be blown up to [0, 1].
     constant = np.ptp(grid, axis=(-2, -1), keepdims=True) == 0
@@ -296,13 +296,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide, with NaN and no warning where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(np.equal(denominator, 0), np.nan, np.divide(numerator, denominator))
-
-
-def _bilinear_weights(n: int, size: int) -> np.ndarray:
-    """Weights (size by n) that interpolate n samples at the centres of `size` pixels."""
-    centres = (np.arange(size) + 0.5) * n / size - 0.5
-    distance = np.abs(np.clip(centres, 0, n - 1)[:, None] - np.arange(n))
-    return np.clip(1 - distance, 0, None)
 
 
 def _matched(original: ArrayLike, augmented: ArrayLike, core: tuple[str, ...]) -> list[np.ndarray]:

@@ -7,8 +7,8 @@ the id of an image is taken, an image of one's own is taken too: uint8, height Ã
 import numpy as np
 from matplotlib.figure import Figure
 
+from helpers.analysis.maps import enlarge
 from helpers.analysis.neighbours import Neighbours, nearest
-from helpers.analysis.segmentation import enlarge
 from helpers.data import SIZE
 from helpers.figures.interpretation import image_neighbours as draw_image_neighbours
 from helpers.figures.interpretation import text_neighbours as draw_text_neighbours

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.segmentation import coarse, enlarge, foreground, intersection_over_union
+from helpers.analysis.maps import enlarge
+from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import Model
