@@ -31,7 +31,7 @@ def lanes(count: int) -> Iterator[Executor]:
     """
     cores = torch.get_num_threads()
     with (
-        one_thread_each(),
+        _others_limited(),
         ThreadPoolExecutor(
             count, initializer=torch.set_num_threads, initargs=(max(1, cores // count),)
         ) as pool,
@@ -41,15 +41,26 @@ def lanes(count: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Keep OpenCV and NumPy from starting threads beside those that call them."""
+def _others_limited() -> Iterator[None]:
     before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    limits = limit_others()
     try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
+        yield
     finally:
+        limits.restore_original_limits()
         cv2.setNumThreads(before)
+
+
+def limit_others() -> threadpool_limits:
+    """Keep OpenCV and NumPy from starting threads beside those that call them.
+
+    Returns
+    -------
+    threadpool_limits
+        Restores NumPy's.
+    """
+    cv2.setNumThreads(1)
+    return threadpool_limits(1, user_api="blas")
 
 
 def ahead(

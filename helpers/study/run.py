@@ -1,6 +1,6 @@
 """A run: images, views and a model, with arrays that are read or else computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
 from helpers.data.texts import Texts
 from helpers.study import places
 from helpers.study.arrays import Arrays
-from helpers.study.engine import Batch, Engine
+from helpers.study.engine import Batch, Engine, Outcome
 from helpers.study.parameters import Parameters
 from helpers.study.record import Record, installed_versions
 from helpers.study.results import Results
@@ -252,9 +252,16 @@ class Run(Results):
             for rows in self._arrays.batches(missing)
         ]
         with tqdm(total=len(missing), desc=self.title, unit="image", leave=False) as progress:
-            for outcome in self._engine.fill(batches):
+            for outcome in self._filled(batches):
                 self._record.add(outcome.images, outcome.seconds, outcome.unreadable)
                 progress.update(outcome.images + len(outcome.unreadable))
+
+    def _filled(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
+        if self.parameters.cluster is None:
+            return self._engine.fill(batches)
+        from helpers.study import cluster
+
+        return cluster.fill(self.parameters, self._arrays.place, batches)
 
 
 def open_run(**parameters: object) -> Run:
