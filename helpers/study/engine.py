@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from helpers.clip import Model
 
 # A processor's core is as fast with one image at a time; a GPU waits for more.
-IMAGES_PER_PASS = {"cpu": 1, "cuda": 32}
+IMAGES_PER_PASS = {"cpu": 1, "cuda": 16}
 WAITING_PER_LANE = 4
 PARTS = ("draw", "encode", "score", "write")
 
