@@ -180,6 +180,21 @@ def test_images_that_share_a_pass_are_as_they_are_alone(parameters, tmp_path, mo
     xr.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
 
 
+def test_auto_is_float32_as_long_as_bfloat16_moves_scores_beyond_the_bound(parameters, tmp_path):
+    """It may be bfloat16 where no score moves by more than 0.001."""
+    bound = 1e-3
+    exact = open_run(**parameters)
+    given = {"precision": "bfloat16", "out": str(tmp_path / "coarse")}
+    change = abs(open_run(**parameters | given).scores() - exact.scores()).max()
+    moved = {name for name, largest in change.items() if largest > bound}
+    assert exact.identity["precision"] == ("float32" if moved else "bfloat16")
+    assert "l2_distance" in moved
+    by_pixels = [name for name, row in scores.SCORES.items() if row.needs == "pixels"]
+    assert all(change[name] == 0 for name in by_pixels)
+    assert change["attention_similarity"] < 0.05
+    assert change["embedding_similarity"] < 0.05
+
+
 def test_unreadable_images_are_told_and_in_no_n(run):
     assert "-broken.png" not in run.scores()["image"]
     assert list(run.unreadable["image"]) == ["-broken.png"]
