@@ -44,7 +44,7 @@ lab: .venv
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 bench: .venv
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(ARGS)
 
 train-embedded: .venv
 	$(BIN)/python -m helpers.clip.embedded.train $(ARGS)

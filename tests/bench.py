@@ -1,31 +1,82 @@
-"""Speed, as ratios measured side by side in one run: ``make bench``."""
+"""Speed, as ratios of times measured in turn: ``make bench``, or ``make bench ARGS="a d"``.
 
-from collections.abc import Callable
+The table is kept in ``outputs/bench/``; a row that is measured again replaces its old one.
+"""
+
+import argparse
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 import torch
+from PIL import Image as pillow
+from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.analysis import scores
 from helpers.analysis.neighbours import nearest
+from helpers.analysis.scores import SCORES
 from helpers.analysis.textspan import textspan
 from helpers.clip import load
 from helpers.clip.model import Model
+from helpers.data import Image, open_images, views
+from helpers.study.parameters import OUTPUTS, Parameters, from_profile
+from helpers.study.run import Run
+from tests.materialised import contributions
+from tests.published_way import hugging_face_clip, study_image
 from tests.reference_textspan import plain_textspan
 
-REPEATS = 5
+MODELS = ("embedded", "ViT-B-32", "ViT-B-16")
+SIZED = (*MODELS, "ViT-L-14")
+VIEWS_AT_ONCE = 30
+PIXELS = np.random.default_rng(0).integers(0, 256, (VIEWS_AT_ONCE, 224, 224, 3), dtype=np.uint8)
 
 
-def ratio(
-    ours: Callable[[], object], other: Callable[[], object], repeats: int = REPEATS
-) -> tuple[float, float, float]:
-    """Time two functions in turn; return the median ratio ours / other and its extremes."""
-    ours(), other()
-    ratios = []
-    for _ in range(repeats):
-        ratios.append(seconds(ours) / seconds(other))
-    return median(ratios), min(ratios), max(ratios)
+@dataclass(frozen=True)
+class Line:
+    """A line of the table.
+
+    Attributes
+    ----------
+    row : str
+        Its letter.
+    what : str
+        What is measured, and against what.
+    unit : str
+        ``×``: how many times faster ours is; or another.
+    median, low, high : float
+        Over rounds.
+    rounds : int
+    """
+
+    row: str
+    what: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured: rounds, and the images of the rows that need some."""
+
+    rounds: int
+    images: str
+    counts: Sequence[int]
+
+
+def line(row: str, what: str, values: Sequence[float], unit: str = "×") -> Line:
+    """Summarise the rounds of a measurement."""
+    return Line(row, what, unit, median(values), min(values), max(values), len(values))
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -35,78 +86,258 @@ def seconds(function: Callable[[], object]) -> float:
     return perf_counter() - started
 
 
-def encode_against_open_clip(model: Model, pixels: np.ndarray) -> tuple[float, float, float]:
-    """Embedding, attention and all contributions against open_clip's embedding alone."""
-
-    def plain():
-        with torch.inference_mode():
-            return model.clip.encode_image(model._normalised(pixels)).numpy()
-
-    return ratio(lambda: model.encode(pixels).total(), plain)
+def times_faster(
+    ours: Callable[[], object], other: Callable[[], object], rounds: int, scale: float = 1.0
+) -> list[float]:
+    """Time two functions in turn; how many times faster ours is, round by round."""
+    ours(), other()
+    return [scale / seconds(ours) * seconds(other) for _ in range(rounds)]
 
 
-def scores_against_loop(count: int) -> tuple[float, float, float]:
-    """Pixel scores of a batch against the same functions in a loop over images."""
+def plain(model: Model, tensors: torch.Tensor) -> None:
+    """Run open_clip's `encode_image`, and nothing else."""
+    with torch.inference_mode(), model._autocast():
+        model.clip.encode_image(tensors)
+
+
+def decompose(model: Model) -> None:
+    """Run our pass, and form the contributions of all heads and MLPs."""
+    model.encode(PIXELS).total()
+
+
+def parts_of(images: Sequence[Image], rounds: int) -> list[list[Image]]:
+    """Share images out to rounds, so that together they cover all."""
+    return [list(images[start::rounds]) for start in range(min(rounds, len(images)))]
+
+
+def the_pass(options: Options) -> Iterator[Line]:
+    """(a) Embedding, attention and all contributions against the embedding alone."""
+    for name in MODELS:
+        for precision in ("float32", "bfloat16"):
+            model = load(name, device="cpu", precision=precision)
+            other = partial(plain, model, model._normalised(PIXELS))
+            found = times_faster(partial(decompose, model), other, options.rounds)
+            yield line("a", f"pass with contributions / encode_image, {name}, {precision}", found)
+
+
+def whole_study(options: Options) -> Iterator[Line]:
+    """(b) Files to arrays against `encode_image` on ready tensors; each round on other images."""
+    images = open_images(options.images)
+    for name in MODELS:
+        model = load(name, device="cpu")
+        study_seconds(images[:1], model=name)
+        parts = parts_of(images, options.rounds)
+        found = [study_against_plain(model, name, part) for part in parts]
+        what = f"whole study / encode_image alone, {name}, float32, {len(images)} images"
+        yield line("b", what, found)
+
+
+def study_against_plain(model: Model, name: str, images: list[Image]) -> float:
+    """Time `encode_image` on ready tensors, then the study of the same images."""
+    drawn = [list(views(image.pixels, image.id).values()) for image in images]
+    pixels = np.array(drawn).reshape(-1, 224, 224, 3)
+    tensors = model._normalised(pixels).split(VIEWS_AT_ONCE)
+    plain(model, tensors[0])
+    other = sum(seconds(partial(plain, model, batch)) for batch in tensors)
+    del drawn, pixels, tensors
+    return other / study_seconds(images, model=name)
+
+
+def study_seconds(images: Sequence[Image], **parameters: object) -> float:
+    """Time the study of some images, without loading the model."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder, "images.txt")
+        listed.write_text("".join(f"{file_of(image, Path(folder))}\n" for image in images))
+        run = Run(small_study(images=str(listed), out=f"{folder}/run", **parameters))
+        run.model  # noqa: B018
+        return seconds(run.compute)
+
+
+def file_of(image: Image, folder: Path) -> Path:
+    """Return the file of an image; one that has none is written."""
+    if image.path is None:
+        path = folder / f"{image.id}.png"
+        pillow.fromarray(image.pixels).save(path)
+        return path
+    return image.path
+
+
+def small_study(**parameters: object) -> Parameters:
+    """Parameters of a run on the processor that is compared with nothing."""
+    return from_profile("quick", {"device": "cpu", "compare": [], **parameters})
+
+
+def published_way(options: Options) -> Iterator[Line]:
+    """(c) The whole study against the published one's way, on ViT-B/32; other images each round."""
+    reference = hugging_face_clip()
+    images = open_images(options.images)[: 2 * options.rounds]
+    study_image(reference, images[0])
+    for precision in ("float32", "bfloat16"):
+        given = {"model": "ViT-B-32", "precision": precision}
+        study_seconds(images[:1], **given)
+        found = [
+            seconds(lambda part=part: [study_image(reference, image) for image in part])
+            / study_seconds(part, **given)
+            for part in parts_of(images, options.rounds)
+        ]
+        yield line("c", f"whole study / the published way, ViT-B-32, {precision}", found)
+
+
+def materialised(options: Options) -> Iterator[Line]:
+    """(d) All contributions against a decomposition that forms every summand, one image a time."""
+    for name in MODELS[1:]:
+        model = load(name, device="cpu")
+        one = model._normalised(PIXELS[:1])
+        found = times_faster(
+            partial(decompose, model),
+            partial(contributions, model.clip.visual, one),
+            options.rounds,
+            scale=len(PIXELS),
+        )
+        yield line("d", f"pass with contributions / every summand formed, {name}", found)
+
+
+def heads_and_neighbours(options: Options) -> Iterator[Line]:
+    """(e) TEXTSPAN against the paper's algorithm; a search against sorting all."""
     rng = np.random.default_rng(0)
-    one, other = rng.integers(0, 256, (2, count, 224, 224, 3), dtype=np.uint8)
-    functions = [row.function for row in scores.SCORES.values() if row.needs == "pixels"]
-    return ratio(
-        lambda: [function(one, other) for function in functions],
-        lambda: [function(a, b) for a, b in zip(one, other, strict=True) for function in functions],
-    )
-
-
-def textspan_against_plain(count: int, timed: int) -> tuple[float, float, float]:
-    """TEXTSPAN against the paper's algorithm: heads × 2,000 images × 3,000 texts, 512 features.
-
-    The other treats heads one by one and takes minutes: it is timed on a few and scaled up.
-    """
-    rng = np.random.default_rng(0)
+    count, timed = 48, 2
     outputs = rng.standard_normal((count, 2000, 64)) * rng.exponential(size=(count, 1, 64))
     heads = (outputs @ rng.standard_normal((count, 64, 512))).astype(np.float32)
     texts = rng.standard_normal((3000, 512)).astype(np.float32)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    middle, low, high = ratio(
+    found = times_faster(
         lambda: textspan(heads, texts, k=20, rank=64),
         lambda: [plain_textspan(head, texts, k=20, rank=64) for head in heads[:timed]],
-        repeats=3,
+        options.rounds,
+        scale=count / timed,
     )
-    scale = timed / count
-    return middle * scale, low * scale, high * scale
-
-
-def search_against_sorting(images: int, features: int) -> tuple[float, float, float]:
-    """Eight nearest of one head's contributions against sorting all similarities."""
-    rng = np.random.default_rng(0)
-    contributions = rng.normal(size=(images, 4, features)).astype(np.float16)
-    head, query = contributions[:, 1].astype(np.float32), rng.normal(size=features)
-    first = median(seconds(lambda: nearest(contributions[:, 1], query, 8)) for _ in range(REPEATS))
-    again = median(seconds(lambda: nearest(head, query, 8)) for _ in range(REPEATS))
-    print(
-        f"  a search takes {1000 * first:.1f} ms at first, from float16, and {1000 * again:.1f} ms"
-    )
+    what = "TEXTSPAN / the paper's algorithm, 48 heads × 2,000 images × 3,000 texts"
+    yield line("e", f"{what} (the other timed on {timed} heads)", found)
+    head, query = rng.normal(size=(13_312, 512)).astype(np.float32), rng.normal(size=512)
     query = query.astype(np.float32)
-    return ratio(lambda: nearest(head, query, 8), lambda: np.argsort(-(head @ query))[:8])
+    found = times_faster(
+        lambda: nearest(head, query, 8),
+        lambda: np.argsort(-(head @ query))[:8],
+        options.rounds,
+    )
+    yield line("e", "8 neighbours in 13,312 images × 512 features / with a full sort", found)
+
+
+PEAK = """
+import resource, sys
+from time import perf_counter
+from helpers.study.run import Run
+from tests.bench import small_study
+count, out = int(sys.argv[1]), sys.argv[2]
+run = Run(small_study(images=f"scenes:{count}", out=out))
+run.model
+started = perf_counter()
+run.compute()
+took = perf_counter() - started
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1000 * took / count)
+"""
+
+
+def peak_memory(options: Options) -> Iterator[Line]:
+    """(f) Peak memory and time per image of a run of the embedded model on drawn scenes."""
+    for count in options.counts:
+        with tempfile.TemporaryDirectory() as folder:
+            call = [sys.executable, "-c", PEAK, str(count), f"{folder}/run"]
+            ended = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
+        peak, took = map(float, ended.stdout.split())
+        yield line("f", f"peak memory, embedded, {count:,} scenes", [peak], "MiB")
+        yield line("f", f"time per image, embedded, {count:,} scenes", [took], "ms")
+
+
+def share_of_peak(options: Options) -> Iterator[Line]:
+    """(g) Arithmetic of `encode_image` that the pass gets done a second, of a product's peak."""
+    one, other = torch.randn(1536, 3072), torch.randn(3072, 3072)
+    products = 2 * one.shape[0] * one.shape[1] * other.shape[1]
+    for name in MODELS:
+        model = load(name, device="cpu")
+        with FlopCounterMode(display=False) as counted:
+            plain(model, model._normalised(PIXELS))
+        found = times_faster(
+            partial(decompose, model),
+            partial(torch.matmul, one, other),
+            options.rounds,
+            scale=100 * counted.get_total_flops() / products,
+        )
+        yield line("g", f"share of the peak of float32 products, {name}", found, "%")
+
+
+def bytes_per_image(options: Options) -> Iterator[Line]:
+    """(h) What each array takes on disk, before compression."""
+    from helpers.study.visit import variables
+
+    for name in SIZED:
+        model = load(name, device="cpu")
+        for each in variables(model, small_study().layers):
+            size = np.dtype(each.dtype).itemsize * int(np.prod(each.lengths))
+            yield line("h", f"array {each.name}, {name}", [size], "bytes")
+
+
+def effect_of_bfloat16(options: Options) -> Iterator[Line]:
+    """(i) By how much bfloat16 changes the scores that a model has a part in."""
+    for name in MODELS[:2]:
+        scores = []
+        for precision in ("float32", "bfloat16"):
+            with tempfile.TemporaryDirectory() as folder:
+                given = {"images": "photos", "model": name, "precision": precision}
+                scores.append(Run(small_study(out=f"{folder}/run", **given)).scores())
+        for score in (score for score, row in SCORES.items() if row.needs != "pixels"):
+            change = abs(scores[1][score] - scores[0][score]).values.ravel()
+            yield line("i", f"change of {score} by bfloat16, {name}", list(change), "")
+
+
+ROWS = {
+    "a": the_pass,
+    "b": whole_study,
+    "c": published_way,
+    "d": materialised,
+    "e": heads_and_neighbours,
+    "f": peak_memory,
+    "g": share_of_peak,
+    "h": bytes_per_image,
+    "i": effect_of_bfloat16,
+}
+
+
+def keep(lines: Sequence[Line], row: str) -> None:
+    """Write a row of the table, in place of what it was."""
+    path = OUTPUTS / "bench" / "bench.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame([asdict(one) | machine() for one in lines])
+    if path.exists():
+        before = pd.read_csv(path)
+        table = pd.concat([before[before["row"] != row], table]).sort_values("row", kind="stable")
+    table.to_csv(path, index=False)
+
+
+def machine() -> dict[str, object]:
+    """Say what a line was measured on."""
+    return {"processor": platform.machine(), "cores": torch.get_num_threads()}
 
 
 def main() -> None:
-    """Print every ratio with its smallest and largest value."""
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 224, 224, 3), dtype=np.uint8)
-    print(f"time of ours / time of the other, median of {REPEATS} (smallest to largest)")
-    for name in ("embedded", "ViT-B-32", "ViT-B-16"):
-        result = encode_against_open_clip(load(name, device="cpu"), pixels)
-        show(f"encode with all contributions / encode_image, {name}", result)
-    show("pixel scores batched / image by image", scores_against_loop(64))
-    name = "TEXTSPAN / the paper's algorithm, 48 heads × 2,000 images × 3,000 texts"
-    show(f"{name} (the other timed on 2 heads)", textspan_against_plain(48, timed=2))
-    name = "neighbours in 13,312 images × 512 features / with a full sort"
-    show(name, search_against_sorting(13_312, 512))
-
-
-def show(name: str, result: tuple[float, float, float]) -> None:
-    """Print one ratio."""
-    middle, low, high = result
-    print(f"{name}: {middle:.2g} ({low:.2g} to {high:.2g})")
+    """Measure rows, print them and keep them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", default="photos", help="a source with files, for b and c")
+    parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000], help="for f")
+    given = parser.parse_args()
+    options = Options(given.rounds, given.images, given.counts)
+    for row in given.rows or ROWS:
+        lines = []
+        for one in ROWS[row](options):
+            lines.append(one)
+            print(
+                f"({row}) {one.what}: {one.median:.3g} {one.unit}"
+                f" ({one.low:.3g} to {one.high:.3g}, {one.rounds} rounds)",
+                flush=True,
+            )
+        keep(lines, row)
 
 
 if __name__ == "__main__":

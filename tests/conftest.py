@@ -46,5 +46,6 @@ def parameters(folder_of_images, tmp_path):
         "compare_fully": False,
         "batch_size": 2,
         "workers": 2,
+        "cluster": None,
         "out": str(tmp_path / "run"),
     }

@@ -180,7 +180,7 @@ BAD_CALLS = {
 
 @pytest.mark.parametrize("make, names", BAD_CALLS.values(), ids=BAD_CALLS)
 def test_bad_input_is_one_sentence_and_leaves_nothing(make, names, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("helpers.study.run.OUTPUTS", tmp_path / "outputs")
+    monkeypatch.setattr("helpers.study.places.OUTPUTS", tmp_path / "outputs")
     assert main(make(tmp_path / "given")) == BAD_INPUT
     message = capsys.readouterr().err
     assert message.startswith("workbook: ")

@@ -72,6 +72,8 @@ def test_every_profile_is_valid(profile):
         ("quick", {"severity": float("nan")}, "severity"),
         ("quick", {"batch_size": 0}, "batch_size"),
         ("quick", {"workers": True}, "workers"),
+        ("quick", {"cluster": "local:0"}, "cluster has no value 'local:0'"),
+        ("quick", {"cluster": 2}, "local:N, tcp://host:port"),
         ("paper", {}, "images has no value None"),
         ("quick", {"images": 5}, "images has no value 5"),
         ("quick", {"images": ["photos", None]}, "images has no value"),

@@ -139,9 +139,26 @@ def along_shift(differences: ArrayLike, shift: ArrayLike, embedding: ArrayLike) 
         ⟨difference, shift⟩ / ‖shift‖², float64; zeros where there is no shift.
     """
     differences, shift = (np.asarray(side, np.float64) for side in (differences, shift))
-    length = np.square(shift).sum(axis=-1)
-    none = length <= NO_SHIFT**2 * np.square(embedding).sum(axis=-1)
-    along = np.einsum("...cd,...d->...c", differences, shift)
+    return as_shares(np.einsum("...cd,...d->...c", differences, shift), shift, embedding)
+
+
+def as_shares(along: ArrayLike, shift: ArrayLike, embedding: ArrayLike) -> np.ndarray:
+    """Turn inner products with a shift into shares of it.
+
+    Parameters
+    ----------
+    along : array_like, (…, parts)
+        ⟨difference, shift⟩ of each part.
+    shift, embedding : array_like, (…, features)
+        As for `along_shift`.
+
+    Returns
+    -------
+    ndarray, (…, parts)
+        Divided by ‖shift‖², float64; zeros where there is no shift.
+    """
+    length = np.square(shift, dtype=np.float64).sum(axis=-1)
+    none = length <= NO_SHIFT**2 * np.square(embedding, dtype=np.float64).sum(axis=-1)
     return np.where(none[..., None], 0, along / np.where(none, 1, length)[..., None])
 
 

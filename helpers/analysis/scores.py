@@ -11,6 +11,7 @@ CVPR-W MIV 2025, arXiv 2503.23495, supplement A.1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -102,11 +103,12 @@ def attention_map(grid: ArrayLike, size: int = 224) -> np.ndarray:
             f"attention_map got a grid of shape {grid.shape} and size {size}; "
             "it needs the axes (…, rows, columns) and a size of at least 1."
         )
-    resized = enlarge(grid, size)  # (…, size, size)
-    resized -= resized.min(axis=(-2, -1), keepdims=True)
+    maps = enlarge(grid, size)  # (…, size, size)
+    maps -= maps.min(axis=(-2, -1), keepdims=True)
     # Interpolating a constant leaves rounding errors, which must not be blown up to [0, 1].
     constant = np.ptp(grid, axis=(-2, -1), keepdims=True) == 0
-    return np.where(constant, 0, _ratio(resized, resized.max(axis=(-2, -1), keepdims=True)))
+    maps /= np.where(constant, np.inf, maps.max(axis=(-2, -1), keepdims=True))
+    return maps
 
 
 def attention_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
@@ -136,8 +138,8 @@ def pixel_change(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
 
     Parameters
     ----------
-    original, augmented : array_like of uint8, (…, height, width, 3)
-        Images; the leading axes broadcast.
+    original, augmented : array_like, (…, h, w, 3)
+        RGB images, uint8 or float from 0 to 255; the leading axes broadcast.
 
     Returns
     -------
@@ -147,10 +149,12 @@ def pixel_change(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
     Raises
     ------
     WorkbookError
-        If the shapes don't match.
+        If the images don't match or aren't images.
     """
-    original, augmented = _matched(original, augmented, core=("h", "w", "colours"))
-    return np.sqrt(np.square(original - augmented).mean(axis=(-3, -2, -1))) / 255
+    original, augmented = _matched_images(original, augmented, 1)
+    return _pair_by_pair(
+        _as_float32, lambda one, other: _rms(_squares(one, other)), original, augmented
+    )
 
 
 def patch_similarity(
@@ -180,14 +184,14 @@ def patch_similarity(
         If the images don't match or aren't images, or are no uint8 for `uint8_wraparound`.
     """
     original, augmented = _matched_images(original, augmented, PATCH_GRID)
-    working = np.float32
     if uint8_wraparound:
         _require_uint8(original, augmented)
-        working = np.uint8
-    squares = np.subtract(original, augmented, dtype=working, casting="unsafe")
-    np.square(squares, out=squares)
-    mse = _patches(squares, PATCH_GRID).mean(axis=-1, dtype=np.float64)
-    return (1 / (1 + mse / 255**2)).mean(axis=-1)
+    return _pair_by_pair(
+        np.asarray if uint8_wraparound else _as_float32,
+        lambda one, other: _patch_likeness(_squares(one, other)),
+        original,
+        augmented,
+    )
 
 
 def edge_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
@@ -212,8 +216,7 @@ def edge_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
         If the images don't match or aren't images.
     """
     original, augmented = _matched_images(original, augmented, 2)
-    difference = _edge_map(original) - _edge_map(augmented)
-    return 1 - np.abs(difference, out=difference).mean(axis=(-2, -1), dtype=np.float64)
+    return _pair_by_pair(_edge_map, _edge_likeness, original, augmented)
 
 
 def detail_similarity(
@@ -245,11 +248,34 @@ def detail_similarity(
         If the images don't match or aren't images.
     """
     original, augmented = _matched_images(original, augmented, DETAIL_GRID)
-    before, after = _patch_deviations(original), _patch_deviations(augmented)  # (…, 64)
-    valid = before >= UNIFORM_BELOW
-    ratios = _ratio(np.minimum(before, after), np.maximum(before, after))
-    count = valid.shape[-1] if divide_by_all_patches else valid.sum(axis=-1)
-    return _ratio(np.where(valid, ratios, 0).sum(axis=-1), count)
+    divisor = DETAIL_GRID**2 if divide_by_all_patches else None
+    compare = partial(_detail_likeness, divisor=divisor)
+    return _pair_by_pair(_patch_deviations, compare, original, augmented)
+
+
+def pixel_scores(original: ArrayLike, augmented: ArrayLike) -> dict[str, np.ndarray]:
+    """Return all that compares pixels, as the functions of these names do, but in one go.
+
+    An image is read once, and squares of differences are shared.
+
+    Parameters
+    ----------
+    original, augmented : array_like, (…, h, w, 3)
+        RGB images, uint8 or float from 0 to 255; the leading axes broadcast.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, (…)
+        `pixel_change`, `patch_similarity`, `edge_similarity` and `detail_similarity`.
+
+    Raises
+    ------
+    WorkbookError
+        If the images don't match or aren't images.
+    """
+    original, augmented = _matched_images(original, augmented, DETAIL_GRID)
+    scores = _pair_by_pair(_described, _compared, original, augmented, len(_COMPARED))
+    return dict(zip(_COMPARED, np.moveaxis(scores, -1, 0), strict=True))
 
 
 @dataclass(frozen=True)
@@ -354,23 +380,130 @@ def _require_uint8(*sides: np.ndarray) -> None:
             )
 
 
-def _patches(images: np.ndarray, grid: int) -> np.ndarray:
-    """Cut (…, h, w, 3) into (…, grid², values): every patch's values side by side."""
-    *batch, height, width, channels = images.shape
+def _pair_by_pair(
+    describe: Callable[[np.ndarray], object],
+    compare: Callable[[object, object], ArrayLike],
+    original: np.ndarray,
+    augmented: np.ndarray,
+    *values: int,
+) -> np.ndarray:
+    """Describe every image once and compare the pairs, (…, *values).
+
+    One image at a time stays in the processor's cache; a batch streams through memory.
+    """
+    shape = np.broadcast_shapes(original.shape[:-3], augmented.shape[:-3])
+    scores = np.empty((*shape, *values))
+    sides = _Described(describe, original), _Described(describe, augmented)
+    for place in np.ndindex(*shape):
+        scores[place] = compare(*(side[place] for side in sides))
+    return scores
+
+
+class _Described:
+    """The descriptions of images at places of a broadcast array; the last one is kept."""
+
+    def __init__(self, describe: Callable[[np.ndarray], object], images: np.ndarray):
+        self._describe, self._images = describe, images
+        self._kept: tuple = (None, None)
+
+    def __getitem__(self, place: tuple[int, ...]) -> object:
+        lengths = self._images.shape[:-3]
+        own = place[len(place) - len(lengths) :]
+        own = tuple(0 if n == 1 else i for i, n in zip(own, lengths, strict=True))
+        if self._kept[0] != own:
+            self._kept = own, self._describe(self._images[own])
+        return self._kept[1]
+
+
+def _as_float32(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float32)
+
+
+def _squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Squared differences, in the type of the images."""
+    squares = one - other
+    return np.square(squares, out=squares)
+
+
+def _sums(image: np.ndarray, grid: int) -> np.ndarray:
+    """Add up the patches of a grid, (grid, grid), float64.
+
+    Columns are added first. In float32 that is exact for squares of whole numbers up to 255 and
+    patches of up to 258 rows: below 2**24, float32 holds every whole number.
+    """
+    height, width, channels = image.shape
     tall, wide = height // grid, width // grid
-    cropped = images[..., : grid * tall, : grid * wide, :]
-    patches = cropped.reshape(*batch, grid, tall, grid, wide * channels)
-    return patches.swapaxes(-3, -2).reshape(*batch, grid**2, tall * wide * channels)
+    cropped = image[: grid * tall, : grid * wide].reshape(grid, tall, grid * wide * channels)
+    by_column = cropped.sum(axis=1, dtype=np.promote_types(image.dtype, np.float32))
+    return by_column.reshape(grid, grid, -1).sum(axis=-1, dtype=np.float64)
 
 
-def _patch_deviations(images: np.ndarray) -> np.ndarray:
-    return _patches(images, DETAIL_GRID).std(axis=-1, dtype=np.float64)
+def _values_per_patch(image: np.ndarray, grid: int) -> int:
+    return (image.shape[0] // grid) * (image.shape[1] // grid) * image.shape[2]
 
 
-def _edge_map(images: np.ndarray) -> np.ndarray:
-    """Equation (10): (…, h, w, 3) to (…, h, w) in float32; NaN for an image without an edge."""
-    grey = images.astype(np.float32) @ GREY_IN_THOUSANDTHS
-    down, across = np.gradient(grey, axis=(-2, -1))
+def _rms(squares: np.ndarray) -> float:
+    return float(np.sqrt(_sums(squares, 1).item() / squares.size)) / 255
+
+
+def _patch_likeness(squares: np.ndarray) -> float:
+    """Equations (7) and (8)."""
+    mse = _sums(squares, PATCH_GRID) / _values_per_patch(squares, PATCH_GRID)
+    return float((1 / (1 + mse / 255**2)).mean())
+
+
+def _patch_deviations(image: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of all values in each patch, (64,)."""
+    n = _values_per_patch(image, DETAIL_GRID)
+    if image.dtype == np.uint8:  # sums of whole numbers: no digit is lost in the difference
+        whole = _as_float32(image)
+        squares, sums = _sums(np.square(whole), DETAIL_GRID), _sums(whole, DETAIL_GRID)
+        return np.sqrt(n * squares - np.square(sums)).ravel() / n
+    height, width, channels = image.shape
+    tall, wide = height // DETAIL_GRID, width // DETAIL_GRID
+    cropped = image[: DETAIL_GRID * tall, : DETAIL_GRID * wide]
+    patches = cropped.reshape(DETAIL_GRID, tall, DETAIL_GRID, wide, channels)
+    return patches.std(axis=(1, 3, 4), dtype=np.float64).ravel()
+
+
+def _detail_likeness(before: np.ndarray, after: np.ndarray, divisor: int | None = None) -> float:
+    """Equation (12)."""
+    valid = before >= UNIFORM_BELOW
+    ratios = _ratio(np.minimum(before, after), np.maximum(before, after))
+    count = valid.sum() if divisor is None else divisor
+    return float(_ratio(np.where(valid, ratios, 0).sum(), count))
+
+
+def _edge_map(image: np.ndarray) -> np.ndarray:
+    """Equation (10): (h, w, 3) to (h, w) in float32; NaN for an image without an edge."""
+    grey = image.astype(np.float32) @ GREY_IN_THOUSANDTHS
+    down, across = np.gradient(grey)
     edges = np.abs(down, out=down)
     edges += np.abs(across, out=across)
-    return _ratio(edges, edges.max(axis=(-2, -1), keepdims=True))
+    edges /= edges.max() or np.nan
+    return edges
+
+
+def _edge_likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Equations (9) and (11)."""
+    difference = one - other
+    return float(1 - np.abs(difference, out=difference).mean(dtype=np.float64))
+
+
+def _described(image: np.ndarray) -> tuple[np.ndarray, ...]:
+    return _as_float32(image), _edge_map(image), _patch_deviations(image)
+
+
+_COMPARED = ("pixel_change", "patch_similarity", "edge_similarity", "detail_similarity")
+
+
+def _compared(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> list[float]:
+    """Compare two descriptions, in the order of `_COMPARED`."""
+    (pixels, edges, deviations), (other_pixels, other_edges, other_deviations) = one, other
+    squares = _squares(pixels, other_pixels)
+    return [
+        _rms(squares),
+        _patch_likeness(squares),
+        _edge_likeness(edges, other_edges),
+        _detail_likeness(deviations, other_deviations),
+    ]

@@ -145,6 +145,32 @@ class Encoding:
         parts = torch.einsum("nlhtk,lhkm->nlhtm", self._token_outputs, matrices)
         return _numpy(parts * self._scale.view(-1, 1, 1, 1, 1))
 
+    def tokens_along(self, directions: np.ndarray) -> np.ndarray:
+        """Project what heads read from every token, summed over layers and heads.
+
+        Equal to `tokens` times the directions, whose tokens × features are never formed.
+
+        Parameters
+        ----------
+        directions : ndarray, n × m × features
+            m directions for each image.
+
+        Returns
+        -------
+        ndarray, n × tokens × m
+            Inner products; the class token comes first, then the patches row by row.
+
+        Raises
+        ------
+        WorkbookError
+            If the images were encoded without `by_token`.
+        """
+        matrices = self._readout.head_matrices
+        directions = torch.as_tensor(directions).to(matrices)
+        by_head = torch.einsum("lhkd,nmd->nlhkm", matrices, directions)
+        along = (self._token_outputs @ by_head).sum(dim=(1, 2))
+        return _numpy(along * self._scale[:, None, None])
+
     @cached_property
     def depths(self) -> np.ndarray:
         """The class token read out early, n × (layers + 1) × features.

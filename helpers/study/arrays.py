@@ -1,21 +1,24 @@
-"""The arrays of a run: one Zarr dataset with named axes, filled batch by batch.
+"""The arrays of a run: one Zarr dataset with named axes, filled chunk by chunk.
 
-Zarr writes each chunk to a temporary file and renames it, and a batch counts as done only when all
-of its chunks are written. A process killed at any moment therefore loses at most the batch that it
-was working on.
+An image counts as done only when all of its values are written, and no chunk has two writers. A
+process killed at any moment therefore loses at most the batch that it was working on.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore
 
 from helpers.checks import WorkbookError
+
+DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -41,119 +44,120 @@ class Variable:
 
 
 class Arrays:
-    """One run's Zarr dataset on disk.
+    """One run's Zarr dataset, on disk or in an object store.
 
     Parameters
     ----------
-    path : Path
-        The ``.zarr`` folder; created with its coordinates when it is missing.
-    identity : dict
-        Everything that the arrays' values depend on. Arrays of another identity are refused.
-    coordinates : dict of str to (str, sequence of str)
-        Name → (axis, labels); the axis ``image`` must be among them.
+    place : str
+        Path of the ``.zarr`` folder, or a URL that fsspec opens.
 
     Raises
     ------
     WorkbookError
-        If the folder holds arrays of another identity, or can't be written.
+        If the place can't be opened.
     """
 
-    def __init__(
-        self, path: Path, identity: Mapping, coordinates: Mapping[str, tuple[str, Sequence[str]]]
-    ):
-        self.path = path
-        self._count = len(coordinates["image"][1])
-        if not path.exists():
-            _create(path, identity, coordinates)
-        elif self.identity_of(path) != identity:
+    def __init__(self, place: str):
+        self.place = place
+        self._store = _open(place)
+
+    def create(
+        self, identity: Mapping, coordinates: Mapping[str, tuple[str, Sequence[str]]]
+    ) -> None:
+        """Write coordinates and identity, unless they are there.
+
+        Parameters
+        ----------
+        identity : dict
+            Everything that the arrays' values depend on. Arrays of another identity are refused.
+        coordinates : dict of str to (str, sequence of str)
+            Name → (axis, labels); the axis ``image`` must be among them.
+
+        Raises
+        ------
+        WorkbookError
+            If the place holds arrays of another identity.
+        """
+        there = self._identity()
+        if there is None:
+            _create(self._store, identity, coordinates)
+        elif there != identity:
             raise WorkbookError(
-                f"{path.parent} holds the arrays of other parameters"
-                f" ({differences(self.identity_of(path), identity)}); choose another folder with"
-                " --out, or remove that one."
+                f"{self.place.rpartition('/')[0]} holds the arrays of other parameters"
+                f" ({differences(there, identity)}); choose another folder with --out, or remove"
+                " that one."
             )
 
     @staticmethod
-    def identity_of(path: Path) -> dict | None:
-        """Return the identity of the arrays in a ``.zarr`` folder; None where there are none."""
-        if not path.exists():
-            return None
-        return json.loads(zarr.open_group(path, mode="r").attrs["identity"])
+    def identity_of(place: str) -> dict | None:
+        """Return the identity of the arrays at a place; None where there are none."""
+        return Arrays(place)._identity()
 
-    def allocate(self, step: str, variables: Sequence[Variable], batch_size: int) -> None:
-        """Make room for a step's variables, unless it is there already.
+    def allocate(self, variables: Sequence[Variable], rows: int) -> None:
+        """Make room for variables, unless it is there already.
 
         Parameters
         ----------
-        step : str
-            The computation that fills the variables.
         variables : sequence of Variable
-        batch_size : int
-            Images per chunk on disk.
+        rows : int
+            Images per chunk.
         """
-        group = zarr.open_group(self.path, mode="r+")
-        if _done(step) in group:
+        if DONE in self._group:
             return
-        rows = min(batch_size, self._count)
+        chunk = min(rows, self._count)
         for variable in variables:
-            _label_axes(group, variable)
-            group.create_array(
-                variable.name,
-                shape=(self._count, *variable.lengths),
-                chunks=(rows, *variable.lengths),
-                dtype=variable.dtype,
-                fill_value=float("nan"),
-                dimension_names=("image", *variable.axes),
-                overwrite=True,  # left by a process that was killed while allocating
-            )
-        group.create_array(
-            _done(step),
-            shape=(self._count,),
-            chunks=(rows,),
-            dtype=bool,
-            fill_value=False,
-            dimension_names=("image",),
-        )
+            _label_axes(self._group, variable)
+            self._make(variable, chunk, float("nan"))
+        # Made last: its presence says that all others are there.
+        self._make(Variable(DONE, {}, "bool"), chunk, False)
 
-    def done(self, step: str) -> np.ndarray:
-        """Return which images a step has finished, booleans of length images."""
-        group = zarr.open_group(self.path, mode="r")
-        name = _done(step)
-        return group[name][:] if name in group else np.zeros(self._count, bool)
-
-    def write(self, step: str, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
-        """Write some images' rows of a step's variables, then mark these images as done.
+    def batches(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Group images by the chunk that holds them, which is what one worker may write.
 
         Parameters
         ----------
-        step : str
         rows : ndarray of int
-            Positions of the images.
+            Positions of images, ascending.
+
+        Returns
+        -------
+        list of ndarray of int
+        """
+        chunks = rows // self._group[DONE].chunks[0]
+        return np.split(rows, np.flatnonzero(np.diff(chunks)) + 1) if len(rows) else []
+
+    def done(self) -> np.ndarray:
+        """Return which images are finished, booleans of length images."""
+        group = self._group
+        return group[DONE][:] if DONE in group else np.zeros(self._count, bool)
+
+    def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+        """Write some images' rows of all variables, then mark these images as done.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions of images of one chunk.
         values : dict of str to ndarray
             Variable → values, first axis as long as `rows`.
         """
-        group = zarr.open_group(self.path, mode="r+")
-        for name, value in values.items():
-            group[name].oindex[rows] = value
-        group[_done(step)].oindex[rows] = np.ones(len(rows), bool)
+        for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
+            self._variables[name].oindex[rows] = value
 
-    def read(self, step: str, names: Sequence[str], rows: np.ndarray | None = None) -> xr.Dataset:
-        """Read a step's variables.
+    def read(self, names: Sequence[str]) -> xr.Dataset:
+        """Read variables of all finished images.
 
         Parameters
         ----------
-        step : str
         names : sequence of str
-            Variables of the step.
-        rows : ndarray of int, optional
-            Positions of the images; by default all that the step has finished.
 
         Returns
         -------
         Dataset
             With all coordinates, in memory.
         """
-        rows = np.flatnonzero(self.done(step)) if rows is None else rows
-        with xr.open_zarr(self.path, consolidated=False, chunks=None) as dataset:
+        rows = np.flatnonzero(self.done())
+        with xr.open_zarr(self._store, consolidated=False, chunks=None) as dataset:
             dataset = dataset[list(names)].isel(image=rows).load()
         as_text = {
             name: axis.astype(object)
@@ -162,6 +166,36 @@ class Arrays:
         }
         return dataset.assign_coords(as_text)
 
+    def _identity(self) -> dict | None:
+        try:
+            text = zarr.open_group(self._store, mode="r").attrs.get("identity")
+        except FileNotFoundError:
+            return None
+        return None if text is None else json.loads(text)
+
+    @property
+    def _group(self) -> zarr.Group:
+        return zarr.open_group(self._store, mode="r+")
+
+    @property
+    def _count(self) -> int:
+        return self._group["image"].shape[0]
+
+    @cached_property
+    def _variables(self) -> dict[str, zarr.Array]:
+        return dict(self._group.arrays())
+
+    def _make(self, variable: Variable, chunk: int, missing: object) -> None:
+        self._group.create_array(
+            variable.name,
+            shape=(self._count, *variable.lengths),
+            chunks=(chunk, *variable.lengths),
+            dtype=variable.dtype,
+            fill_value=missing,
+            dimension_names=("image", *variable.axes),
+            overwrite=True,  # left by a process that was killed while allocating
+        )
+
 
 def differences(there: Mapping, here: Mapping) -> str:
     """Say in which entries two identities differ, such as ``seed 0 there, 1 here``."""
@@ -169,8 +203,16 @@ def differences(there: Mapping, here: Mapping) -> str:
     return "; ".join(f"{name} {there.get(name)!r} there, {here[name]!r} here" for name in names)
 
 
-def _done(step: str) -> str:
-    return f"{step}_done"
+def _open(place: str) -> Store:
+    url = urlsplit(place)
+    if "://" not in place:
+        return LocalStore(place)
+    if url.scheme == "file":  # whose chunks LocalStore, unlike fsspec, writes whole or not at all
+        return LocalStore(unquote(url.path))
+    try:
+        return FsspecStore.from_url(place)
+    except (ImportError, ValueError, OSError) as error:
+        raise WorkbookError(f"The arrays can't be kept at {place}: {error}.") from error
 
 
 def _label_axes(group: zarr.Group, variable: Variable) -> None:
@@ -186,9 +228,8 @@ def _labels(labels: Sequence) -> np.ndarray:
     return labels if labels.dtype.kind in "iu" else labels.astype(object)
 
 
-def _create(path: Path, identity: Mapping, coordinates: Mapping) -> None:
+def _create(store: Store, identity: Mapping, coordinates: Mapping) -> None:
     coords = {name: (axis, _labels(labels)) for name, (axis, labels) in coordinates.items()}
-    dataset = xr.Dataset(coords=coords, attrs={"identity": json.dumps(identity)})
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    dataset.to_zarr(partial, mode="w", consolidated=False)
-    partial.replace(path)
+    xr.Dataset(coords=coords).to_zarr(store, mode="w", consolidated=False)
+    # Written last: without it, nothing is there, and a process that was killed starts again.
+    zarr.open_group(store, mode="r+").attrs["identity"] = json.dumps(identity)

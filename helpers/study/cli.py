@@ -103,8 +103,9 @@ def _add_images(commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from helpers.study.run import Run, open_pool
+    from helpers.study.run import Run
     from helpers.study.runner import CellError, run_study
+    from helpers.study.texts import open_pool
 
     parameters = _parameters(given)
     texts = open_pool(parameters)

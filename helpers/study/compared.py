@@ -1,9 +1,11 @@
-"""The runs of the models that a run is compared with."""
+"""The runs that a run is compared with: of other models, and at other severities."""
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from helpers.analysis.severity import MOST_IMAGES, SEVERITIES
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
@@ -49,6 +51,17 @@ def compared_run(run: Run, model: str) -> Run:
         compare=[],
         compare_fully=False,
     )
+
+
+def compared_runs(run: Run) -> Iterator[Run]:
+    """Open the runs of all compared models, one after the other."""
+    return (compared_run(run, model) for model in compared_models(run))
+
+
+def severity_runs(run: Run) -> Iterator[Run]:
+    """Open the runs at `helpers.analysis.severity.SEVERITIES`, of `MOST_IMAGES` images at most."""
+    fewer = {"limit": MOST_IMAGES} if len(run.images) > MOST_IMAGES else {}
+    return (run.variant(f"severities/{each:g}", severity=each, **fewer) for each in SEVERITIES)
 
 
 def folder_name(model: str) -> str:

@@ -1,6 +1,7 @@
 """The parameters of a run: the same names in profiles, notebooks and the command line."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -47,9 +48,15 @@ class Parameters:
     batch_size : int
         Images that are computed and written together. Results don't depend on it.
     workers : int
-        Threads that read images and draw views. Results don't depend on it.
+        Threads that take images from file to scores, side by side; each has its share of the cores.
+        Results don't depend on it.
+    cluster : str or None
+        Dask cluster that computes the arrays: ``local:N`` for N processes on this machine, or the
+        address of a scheduler, such as ``tcp://node1:8786``. None computes in this process.
+        Results don't depend on it.
     out : str or None
-        Folder of the run; None picks one below ``outputs/``.
+        Folder of the run; None picks one below ``outputs/``. A URL that fsspec opens, such as
+        ``s3://bucket/run``, keeps the arrays there and all else below ``outputs/``.
 
     Raises
     ------
@@ -71,6 +78,7 @@ class Parameters:
     compare_fully: bool
     batch_size: int
     workers: int
+    cluster: str | None
     out: str | None
 
     def __post_init__(self):
@@ -79,6 +87,8 @@ class Parameters:
         _check(named, "images", self.images, IMAGES)
         for name in ("model", "device", "precision"):
             _check_text(name, getattr(self, name))
+        clusters = self.cluster is None or re.fullmatch(CLUSTERS, str(self.cluster))
+        _check(clusters, "cluster", self.cluster, "local:N, tcp://host:port, or null for none")
         for name in ("pretrained", "texts", "out"):
             _check_text(name, getattr(self, name), optional=True)
         _check_whole("limit", self.limit, 1, optional=True)
@@ -109,6 +119,7 @@ IMAGES = (
     " (-p images ~/photos)"
 )
 
+CLUSTERS = r"local:0*[1-9][0-9]*|\w+://.+"
 
 COMPARED = "a list of models, such as [ViT-B-32:openai, embedded:304], or [] for none"
 
@@ -213,7 +224,7 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _same_results(profile: str, parameters: Parameters) -> bool:
-    neutral = {"device", "batch_size", "workers", "out"}
+    neutral = {"device", "batch_size", "workers", "cluster", "out"}
     given = asdict(parameters)
     expected = _read(profiles()[DEFAULT_PROFILE]) | _read(profiles()[profile])
     return all(given[name] == expected[name] for name in given if name not in neutral)

@@ -1,17 +1,8 @@
 """A run: images, views and a model, with arrays that are read or else computed."""
 
-import hashlib
-import json
-import os
-import tempfile
-import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,26 +12,24 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
+from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
-from helpers.data.texts import Texts, open_texts
+from helpers.data.texts import Texts
+from helpers.study import places
 from helpers.study.arrays import Arrays
-from helpers.study.parameters import OUTPUTS, Parameters, profile_of
-from helpers.study.steps import STEPS, Step
-from helpers.study.texts import embedded_texts
+from helpers.study.engine import Batch, Engine, Outcome
+from helpers.study.parameters import Parameters
+from helpers.study.record import Record, installed_versions
+from helpers.study.results import Results
+from helpers.study.texts import embedded_texts, open_pool, own_pool
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from helpers.clip import Model
 
-# Raised when the same parameters give other values than before, so that old arrays are not read.
-ARRAYS_VERSION = 3
-REPORTED_VERSIONS = ("torch", "open_clip_torch", "albumentations", "numpy", "scipy")
 
-
-class Run:
+class Run(Results):
     """What a notebook works with: the images, views, arrays, tables and figures of one run.
 
     Parameters
@@ -53,7 +42,7 @@ class Run:
     texts : Texts
         The pool of texts that heads and shifts are read with.
     folder : Path
-        Where all results of the run are.
+        Where all results of the run are; its arrays are elsewhere if ``out`` is a URL.
     identity : dict
         What the values of its arrays depend on.
 
@@ -69,19 +58,23 @@ class Run:
         _check_device(parameters.device)
         subset = parameters.seed if parameters.limit is not None else None
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
-        self._weights = weights.locate(parameters.model, parameters.pretrained)
+        fingerprint = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
         self.texts = open_pool(parameters)
-        self.identity = _identity(parameters, self.images, weights.fingerprint(self._weights))
-        self.folder = _folder(parameters, self.identity)
+        self.identity = places.identity(parameters, self.images, fingerprint)
+        self.folder = places.folder(parameters, self.identity)
         self._by_id = {image.id: image for image in self.images}
         _check_any_readable(self.images)
-        _make_folders(self.folder)
+        places.make_folders(self.folder)
+        place = places.store(parameters, self.folder)
+        self._record = Record(self.folder / "run.json")
+        self._engine = Engine(parameters, place)
+        self._arrays = Arrays(place)
         with self._lock:
-            self._arrays = Arrays(self.folder / "arrays.zarr", self.identity, self._coordinates())
-            self._record(
+            self._arrays.create(self.identity, self._coordinates())
+            self._record.update(
                 parameters=asdict(parameters),
                 identity=self.identity,
-                versions=_installed_versions(),
+                versions=installed_versions(),
             )
 
     @cached_property
@@ -89,13 +82,10 @@ class Run:
         # One process at a time computes and records; another one waits and then finds it done.
         return FileLock(self.folder / "arrays.lock")
 
-    @cached_property
+    @property
     def model(self) -> "Model":
         """The model, loaded when it is first asked for."""
-        from helpers.clip import load
-
-        given = self.parameters
-        return load(given.model, given.pretrained, given.device, given.precision)
+        return self._engine.model
 
     @property
     def title(self) -> str:
@@ -104,7 +94,8 @@ class Run:
 
     def views(self, image_id: str) -> dict[str, np.ndarray]:
         """Draw the views of one image; see `helpers.data.views`."""
-        return self._draw(self._by_id[one_of("image", image_id, self._by_id)])
+        image = self._by_id[one_of("image", image_id, self._by_id)]
+        return views(image.pixels, image.id, self.parameters.seed, self.parameters.severity)
 
     def encodings(self) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.
@@ -115,7 +106,7 @@ class Run:
             ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
             view, row, column), float32, unscaled.
         """
-        return self._get("encode", ["embedding", "attention"])
+        return self._get(["embedding", "attention"])
 
     def contributions(self) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.
@@ -128,7 +119,7 @@ class Run:
             float32: class token, attention and MLP of every layer, and constant; their sum is the
             embedding.
         """
-        return self._get("encode", ["heads", "parts"])
+        return self._get(["heads", "parts"])
 
     def dissection(self) -> xr.Dataset:
         """Return every image's account of its nine shifts, computing what is missing.
@@ -142,14 +133,14 @@ class Run:
             of original and augmented class token, read out before the first block (``start``) and
             after each.
         """
-        return self._get("encode", ["shares", "patch_shares", "depth_similarity"])
+        return self._get(["shares", "patch_shares", "depth_similarity"])
 
     def pixel_change(self) -> xr.DataArray:
         """Return how much each augmentation changed pixels, (image, augmentation).
 
         The root mean square of `helpers.analysis.scores.pixel_change`.
         """
-        return self._get("change")["pixel_change"]
+        return self._get(["pixel_change"])["pixel_change"]
 
     def text_embeddings(self) -> xr.DataArray:
         """Return the normalised embeddings of the pool's texts, computing them when missing.
@@ -175,7 +166,7 @@ class Run:
         texts = self.text_embeddings()
         if (texts["property"] != UNKNOWN).all():
             return texts
-        return fill_properties(texts, self._embedded(_own_pool(self.parameters), "own_texts.zarr"))
+        return fill_properties(texts, self._embedded(own_pool(self.parameters), "own_texts.zarr"))
 
     def variant(self, name: str, **changes: object) -> "Run":
         """Open the run of the same images with other parameters, in a folder below this one.
@@ -205,45 +196,31 @@ class Run:
             One variable (image, augmentation), float64, for each row of
             `helpers.analysis.scores.SCORES`.
         """
-        self._get("encode", ["embedding"])
-        return self._get("score")
+        return self._get(list(SCORES))
 
     @property
     def unreadable(self) -> pd.DataFrame:
         """Images that could not be read, with reasons; they are in no mean and in no n."""
-        self._get("encode", ["embedding"])
+        self.compute()
         reasons = self.record.get("unreadable", {})
         return pd.DataFrame(reasons.items(), columns=["image", "reason"])
 
     @property
     def record(self) -> dict:
         """What ``run.json`` says: parameters, identity, versions, timings, unreadable images."""
-        path = self.folder / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return self._record.read()
 
     @property
     def timings(self) -> dict[str, dict[str, float]]:
-        """Step → images and seconds, as measured when the step was computed."""
+        """Part of the computation → images, and the seconds that it added to the run."""
         return self.record.get("timings", {})
 
-    def save_table(self, table: pd.DataFrame, name: str) -> None:
-        """Write a table to ``tables/<name>.csv`` of the run's folder."""
-        table.to_csv(self.folder / "tables" / f"{name}.csv")
-
-    def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
-        """Sign a figure with what it shows and write it to ``figures/<name>.png``.
-
-        Parameters
-        ----------
-        figure : Figure
-        name : str
-            Starts with the notebook's number.
-        source : str, optional
-            Where the figure's data come from, if not from the run's model alone.
-        """
-        # A figure that is sent on alone still says which model it shows.
-        figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
-        figure.savefig(self.folder / "figures" / f"{name}.png")
+    def compute(self) -> None:
+        """Compute what is missing: a single visit to an image gives all that is kept of it."""
+        with self._lock:
+            missing = self._missing()
+            if len(missing):
+                self._fill(missing)
 
     def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
         with self._lock:
@@ -259,86 +236,32 @@ class Run:
             "augmentation": ("augmentation", list(VIEWS[1:])),
         }
 
-    def _draw(self, image) -> dict[str, np.ndarray]:
-        return views(image.pixels, image.id, self.parameters.seed, self.parameters.severity)
+    def _get(self, names: Sequence[str]) -> xr.Dataset:
+        self.compute()
+        return self._arrays.read(names)
 
-    def _get(self, name: str, variables: Sequence[str] | None = None) -> xr.Dataset:
-        step = STEPS[name]
-        with self._lock:
-            missing = self._missing(step)
-            if len(missing):
-                self._fill(step, missing)
-        return self._arrays.read(name, variables or step.fills)
-
-    def _missing(self, step: Step) -> np.ndarray:
+    def _missing(self) -> np.ndarray:
         unreadable = self.record.get("unreadable", {})
         known = np.array([image in unreadable for image in self.images.ids])
-        return np.flatnonzero(~(self._arrays.done(step.name) | known))
+        return np.flatnonzero(~(self._arrays.done() | known))
 
-    def _fill(self, step: Step, missing: np.ndarray) -> None:
-        size = self.parameters.batch_size
-        batches = [missing[start : start + size] for start in range(0, len(missing), size)]
-        self._arrays.allocate(step.name, step.variables(self), size)
-        progress = tqdm(total=len(missing), desc=step.title, unit="image", leave=False)
-        with ThreadPoolExecutor(self.parameters.workers) as pool, progress:
-            started = time.perf_counter()
-            for rows, drawn, unreadable in self._drawn_ahead(pool, batches):
-                values = self._computed(step, rows, drawn) if len(rows) else {}
-                # Told before the batch is done: a kill in between must not lose what is told.
-                self._tell(step.name, len(rows), time.perf_counter() - started, unreadable)
-                started = time.perf_counter()
-                if len(rows):
-                    self._arrays.write(step.name, rows, values)
-                progress.update(len(rows) + len(unreadable))
+    def _fill(self, missing: np.ndarray) -> None:
+        self._engine.allocate()
+        batches = [
+            Batch(rows, [self.images[row] for row in rows.tolist()])
+            for rows in self._arrays.batches(missing)
+        ]
+        with tqdm(total=len(missing), desc=self.title, unit="image", leave=False) as progress:
+            for outcome in self._filled(batches):
+                self._record.add(outcome.images, outcome.seconds, outcome.unreadable)
+                progress.update(outcome.images + len(outcome.unreadable))
 
-    def _computed(self, step: Step, rows: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]:
-        needed = {
-            name: self._arrays.read(earlier.name, [name], rows)[name].values
-            for earlier in STEPS.values()
-            for name in set(earlier.fills) & set(step.needs)
-        }
-        return step.compute(self, drawn, needed)
+    def _filled(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
+        if self.parameters.cluster is None:
+            return self._engine.fill(batches)
+        from helpers.study import cluster
 
-    def _drawn_ahead(
-        self, pool: Executor, batches: list[np.ndarray]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, str]]]:
-        # While one batch is computed, the workers draw the next; more would only fill the memory.
-        waiting = deque()
-        for rows in batches:
-            waiting.append((rows, [pool.submit(self._try_draw, row) for row in rows]))
-            if len(waiting) > 1:
-                yield self._separated(*waiting.popleft())
-        while waiting:
-            yield self._separated(*waiting.popleft())
-
-    def _try_draw(self, row: int) -> np.ndarray | UnreadableImage:
-        try:
-            return np.stack(list(self._draw(self.images[int(row)]).values()))
-        except UnreadableImage as error:
-            return error
-
-    def _separated(
-        self, rows: np.ndarray, futures: list[Future]
-    ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-        drawn = [future.result() for future in futures]
-        failed = np.array([isinstance(views, UnreadableImage) for views in drawn])
-        reasons = {self.images[int(rows[at])].id: str(drawn[at]) for at in np.flatnonzero(failed)}
-        views = [views for views, bad in zip(drawn, failed, strict=True) if not bad]
-        return rows[~failed], np.array(views), reasons
-
-    def _record(self, **entries: object) -> None:
-        path = self.folder / "run.json"
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        text = json.dumps(self.record | entries, indent=2, ensure_ascii=False)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
-
-    def _tell(self, step: str, images: int, seconds: float, unreadable: dict[str, str]) -> None:
-        timings = self.timings
-        before = timings.get(step, {"images": 0, "seconds": 0.0})
-        after = {"images": before["images"] + images, "seconds": before["seconds"] + seconds}
-        told = self.record.get("unreadable", {}) | unreadable
-        self._record(timings=timings | {step: after}, unreadable=told)
+        return cluster.fill(self.parameters, self._arrays.place, batches)
 
 
 def open_run(**parameters: object) -> Run:
@@ -384,72 +307,11 @@ def run_from(names: Mapping[str, object]) -> Run:
     return open_run(**{name: names[name] for name in expected})
 
 
-def open_pool(parameters: Parameters) -> Texts:
-    """Open the pool of texts that the parameters ask for.
-
-    Parameters
-    ----------
-    parameters : Parameters
-
-    Returns
-    -------
-    Texts
-        Where none is named, the pool that suits the model.
-    """
-    return open_texts(parameters.texts) if parameters.texts else _own_pool(parameters)
-
-
-def _own_pool(parameters: Parameters) -> Texts:
-    return open_texts("scenes" if parameters.model == weights.EMBEDDED else "general")
-
-
 def _check_device(device: str) -> None:
     if device != "auto":  # which needs no check, and so no torch
         from helpers.clip import devices
 
         devices.resolve(device)
-
-
-def _identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
-    one_of("precision", parameters.precision, weights.PRECISIONS)
-    return {
-        "images": images.fingerprint,
-        "seed": parameters.seed,
-        "severity": parameters.severity,
-        "model": parameters.model,
-        "weights": fingerprint,
-        "precision": weights.PRECISIONS[parameters.precision],
-        "layers": parameters.layers,
-        "albumentations": version("albumentations"),
-        "version": ARRAYS_VERSION,
-    }
-
-
-def _folder(parameters: Parameters, identity: dict[str, object]) -> Path:
-    if parameters.out is not None:
-        return Path(parameters.out).expanduser().absolute()
-    # Arrays don't depend on these two, but tables and figures do: they must not be overwritten.
-    read_with = {"texts": parameters.texts, "compare": parameters.compare}
-    key = hashlib.sha256(json.dumps(identity | read_with).encode()).hexdigest()[:8]
-    profile = profile_of(parameters)
-    if profile is None:
-        return OUTPUTS / f"run-{key}"
-    # The same profile after an upgrade, or with other files in its folder: another run.
-    there = Arrays.identity_of(OUTPUTS / profile / "arrays.zarr")
-    return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
-
-
-def _make_folders(folder: Path) -> None:
-    try:
-        for name in ("tables", "figures", "notebooks"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise WorkbookError(
-            f"The run can't be written to {folder}: {error.strerror}. Choose another folder with"
-            " --out."
-        ) from error
 
 
 def _check_any_readable(images: Images) -> None:
@@ -464,7 +326,3 @@ def _check_any_readable(images: Images) -> None:
         f"None of the {len(images)} images could be read; the first: {reason.rstrip('.')}. Give"
         " another source of images."
     )
-
-
-def _installed_versions() -> dict[str, str]:
-    return {package: version(package) for package in REPORTED_VERSIONS}

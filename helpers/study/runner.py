@@ -1,9 +1,12 @@
-"""The notebooks of a run, executed one after the other by papermill and rendered as HTML."""
+"""The notebooks of a run, executed by papermill, two at a time, and rendered as HTML."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,12 +16,16 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 
 from helpers.clip import weights
-from helpers.study.compared import compared_models, compared_run
+from helpers.study.compared import compared_models, compared_run, compared_runs, severity_runs
 from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
-SUMMARY, COMPARISON = "00_", "10_"
+SUMMARY, SEVERITY, COMPARISON = "00_", "09_", "10_"
+# Runs that a notebook reads beside its own: computed before, when all cores are theirs.
+READS = {SEVERITY: severity_runs, COMPARISON: compared_runs}
+KERNELS = 2
+THREADS = "OMP_NUM_THREADS"
 
 REMOTE_SCRIPTS = (
     "require_js_url",
@@ -74,6 +81,8 @@ def run_study(run: Run) -> Path:
 def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     """Execute notebooks with a run's parameters, into the run's folder; the summary last.
 
+    Arrays come first, with all cores; then notebooks, two at a time.
+
     A notebook that was executed before is kept where neither it nor the parameters, the arrays,
     the texts, the compared weights or any code of the workbook have changed since, and all that it
     saved is there.
@@ -95,22 +104,63 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
         If a cell fails. The notebook is kept as far as it got.
     """
     base = _origin(run)
-    order = sorted(sources, key=lambda source: (source.name.startswith(SUMMARY), source.name))
-    pages = {source: _run_notebook(source, run, base) for source in order}
-    return [pages[source] for source in sources]
+    origins = {
+        source: hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
+        for source in sources
+    }
+    left = {
+        source: origin
+        for source, origin in origins.items()
+        if not _is_kept(run.folder / "notebooks" / source.name, origin)
+    }
+    _compute_arrays(run, left)
+    for last in (False, True):
+        own = {source: left[source] for source in left if source.name.startswith(SUMMARY) == last}
+        _execute_side_by_side(run, own)
+    return [(run.folder / "notebooks" / source.name).with_suffix(".html") for source in sources]
 
 
-def _run_notebook(source: Path, run: Run, base: str) -> Path:
+def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
+    if sources:
+        run.compute()
+    for number, other_runs in READS.items():
+        if any(source.name.startswith(number) for source in sources):
+            for other in other_runs(run):
+                other.compute()
+
+
+def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
+    with _share_of_cores(), ThreadPoolExecutor(KERNELS) as kernels:
+        futures = [
+            kernels.submit(_run_notebook, source, run, origins[source]) for source in origins
+        ]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        finally:
+            kernels.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _share_of_cores() -> Iterator[None]:
+    """Let kernels that are started here use their share of the cores."""
+    before = os.environ.get(THREADS)
+    os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // KERNELS))
+    try:
+        yield
+    finally:
+        os.environ.pop(THREADS)
+        if before is not None:
+            os.environ[THREADS] = before
+
+
+def _run_notebook(source: Path, run: Run, origin: str) -> None:
     executed = run.folder / "notebooks" / source.name
-    origin = hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
-    page = executed.with_suffix(".html")
-    if _is_current(executed, origin):
-        print(f"{source.stem}: kept; nothing that it is made of has changed")
-        return page
-    _execute(source, executed, asdict(run.parameters) | {"out": str(run.folder)})
-    page.write_text(_rendered(executed), encoding="utf-8")
+    _execute(
+        source, executed, asdict(run.parameters) | {"out": run.parameters.out or str(run.folder)}
+    )
+    executed.with_suffix(".html").write_text(_rendered(executed), encoding="utf-8")
     _mark(executed, {"origin": origin, "saved": _saved_by(executed)})
-    return page
 
 
 def _origin(run: Run) -> str:
@@ -128,11 +178,14 @@ def _fingerprint(model: str) -> str:
     return weights.fingerprint(weights.locate(*split_model(model)))
 
 
-def _is_current(executed: Path, origin: str) -> bool:
+def _is_kept(executed: Path, origin: str) -> bool:
     if not executed.exists() or not executed.with_suffix(".html").exists():
         return False
     mark = nbformat.read(executed, as_version=4).metadata.get("workbook", {})
-    return mark.get("origin") == origin and mark["saved"] == _saved_by(executed)
+    kept = mark.get("origin") == origin and mark["saved"] == _saved_by(executed)
+    if kept:
+        print(f"{executed.stem}: kept; nothing that it is made of has changed")
+    return kept
 
 
 def _mark(executed: Path, mark: dict[str, object]) -> None:

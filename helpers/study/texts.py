@@ -1,4 +1,4 @@
-"""The embeddings of a pool of texts, kept beside the arrays of a run."""
+"""The pool of texts of a run, and its embeddings, kept beside the arrays."""
 
 import os
 import shutil
@@ -8,9 +8,31 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from helpers.data.texts import Texts
+from helpers.clip import weights
+from helpers.data.texts import Texts, open_texts
+from helpers.study.parameters import Parameters
 
 Encode = Callable[[Sequence[str]], np.ndarray]
+
+
+def open_pool(parameters: Parameters) -> Texts:
+    """Open the pool of texts that the parameters ask for.
+
+    Parameters
+    ----------
+    parameters : Parameters
+
+    Returns
+    -------
+    Texts
+        Where none is named, the pool that suits the model.
+    """
+    return open_texts(parameters.texts) if parameters.texts else own_pool(parameters)
+
+
+def own_pool(parameters: Parameters) -> Texts:
+    """Open the pool of texts that suits the parameters' model."""
+    return open_texts("scenes" if parameters.model == weights.EMBEDDED else "general")
 
 
 def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:

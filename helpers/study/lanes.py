@@ -1,0 +1,90 @@
+"""Threads side by side, each with its share of the machine's cores."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import cv2
+import torch
+from threadpoolctl import threadpool_limits
+
+T, R = TypeVar("T"), TypeVar("R")
+
+
+@contextmanager
+def lanes(count: int) -> Iterator[Executor]:
+    """Open threads that don't wait for one another: each has cores of its own.
+
+    A thread does all that an image needs, from its file to its scores. Two threads with one core
+    each are faster than one pass on two cores, whose halves wait for each other in every product.
+
+    Parameters
+    ----------
+    count : int
+        Number of threads; each gets the cores divided by it, at least one.
+
+    Yields
+    ------
+    Executor
+    """
+    cores = torch.get_num_threads()
+    with (
+        _others_limited(),
+        ThreadPoolExecutor(
+            count, initializer=torch.set_num_threads, initargs=(max(1, cores // count),)
+        ) as pool,
+    ):
+        yield pool
+    torch.set_num_threads(cores)  # a thread that starts later takes the number that was set last
+
+
+@contextmanager
+def _others_limited() -> Iterator[None]:
+    before = cv2.getNumThreads()
+    limits = limit_others()
+    try:
+        yield
+    finally:
+        limits.restore_original_limits()
+        cv2.setNumThreads(before)
+
+
+def limit_others() -> threadpool_limits:
+    """Keep OpenCV and NumPy from starting threads beside those that call them.
+
+    Returns
+    -------
+    threadpool_limits
+        Restores NumPy's.
+    """
+    cv2.setNumThreads(1)
+    return threadpool_limits(1, user_api="blas")
+
+
+def ahead(
+    pool: Executor, function: Callable[[T], R], items: Iterable[T], waiting: int
+) -> Iterator[R]:
+    """Map a function over items in their order, a few results ahead and no more.
+
+    Parameters
+    ----------
+    pool : Executor
+    function : callable
+    items : iterable
+    waiting : int
+        How many items may be under way, or done and not taken yet.
+
+    Yields
+    ------
+    object
+        The function's results.
+    """
+    futures = deque()
+    for item in items:
+        futures.append(pool.submit(function, item))
+        if len(futures) == waiting:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()

@@ -1,0 +1,113 @@
+"""Where a run's results lie, and what the values of its arrays depend on."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from helpers.checks import WorkbookError, one_of
+from helpers.clip import weights
+from helpers.data import Images
+from helpers.study.arrays import Arrays
+from helpers.study.parameters import OUTPUTS, Parameters, profile_of
+
+# Raised when the same parameters give other values than before, so that old arrays are not read.
+ARRAYS_VERSION = 4
+
+
+def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
+    """Return all that the values of a run's arrays depend on.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    images : Images
+    fingerprint : str
+        Of the weights.
+
+    Returns
+    -------
+    dict
+        Can be written as JSON.
+
+    Raises
+    ------
+    WorkbookError
+        If the precision is unknown.
+    """
+    one_of("precision", parameters.precision, weights.PRECISIONS)
+    return {
+        "images": images.fingerprint,
+        "seed": parameters.seed,
+        "severity": parameters.severity,
+        "model": parameters.model,
+        "weights": fingerprint,
+        "precision": weights.PRECISIONS[parameters.precision],
+        "layers": parameters.layers,
+        "albumentations": version("albumentations"),
+        "version": ARRAYS_VERSION,
+    }
+
+
+def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
+    """Choose the folder of a run's tables, figures, notebooks and record.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Their ``out``, where it is given; of a URL, the folder of its path below ``outputs/``.
+    identity : dict
+        As of `identity`.
+
+    Returns
+    -------
+    Path
+        By default below ``outputs/``: the profile's name, or one of the parameters' own.
+    """
+    if parameters.out is not None:
+        return _folder_of(parameters.out)
+    # Arrays don't depend on these two, but tables and figures do: they must not be overwritten.
+    read_with = {"texts": parameters.texts, "compare": parameters.compare}
+    key = hashlib.sha256(json.dumps({**identity, **read_with}).encode()).hexdigest()[:8]
+    profile = profile_of(parameters)
+    if profile is None:
+        return OUTPUTS / f"run-{key}"
+    # The same profile after an upgrade, or with other files in its folder: another run.
+    there = Arrays.identity_of(str(OUTPUTS / profile / "arrays.zarr"))
+    return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
+
+
+def store(parameters: Parameters, folder: Path) -> str:
+    """Return where a run's arrays are: the path or URL of a Zarr group."""
+    at = parameters.out if parameters.out and "://" in parameters.out else folder
+    return f"{at}/arrays.zarr"
+
+
+def _folder_of(out: str) -> Path:
+    url = urlsplit(out)
+    if "://" not in out:
+        return Path(out).expanduser().absolute()
+    return OUTPUTS / Path(f"{url.netloc}/{unquote(url.path)}".strip("/"))
+
+
+def make_folders(folder: Path) -> None:
+    """Make a run's folders.
+
+    Raises
+    ------
+    WorkbookError
+        If nothing can be written there.
+    """
+    try:
+        for name in ("tables", "figures", "notebooks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WorkbookError(
+            f"The run can't be written to {folder}: {error.strerror}. Choose another folder with"
+            " --out."
+        ) from error

@@ -1,0 +1,43 @@
+"""Tables and figures, saved where the report finds them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Results:
+    """What the notebooks of a run save.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the run; it has the folders ``tables`` and ``figures``.
+    title : str
+        Names the run's model.
+    """
+
+    folder: Path
+    title: str
+
+    def save_table(self, table: pd.DataFrame, name: str) -> None:
+        """Write a table to ``tables/<name>.csv``."""
+        table.to_csv(self.folder / "tables" / f"{name}.csv")
+
+    def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
+        """Sign a figure with what it shows and write it to ``figures/<name>.png``.
+
+        Parameters
+        ----------
+        figure : Figure
+        name : str
+            Starts with the notebook's number.
+        source : str, optional
+            Where the figure's data come from, if not from the run's model alone.
+        """
+        # A figure that is sent on alone still says which model it shows.
+        figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
+        figure.savefig(self.folder / "figures" / f"{name}.png")

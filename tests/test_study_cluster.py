@@ -1,0 +1,73 @@
+"""Dask workers write what one process writes, also when one of them is killed."""
+
+import psutil
+import pytest
+import torch
+import xarray as xr
+from dask.distributed import LocalCluster
+
+from helpers.checks import WorkbookError
+from helpers.study import open_run
+from helpers.study.record import Record
+
+KEPT = ("scores", "encodings", "contributions", "dissection", "pixel_change")
+
+
+@pytest.fixture
+def serial(parameters, tmp_path):
+    # As many threads as cores: each has one, as each worker has, and rounds as a worker does.
+    given = {"workers": torch.get_num_threads(), "out": str(tmp_path / "serial")}
+    return open_run(**parameters | given)
+
+
+def assert_identical(run, other):
+    for kept in KEPT:
+        xr.testing.assert_identical(getattr(run, kept)(), getattr(other, kept)())
+
+
+def test_two_workers_give_the_arrays_of_a_serial_run(serial, parameters):
+    spread = open_run(**parameters | {"cluster": "local:2"})
+    assert_identical(spread, serial)
+    assert list(spread.unreadable["image"]) == ["-broken.png"]
+    assert spread.timings["encode"]["images"] == 6
+
+
+def test_a_worker_that_is_killed_is_made_up_for(serial, parameters, monkeypatch):
+    killed = []
+
+    def add(record, *told):
+        original(record, *told)
+        workers = [child for child in psutil.Process().children() if is_worker(child)]
+        if not killed and workers:
+            killed.append(workers[0].pid)
+            workers[0].kill()
+
+    original = Record.add
+    monkeypatch.setattr(Record, "add", add)
+    spread = open_run(**parameters | {"cluster": "local:2", "batch_size": 1})
+    spread.compute()
+    assert killed
+    assert_identical(spread, serial)
+
+
+def is_worker(process):
+    return any("spawn_main" in word for word in process.cmdline())
+
+
+def test_workers_of_a_scheduler_write_to_a_url(serial, parameters, tmp_path, monkeypatch):
+    outputs = tmp_path / "outputs"
+    monkeypatch.setattr("helpers.study.places.OUTPUTS", outputs)
+    place = f"file://{tmp_path}/far%20away"
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster:
+        given = {"cluster": cluster.scheduler_address, "out": place}
+        spread = open_run(**parameters | given)
+        assert_identical(spread, serial)
+    assert (tmp_path / "far away" / "arrays.zarr" / "zarr.json").exists()
+    assert spread.folder == outputs / str(tmp_path / "far away")[1:]
+
+
+def test_a_scheduler_that_does_not_answer_is_told(parameters, monkeypatch):
+    monkeypatch.setattr("helpers.study.cluster.SECONDS_TO_ANSWER", 0.5)
+    run = open_run(**parameters | {"cluster": "tcp://127.0.0.1:9"})
+    with pytest.raises(WorkbookError, match=r"No scheduler answers at tcp://127\.0\.0\.1:9"):
+        run.compute()
