@@ -1,5 +1,6 @@
 """What of the workbook works with a model: asked of its name, before any weights are loaded."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -112,13 +113,24 @@ def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:
 
 def _why_no_account(name: str) -> str | None:
     import open_clip
+
+    config = open_clip.get_model_config(name)
+    vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
+    if isinstance(vision.get("layers"), int):
+        vision["layers"] = 1  # all are alike
+    return _why(json.dumps({"embed_dim": config["embed_dim"], "vision_cfg": vision}))
+
+
+@cache
+def _why(config: str) -> str | None:
+    """Say why a tower can't be taken apart; many models have the same but for the image's size."""
     import torch
 
     from helpers.clip.building import vision_tower
     from helpers.clip.towers import UnknownTower, open_tower
 
     with torch.device("meta"):
-        visual = vision_tower(open_clip.get_model_config(name))
+        visual = vision_tower(json.loads(config))
         try:
             open_tower(visual)
         except UnknownTower as error:

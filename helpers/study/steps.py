@@ -1,6 +1,6 @@
 """The computations of a run: what each reads and adds, and how a batch is done."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ def _encoding_variables(run) -> list[Variable]:
     model = run.model
     rows, columns = model.grid
     changes = {"augmentation": len(AUGMENTATIONS)}
-    labels = dissection.component_labels(model.layers, model.heads)
+    labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
     layers = list(range(model.layers))
     return [
         Variable("embedding", {"view": len(VIEWS), "feature": model.features}),
@@ -54,7 +54,10 @@ def _encoding_variables(run) -> list[Variable]:
             {"layer": _kept(run), "head": list(range(model.heads)), "feature": model.features},
             "float16",
         ),
-        Variable("parts", {"part": part_labels(model.layers), "feature": model.features}),
+        Variable(
+            "parts",
+            {"part": part_labels(model.layers, model.rest_labels), "feature": model.features},
+        ),
         Variable("shares", changes | {"component": labels}),
         Variable("patch_shares", changes | {"row": rows, "column": columns}),
         Variable("depth_similarity", changes | {"depth": ["start", *map(str, layers)]}),
@@ -71,7 +74,7 @@ def _encode(run, drawn: np.ndarray, _) -> dict[str, np.ndarray]:
 def _one_image(encoding, kept: list[int]) -> dict[str, np.ndarray]:
     """Take what is kept from the encoding of an image's views, the original first."""
     components = dissection.components(encoding).values  # views × components × features
-    tokens = encoding.tokens[:, 1:]  # views × patches × features
+    tokens = encoding.tokens[:, encoding.prefix :]  # views × patches × features
     shift = encoding.embedding[1:] - encoding.embedding[0]
     by_patch = dissection.along_shift(tokens[1:] - tokens[0], shift, encoding.embedding[0])
     return {
@@ -85,17 +88,21 @@ def _one_image(encoding, kept: list[int]) -> dict[str, np.ndarray]:
     }
 
 
-def part_labels(layers: int) -> list[str]:
-    """Name the rows of the variable ``parts``, whose sum is the original's embedding."""
+def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
+    """Name the rows of the variable ``parts``, whose sum is the original's embedding.
+
+    The rest of a model (`helpers.clip.Model.rest_labels`) is its start, a bias for every layer,
+    which counts to that layer's attention, and what comes after the last layer.
+    """
     by_layer = [f"L{layer}.{part}" for layer in range(layers) for part in ("attention", "MLP")]
-    return ["class token", *by_layer, "constant"]
+    return [rest[0], *by_layer, *rest[1 + layers :]]
 
 
 def _parts(encoding) -> np.ndarray:
-    start, *biases, constant = encoding.rest[0]
-    attention = encoding.heads[0].sum(axis=1) + biases  # layers × features
-    by_layer = np.stack([attention, encoding.mlps[0]], axis=1)
-    return np.concatenate([[start], by_layer.reshape(-1, by_layer.shape[-1]), [constant]])
+    rest, layers = encoding.rest[0], len(encoding.mlps[0])
+    attention = encoding.heads[0].sum(axis=1) + rest[1 : 1 + layers]  # layers × features
+    by_layer = np.stack([attention, encoding.mlps[0]], axis=1).reshape(-1, rest.shape[-1])
+    return np.concatenate([rest[:1], by_layer, rest[1 + layers :]])
 
 
 def _kept(run) -> list[int]:
