@@ -21,7 +21,7 @@ def model(request):
 
 def test_contributions_sum_to_the_embedding(model, pixels):
     encoding = model.encode(pixels)
-    layers = len(model.clip.visual.transformer.resblocks)
+    layers = model.layers
     assert encoding.heads.shape[:2] == (len(pixels), layers)
     assert encoding.mlps.shape == (len(pixels), layers, model.features)
     assert encoding.rest.shape == (len(pixels), len(encoding.rest_labels), model.features)
@@ -112,13 +112,13 @@ def test_layer_scale_is_part_of_the_contributions(untrained, pixels):
 
     from helpers.clip.decomposition import Encoding, Readout
     from helpers.clip.forward import forward
+    from helpers.clip.towers import open_tower
 
     torch.manual_seed(0)
     visual = VisionTransformer(224, 32, 64, 3, 4, 4.0, ls_init_value=0.3, output_dim=32).eval()
-    images = normalised(untrained, pixels)
+    images, tower = normalised(untrained, pixels), open_tower(visual)
     with torch.inference_mode():
-        embedding, token = forward(visual, images)
-        encoding = Encoding(embedding, token, Readout(visual), visual.grid_size)
+        encoding = Encoding(forward(tower, images), Readout(tower))
         assert relative_error(encoding.embedding, visual(images).numpy()) <= 1e-5
     assert relative_error(encoding.total(), encoding.embedding) <= 1e-5
 

@@ -76,7 +76,7 @@ def test_activation_follows_the_tag_and_not_the_name(name, hub_cache):
 
 def test_cached_tag_is_found_without_a_network(hub_cache, monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_session", lambda: pytest.fail("asked the network"))
-    assert weights.cached_tags("ViT-B-32") == ["openai"]
+    assert list(weights.cached_tags("ViT-B-32")) == ["openai"]
     assert load("ViT-B-32", "openai", device="cpu").title == "ViT-B-32, openai"
 
 
@@ -106,9 +106,8 @@ def test_unavailable_weights_name_what_was_tried_and_three_ways_on(no_network):
     [
         (("ViT-B-33",), "Did you mean 'ViT-B-32'"),
         (("ViT-B-32", "opena"), "Did you mean 'openai'"),
-        (("RN50",), "class token"),
-        (("ViT-B-16-SigLIP",), "class token"),
-        (("coca_ViT-B-32",), "class token"),
+        (("owner/no-such-model",), "is not on this machine"),
+        (("some/deep/folder",), "no folder some/deep/folder"),
         (("ViT-B-32", "missing.safetensors"), "no weights file missing.safetensors"),
         (("ViT-B-32", None, "quantum"), "device has no value 'quantum'"),
         (("ViT-B-32", None, "cpu", "float8"), "precision has no value 'float8'"),

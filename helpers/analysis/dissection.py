@@ -40,8 +40,7 @@ def shares(original: "Encoding", augmented: "Encoding") -> xr.DataArray:
     -------
     DataArray, (image, component)
         Sums to 1 over components; 0 for every component where there is no shift (`NO_SHIFT`).
-        Components are labelled ``L3.H1`` (head), ``L3.MLP``, ``L3.bias``, ``class token`` and
-        ``constant``.
+        Components are labelled as `component_labels` says.
 
     Raises
     ------
@@ -72,7 +71,7 @@ def components(encoding: "Encoding") -> xr.DataArray:
     """
     heads = encoding.heads
     parts = [heads.reshape(len(heads), -1, heads.shape[-1]), encoding.mlps, encoding.rest]
-    labels = component_labels(*heads.shape[1:3])
+    labels = component_labels(*heads.shape[1:3], encoding.rest_labels)
     return xr.DataArray(
         np.concatenate(parts, axis=1),
         dims=("image", "component", "feature"),
@@ -80,26 +79,29 @@ def components(encoding: "Encoding") -> xr.DataArray:
     )
 
 
-def component_labels(layers: int, heads: int) -> list[str]:
+def component_labels(layers: int, heads: int, rest: Sequence[str] | None = None) -> list[str]:
     """Name the components of a model.
 
     Parameters
     ----------
     layers, heads : int
         Number of layers, and of heads in each.
+    rest : sequence of str, optional
+        What completes the sum in this model, as `helpers.clip.Model.rest_labels` says; by default
+        that of a class token.
 
     Returns
     -------
     list of str
-        ``L0.H0`` … for heads, ``L0.MLP`` …, ``class token`` (as it enters the first block),
-        ``L0.bias`` … (of the attention's output) and ``constant`` (the bias of `ln_post`).
+        ``L0.H0`` … for heads, ``L0.MLP`` …, ``class token`` (what enters the first block),
+        ``L0.bias`` … (of the attention's output), ``pool MLP`` in a model whose pool has one, and
+        ``constant`` (the biases of norms and pool).
     """
+    biases = [f"L{layer}.bias" for layer in range(layers)]
     return [
         *(f"L{layer}.H{head}" for layer in range(layers) for head in range(heads)),
         *(f"L{layer}.MLP" for layer in range(layers)),
-        "class token",
-        *(f"L{layer}.bias" for layer in range(layers)),
-        "constant",
+        *(rest or ("class token", *biases, "constant")),
     ]
 
 

@@ -1,8 +1,9 @@
 """CLIP models: loading them, and the one forward pass that also says where an embedding comes from.
 
-`load` opens the embedded model, any open_clip vision transformer by name and tag, or a local file.
-`Model.encode` runs open_clip's own modules once and returns an `Encoding`: the embedding, the last
-layer's attention map, and the exact contribution of every attention head and MLP.
+`load` opens the embedded model, any of open_clip by name and tag, one of `transformers` by folder
+or id, or a local file. `Model.encode` runs the libraries' own modules once and returns an
+`Encoding`: the embedding, an attention map, and, for vision transformers, the exact contribution of
+every attention head and MLP. `capabilities` says what a model gives, before it is loaded.
 """
 
 import lazy_loader
@@ -11,5 +12,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["weights"],
-    submod_attrs={"decomposition": ["Encoding"], "loading": ["load"], "model": ["Model"]},
+    submod_attrs={
+        "capabilities": ["Capabilities"],
+        "decomposition": ["Encoding"],
+        "loading": ["load"],
+        "model": ["Model"],
+    },
 )

@@ -1,50 +1,81 @@
 """The exact account of an image embedding: which head, MLP and bias added which part of it.
 
-With x the class token before `ln_post`, a pre-norm transformer computes
+Each token p that a vision transformer ends with is a sum,
 
-    x = x0 + sum over layers l of (sum over heads h of a[l, h] + b[l] + m[l])
+    x_p = x0_p + sum over layers l of (sum over heads h of a[l, h, p] + b[l] + m[l, p])
 
-where x0 is the class token that enters the first block, a[l, h] what head h of layer l adds, b[l]
-the bias of that layer's output projection and m[l] what its MLP adds. The embedding is the layer
-norm of x times the projection P. For a given image the layer norm's standard deviation is a number,
-and with that number known the embedding is linear in x: a component c adds c M / std(x), where
-M = C diag(gain) P and C subtracts the mean, and the norm's own bias adds a constant. What a head
-adds is in turn a sum over the tokens that it reads.
+where x0_p is the token that enters the first block, a[l, h, p] what head h of layer l adds, b[l]
+the bias of that layer's output projection and m[l, p] what its MLP adds. An embedding is a norm, a
+pooling (the class token alone, a mean, or attention) and a projection of these tokens. For a given
+image the norms' standard deviations and the pooling's weights are numbers, and with those known
+the embedding is linear in the tokens (`helpers.clip.towers.pooling`): every component adds its part
+of it, the biases add a constant, and a pool's own MLP is one component more. What a head adds is in
+turn a sum over the tokens that it reads.
 
-Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), section 3.
+For a class token x: the embedding is the layer norm of x times the projection P, and a component c
+adds c M / std(x), with M = C diag(gain) P and C subtracting the mean.
+
+Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), section 3; the other
+poolings are ours.
 """
 
 from functools import cached_property
 
 import numpy as np
 import torch
-from open_clip.transformer import LayerScale, VisionTransformer
 
 from helpers.checks import WorkbookError
-from helpers.clip.forward import ClassToken
+from helpers.clip.forward import Parts
+from helpers.clip.towers import Tower
 
 
 class Readout:
-    """The weights that turn what was added to a class token into parts of the embedding.
+    """The weights that turn what was added to tokens into parts of the embedding.
 
     Parameters
     ----------
-    visual : VisionTransformer
-        open_clip's vision tower; see `helpers.clip.forward.check_supported`.
+    tower : Tower
     """
 
-    def __init__(self, visual: VisionTransformer):
-        norm, blocks = visual.ln_post, visual.transformer.resblocks
-        self.epsilon = norm.eps
-        gained = norm.weight[:, None] * visual.proj
-        self.matrix = gained - gained.mean(dim=0)  # width × features: C diag(gain) P
-        self.constant = norm.bias @ visual.proj  # features
-        scales = torch.stack([_layer_scale(block.ls_1, norm.weight) for block in blocks])
-        weights = torch.stack([block.attn.out_proj.weight for block in blocks]) * scales[..., None]
-        self.biases = torch.stack([block.attn.out_proj.bias for block in blocks]) * scales
-        heads = blocks[0].attn.num_heads
-        # layers × heads × head width × features: from what a head writes to its contribution
-        self.head_matrices = weights.transpose(1, 2).unflatten(1, (heads, -1)) @ self.matrix
+    def __init__(self, tower: Tower):
+        self.pool, self.grid, self.prefix = tower.pool, tower.grid, tower.prefix
+        # pool heads × width × inner, and (pool heads · inner) × features where there is more
+        self.inputs, self.outputs = tower.pool.linear()
+        self.after = tower.pool.after()
+        self.constants = torch.stack(tower.pool.constants())  # 2 × features
+        linear = [block.linear() for block in tower.blocks]
+        self.biases = torch.stack([torch.stack(one[1:]) for one in linear])  # layers × 2 × width
+        written = torch.stack([one[0].unflatten(0, (tower.heads, -1)) for one in linear])
+        # layers × heads × pool heads × head width × inner: what a head writes, through its output
+        self.head_matrices = written[:, :, None] @ self.inputs
+
+    def out(self, inner: torch.Tensor) -> torch.Tensor:
+        """Bring the pool heads' own width to the embedding.
+
+        Parameters
+        ----------
+        inner : Tensor, … × pool heads × inner
+
+        Returns
+        -------
+        Tensor, … × features
+        """
+        return inner[..., 0, :] if self.outputs is None else inner.flatten(-2) @ self.outputs
+
+    def back(self, directions: torch.Tensor) -> torch.Tensor:
+        """Bring directions of the embedding to the pool heads' own width.
+
+        Parameters
+        ----------
+        directions : Tensor, … × features
+
+        Returns
+        -------
+        Tensor, … × pool heads × inner
+        """
+        if self.outputs is None:
+            return directions[..., None, :]
+        return (directions @ self.outputs.T).unflatten(-1, (len(self.inputs), -1))
 
 
 class Encoding:
@@ -54,70 +85,119 @@ class Encoding:
     ----------
     embedding : ndarray, n × features
         The projected image feature, not normalised.
-    attention : ndarray, n × rows × columns
-        The last layer's attention from the class token to each patch, mean over heads, unscaled.
     """
 
-    def __init__(
-        self, embedding: torch.Tensor, token: ClassToken, readout: Readout, grid: tuple[int, int]
-    ):
-        self.embedding = _numpy(embedding)
-        self.attention = _numpy(token.attention[:, :, 1:].mean(1).unflatten(1, grid))
-        self._token, self._readout = token, readout
+    def __init__(self, parts: Parts, readout: Readout):
+        self.embedding = _numpy(parts.embedding)
+        self._parts, self._readout = parts, readout
+
+    @property
+    def attention(self) -> np.ndarray:
+        """How much is read of each patch at the end, n × rows × columns, unscaled.
+
+        The last layer's attention from the class token, mean over heads; where a tower pools by
+        attention, that attention, mean over its heads; where it pools by a mean, the last layer's
+        attention from all tokens, mean over heads and tokens.
+        """
+        return _numpy(self._parts.attention.unflatten(1, self._readout.grid))
+
+    @property
+    def prefix(self) -> int:
+        """How many class and register tokens come before the patches in `tokens`."""
+        return self._readout.prefix
 
     @property
     def head_outputs(self) -> torch.Tensor:
-        """What each head wrote to the class token before its output projection.
+        """What each head wrote, before its output projection, at the tokens that the pool reads.
 
-        n × layers × heads × head width; `helpers.clip.Model.encode_restored` takes it.
+        n × layers × heads × (tokens read · head width); a class token is one token. For
+        `helpers.clip.Model.encode_restored`.
+
+        Raises
+        ------
+        WorkbookError
+            If the pool reads many tokens and the images were encoded without `by_token`.
         """
-        return self._token.head_outputs
+        return self._kept("outputs")
 
     @cached_property
     def heads(self) -> np.ndarray:
         """Contribution of every head to the embedding, n × layers × heads × features."""
-        outputs, matrices = self._token.head_outputs, self._readout.head_matrices
-        return _numpy(torch.einsum("nlhk,lhkd,n->nlhd", outputs, matrices, self._scale))
+        matrices = self._readout.head_matrices
+        inner = torch.einsum("nlhgk,lhgkr->nlhgr", self._parts.heads, matrices)
+        return _numpy(self._readout.out(inner))
 
     @cached_property
     def mlps(self) -> np.ndarray:
         """Contribution of every layer's MLP to the embedding, n × layers × features."""
-        return _numpy(self._token.mlps @ self._readout.matrix * self._scale[:, None, None])
+        return _numpy(self._through(self._parts.mlps))
 
     @cached_property
     def rest(self) -> np.ndarray:
-        """What else completes the sum, n × (layers + 2) × features; `rest_labels` names the rows.
+        """What else completes the sum, n × rows × features; `rest_labels` names the rows.
 
-        The class token that enters the first block, the bias of each layer's attention output, and
-        the constant that the bias of `ln_post` adds.
+        What enters the first block, the bias of each layer's attention output, the pool's MLP
+        where there is one, and the constant that the biases of norms and pool add.
         """
-        start = self._token.stream[:, :1]
-        biases = self._readout.biases.expand(len(start), -1, -1)
-        parts = torch.cat([start, biases], dim=1) @ self._readout.matrix
-        constant = self._readout.constant.expand(len(parts), 1, -1)
-        return _numpy(torch.cat([parts * self._scale[:, None, None], constant], dim=1))
+        start = self._through(self._parts.start)[:, None]
+        biases = torch.einsum("nlig,liw->nlgw", self._parts.biases, self._readout.biases)
+        rows = [start, self._through(biases), *self._pool_mlp(), self._constant()]
+        return _numpy(torch.cat(rows, dim=1))
 
     @property
     def rest_labels(self) -> list[str]:
         """Names of the rows of `rest`."""
-        layers = range(self._token.mlps.shape[1])
-        return ["class token", *(f"L{layer}.bias" for layer in layers), "constant"]
+        return rest_labels(self._parts.mlps.shape[1], self._parts.pool_mlp is not None)
 
     @cached_property
     def tokens(self) -> np.ndarray:
         """What heads read from every token, summed over layers and heads, n × tokens × features.
 
-        The class token comes first, then the patches row by row. The sum over tokens is that of
-        `heads` over layers and heads.
+        Class and register tokens come first (`prefix`), then the patches row by row. The sum over
+        tokens is that of `heads` over layers and heads.
 
         Raises
         ------
         WorkbookError
             If the images were encoded without `by_token`.
         """
-        outputs = self._token_outputs.movedim(3, 1).flatten(2)  # n × tokens × (l h k)
-        parts = outputs @ self._readout.head_matrices.flatten(0, 2)
-        return _numpy(parts * self._scale[:, None, None])
+        weights, values = self._kept("token_weights"), self._kept("values")
+        matrices = self._readout.head_matrices
+        inner = [
+            (weights[:, :, :, g, :, None] * values).movedim(3, 1).flatten(2)
+            @ matrices[:, :, g].flatten(0, 2)
+            for g in range(matrices.shape[2])
+        ]
+        return _numpy(self._readout.out(torch.stack(inner, dim=2)))
+
+    def tokens_along(self, directions: np.ndarray) -> np.ndarray:
+        """Return what heads read from every token, along directions of each image's own.
+
+        The same as `tokens` times the directions, without making `tokens`.
+
+        Parameters
+        ----------
+        directions : ndarray, n × m × features, or 1 × m × features for all alike
+
+        Returns
+        -------
+        ndarray, n × tokens × m
+
+        Raises
+        ------
+        WorkbookError
+            If the images were encoded without `by_token`, or directions have another length.
+        """
+        self._check_directions(directions, 3)
+        weights, values = self._kept("token_weights"), self._kept("values")
+        back = self._readout.back(torch.as_tensor(directions).to(values))  # n × m × g × inner
+        # n × layers × heads × pool heads × head width × m
+        through = torch.einsum("lhgkr,nmgr->nlhgkm", self._readout.head_matrices, back)
+        found = 0
+        for g in range(weights.shape[3]):
+            read = values @ through[:, :, :, g]  # n × layers × heads × tokens × m
+            found = found + torch.einsum("nlht,nlhtm->ntm", weights[:, :, :, g], read)
+        return _numpy(found)
 
     def tokens_of_heads(self, directions: np.ndarray | None = None) -> np.ndarray:
         """Return what every head reads from every token.
@@ -131,56 +211,35 @@ class Encoding:
         Returns
         -------
         ndarray, n × layers × heads × tokens × m
-            Inner products; the class token comes first, then the patches row by row.
+            Inner products; class and register tokens come first (`prefix`), then the patches row
+            by row.
 
         Raises
         ------
         WorkbookError
             If the images were encoded without `by_token`, or directions have another length.
         """
-        matrices = self._readout.head_matrices  # layers × heads × head width × features
-        if directions is not None:
-            _check_directions(directions, matrices.shape[-1])
-            matrices = matrices @ torch.as_tensor(directions).to(matrices).T
-        parts = torch.einsum("nlhtk,lhkm->nlhtm", self._token_outputs, matrices)
-        return _numpy(parts * self._scale.view(-1, 1, 1, 1, 1))
-
-    def tokens_along(self, directions: np.ndarray) -> np.ndarray:
-        """Project what heads read from every token, summed over layers and heads.
-
-        Equal to `tokens` times the directions, whose tokens × features are never formed.
-
-        Parameters
-        ----------
-        directions : ndarray, n × m × features
-            m directions for each image.
-
-        Returns
-        -------
-        ndarray, n × tokens × m
-            Inner products; the class token comes first, then the patches row by row.
-
-        Raises
-        ------
-        WorkbookError
-            If the images were encoded without `by_token`.
-        """
-        matrices = self._readout.head_matrices
-        directions = torch.as_tensor(directions).to(matrices)
-        by_head = torch.einsum("lhkd,nmd->nlhkm", matrices, directions)
-        along = (self._token_outputs @ by_head).sum(dim=(1, 2))
-        return _numpy(along * self._scale[:, None, None])
+        weights, values = self._kept("token_weights"), self._kept("values")
+        features = self.embedding.shape[1]
+        if directions is None:
+            directions = np.eye(features, dtype=np.float32)
+        self._check_directions(directions, 2)
+        back = self._readout.back(torch.as_tensor(directions).to(values))  # m × g × inner
+        through = torch.einsum("lhgkr,mgr->lhgkm", self._readout.head_matrices, back)
+        found = 0
+        for g in range(weights.shape[3]):
+            found = found + weights[:, :, :, g, :, None] * (values @ through[:, :, g])
+        return _numpy(found)
 
     @cached_property
     def depths(self) -> np.ndarray:
-        """The class token read out early, n × (layers + 1) × features.
+        """The tokens read out early, n × (layers + 1) × features.
 
-        Before the first block and after every block, through `ln_post` and the projection; the
-        last is the embedding.
+        Before the first block and after every block, through the tower's own norm, pool and
+        projection; the last is the embedding.
         """
-        stream = self._token.stream
-        scale = self._inverse_deviation(stream)[..., None]
-        return _numpy(stream @ self._readout.matrix * scale + self._readout.constant)
+        with torch.inference_mode():
+            return _numpy(self._readout.pool.finish(self._parts.stream)[0])
 
     def total(self) -> np.ndarray:
         """Return the sum of all contributions, n × features: equal to `embedding`.
@@ -190,32 +249,80 @@ class Encoding:
         """
         return self.heads.sum((1, 2)) + self.mlps.sum(1) + self.rest.sum(1)
 
-    @cached_property
-    def _scale(self) -> torch.Tensor:
-        return self._inverse_deviation(self._token.stream[:, -1])
+    def _through(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Bring what was added to the pooled tokens, … × pool heads × width, to the embedding."""
+        inner = torch.einsum("...gw,gwr->...gr", tokens, self._readout.inputs)
+        return self._readout.out(inner)
 
-    def _inverse_deviation(self, x: torch.Tensor) -> torch.Tensor:
-        return (x.var(dim=-1, unbiased=False) + self._readout.epsilon).rsqrt()
+    def _pool_mlp(self) -> list[torch.Tensor]:
+        if self._parts.pool_mlp is None:
+            return []
+        return [self._divided(self._parts.pool_mlp @ self._readout.after)[:, None]]
 
-    @property
-    def _token_outputs(self) -> torch.Tensor:
-        if self._token.token_outputs is None:
+    def _constant(self) -> torch.Tensor:
+        divided, plain = self._readout.constants
+        rows = divided.expand(len(self.embedding), -1)
+        return (self._divided(rows) + plain)[:, None]
+
+    def _divided(self, rows: torch.Tensor) -> torch.Tensor:
+        inverse = self._parts.inverse
+        return rows if inverse is None else rows * inverse[:, None]
+
+    def _kept(self, name: str) -> torch.Tensor:
+        kept = getattr(self._parts, name)
+        if kept is None:
             raise WorkbookError(
                 "What heads read from each token was not kept; encode with by_token=True."
             )
-        return self._token.token_outputs
+        return kept
+
+    def _check_directions(self, directions: np.ndarray, axes: int) -> None:
+        features = self.embedding.shape[1]
+        if np.ndim(directions) != axes or np.shape(directions)[-1] != features:
+            expected = ", ".join(["images"] * (axes - 2) + ["directions", str(features)])
+            raise WorkbookError(
+                f"Directions of shape {np.shape(directions)} don't fit an embedding of {features}"
+                f" features; give an array of shape ({expected})."
+            )
 
 
-def _check_directions(directions: np.ndarray, features: int) -> None:
-    if np.ndim(directions) != 2 or np.shape(directions)[1] != features:
-        raise WorkbookError(
-            f"Directions of shape {np.shape(directions)} don't fit an embedding of {features}"
-            f" features; give an array of shape (directions, {features})."
-        )
+class EmbeddingAlone(Encoding):
+    """An embedding that can't be taken apart: asking for its parts says why.
+
+    Parameters
+    ----------
+    embedding : Tensor, n × features
+    reason : str
+        A sentence.
+    """
+
+    def __init__(self, embedding: torch.Tensor, reason: str):
+        self.embedding, self._reason = _numpy(embedding), reason
+
+    @property
+    def _parts(self) -> Parts:
+        raise WorkbookError(self._reason)
+
+    @property
+    def _readout(self) -> Readout:
+        raise WorkbookError(self._reason)
 
 
-def _layer_scale(scale: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:
-    return scale.gamma if isinstance(scale, LayerScale) else torch.ones_like(like)
+def rest_labels(layers: int, pool_mlp: bool) -> list[str]:
+    """Name the rows of `Encoding.rest`.
+
+    Parameters
+    ----------
+    layers : int
+    pool_mlp : bool
+        Whether the pool has an MLP of its own.
+
+    Returns
+    -------
+    list of str
+    """
+    biases = [f"L{layer}.bias" for layer in range(layers)]
+    return ["class token", *biases, *(["pool MLP"] if pool_mlp else []), "constant"]
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

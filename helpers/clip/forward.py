@@ -1,54 +1,79 @@
-"""One forward pass through open_clip's vision transformer that keeps what reaches the class token.
+"""One forward pass that keeps what every part of a vision tower adds to the embedding.
 
-The modules and weights are open_clip's own; only the loop over the blocks is written out, so that
-each part of a block can be kept, and a head's output can be put back to that of another pass.
+The modules and weights are the libraries' own; only the loop over the blocks is written out, so
+that each part of a block can be kept, and a head's output can be put back to that of another pass.
+What is kept of a token is only its weighted sum over the tokens that the pool reads: a few numbers
+per head instead of one vector per token.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from open_clip.transformer import VisionTransformer
 from torch.nn import functional as F
 
-from helpers.checks import WorkbookError
+from helpers.clip.towers import Tower
+from helpers.clip.towers.blocks import Block
+
+KEPT_AT_ONCE = 2**30
+"""Bytes that a pass may keep until the weights of its pool are known."""
 
 
 @dataclass(frozen=True)
-class ClassToken:
-    """Everything that a vision transformer added to its class token, for n images.
+class Parts:
+    """Everything that a vision transformer added to its tokens, pooled, for n images.
+
+    Weighted sums run over the tokens that the pool reads, with the weights `w_gp` of
+    `helpers.clip.towers.pooling`, one sum for each of the pool's heads: one for a class token.
 
     Attributes
     ----------
-    stream : Tensor, n × (layers + 1) × width
-        The class token before the first block and after every block: the sum of all that was added
-        up to there. `ln_post` reads the last.
-    head_outputs : Tensor, n × layers × heads × head width
-        Each head's attention-weighted mean of its values, before the output projection.
-    mlps : Tensor, n × layers × width
-        What each MLP added.
-    attention : Tensor, n × heads × tokens
-        The last layer's attention, from the class token to every token.
-    token_outputs : Tensor or None, n × layers × heads × tokens × head width
-        The summands of `head_outputs`, token by token, where they were asked for.
+    embedding : Tensor, n × features
+    attention : Tensor, n × patches
+        How much is read of each patch at the end: by the class token in the last layer, by the
+        pool's own attention, or by the mean of all tokens in the last layer.
+    stream : Tensor, n × (layers + 1) × pool heads × width
+        The tokens before the first block and after every block, as the pool reads them.
+    start : Tensor, n × pool heads × width
+        Weighted sum of the tokens that enter the first block.
+    heads : Tensor, n × layers × heads × pool heads × head width
+        Weighted sum of each head's outputs, divided by the deviations of norms that follow.
+    mlps : Tensor, n × layers × pool heads × width
+    biases : Tensor, n × layers × 2 × pool heads
+        Weights of the two parts of the biases of the attention's output; see `Block.linear`.
+    pool_mlp : Tensor or None, n × pooled width
+    inverse : Tensor or None, n
+        1 / deviation of the norm after the pool.
+    outputs : Tensor or None, n × layers × heads × (tokens read · head width)
+        What the heads wrote, token by token.
+    token_weights : Tensor or None, n × layers × heads × pool heads × tokens
+        How much of each token reaches the pool through a head.
+    values : Tensor or None, n × layers × heads × tokens × head width
     """
 
-    stream: torch.Tensor
-    head_outputs: torch.Tensor
-    mlps: torch.Tensor
+    embedding: torch.Tensor
     attention: torch.Tensor
-    token_outputs: torch.Tensor | None
+    stream: torch.Tensor
+    start: torch.Tensor
+    heads: torch.Tensor
+    mlps: torch.Tensor
+    biases: torch.Tensor
+    pool_mlp: torch.Tensor | None
+    inverse: torch.Tensor | None
+    outputs: torch.Tensor | None
+    token_weights: torch.Tensor | None
+    values: torch.Tensor | None
 
 
 @dataclass(frozen=True)
 class Restored:
-    """Heads whose output at the class token is put back to that of another forward pass.
+    """Heads whose outputs are put back to those of another forward pass.
 
     Attributes
     ----------
     heads : Tensor of bool, n × layers × heads
         Which heads, image by image.
-    outputs : Tensor, n × layers × heads × head width
-        The `ClassToken.head_outputs` of the other pass.
+    outputs : Tensor, n × layers × heads × (tokens read · head width)
+        `Parts.outputs` of the other pass.
     """
 
     heads: torch.Tensor
@@ -56,28 +81,30 @@ class Restored:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """What a block adds to the class token."""
+class _Kept:
+    """What a block leaves until the weights of the pool are known; T are the tokens read."""
 
-    head_outputs: torch.Tensor  # n × heads × head width
-    mlp: torch.Tensor  # n × width
-    attention: torch.Tensor | None  # n × heads × tokens
-    token_outputs: torch.Tensor | None  # n × heads × tokens × head width
+    outputs: torch.Tensor  # n × T × (heads · head width)
+    mlp: torch.Tensor  # n × T × width
+    inner: torch.Tensor | None  # n × T
+    leave: torch.Tensor | None  # n × T
+    query: torch.Tensor | None  # n × heads × T × head width
+    key: torch.Tensor | None  # n × heads × tokens × head width
+    value: torch.Tensor | None  # n × heads × tokens × head width
 
 
 def forward(
-    visual: VisionTransformer,
+    tower: Tower,
     pixels: torch.Tensor,
     *,
     by_token: bool = False,
     restored: Restored | None = None,
-) -> tuple[torch.Tensor, ClassToken]:
-    """Run open_clip's vision tower once, keeping what each part adds to the class token.
+) -> Parts:
+    """Run a vision tower once, keeping what each part adds to the embedding.
 
     Parameters
     ----------
-    visual : VisionTransformer
-        open_clip's vision tower; its own modules and weights do the work.
+    tower : Tower
     pixels : Tensor, n × 3 × height × width
         Normalised images.
     by_token : bool
@@ -87,94 +114,168 @@ def forward(
 
     Returns
     -------
-    embedding : Tensor, n × features
-    token : ClassToken
+    Parts
     """
-    x = visual._embeds(pixels)  # n × tokens × width
-    stream, added = [x[:, 0]], []
-    last = len(visual.transformer.resblocks) - 1
-    for layer, block in enumerate(visual.transformer.resblocks):
+    x, places = tower.start(pixels)  # n × tokens × width
+    reads = range(x.shape[1])[tower.pool.reads]
+    start, stream, kept = _take(x, reads), [], []
+    stream.append(tower.pool.read(start)[0])
+    last = len(tower.blocks) - 1
+    for layer, block in enumerate(tower.blocks):
         put_back = restored and (restored.heads[:, layer], restored.outputs[:, layer])
-        x, parts = _block(block, x, layer == last, by_token, put_back)
-        stream.append(x[:, 0])
-        added.append(parts)
-    embedding = visual.ln_post(x[:, 0]) @ visual.proj
-    return embedding.float(), _class_token(stream, added, by_token)
+        keys = by_token or layer == last
+        x, part = _run(block, x, places[layer], reads, put_back, layer == last, keys)
+        kept.append(part)
+        if layer < last:
+            stream.append(tower.pool.read(_take(x, reads))[0])
+    with torch.autocast(x.device.type, enabled=False):
+        return _pooled(tower, x.float(), start.float(), stream, kept, by_token)
 
 
-def check_supported(visual: torch.nn.Module, name: str) -> None:
-    """Refuse a vision tower whose embedding is not the class token read out by `ln_post`.
+def images_at_once(tower: Tower, by_token: bool) -> int:
+    """Return how many images a pass may hold, so that what it keeps stays small.
 
     Parameters
     ----------
-    visual : Module
-        The vision tower of an open_clip model.
-    name : str
-        The name that the user gave.
+    tower : Tower
+    by_token : bool
 
-    Raises
-    ------
-    WorkbookError
-        For a ResNet or another library's tower, a model that pools patches instead of reading a
-        class token, or blocks with normalisation inside the attention.
+    Returns
+    -------
+    int
     """
-    if not isinstance(visual, VisionTransformer):
-        problem = f"its vision tower is a {type(visual).__name__}"
-    elif visual.attn_pool is not None or visual.pool_type != "tok":
-        problem = "it pools its patches instead of reading a class token"
-    elif _has_other_attention(visual):
-        problem = "its attention blocks are not the plain ones"
-    else:
-        return
-    raise WorkbookError(
-        f"{name} can't be taken apart here: {problem}. Choose a vision transformer with a class"
-        " token, such as ViT-B-32; `workbook models` lists them."
-    )
+    read = len(range(tower.tokens)[tower.pool.reads])
+    tokens = 2 * read + (3 * tower.tokens if by_token else 0)
+    return max(1, KEPT_AT_ONCE // (4 * len(tower.blocks) * tokens * tower.width))
 
 
-def _has_other_attention(visual: VisionTransformer) -> bool:
-    blocks = visual.transformer.resblocks
-    return any(type(block.attn) is not torch.nn.MultiheadAttention for block in blocks)
+def join(parts: list[Parts]) -> Parts:
+    """Put the parts of several passes one after the other.
+
+    Parameters
+    ----------
+    parts : list of Parts
+
+    Returns
+    -------
+    Parts
+    """
+    if len(parts) == 1:
+        return parts[0]
+    columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(Parts)}
+    joined = {name: None if c[0] is None else torch.cat(c) for name, c in columns.items()}
+    return Parts(**joined)
 
 
-def _block(
-    block: torch.nn.Module,
+def _take(x: torch.Tensor, reads: range) -> torch.Tensor:
+    """Return the tokens that are read; one token alone does not keep all others alive."""
+    own = x[:, reads.start : reads.stop]
+    return own.clone() if len(reads) == 1 else own
+
+
+def _run(
+    block: Block,
     x: torch.Tensor,
-    is_last: bool,
-    by_token: bool,
+    places: torch.Tensor | None,
+    reads: range,
     put_back: tuple[torch.Tensor, torch.Tensor] | None,
-) -> tuple[torch.Tensor, _Block]:
-    query, key, value = _project(block.attn, block.ln_1(x)).chunk(3, dim=1)
-    if is_last:  # only the class token is read after it, so nothing else is computed there
-        query, x = query[:, :, :1], x[:, :1]
-    mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × queries × head width
+    is_last: bool,
+    keys: bool,
+) -> tuple[torch.Tensor, _Kept]:
+    # After the last block only the tokens that the pool reads count: nothing else is computed.
+    tokens = reads if is_last else range(x.shape[1])
+    query, key, value = block.attention.project(block.enter(x), tokens, places)
+    mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width
+    own = slice(reads.start - tokens.start, reads.stop - tokens.start)
     if put_back:
         heads, outputs = put_back
-        mixed[:, :, 0] = torch.where(heads[..., None], outputs.to(mixed.dtype), mixed[:, :, 0])
-    attention = _class_attention(query, key) if is_last or by_token else None
-    token_outputs = attention[..., None] * value if by_token else None
-    x = x + block.ls_1(block.attn.out_proj(mixed.transpose(1, 2).flatten(2)))
-    mlp = block.ls_2(block.mlp(block.ln_2(x)))
-    return x + mlp, _Block(mixed[:, :, 0], mlp[:, 0], attention, token_outputs)
-
-
-def _project(attn: torch.nn.MultiheadAttention, x: torch.Tensor) -> torch.Tensor:
-    # n × (query, key and value of every head) × tokens × head width
-    projected = F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
-    return projected.unflatten(-1, (3 * attn.num_heads, -1)).transpose(1, 2)
-
-
-def _class_attention(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    scores = query[:, :, :1] @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-    return scores.softmax(dim=-1)[:, :, 0]  # n × heads × tokens
-
-
-def _class_token(stream: list[torch.Tensor], added: list[_Block], by_token: bool) -> ClassToken:
-    tokens = torch.stack([part.token_outputs for part in added], dim=1) if by_token else None
-    return ClassToken(
-        stream=torch.stack(stream, dim=1).float(),
-        head_outputs=torch.stack([part.head_outputs for part in added], dim=1).float(),
-        mlps=torch.stack([part.mlp for part in added], dim=1).float(),
-        attention=added[-1].attention.float(),
-        token_outputs=tokens if tokens is None else tokens.float(),
+        outputs = outputs.unflatten(-1, (len(reads), -1)).to(mixed.dtype)
+        mixed[:, :, own] = torch.where(heads[..., None, None], outputs, mixed[:, :, own])
+    outputs = mixed.transpose(1, 2).flatten(2)
+    added, inner, leave = block.write(outputs)
+    x = x[:, tokens.start : tokens.stop] + added
+    mlp = block.mlp(x)
+    place = range(own.start, own.stop)
+    kept = _Kept(
+        outputs=_take(outputs, place),
+        mlp=_take(mlp, place),
+        inner=None if inner is None else inner[:, own],
+        leave=None if leave is None else leave[:, own],
+        query=_take(query.transpose(1, 2), place).transpose(1, 2) if keys else None,
+        key=key if keys else None,
+        value=value if keys else None,
     )
+    return x + mlp, kept
+
+
+def _pooled(
+    tower: Tower,
+    x: torch.Tensor,
+    start: torch.Tensor,
+    stream: list[torch.Tensor],
+    kept: list[_Kept],
+    by_token: bool,
+) -> Parts:
+    pooled, attention, weights = tower.pool.read(x)
+    embedding, pool_mlp, inverse = tower.pool.finish(pooled)
+    if inverse is not None:
+        weights = weights * inverse[:, None, None]
+    weighted = [_weighted(part, weights) for part in kept]
+    heads = [own @ part.outputs.float() for own, part in zip(weighted, kept, strict=True)]
+    return Parts(
+        embedding=embedding,
+        attention=_attention(tower, attention, kept[-1]),
+        stream=torch.stack([*stream, pooled], dim=1).float(),
+        start=weights @ start,
+        heads=torch.stack(heads, dim=1).unflatten(-1, (tower.heads, -1)).transpose(2, 3),
+        mlps=torch.stack([weights @ part.mlp.float() for part in kept], dim=1),
+        biases=torch.stack([_bias_weights(part, weights) for part in kept], dim=1),
+        pool_mlp=pool_mlp,
+        inverse=inverse,
+        **_by_token(tower, kept, weighted, by_token),
+    )
+
+
+def _weighted(part: _Kept, weights: torch.Tensor) -> torch.Tensor:
+    for inverse in (part.inner, part.leave):
+        weights = weights if inverse is None else weights * inverse[:, None]
+    return weights
+
+
+def _bias_weights(part: _Kept, weights: torch.Tensor) -> torch.Tensor:
+    plain = weights.sum(-1)  # n × pool heads
+    divided = plain if part.leave is None else (weights * part.leave[:, None]).sum(-1)
+    return torch.stack([divided, plain], dim=1)
+
+
+def _attention(tower: Tower, attention: torch.Tensor, last: _Kept) -> torch.Tensor:
+    if tower.pool.query:
+        first = range(tower.tokens)[tower.pool.reads].start
+        return attention.mean(dim=1)[:, tower.prefix - first :]
+    return _mixing(last).mean(dim=(1, 2))[:, tower.prefix :]
+
+
+def _mixing(part: _Kept) -> torch.Tensor:
+    """Compute the attention of the tokens read to all tokens, n × heads × tokens read × tokens."""
+    query, key = part.query.float(), part.key.float()
+    return (query @ key.mT * query.shape[-1] ** -0.5).softmax(dim=-1)
+
+
+def _by_token(
+    tower: Tower, kept: list[_Kept], weighted: list[torch.Tensor], by_token: bool
+) -> dict[str, torch.Tensor | None]:
+    one = len(range(tower.tokens)[tower.pool.reads]) == 1
+    outputs = torch.stack([part.outputs for part in kept], dim=1) if by_token or one else None
+    if outputs is not None:  # n × layers × heads × (tokens read · head width)
+        outputs = outputs.unflatten(-1, (tower.heads, -1)).transpose(2, 3).flatten(3).float()
+    if not by_token:
+        return {"outputs": outputs, "token_weights": None, "values": None}
+    through = [
+        own[:, None] @ _mixing(part) for own, part in zip(weighted, kept, strict=True)
+    ]  # n × heads × pool heads × tokens
+    values = torch.stack([part.value for part in kept], dim=1).float()
+    return {
+        "outputs": outputs,
+        "token_weights": torch.stack(through, dim=1),
+        "values": values,
+    }

@@ -1,7 +1,9 @@
-"""Open a model: the embedded one, open_clip's by name and tag, a local file, or untrained."""
+"""Open a model: the embedded one, open_clip's by name and tag, one of `transformers`, a file."""
 
 import logging
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import open_clip
@@ -9,8 +11,8 @@ import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import devices, weights
-from helpers.clip.forward import check_supported
+from helpers.clip import archives, devices, files, huggingface, tokenizers, weights
+from helpers.clip.building import Towers, vision_tower
 from helpers.clip.model import Model
 
 # What open_clip and torch say in many lines when a weights file is not what it should be.
@@ -20,23 +22,35 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A model and what goes with it; see `Model`."""
+
+    clip: torch.nn.Module
+    tokenizer: Callable
+    features: int
+    mean: tuple[float, ...] = OPENAI_DATASET_MEAN
+    std: tuple[float, ...] = OPENAI_DATASET_STD
+
+
 def load(
     name: str = weights.EMBEDDED,
     pretrained: str | None = None,
     device: str = "auto",
     precision: str = "auto",
 ) -> Model:
-    """Open a CLIP with a vision transformer.
+    """Open a CLIP.
 
     Parameters
     ----------
     name : str, optional
-        ``"embedded"``, the small model that comes with the workbook, or open_clip's name of a
-        model, such as ``"ViT-B-32"``.
+        ``"embedded"``, the small model that comes with the workbook; open_clip's name of a model,
+        such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id on the
+        hub, such as ``"openai/clip-vit-base-patch32"``.
     pretrained : str, optional
-        open_clip's tag of the weights, such as ``"openai"``, or the path of a local
-        ``.safetensors`` or ``.pt`` file. Left out, an open_clip model is untrained (seed 0), and
-        every result says so.
+        For a name of open_clip's, its tag of the weights, such as ``"openai"``, or the path of a
+        local ``.safetensors`` or ``.pt`` file. Left out, the model is untrained (seed 0), and every
+        result says so.
     device : str, optional
         A torch device; ``"auto"`` takes a GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, optional
@@ -50,59 +64,126 @@ def load(
     Raises
     ------
     WorkbookError
-        If a value is unknown, the weights can't be had or don't fit, or the model has no class
-        token to take apart.
+        If a value is unknown, or the weights can't be had or don't fit.
 
     Notes
     -----
-    The activation (QuickGELU or GELU) follows from the tag, since weights run silently with the
-    wrong one. A local file can't tell: its model needs the name with the right ending, such as
+    The activation (QuickGELU or GELU) follows from the tag, from OpenAI's archive or from the
+    ``config.json`` beside the weights, since weights run silently with the wrong one. Another local
+    file can't tell: its model needs the name with the right ending, such as
     ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both exist.
     """
     one_of("precision", precision, weights.PRECISIONS)
     device = devices.resolve(device)
     path = weights.locate(name, pretrained)
-    clip, tokenizer = _build(name, pretrained, path)
-    check_supported(clip.visual, name)
-    preprocess = getattr(clip.visual, "preprocess_cfg", {})
+    opened = WAYS[weights.kind_of(name)](name, pretrained, path)
     return Model(
-        clip=clip.eval().requires_grad_(False).to(device),
-        tokenizer=tokenizer,
+        clip=opened.clip.eval().requires_grad_(False).to(device),
+        tokenizer=opened.tokenizer,
         name=name,
         pretrained=pretrained,
         title=weights.title(name, pretrained),
         fingerprint=weights.fingerprint(path),
-        mean=tuple(preprocess.get("mean", OPENAI_DATASET_MEAN)),
-        std=tuple(preprocess.get("std", OPENAI_DATASET_STD)),
+        features=opened.features,
+        mean=tuple(opened.mean),
+        std=tuple(opened.std),
         device=device,
         precision=weights.PRECISIONS[precision],
     )
 
 
-def _build(name: str, pretrained: str | None, path: Path | None) -> tuple:
-    if name == weights.EMBEDDED:
-        from helpers.clip import embedded
+def _embedded(_: str, pretrained: str | None, __: Path | None) -> Opened:
+    from helpers.clip import embedded
 
-        return embedded.build(pretrained)
+    clip, tokenizer = embedded.build(pretrained)
+    return Opened(clip, tokenizer, clip.text_projection.shape[1])
+
+
+def _hugging_face(name: str, _: None, path: Path) -> Opened:
+    folder = path.parent
+    clip = huggingface.build(folder)
+    tokenizer = huggingface.open_tokenizer(folder, name)
+    features = huggingface.features(folder)
+    return Opened(clip, tokenizer, features, *huggingface.normalisation(folder))
+
+
+def _open_clip(name: str, pretrained: str | None, path: Path | None) -> Opened:
     tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
-    if path is not None and not tag:
+    config = open_clip.get_model_config(name)
+    tokenizer = tokenizers.open_tokenizer(name)
+    if reason := tokenizers.lacks_tower(name):
+        clip, tokenizer = _image_tower(name, path), tokenizers.NoTokenizer(name, reason)
+    else:
+        clip = _filled(name, path, tag)
+    return Opened(clip, tokenizer, config["embed_dim"], *_normalisation(name, tag))
+
+
+def _filled(name: str, path: Path | None, tag: dict) -> torch.nn.Module:
+    """Build a model of open_clip's with the weights of a file, whatever names they have."""
+    if path is None:
+        return _create(name, None, path, **_activation(tag))
+    if archives.is_archive(path):
+        clip = _create(name, None, path, quick_gelu=True)
+        clip.load_state_dict(archives.read(path))
+        return clip
+    if rules := huggingface.rules_of(files.names_in(path)):
+        clip = _create(name, None, path, **_activation(tag or _configured(name, path)))
+        huggingface.load_into(clip, files.read(path), rules, path)
+        return clip
+    if not tag:
         _warn_of_activation(name)
-    activation = {"quick_gelu": bool(tag.get("quick_gelu"))} if tag else {}
-    normalisation = {key: tag[key] for key in ("mean", "std") if key in tag}
-    try:
-        clip = _create(name, path, force_preprocess_cfg=normalisation, **activation)
-        return clip, open_clip.get_tokenizer(name)
-    except Exception as error:  # torch, safetensors and pickle each raise kinds of their own
-        raise WorkbookError(_misfit(name, path, error)) from error
+    return _create(name, str(path), path, **_activation(tag))
 
 
-def _create(name: str, path: Path | None, **options) -> torch.nn.Module:
+def _activation(tag: dict) -> dict[str, bool]:
+    return {"quick_gelu": bool(tag.get("quick_gelu"))} if tag else {}
+
+
+def _configured(name: str, path: Path) -> dict:
+    """Read the activation from the configuration beside a file of `transformers`."""
+    beside = path.parent / "config.json"
+    if not beside.is_file():
+        _warn_of_activation(name)
+        return {}
+    config = huggingface.read_config(path.parent)
+    return {"quick_gelu": huggingface.sizes(config, "vision")["hidden_act"] == "quick_gelu"}
+
+
+def _normalisation(name: str, tag: dict) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    names = open_clip.list_pretrained_tags_by_model(name)
+    tags = [tag] if tag else [open_clip.get_pretrained_cfg(name, one) for one in names]
+    known = {(tuple(one["mean"]), tuple(one["std"])) for one in tags if one.get("mean")}
+    # A file does not say how pixels were normalised; where all tags of a model agree, they do.
+    return known.pop() if len(known) == 1 else (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+
+
+def _image_tower(name: str, path: Path | None) -> Towers:
+    """Build the image tower alone, where the text tower's configuration is not on this machine."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        visual = vision_tower(open_clip.get_model_config(name))
+    if path is not None:
+        state = files.read(path)
+        state = state.get("state_dict", state)
+        own = {key.removeprefix("module."): value for key, value in state.items()}
+        start = "visual."
+        own = {key[len(start) :]: v.float() for key, v in own.items() if key.startswith(start)}
+        try:
+            visual.load_state_dict(own)
+        except RuntimeError as error:
+            raise WorkbookError(_misfit(name, path, error)) from error
+    return Towers(visual, None, context_length=0)
+
+
+def _create(name: str, weights_file: str | None, path: Path | None, **options) -> torch.nn.Module:
     # open_clip tells of random weights and configs through the root logger; the title says it here.
     logging.getLogger().addFilter(_drop_open_clip_notices)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return open_clip.create_model(name, str(path) if path else None, **options)
+            return open_clip.create_model(name, weights_file, pretrained_text=False, **options)
+    except Exception as error:  # torch, safetensors and pickle each raise kinds of their own
+        raise WorkbookError(_misfit(name, path, error)) from error
     finally:
         logging.getLogger().removeFilter(_drop_open_clip_notices)
 
@@ -118,7 +199,7 @@ def _warn_of_activation(name: str) -> None:
             f"A weights file does not say its activation; {name} uses"
             f" {'GELU' if name == base else 'QuickGELU'}. OpenAI's and some early weights need"
             f" {base}-quickgelu, others {base}.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -132,3 +213,11 @@ def _misfit(name: str, path: Path | None, error: Exception) -> str:
         f"The weights in {path} can't be loaded into {name}: {reason}. Give a state dict of this"
         " model as .safetensors, or as .pt that loads without running code."
     )
+
+
+WAYS = {
+    weights.EMBEDDED: _embedded,
+    weights.HUGGING_FACE: _hugging_face,
+    weights.OPEN_CLIP: _open_clip,
+}
+"""What a model's name means → how it is opened."""

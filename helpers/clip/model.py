@@ -6,78 +6,152 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from open_clip.model import CLIP
 from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
-from helpers.clip.decomposition import Encoding, Readout
-from helpers.clip.forward import Restored, forward
+from helpers.clip.capabilities import Capabilities, of
+from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
+from helpers.clip.forward import Parts, Restored, forward, images_at_once, join
+from helpers.clip.towers import Tower, UnknownTower, open_tower
 
 TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
 
 
 @dataclass(frozen=True)
 class Model:
-    """A CLIP with a vision transformer, ready to encode.
+    """A CLIP, ready to encode.
 
     Attributes
     ----------
-    clip : CLIP
-        open_clip's model, in evaluation mode, float32 weights, on `device`.
+    clip : Module
+        open_clip's model, or one that encodes alike, in evaluation mode, float32 weights, on
+        `device`.
     tokenizer : callable
-        Texts and a `context_length` to token numbers, n × context length, padded with zeros.
+        Texts and a `context_length` to token numbers, n × context length; the last is 0 where a
+        text is shorter.
     name, pretrained : str
         What `load` was asked for.
     title : str
         How results name the model; it says *untrained* or *embedded* where that is so.
     fingerprint : str
         SHA-256 of the weights file: results of other weights are never mixed with these.
+    features : int
+        Length of an embedding.
     mean, std : tuple of float
         Per-channel normalisation of pixels in [0, 1].
     device, precision : str
         Where and in which numbers the forward pass runs.
     """
 
-    clip: CLIP
+    clip: torch.nn.Module
     tokenizer: Callable[..., torch.Tensor]
     name: str
     pretrained: str | None
     title: str
     fingerprint: str
+    features: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     device: str
     precision: str
 
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the model can give beside embeddings of images."""
+        no_texts = getattr(self.tokenizer, "reason", None)
+        return of(self.name, self._opened if isinstance(self._opened, str) else None, no_texts)
+
+    @property
+    def tower(self) -> Tower:
+        """The vision tower, by its parts.
+
+        Raises
+        ------
+        WorkbookError
+            If it can't be taken apart; `capabilities` knows, and so does every property that asks
+            for the tower.
+        """
+        if isinstance(self._opened, str):
+            raise WorkbookError(self.capabilities.lack("account"))
+        return self._opened
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images that the model reads."""
+        size = self.clip.visual.image_size
+        return (size, size) if isinstance(size, int) else tuple(size)
+
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
-        return tuple(self.clip.visual.grid_size)
+        return self.tower.grid
 
     @property
     def layers(self) -> int:
         """Number of layers of the vision tower."""
-        return len(self.clip.visual.transformer.resblocks)
+        return len(self.tower.blocks)
 
     @property
     def heads(self) -> int:
         """Number of heads in each layer of the vision tower."""
-        return self.clip.visual.transformer.resblocks[0].attn.num_heads
+        return self.tower.heads
 
     @property
     def head_width(self) -> int:
-        """Dimensions of a head: its contributions span no more."""
-        return self.clip.visual.transformer.width // self.heads
+        """Dimensions of what a head writes: its contributions span no more."""
+        return self.tower.head_width
 
     @property
-    def features(self) -> int:
-        """Length of an embedding."""
-        return self.clip.visual.output_dim
+    def rest_labels(self) -> list[str]:
+        """Names of what completes the account beside heads and MLPs; see `Encoding.rest`."""
+        return rest_labels(self.layers, self.tower.pool.mlp is not None)
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor of a cosine similarity in the model's logits."""
+        return self.clip.logit_scale.exp().item()
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What is added to it, in a model that judges pairs one by one (SigLIP)."""
+        bias = getattr(self.clip, "logit_bias", None)
+        return None if bias is None else bias.item()
+
+    def probabilities(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Say how likely texts are to go with images.
+
+        Parameters
+        ----------
+        images : ndarray, n × features
+            Embeddings.
+        texts : ndarray, m × features
+            Embeddings.
+
+        Returns
+        -------
+        ndarray, n × m
+            Softmax over texts; for a model with a bias, whose pairs are judged one by one, the
+            sigmoid, which need not sum to 1.
+        """
+        sides = (torch.as_tensor(side).float() for side in (images, texts))
+        images, texts = (torch.nn.functional.normalize(side, dim=-1) for side in sides)
+        logits = self.logit_scale * images @ texts.T
+        bias = self.logit_bias
+        return (logits.softmax(-1) if bias is None else (logits + bias).sigmoid()).numpy()
+
+    @cached_property
+    def _opened(self) -> Tower | str:
+        """The tower, or why it can't be taken apart."""
+        try:
+            with torch.no_grad():
+                return open_tower(self.clip.visual)
+        except UnknownTower as error:
+            return str(error)
 
     @cached_property
     def _readout(self) -> Readout:
         with torch.no_grad():
-            return Readout(self.clip.visual)
+            return Readout(self.tower)
 
     def encode(self, pixels: np.ndarray, *, by_token: bool = False) -> Encoding:
         """Encode images in one forward pass.
@@ -88,38 +162,50 @@ class Model:
             RGB images, as the views are: 224×224. A model of another input size gets them resized
             (bicubic, antialiased).
         by_token : bool
-            Whether to keep what each head reads from each token, for `Encoding.tokens` and
-            `Encoding.tokens_of_heads`.
+            Whether to keep what each head reads from each token, for `Encoding.tokens`,
+            `Encoding.tokens_along` and `Encoding.tokens_of_heads`, and for `encode_restored` where
+            the pool reads more than a class token.
 
         Returns
         -------
         Encoding
+            Where the tower can't be taken apart (`capabilities`), of the embedding alone.
 
         Raises
         ------
         WorkbookError
             If `pixels` has another shape or type.
         """
-        with torch.inference_mode(), self._autocast():
-            pixels = self._normalised(pixels)
-            embedding, token = forward(self.clip.visual, pixels, by_token=by_token)
+        if not self.capabilities.account:
+            with torch.inference_mode(), self._autocast():
+                embedding = self.clip.encode_image(self._normalised(pixels))
+            return EmbeddingAlone(embedding, self.capabilities.lack("account"))
+        size = images_at_once(self.tower, by_token)
         with torch.inference_mode():
-            return Encoding(embedding, token, self._readout, self.grid)
+            pieces = self._normalised(pixels).split(size)
+            return Encoding(join([self._pass(one, by_token) for one in pieces]), self._readout)
+
+    def _pass(
+        self, pixels: torch.Tensor, by_token: bool, restored: Restored | None = None
+    ) -> Parts:
+        with self._autocast():
+            return forward(self.tower, pixels, by_token=by_token, restored=restored)
 
     def encode_restored(
         self, pixels: np.ndarray, original: Encoding, heads: np.ndarray
     ) -> np.ndarray:
         """Encode images with some heads put back to what they wrote for other images.
 
-        What these heads write to the class token is exchanged in the forward pass, and all later
-        layers respond: activation patching.
+        What these heads write to the class token, or to all tokens that the pool reads, is
+        exchanged in the forward pass, and all later layers respond: activation patching.
 
         Parameters
         ----------
         pixels : ndarray of uint8, n × height × width × 3
             As for `encode`.
         original : Encoding
-            Encoding of the n images whose head outputs are put in place.
+            Encoding of the n images whose head outputs are put in place; with `by_token` where the
+            pool reads more than a class token.
         heads : ndarray of bool, n × layers × heads
             Which heads to put back, image by image.
 
@@ -140,10 +226,16 @@ class Model:
                 f" don't fit {len(pixels)} images; heads must have the shape {expected}."
             )
         chosen = torch.from_numpy(np.asarray(heads, bool)).to(self.device)
-        restored = Restored(chosen, original.head_outputs)
-        with torch.inference_mode(), self._autocast():
-            embedding, _ = forward(self.clip.visual, self._normalised(pixels), restored=restored)
-        return embedding.cpu().numpy()
+        size = images_at_once(self.tower, by_token=False)
+        with torch.inference_mode():
+            pieces = zip(
+                self._normalised(pixels).split(size),
+                chosen.split(size),
+                original.head_outputs.split(size),
+                strict=True,
+            )
+            found = [self._pass(one, False, Restored(*put)).embedding for one, *put in pieces]
+        return torch.cat(found).float().cpu().numpy()
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.
@@ -193,7 +285,7 @@ class Model:
                 " uint8 RGB images, n × height × width × 3."
             )
         images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2)
-        size = list(self.clip.visual.image_size)
+        size = list(self.image_size)
         if list(images.shape[-2:]) != size:
             bicubic = v2.InterpolationMode.BICUBIC
             images = v2.functional.resize(images, size, interpolation=bicubic, antialias=True)

@@ -1,14 +1,55 @@
 """Where a model's weights are: in the package, in a local file, in a cache, or on a model hub."""
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
+from helpers.clip import archives, files, hub
 
 EMBEDDED = "embedded"
+OPEN_CLIP = "open_clip"
+HUGGING_FACE = "Hugging Face"
 PRECISIONS = {"auto": "float32", "float32": "float32", "bfloat16": "bfloat16"}
 WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin")
+OPENAI_CACHE = Path("~/.cache/clip")
+"""Where OpenAI's own package keeps its files."""
+
+
+def kind_of(name: str) -> str:
+    """Say what a model's name means.
+
+    Parameters
+    ----------
+    name : str
+        As for `helpers.clip.load`.
+
+    Returns
+    -------
+    str
+        `EMBEDDED`, `OPEN_CLIP` for a name of open_clip's, or `HUGGING_FACE` for a folder, a file in
+        it, or an id such as ``openai/clip-vit-base-patch32``.
+
+    Raises
+    ------
+    WorkbookError
+        If it means nothing.
+    """
+    if name == EMBEDDED:
+        return EMBEDDED
+    if _is_hugging_face(name):
+        return HUGGING_FACE
+    if "/" in name:
+        raise WorkbookError(f"There is no folder {name}; give the path of one that holds a model.")
+    one_of("model", name, [EMBEDDED, *open_clip_names()])
+    return OPEN_CLIP
+
+
+def _is_hugging_face(name: str) -> bool:
+    if Path(name).expanduser().exists():
+        return "/" in name or name not in open_clip_names()
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
 
 
 def locate(name: str, pretrained: str | None) -> Path | None:
@@ -17,37 +58,60 @@ def locate(name: str, pretrained: str | None) -> Path | None:
     Parameters
     ----------
     name : str
-        ``"embedded"`` or the name of an open_clip model.
+        As for `helpers.clip.load`.
     pretrained : str or None
         A tag of open_clip's, a local file, or None for an untrained model.
 
     Returns
     -------
     Path or None
-        The weights file; None for an untrained model.
+        The weights file, or the index of several; None for an untrained model.
 
     Raises
     ------
     WorkbookError
         If the name, tag or file is unknown, or the weights can't be had.
     """
-    if name == EMBEDDED:
+    kind = kind_of(name)
+    if kind == EMBEDDED:
         from helpers.clip import embedded
 
         return embedded.weights_file(pretrained)
-    _check_name(name)
+    if kind == HUGGING_FACE:
+        return files.weights_in(_folder(name, pretrained))
     if pretrained is None:
         return None
     path = Path(pretrained).expanduser()
-    if path.suffix in WEIGHT_FILES or path.is_file():
-        return _local_file(path)
-    return _tagged(name, pretrained)
+    local = path.suffix in WEIGHT_FILES or path.exists()
+    path = _local_file(path) if local else _tagged(name, pretrained)
+    if archives.is_archive(path):
+        archives.check(path, _sha256(path), name)
+    return path
 
 
 def fingerprint(path: Path | None) -> str:
-    """Return the SHA-256 of a weights file, or ``"untrained"`` where there is none."""
+    """Return the SHA-256 of a model's weights, or ``"untrained"`` where there are none.
+
+    Parameters
+    ----------
+    path : Path or None
+        A weights file or an index of several; beside `transformers`' the configuration counts, too,
+        as it names the activation.
+
+    Returns
+    -------
+    str
+    """
     if path is None:
         return "untrained"
+    read = files.parts_of(path)
+    if path.name in files.IN_FOLDERS:
+        read = [*read, *path.parent.glob("config.json")]
+    hashes = [_sha256(one) for one in read]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -60,52 +124,78 @@ def title(name: str, pretrained: str | None) -> str:
         if pretrained == UNTRAINED:
             return "embedded model, untrained"
         return "embedded model" if pretrained is None else f"embedded model at step {pretrained}"
+    if _is_hugging_face(name):
+        path = Path(name).expanduser()
+        return path.absolute().name if path.exists() else name
     return f"{name}, {Path(pretrained).name if pretrained else 'untrained'}"
 
 
-def vision_transformers() -> list[str]:
-    """Return the names of open_clip's models that are plain transformers with a class token."""
-    import open_clip
-
-    configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
-    return [name for name, config in configs.items() if _is_supported(config)]
-
-
-def cached_tags(name: str) -> list[str]:
-    """Return the tags of a model whose weights are on this machine already."""
-    import open_clip
-
-    return [tag for tag in open_clip.list_pretrained_tags_by_model(name) if _cached(name, tag)]
-
-
-def _is_supported(config: dict) -> bool:
-    vision = config["vision_cfg"]
-    # open_clip writes the four stages of a ResNet where a transformer has its number of layers.
-    resnet = isinstance(vision.get("layers"), list)
-    pooled = vision.get("attentional_pool") or vision.get("pool_type", "tok") != "tok"
-    # Towers of other libraries have blocks, or text vocabularies, that only a model hub has.
-    foreign = "timm_model_name" in vision or "hf_model_name" in config["text_cfg"]
-    return not (resnet or pooled or foreign or "multimodal_cfg" in config)
-
-
 @cache
-def _check_name(name: str) -> None:
+def open_clip_names() -> tuple[str, ...]:
+    """Return the names of all models that open_clip builds."""
     import open_clip
 
-    supported = vision_transformers()
-    if name in open_clip.list_models() and name not in supported:
-        raise WorkbookError(
-            f"{name} can't be taken apart here: it is not one of open_clip's plain vision"
-            " transformers with a class token. Choose one, such as ViT-B-32; `workbook models`"
-            " lists them."
-        )
-    one_of("model", name, [EMBEDDED, *supported])
+    return tuple(open_clip.list_models())
+
+
+def cached_tags(name: str) -> dict[str, Path]:
+    """Return the tags of a model whose weights are on this machine already, and where."""
+    import open_clip
+
+    found = {tag: _cached(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
+    return {tag: path for tag, path in found.items() if path}
+
+
+def cached_ids() -> dict[str, Path]:
+    """Return the ids of `transformers`' models in the hub cache, and where each is."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return {}
+    ids = sorted(repository.repo_id for repository in repositories)
+    folders = {name: _snapshot(name) for name in ids}
+    return {name: folder for name, folder in folders.items() if folder and _is_pair(folder)}
+
+
+def _is_pair(folder: Path) -> bool:
+    from helpers.clip import huggingface
+
+    try:
+        files.weights_in(folder)
+        huggingface.read_config(folder)
+    except WorkbookError:  # another kind of model, or only part of one
+        return False
+    return True
 
 
 def _local_file(path: Path) -> Path:
+    if path.is_dir():
+        raise WorkbookError(f"{path} is a folder; give it as model, and leave pretrained out.")
     if not path.is_file():
         raise WorkbookError(f"There is no weights file {path}; give the path of an existing one.")
     return path
+
+
+def _folder(name: str, pretrained: str | None) -> Path:
+    if pretrained is not None:
+        raise WorkbookError(
+            f"The model {name} comes with its weights; leave pretrained ({pretrained}) out."
+        )
+    path = Path(name).expanduser()
+    if path.exists():
+        return path if path.is_dir() else path.parent
+    return _snapshot(name) or hub.download(name)
+
+
+def _snapshot(name: str) -> Path | None:
+    """Find the folder of a model in the hub cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(name, "config.json")
+    return Path(path).parent if isinstance(path, str) else None
 
 
 def _tagged(name: str, tag: str) -> Path:
@@ -126,12 +216,14 @@ def _cached(name: str, tag: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     config = open_clip.get_pretrained_cfg(name, tag)
-    if not config["hf_hub"]:
-        path = Path.home() / ".cache/clip" / Path(config["url"]).name
-        return path if path.is_file() else None
-    repository, _, file = config["hf_hub"].rpartition("/")
-    paths = (try_to_load_from_cache(repository, each) for each in _hub_files(file))
-    return next((Path(path) for path in paths if isinstance(path, str)), None)
+    if config["hf_hub"]:
+        repository, _, file = config["hf_hub"].rpartition("/")
+        for each in _hub_files(file):
+            path = try_to_load_from_cache(repository, each)
+            if isinstance(path, str):
+                return Path(path)
+    path = OPENAI_CACHE.expanduser() / Path(config["url"]).name
+    return path if config["url"] and path.is_file() else None
 
 
 def _hub_files(file: str) -> list[str]:
@@ -141,12 +233,11 @@ def _hub_files(file: str) -> list[str]:
 
 
 def _downloaded(name: str, tag: str) -> Path:
-    import huggingface_hub
     import open_clip
 
     try:
-        # Without a network every file would be tried six times, half a minute each; ask once.
-        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=10)
+        if not hub.reachable():
+            raise ConnectionError
         return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, tag)))
     except Exception as error:  # whatever the network stack raises, the ways on are the same
         raise WorkbookError(_unavailable(name, tag)) from error

@@ -222,7 +222,7 @@ def topic_maps(
     directions = np.stack([text_direction(run, text) for text in texts])
     encoding = run.model.encode(pixels_of(run, image)[None], by_token=True)
     by_head = encoding.tokens_of_heads(directions)[0][rows]  # layers × heads × tokens × texts
-    return by_head[:, :, 1:].sum(axis=(0, 1)).T.reshape(len(texts), *run.model.grid)
+    return by_head[:, :, encoding.prefix :].sum(axis=(0, 1)).T.reshape(len(texts), *run.model.grid)
 
 
 @lru_cache(maxsize=4)

@@ -196,7 +196,8 @@ def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.nd
         encoding = model.encode(np.stack([one.pixels for one in scenes[few]]), by_token=True)
         for parts, own in zip(encoding.tokens_of_heads(directions), named[few], strict=True):
             rows = [texts.index(text) for text in own]
-            patches = np.moveaxis(parts[:, :, 1:, rows], -1, 0)  # things × layers × heads × patches
+            # things × layers × heads × patches
+            patches = np.moveaxis(parts[:, :, encoding.prefix :, rows], -1, 0)
             yield patches.reshape(*patches.shape[:-1], *model.grid)
 
 

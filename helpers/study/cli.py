@@ -92,7 +92,15 @@ def _add_run(commands) -> None:
 
 
 def _add_models(commands) -> None:
-    command = commands.add_parser("models", help="list the models and their weights")
+    command = commands.add_parser(
+        "models", help="list the models: what works with each, and which weights are here"
+    )
+    command.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a name of open_clip's, a folder or a hub id: show its weights, tag by tag",
+    )
     command.set_defaults(command=_models)
 
 
@@ -168,22 +176,16 @@ def _check_models(parameters: Parameters, pool: "Texts") -> None:
     for name, pretrained in dict.fromkeys([(parameters.model, parameters.pretrained), *compared]):
         weights.locate(name, pretrained)
         model = load(name, pretrained, parameters.device, parameters.precision)
+        if sentence := model.capabilities.lack("account"):
+            raise WorkbookError(f"{sentence} `workbook models` says which models do.")
         model.check_texts(pool.texts)
 
 
-def _models(_: argparse.Namespace) -> int:
-    import open_clip
+def _models(given: argparse.Namespace) -> int:
+    from helpers.clip import listing
 
-    from helpers.clip import weights
-
-    print("embedded: comes with the workbook")
-    for name in weights.vision_transformers():
-        here = weights.cached_tags(name)
-        tags = [
-            f"{tag} (on this machine)" if tag in here else tag
-            for tag in open_clip.list_pretrained_tags_by_model(name)
-        ]
-        print(f"{name}: {', '.join(tags) or 'no published weights'}")
+    for line in listing.model(given.name) if given.name else listing.models():
+        print(line)
     return 0
 
 

@@ -51,7 +51,7 @@ def _batch(
     run: "Run", images: Sequence[str], order: xr.DataArray, counts: Sequence[int], progress: tqdm
 ) -> xr.Dataset:
     views = [run.views(image) for image in images]
-    original = run.model.encode(np.stack([own["original"] for own in views]))
+    original = run.model.encode(np.stack([own["original"] for own in views]), by_token=True)
     done = []
     names = list(order["augmentation"].values)
     for name in names:

@@ -1,5 +1,6 @@
 """All that a run keeps of an image, computed while its views are in memory."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,8 @@ def variables(model: "Model", layers: int) -> list[Variable]:
     list of Variable
     """
     rows, columns = model.grid
-    labels = dissection.component_labels(model.layers, model.heads)
+    labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
+    parts = part_labels(model.layers, model.rest_labels)
     kept = list(range(model.layers))[-layers:]
     depths = ["start", *map(str, range(model.layers))]
     return [
@@ -41,7 +43,7 @@ def variables(model: "Model", layers: int) -> list[Variable]:
             {"layer": kept, "head": list(range(model.heads)), "feature": model.features},
             "float16",
         ),
-        Variable("parts", {"part": part_labels(model.layers), "feature": model.features}),
+        Variable("parts", {"part": parts, "feature": model.features}),
         Variable("shares", CHANGES | {"component": labels}),
         Variable("patch_shares", CHANGES | {"row": rows, "column": columns}),
         Variable("depth_similarity", CHANGES | {"depth": depths}),
@@ -49,10 +51,14 @@ def variables(model: "Model", layers: int) -> list[Variable]:
     ]
 
 
-def part_labels(layers: int) -> list[str]:
-    """Name the rows of the variable ``parts``, whose sum is the original's embedding."""
+def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
+    """Name the rows of the variable ``parts``, whose sum is the original's embedding.
+
+    The rest of a model (`helpers.clip.Model.rest_labels`) is its start, a bias for every layer,
+    which counts to that layer's attention, and what comes after the last layer.
+    """
     by_layer = [f"L{layer}.{part}" for layer in range(layers) for part in ("attention", "MLP")]
-    return ["class token", *by_layer, "constant"]
+    return [rest[0], *by_layer, *rest[1 + layers :]]
 
 
 def encoded(encoding: "Encoding", layers: int) -> Values:
@@ -115,7 +121,7 @@ def _by_image(of_views: np.ndarray) -> np.ndarray:
 def _patch_shares(encoding: "Encoding", embedding: np.ndarray) -> np.ndarray:
     shift = embedding[:, 1:] - embedding[:, :1]  # images × changes × features
     along = encoding.tokens_along(shift.repeat(len(VIEWS), axis=0))  # views × tokens × changes
-    along = _by_image(along[:, 1:])  # images × views × patches × changes
+    along = _by_image(along[:, encoding.prefix :])  # images × views × patches × changes
     before = along[:, 0].swapaxes(1, 2)  # images × changes × patches
     after = np.einsum("ncpc->ncp", along[:, 1:])  # each view along its own shift
     shares = dissection.as_shares(after - before, shift, embedding[:, :1])
@@ -125,6 +131,8 @@ def _patch_shares(encoding: "Encoding", embedding: np.ndarray) -> np.ndarray:
 def _parts(encoding: "Encoding") -> np.ndarray:
     original = slice(None, None, len(VIEWS))
     rest, mlps = encoding.rest[original], encoding.mlps[original]
-    attention = encoding.heads[original].sum(axis=2) + rest[:, 1:-1]  # images × layers × features
+    layers = mlps.shape[1]
+    biases = rest[:, 1 : 1 + layers]
+    attention = encoding.heads[original].sum(axis=2) + biases  # images × layers × features
     by_layer = np.stack([attention, mlps], axis=2).reshape(len(rest), -1, rest.shape[-1])
-    return np.concatenate([rest[:, :1], by_layer, rest[:, -1:]], axis=1)
+    return np.concatenate([rest[:, :1], by_layer, rest[:, 1 + layers :]], axis=1)

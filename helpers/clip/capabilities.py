@@ -1,0 +1,138 @@
+"""What of the workbook works with a model: asked of its name, before any weights are loaded."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+
+from helpers.checks import one_of
+
+QUESTIONS = {
+    "attention": "a map of what it looks at",
+    "account": "the exact account of heads, MLPs and patches",
+    "texts": "embeddings of texts",
+}
+"""What a model may lack; every model gives embeddings of images, and so the shift."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a model can give.
+
+    Attributes
+    ----------
+    model : str
+        Its name.
+    reasons : mapping of str to str
+        What it can't give, of `QUESTIONS` → why, as the end of a sentence.
+    """
+
+    model: str
+    reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def attention(self) -> bool:
+        """Whether it gives `Encoding.attention`."""
+        return "attention" not in self.reasons
+
+    @property
+    def account(self) -> bool:
+        """Whether it gives heads, MLPs, tokens and depths, and lets heads be put back."""
+        return "account" not in self.reasons
+
+    @property
+    def texts(self) -> bool:
+        """Whether it embeds texts on this machine."""
+        return "texts" not in self.reasons
+
+    def lack(self, question: str) -> str:
+        """Say in one sentence why the model can't answer a question; "" where it can.
+
+        Parameters
+        ----------
+        question : {"attention", "account", "texts"}
+
+        Returns
+        -------
+        str
+        """
+        one_of("question", question, QUESTIONS)
+        if question not in self.reasons:
+            return ""
+        return f"{self.model} does not give {QUESTIONS[question]}: {self.reasons[question]}."
+
+
+@cache
+def capabilities(name: str) -> Capabilities:
+    """Say what a model can give, without its weights.
+
+    Parameters
+    ----------
+    name : str
+        As for `helpers.clip.load`.
+
+    Returns
+    -------
+    Capabilities
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such model.
+    """
+    from helpers.clip import huggingface, tokenizers, weights
+
+    kind = weights.kind_of(name)
+    if kind == weights.EMBEDDED:
+        return Capabilities(name)
+    if kind == weights.HUGGING_FACE:
+        folder = weights.locate(name, None).parent
+        return of(name, None, huggingface.lacks_texts(folder))
+    return of(name, _why_no_account(name), tokenizers.why_not(name))
+
+
+def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:
+    """Put together what is known of a model.
+
+    Parameters
+    ----------
+    name : str
+    no_account, no_texts : str or None
+        Why it can't be taken apart; why it reads no texts.
+
+    Returns
+    -------
+    Capabilities
+    """
+    # A tower gives an attention map exactly if its pooling and blocks are known.
+    found = {"attention": no_account, "account": no_account, "texts": no_texts}
+    reasons = {question: why for question, why in found.items() if why}
+    return Capabilities(name, MappingProxyType(reasons))
+
+
+def _why_no_account(name: str) -> str | None:
+    import open_clip
+
+    config = open_clip.get_model_config(name)
+    vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
+    if isinstance(vision.get("layers"), int):
+        vision["layers"] = 1  # all are alike
+    return _why(json.dumps({"embed_dim": config["embed_dim"], "vision_cfg": vision}))
+
+
+@cache
+def _why(config: str) -> str | None:
+    """Say why a tower can't be taken apart; many models have the same but for the image's size."""
+    import torch
+
+    from helpers.clip.building import vision_tower
+    from helpers.clip.towers import UnknownTower, open_tower
+
+    with torch.device("meta"):
+        visual = vision_tower(json.loads(config))
+        try:
+            open_tower(visual)
+        except UnknownTower as error:
+            return str(error)
+    return None

@@ -1,0 +1,145 @@
+"""Tokenizers of the text towers; a sentence where one's file is not on this machine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from helpers.checks import WorkbookError
+
+FILES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt")
+"""Any of these holds a tokenizer's vocabulary."""
+
+
+class HubTokenizer:
+    """A tokenizer of transformers', which says where a text is too long.
+
+    Parameters
+    ----------
+    source : str
+        A folder, or an id on a model hub.
+    **options
+        Of open_clip's `HFTokenizer`, such as ``clean``.
+    """
+
+    def __init__(self, source: str, **options):
+        from open_clip.tokenizer import HFTokenizer
+
+        self.tokenize = HFTokenizer(source, **options)
+
+    def __call__(self, texts: Sequence[str], context_length: int) -> torch.Tensor:
+        """Return tokens, texts × context length; the last is not 0 where a text needs more."""
+        limit = context_length - 1
+        tokens = self.tokenize(list(texts), limit)
+        cleaned = [self.tokenize.clean_fn(text) for text in texts]
+        lengths = [len(own) for own in self.tokenize.tokenizer(cleaned).input_ids]
+        over = torch.tensor([[int(length > limit)] for length in lengths])
+        return torch.cat([tokens, over], dim=1)
+
+
+@dataclass(frozen=True)
+class NoTokenizer:
+    """Stands where there is no tokenizer, and says so when a text is given.
+
+    Attributes
+    ----------
+    model : str
+    reason : str
+        The end of a sentence.
+    """
+
+    model: str
+    reason: str
+
+    def __call__(self, texts: Sequence[str], context_length: int) -> torch.Tensor:
+        """Raise a `WorkbookError`."""
+        raise WorkbookError(f"{self.model} reads no texts here: {self.reason}.")
+
+
+def open_tokenizer(name: str) -> Callable:
+    """Open the tokenizer of an open_clip model.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    callable
+        A `NoTokenizer` where its file can't be had.
+    """
+    import open_clip
+
+    text = open_clip.get_model_config(name)["text_cfg"]
+    source = text.get("hf_tokenizer_name")
+    if source is None:
+        return open_clip.get_tokenizer(name)
+    if reason := _unreachable(source):
+        return NoTokenizer(name, reason)
+    try:
+        return HubTokenizer(source, **text.get("tokenizer_kwargs", {}))
+    except Exception as error:  # transformers raises kinds of its own for files that don't fit
+        return NoTokenizer(name, f"its tokenizer {source} can't be opened ({_first_line(error)})")
+
+
+def why_not(name: str) -> str | None:
+    """Say why an open_clip model can read no texts here, as the end of a sentence, or None."""
+    import open_clip
+
+    text = open_clip.get_model_config(name)["text_cfg"]
+    sources = [text[key] for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
+    return next((reason for source in sources if (reason := _unreachable(source))), None)
+
+
+def lacks_tower(name: str) -> str | None:
+    """Say why an open_clip model's text tower can't be built here, as `why_not`, or None."""
+    import open_clip
+
+    source = open_clip.get_model_config(name)["text_cfg"].get("hf_model_name")
+    return source and _unreachable(source)
+
+
+def of_folder(folder: Path, name: str, **options) -> Callable:
+    """Open the tokenizer that lies beside a model's weights.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        What messages call the model.
+    **options
+        Of open_clip's `HFTokenizer`.
+
+    Returns
+    -------
+    callable
+        A `NoTokenizer` where there is none.
+    """
+    if reason := lacks_file(folder):
+        return NoTokenizer(name, reason)
+    return HubTokenizer(str(folder), local_files_only=True, **options)
+
+
+def lacks_file(folder: Path) -> str | None:
+    """Say that a folder holds no tokenizer, as the end of a sentence, or None."""
+    if any((folder / file).is_file() for file in FILES):
+        return None
+    return f"there is no tokenizer ({', '.join(FILES[:2])}) in its folder"
+
+
+def _unreachable(source: str) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    from helpers.clip import hub
+
+    files = ("config.json", *FILES)
+    if any(isinstance(try_to_load_from_cache(source, file), str) for file in files):
+        return None
+    if hub.reachable():
+        return None
+    return f"the files of {source} are not on this machine, and no model hub can be reached"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".: ")

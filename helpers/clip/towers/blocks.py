@@ -1,0 +1,273 @@
+"""Transformer blocks: what a head writes, and how that reaches the residual stream."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from timm.layers import Attention as TimmAttention
+from timm.layers import AttentionRope, apply_rot_embed_cat
+from timm.models import eva, vision_transformer
+from torch import nn
+from torch.nn import functional as F
+
+from helpers.clip.towers.norms import Norm
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Rotary positions, which the tokens before the patches don't have.
+
+    Attributes
+    ----------
+    prefix : int
+        Number of class and register tokens.
+    half : bool
+        Whether halves are rotated against each other, or neighbours.
+    """
+
+    prefix: int
+    half: bool
+
+    def __call__(self, x: torch.Tensor, places: torch.Tensor, tokens: range) -> torch.Tensor:
+        """Rotate queries or keys, n × heads × tokens × head width, of some of all tokens."""
+        first = min(max(self.prefix - tokens.start, 0), len(tokens))
+        if first == len(tokens):
+            return x
+        own = places[..., tokens.start + first - self.prefix : tokens.stop - self.prefix, :]
+        turned = apply_rot_embed_cat(x[:, :, first:], own, half=self.half)
+        return torch.cat([x[:, :, :first], turned], dim=2).type_as(x)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Self-attention over n × tokens × width.
+
+    Attributes
+    ----------
+    heads : int
+    weight, bias : Tensor, (3 · heads · head width) × width; Tensor or None
+        The projections to queries, keys and values, one below the other.
+    output : Linear
+        From all heads to the residual stream.
+    query_norm, key_norm : Module
+    inner : Norm or None
+        Norm of all heads' outputs before `output`.
+    rotary : Rotary or None
+    """
+
+    heads: int
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    output: nn.Linear
+    query_norm: nn.Module
+    key_norm: nn.Module
+    inner: Norm | None = None
+    rotary: Rotary | None = None
+
+    def project(
+        self, x: torch.Tensor, tokens: range, places: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the queries of some tokens, and the keys and values of all.
+
+        Parameters
+        ----------
+        x : Tensor, n × tokens × width
+        tokens : range
+            Whose queries are needed.
+        places : Tensor or None
+            Rotary positions.
+
+        Returns
+        -------
+        query, key, value : Tensor, n × heads × tokens × head width
+        """
+        if len(tokens) == x.shape[1]:
+            query, key, value = self._project(x, 0, 3)
+        else:
+            (query,) = self._project(x[:, tokens.start : tokens.stop], 0, 1)
+            key, value = self._project(x, 1, 3)
+        query, key = self.query_norm(query), self.key_norm(key)
+        if self.rotary and places is not None:
+            query = self.rotary(query, places, tokens)
+            key = self.rotary(key, places, range(x.shape[1]))
+        return query, key, value
+
+    def _project(self, x: torch.Tensor, first: int, last: int) -> tuple[torch.Tensor, ...]:
+        step = len(self.weight) // 3
+        rows = slice(first * step, last * step)
+        projected = F.linear(x, self.weight[rows], None if self.bias is None else self.bias[rows])
+        heads = projected.unflatten(-1, ((last - first) * self.heads, -1)).transpose(1, 2)
+        return heads.chunk(last - first, dim=1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block that adds what attention and an MLP make of the residual stream.
+
+    Attributes
+    ----------
+    attention : Attention
+    enter : callable
+        The norm before attention, or the identity.
+    leave : Norm or None
+        The norm of what attention adds, in a post-norm block.
+    scale : Tensor or None
+        Layer scale of what attention adds, width.
+    mlp : callable
+        The residual stream → what the MLP adds to it, norms and scales included.
+    """
+
+    attention: Attention
+    enter: Callable[[torch.Tensor], torch.Tensor]
+    leave: Norm | None
+    scale: torch.Tensor | None
+    mlp: Callable[[torch.Tensor], torch.Tensor]
+
+    def write(
+        self, outputs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Bring the heads' outputs to the residual stream.
+
+        Parameters
+        ----------
+        outputs : Tensor, n × tokens × (heads · head width)
+
+        Returns
+        -------
+        added : Tensor, n × tokens × width
+        inner, leave : Tensor or None, n × tokens
+            1 / deviation in the norms that lie in between.
+        """
+        inner = leave = None
+        if self.attention.inner:
+            outputs, inner = self.attention.inner(outputs)
+        added = self.attention.output(outputs)
+        if self.leave:
+            added, leave = self.leave(added)
+        return (added if self.scale is None else added * self.scale), inner, leave
+
+    def linear(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return `write` as it is once the norms' deviations are known.
+
+        Returns
+        -------
+        matrix : Tensor, (heads · head width) × width
+            What a head wrote, divided by both deviations, goes through it.
+        divided : Tensor, width
+            The part of the bias that is divided by the deviation of `leave`.
+        plain : Tensor, width
+            The rest of the bias.
+        """
+        matrix = self.attention.output.weight.T
+        bias = self.attention.output.bias
+        bias = torch.zeros(matrix.shape[1]).to(matrix) if bias is None else bias
+        if inner := self.attention.inner:
+            bias = bias + inner.bias @ matrix
+            matrix = inner.before(matrix)
+        divided = torch.zeros_like(bias)
+        if self.leave:
+            matrix, divided = self.leave.after(matrix), self.leave.after(bias)
+            bias = self.leave.bias
+        scale = 1 if self.scale is None else self.scale
+        return matrix * scale, divided * scale, bias * scale
+
+
+def open_clip_block(block: nn.Module) -> Block:
+    """Describe open_clip's `ResidualAttentionBlock`."""
+    attn = block.attn
+    attention = Attention(
+        attn.num_heads,
+        attn.in_proj_weight,
+        attn.in_proj_bias,
+        attn.out_proj,
+        nn.Identity(),
+        nn.Identity(),
+    )
+    mlp = lambda x: block.ls_2(block.mlp(block.ln_2(x)))  # noqa: E731
+    return Block(attention, block.ln_1, None, getattr(block.ls_1, "gamma", None), mlp)
+
+
+def timm_block(block: nn.Module) -> Block:
+    """Describe a block of timm's `VisionTransformer`."""
+    mlp = lambda x: block.ls2(block.mlp(block.norm2(x)))  # noqa: E731
+    scale = getattr(block.ls1, "gamma", None)
+    return Block(timm_attention(block.attn), block.norm1, None, scale, mlp)
+
+
+def eva_block(block: nn.Module) -> Block:
+    """Describe a pre-norm block of timm's `Eva`."""
+
+    def mlp(x: torch.Tensor) -> torch.Tensor:
+        added = block.mlp(block.norm2(x))
+        return added if block.gamma_2 is None else block.gamma_2 * added
+
+    return Block(timm_attention(block.attn), block.norm1, None, block.gamma_1, mlp)
+
+
+def eva_post_norm_block(block: nn.Module) -> Block:
+    """Describe a post-norm block of timm's `Eva`."""
+    mlp = lambda x: block.norm2(block.mlp(x))  # noqa: E731
+    return Block(timm_attention(block.attn), nn.Identity(), Norm.of(block.norm1), None, mlp)
+
+
+def timm_attention(attn: nn.Module) -> Attention:
+    """Describe one of timm's attentions: fused or separate projections, norms, rotary positions.
+
+    Raises
+    ------
+    TypeError
+        For an attention of another kind.
+    """
+    if type(attn) not in ATTENTIONS or attn.gate is not None:
+        raise TypeError(f"its attention is a {type(attn).__name__}")
+    weight, bias = ATTENTIONS[type(attn)](attn)
+    if len(weight) != 3 * attn.proj.in_features:
+        raise TypeError("its heads share keys and values")
+    rotary = None
+    if hasattr(attn, "rotate_half"):
+        rotary = Rotary(attn.num_prefix_tokens, attn.rotate_half)
+    inner = Norm.of(attn.norm)
+    return Attention(
+        attn.num_heads, weight, bias, attn.proj, attn.q_norm, attn.k_norm, inner, rotary
+    )
+
+
+def _fused(attn: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return attn.qkv.weight, attn.qkv.bias
+
+
+def _eva(attn: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
+    if attn.qkv is None:
+        return _joined(attn)
+    if attn.q_bias is None:
+        return attn.qkv.weight, None
+    return attn.qkv.weight, torch.cat([attn.q_bias, attn.k_bias, attn.v_bias])
+
+
+def _rope(attn: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return _joined(attn) if attn.qkv is None else _fused(attn)
+
+
+def _joined(attn: nn.Module) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Put the three projections below each other, for one product instead of three."""
+    linears = attn.q_proj, attn.k_proj, attn.v_proj
+    weight = torch.cat([linear.weight.detach() for linear in linears])
+    rows_of = weight.split([len(linear.weight) for linear in linears])
+    for linear, rows in zip(linears, rows_of, strict=True):
+        linear.weight.data = rows  # the library's module reads the same memory: no second copy
+    biases = [linear.bias for linear in linears]
+    if all(bias is None for bias in biases):
+        return weight, None
+    like = next(bias for bias in biases if bias is not None)
+    return weight, torch.cat([torch.zeros_like(like) if b is None else b for b in biases])
+
+
+ATTENTIONS = {TimmAttention: _fused, eva.EvaAttention: _eva, AttentionRope: _rope}
+"""timm's kinds of attention, and how to read their projections."""
+
+TIMM_BLOCKS = {
+    vision_transformer.Block: timm_block,
+    eva.EvaBlock: eva_block,
+    eva.EvaBlockPostNorm: eva_post_norm_block,
+}
+"""timm's kinds of blocks, and how to read them."""
