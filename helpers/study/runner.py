@@ -128,7 +128,8 @@ def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
         if any(source.name.startswith(number) for source in sources):
             for other in other_runs(run):
                 other.compute()
-                other.named_texts()
+                if other.title != run.title:  # with a model of its own, which reads texts anew
+                    other.named_texts()
 
 
 def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
