@@ -67,10 +67,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured: rounds, and the images of the rows that need some."""
+    """What is measured: rounds, and the images, models and counts of the rows that need some."""
 
     rounds: int
     images: str
+    models: Sequence[str]
     counts: Sequence[int]
 
 
@@ -112,7 +113,7 @@ def parts_of(images: Sequence[Image], rounds: int) -> list[list[Image]]:
 
 def the_pass(options: Options) -> Iterator[Line]:
     """(a) Embedding, attention and all contributions against the embedding alone."""
-    for name in MODELS:
+    for name in options.models:
         for precision in ("float32", "bfloat16"):
             model = load(name, device="cpu", precision=precision)
             other = partial(plain, model, model._normalised(PIXELS))
@@ -123,24 +124,28 @@ def the_pass(options: Options) -> Iterator[Line]:
 def whole_study(options: Options) -> Iterator[Line]:
     """(b) Files to arrays against `encode_image` on ready tensors; each round on other images."""
     images = open_images(options.images)
-    for name in MODELS:
+    for name in options.models:
         model = load(name, device="cpu")
         study_seconds(images[:1], model=name)
         parts = parts_of(images, options.rounds)
         found = [study_against_plain(model, name, part) for part in parts]
-        what = f"whole study / encode_image alone, {name}, float32, {len(images)} images"
-        yield line("b", what, found)
+        ratios, rates = zip(*found, strict=True)
+        of = f"{name}, float32, {len(images)} images"
+        yield line("b", f"whole study / encode_image alone, {of}", ratios)
+        yield line("b", f"whole study, {of}", rates, "views/s")
 
 
-def study_against_plain(model: Model, name: str, images: list[Image]) -> float:
-    """Time `encode_image` on ready tensors, then the study of the same images."""
+def study_against_plain(model: Model, name: str, images: list[Image]) -> tuple[float, float]:
+    """Time `encode_image` on ready tensors, then the study of the same images; also its rate."""
     drawn = [list(views(image.pixels, image.id).values()) for image in images]
     pixels = np.array(drawn).reshape(-1, 224, 224, 3)
     tensors = model._normalised(pixels).split(VIEWS_AT_ONCE)
     plain(model, tensors[0])
     other = sum(seconds(partial(plain, model, batch)) for batch in tensors)
+    count = len(pixels)
     del drawn, pixels, tensors
-    return other / study_seconds(images, model=name)
+    ours = study_seconds(images, model=name)
+    return other / ours, count / ours
 
 
 def study_seconds(images: Sequence[Image], **parameters: object) -> float:
@@ -185,7 +190,7 @@ def published_way(options: Options) -> Iterator[Line]:
 
 def materialised(options: Options) -> Iterator[Line]:
     """(d) All contributions against a decomposition that forms every summand, one image a time."""
-    for name in MODELS[1:]:
+    for name in (name for name in options.models if name != "embedded"):
         model = load(name, device="cpu")
         one = model._normalised(PIXELS[:1])
         found = times_faster(
@@ -253,7 +258,7 @@ def share_of_peak(options: Options) -> Iterator[Line]:
     """(g) Arithmetic of `encode_image` that the pass gets done a second, of a product's peak."""
     one, other = torch.randn(1536, 3072), torch.randn(3072, 3072)
     products = 2 * one.shape[0] * one.shape[1] * other.shape[1]
-    for name in MODELS:
+    for name in options.models:
         model = load(name, device="cpu")
         with FlopCounterMode(display=False) as counted:
             plain(model, model._normalised(PIXELS))
@@ -325,9 +330,10 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", default="photos", help="a source with files, for b and c")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="for a, b, d and g")
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000], help="for f")
     given = parser.parse_args()
-    options = Options(given.rounds, given.images, given.counts)
+    options = Options(given.rounds, given.images, given.models, given.counts)
     for row in given.rows or ROWS:
         lines = []
         for one in ROWS[row](options):

@@ -87,6 +87,43 @@ def test_pixel_scores_equal_the_loops(row, dtype, pair):
     np.testing.assert_allclose(score, LOOPS[row.name](image, other), rtol=RTOL)
 
 
+def formula_edge_map(image):
+    """Equation (10) for the image as a whole, in float32 as edge maps are."""
+    grey = image.astype(np.float32) @ np.array([299, 587, 114], np.float32)
+    edges = np.sum(np.abs(np.gradient(grey)), axis=0)
+    return edges / edges.max()
+
+
+def formula_change(image, other):
+    return np.sqrt(((image.astype(float) - other) ** 2).mean()) / 255
+
+
+def formula_edge(image, other):
+    difference = formula_edge_map(image) - formula_edge_map(other)
+    return 1 - np.abs(difference).astype(float).mean()
+
+
+IN_ONE_GO = {
+    "pixel_change": formula_change,
+    "patch_similarity": loop_patch,
+    "edge_similarity": formula_edge,
+    "detail_similarity": loop_detail,
+}
+
+
+@pytest.mark.parametrize("name", IN_ONE_GO)
+@pytest.mark.parametrize("shape", [(35, 42, 3), (224, 224, 3), (300, 520, 3)])
+def test_scores_in_one_go_equal_the_formulas(name, shape, rng):
+    original = np.clip(rng.normal(120, 40, shape), 0, 255).astype(np.uint8)
+    noise = rng.normal(0, 60, (2, *shape))
+    augmented = np.clip(original + noise, 0, 255).astype(np.uint8)
+    found = scores.pixel_scores(original, augmented)[name]
+    expected = [IN_ONE_GO[name](original, other) for other in augmented]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    alone = getattr(scores, name)(original, augmented)
+    np.testing.assert_array_equal(found, alone)
+
+
 @pytest.mark.parametrize("row", PIXEL_SCORES, ids=lambda row: row.name)
 def test_float_images_need_not_hold_whole_numbers(row, pair, rng):
     image, other = (np.clip(side + rng.uniform(0, 1, side.shape), 0, 255) for side in pair)

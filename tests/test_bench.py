@@ -53,7 +53,7 @@ def test_rounds_cover_all_images_once():
 
 def test_bytes_are_those_of_the_arrays(monkeypatch):
     monkeypatch.setattr(bench, "SIZED", ("embedded",))
-    lines = bench.bytes_per_image(bench.Options(rounds=1, images="photos", counts=()))
+    lines = bench.bytes_per_image(bench.Options(rounds=1, images="photos", models=(), counts=()))
     sizes = {one.what: one.median for one in lines}
     features = load("embedded", device="cpu").features
     assert sizes["array embedding, embedded"] == 10 * features * torch.float32.itemsize

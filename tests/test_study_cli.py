@@ -99,6 +99,15 @@ def test_files_are_found_from_any_folder(tmp_path, monkeypatch):
     assert given.compare == [f"ViT-B-32:{tmp_path / 'mine.pt'}", "ViT-B-32:openai", "embedded"]
 
 
+@pytest.mark.parametrize(
+    "out, found", [("here", "{}/here"), ("s3://bucket/run", "s3://bucket/run"), (None, None)]
+)
+def test_a_folder_is_found_from_any_folder_and_a_url_is_one(out, found, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = _parameters(SimpleNamespace(profile="quick", values=[], out=out))
+    assert given.out == (found and found.format(tmp_path))
+
+
 def empty_folder(folder):
     folder.mkdir()
     return ["run", "-p", "images", str(folder)]

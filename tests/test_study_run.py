@@ -150,6 +150,17 @@ def test_a_variant_is_the_run_of_other_parameters_below_this_one(run):
     xr.testing.assert_allclose(same, stronger.encodings()["embedding"].sel(view="original"))
 
 
+def test_a_url_keeps_the_arrays_of_a_run_and_its_variants(parameters, tmp_path, monkeypatch):
+    monkeypatch.setattr("helpers.study.places.OUTPUTS", tmp_path / "outputs")
+    far = open_run(**parameters | {"out": f"memory://{tmp_path.name}/far"})
+    assert far.folder == tmp_path / "outputs" / tmp_path.name / "far"
+    xr.testing.assert_identical(far.scores(), open_run(**parameters).scores())
+    stronger = far.variant("severities/2", severity=2.0)
+    assert stronger.parameters.out == f"memory://{tmp_path.name}/far/severities/2"
+    assert stronger.folder == far.folder / "severities" / "2"
+    assert not list(far.folder.glob("**/*.zarr"))
+
+
 def test_batches_and_workers_do_not_change_results(parameters, tmp_path):
     alone = parameters | {"batch_size": 1, "workers": 1, "out": str(tmp_path / "alone")}
     together = parameters | {"batch_size": 32, "workers": 2, "out": str(tmp_path / "together")}

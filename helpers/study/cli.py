@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError
+from helpers.study import places
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -140,11 +141,17 @@ def _parameters(given: argparse.Namespace) -> Parameters:
     return replace(
         parameters,
         images=[absolute(source) for source in parameters.sources],
-        out=parameters.out and str(Path(parameters.out).expanduser().absolute()),
+        out=_absolute_folder(parameters.out),
         pretrained=_absolute_file(parameters.pretrained),
         texts=_absolute_file(parameters.texts),
         compare=[_absolute_weights(model) for model in parameters.compare],
     )
+
+
+def _absolute_folder(out: str | None) -> str | None:
+    if out is None or places.is_url(out):
+        return out
+    return str(Path(out).expanduser().absolute())
 
 
 def _absolute_weights(model: str) -> str:

@@ -6,9 +6,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-import cv2
 import torch
 from threadpoolctl import threadpool_limits
+
+from helpers.data.opencv import cv2
 
 T, R = TypeVar("T"), TypeVar("R")
 
@@ -30,14 +31,13 @@ def lanes(count: int) -> Iterator[Executor]:
     Executor
     """
     cores = torch.get_num_threads()
-    with (
-        _others_limited(),
-        ThreadPoolExecutor(
-            count, initializer=torch.set_num_threads, initargs=(max(1, cores // count),)
-        ) as pool,
-    ):
-        yield pool
-    torch.set_num_threads(cores)  # a thread that starts later takes the number that was set last
+    pool = ThreadPoolExecutor(count, "lane", torch.set_num_threads, (max(1, cores // count),))
+    try:
+        with _others_limited(), pool:
+            yield pool
+    finally:
+        # A thread that starts later takes the number that was set last, in whichever thread.
+        torch.set_num_threads(cores)
 
 
 @contextmanager

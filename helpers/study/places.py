@@ -82,14 +82,24 @@ def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
 
 def store(parameters: Parameters, folder: Path) -> str:
     """Return where a run's arrays are: the path or URL of a Zarr group."""
-    at = parameters.out if parameters.out and "://" in parameters.out else folder
-    return f"{at}/arrays.zarr"
+    return below(parameters, folder, "arrays.zarr")
+
+
+def below(parameters: Parameters, folder: Path, name: str) -> str:
+    """Return a path below a run's folder, or a URL below its ``out`` where that is one."""
+    at = parameters.out if parameters.out and is_url(parameters.out) else folder
+    return f"{at}/{name}"
+
+
+def is_url(out: str) -> bool:
+    """Tell a URL from the path of a folder."""
+    return "://" in out
 
 
 def _folder_of(out: str) -> Path:
-    url = urlsplit(out)
-    if "://" not in out:
+    if not is_url(out):
         return Path(out).expanduser().absolute()
+    url = urlsplit(out)
     return OUTPUTS / Path(f"{url.netloc}/{unquote(url.path)}".strip("/"))
 
 

@@ -185,7 +185,7 @@ class Run(Results):
         parameters = replace(self.parameters, **changes)
         if parameters == self.parameters:
             return self
-        return Run(replace(parameters, out=str(self.folder / name)))
+        return Run(replace(parameters, out=places.below(self.parameters, self.folder, name)))
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's six scores, computing what is missing.

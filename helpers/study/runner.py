@@ -123,10 +123,13 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
 def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
     if sources:
         run.compute()
+        run.named_texts()
     for number, other_runs in READS.items():
         if any(source.name.startswith(number) for source in sources):
             for other in other_runs(run):
                 other.compute()
+                if other.title != run.title:  # with a model of its own, which reads texts anew
+                    other.named_texts()
 
 
 def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
