@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from helpers.analysis import ties
 from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError
 
@@ -256,7 +257,7 @@ def top_components(shares: xr.DataArray, k: int) -> pd.DataFrame:
     tables = []
     for name, own in shares.transpose("augmentation", "image", "component").groupby("augmentation"):
         values = own.squeeze("augmentation").to_pandas()
-        order = values.mean().sort_values(ascending=False, kind="stable").index[:k]
+        order = ties.ranked(values.mean()).index[:k]
         table = mean_with_interval(values[order]).rename_axis("component").reset_index()
         table.insert(0, "place", range(1, len(order) + 1))
         tables.append(table.assign(augmentation=name))
