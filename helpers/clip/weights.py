@@ -38,7 +38,7 @@ def kind_of(name: str) -> str:
     """
     if name == EMBEDDED:
         return EMBEDDED
-    if _is_hugging_face(name):
+    if is_hugging_face(name):
         return HUGGING_FACE
     if "/" in name:
         raise WorkbookError(f"There is no folder {name}; give the path of one that holds a model.")
@@ -46,7 +46,8 @@ def kind_of(name: str) -> str:
     return OPEN_CLIP
 
 
-def _is_hugging_face(name: str) -> bool:
+def is_hugging_face(name: str) -> bool:
+    """Return whether a name means a model of `transformers`: a folder, a file in it, or an id."""
     if Path(name).expanduser().exists():
         return "/" in name or name not in open_clip_names()
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
@@ -124,7 +125,7 @@ def title(name: str, pretrained: str | None) -> str:
         if pretrained == UNTRAINED:
             return "embedded model, untrained"
         return "embedded model" if pretrained is None else f"embedded model at step {pretrained}"
-    if _is_hugging_face(name):
+    if is_hugging_face(name):
         path = Path(name).expanduser()
         return path.absolute().name if path.exists() else name
     return f"{name}, {Path(pretrained).name if pretrained else 'untrained'}"

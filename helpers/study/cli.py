@@ -142,6 +142,7 @@ def _parameters(given: argparse.Namespace) -> Parameters:
         parameters,
         images=[absolute(source) for source in parameters.sources],
         out=_absolute_folder(parameters.out),
+        model=_absolute_model(parameters.model),
         pretrained=_absolute_file(parameters.pretrained),
         texts=_absolute_file(parameters.texts),
         compare=[_absolute_weights(model) for model in parameters.compare],
@@ -156,7 +157,17 @@ def _absolute_folder(out: str | None) -> str | None:
 
 def _absolute_weights(model: str) -> str:
     name, pretrained = split_model(model)
-    return model if pretrained is None else f"{name}:{_absolute_file(pretrained)}"
+    if pretrained is None:
+        return _absolute_model(name)
+    return f"{name}:{_absolute_file(pretrained)}"
+
+
+def _absolute_model(name: str) -> str:
+    """Make the path of a model's folder absolute, and leave names and hub ids as they are."""
+    from helpers.clip.weights import is_hugging_face
+
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() and is_hugging_face(name) else name
 
 
 def _absolute_file(given: str | None) -> str | None:
