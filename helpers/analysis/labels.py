@@ -22,7 +22,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.statistics import resample_counts
-from helpers.analysis.textspan import textspan
+from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 
@@ -61,8 +61,13 @@ def read_heads(
     heads = contributions.transpose("layer", "head", "image", "feature")
     k = min(k, texts.sizes["text"])
     span = textspan(heads.values, texts.transpose("text", "feature").values, k, rank)
-    axes = ("layer", "head", "choice")
-    coords = {"layer": heads["layer"], "head": heads["head"], "choice": np.arange(1, k + 1)}
+    return _readings(span, heads, texts)
+
+
+def _readings(span: TextSpan, heads: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
+    axes = ("resample", "layer", "head", "choice")[-span.indices.ndim :]
+    numbers = np.arange(1, span.indices.shape[-1] + 1)
+    coords = {"layer": heads["layer"], "head": heads["head"], "choice": numbers}
     chosen = xr.Dataset({"text": (axes, span.indices), "explained": (axes, span.explained)}, coords)
     return with_properties(chosen, texts["property"].values)
 
@@ -195,10 +200,11 @@ def resampled_heads(
     Dataset
         As of `read_heads` with `TOP` texts and a first axis ``resample``.
     """
-    counts = resample_counts(contributions.sizes["image"], n_resamples, seed)
-    drawn = [np.repeat(np.arange(len(row)), row) for row in counts]
-    readings = [read_heads(contributions.isel(image=rows), texts, TOP, rank) for rows in drawn]
-    return xr.concat(readings, dim="resample")
+    heads = contributions.transpose("layer", "head", "image", "feature")
+    counts = resample_counts(heads.sizes["image"], n_resamples, seed)
+    k, pool = min(TOP, texts.sizes["text"]), texts.transpose("text", "feature").values
+    span = textspan_resampled(heads.values, pool, counts, k, rank)
+    return _readings(span, heads, texts)
 
 
 def head_scores(readings: xr.Dataset) -> xr.Dataset:
