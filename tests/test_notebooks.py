@@ -9,6 +9,8 @@ import pytest
 from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
 
+MAKEFILE = (ROOT / "Makefile").read_text()
+
 
 @pytest.fixture(params=numbered_notebooks(), ids=lambda path: path.stem)
 def notebook(request):
@@ -73,7 +75,4 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
         f"{number:02}" for number in range(len(numbered_notebooks()))
     ]
     assert set((ROOT / "notebooks").glob("*.ipynb")) == set(numbered_notebooks())
-    assert (
-        "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks"
-        in (ROOT / "Makefile").read_text()
-    )
+    assert "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks\n" in MAKEFILE
