@@ -1,6 +1,6 @@
 """How much of the embedding the last layers' heads carry, and how few texts say it.
 
-To *mean-ablate* a component is to replace what it added to each image's embedding by its mean over
+The *mean ablation* of a component replaces what it added to each image's embedding by its mean over
 the images: the embedding keeps its place and loses what the component told images apart by. Source:
 Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and 4. They ablate all
 MLPs and all but the last four layers' attention; here both choices are shown.
@@ -196,6 +196,40 @@ def accuracy(
         name: float((first_largest(embeddings @ values.T) == truth[name]).mean())
         for name, values in prompts.items()
     }
+
+
+def accuracy_without_heads(
+    embeddings: np.ndarray,
+    heads: xr.DataArray,
+    prompts: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+) -> xr.DataArray:
+    """Measure what zero-shot accuracy changes by where one head alone is mean-ablated.
+
+    Parameters
+    ----------
+    embeddings : ndarray, (images, features)
+        Of images.
+    heads : DataArray, (image, layer, head, feature)
+        What each head added to them.
+    prompts, truth
+        As for `accuracy`.
+
+    Returns
+    -------
+    DataArray, (layer, head, attribute)
+        Accuracy without the head, less accuracy with it: negative where the head is needed. A
+        direct effect, since later layers see the head as it was.
+    """
+    before = pd.Series(accuracy(embeddings, prompts, truth))
+    heads = heads.transpose("layer", "head", "image", "feature")
+    changes = np.empty((*heads.shape[:2], len(before)))
+    for place in np.ndindex(changes.shape[:2]):
+        own = heads.values[place].astype(np.float32)
+        without = embeddings - (own - own.mean(axis=0))
+        changes[place] = pd.Series(accuracy(without, prompts, truth)) - before
+    coords = {"layer": heads["layer"], "head": heads["head"], "attribute": list(before.index)}
+    return xr.DataArray(changes, coords, ("layer", "head", "attribute"))
 
 
 def curve(

@@ -4,6 +4,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from helpers.clip import weights
+from helpers.clip.embedded.files import UNTRAINED
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
@@ -49,6 +51,24 @@ def compared_run(run: Run, model: str) -> Run:
         compare=[],
         compare_fully=False,
     )
+
+
+def untrained_run(run: Run) -> Run:
+    """Open the run of the same images with the run's model untrained, a baseline for what it knows.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Run
+        In a folder below the run's; the run itself where its own model is untrained.
+    """
+    name = run.parameters.model
+    untrained = f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
+    own = run.parameters.model, run.parameters.pretrained
+    return run if split_model(untrained) == own else compared_run(run, untrained)
 
 
 def folder_name(model: str) -> str:
