@@ -1,8 +1,8 @@
 """Exact nearest neighbours, by inner product as CLIP-InterpreT searches, and by cosine.
 
 An inner product grows with the length of a contribution, so that an image in which a head says much
-is near to all others, whatever they show: a *hub* (Radovanović, Nanopoulos and Ivanović, JMLR 2010).
-A cosine leaves lengths out.
+is near to all others, whatever they show: a *hub* (Radovanović et al., JMLR 2010). A cosine leaves
+lengths out.
 
 A search reads every contribution once, so that memory's speed decides and a matrix-vector product
 is all it takes: an index would have to be built first, and answers only nearly right.

@@ -22,6 +22,7 @@ HEIGHT = 2.9
 SHEET_COLUMNS = 3
 SHEET_CELL = (4.6, 2.5)
 LETTERS_IN_ROW = 42
+LOST = "accuracy without\nthe head (points)"
 
 
 def head_card(card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.ndarray]) -> Figure:
@@ -50,13 +51,7 @@ def head_card(card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.nda
     attributes = card["attribute"].values
     _bars(varies, card["variance"].clip(0).values, attributes, "share of\nvariance", LINES[0])
     _bars(reads, card["skill"].clip(0).values, attributes, "skill of a\nlinear probe", LINES[2])
-    _bars(
-        lost,
-        100 * card["without"].values,
-        attributes,
-        "accuracy without\nthe head (points)",
-        LINES[1],
-    )
+    _bars(lost, 100 * card["without"].values, attributes, LOST, LINES[1])
     for ax in (varies, reads):
         ax.set_xlim(0, 1)
         ax.set_xticks([0, 0.5, 1])
@@ -106,10 +101,6 @@ def contact_sheet(
     for number, (cell, shown, own) in enumerate(zip(cells, images, facts, strict=False)):
         _sheet_cell(cell, cards.isel(head=number), texts, shown, own)
     return figure
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
 
 
 def _texts(ax: Axes, card: xr.Dataset, texts: Sequence[str]) -> None:
@@ -167,6 +158,6 @@ def _written(facts: Facts) -> str:
     (needs, change), (carries, carried) = facts["without"], facts["share"]
     return (
         f"varies with {varies} ({share:.2f}), probe reads {reads} ({skill:.2f})\n"
-        f"without it {needs} {_signed(100 * change)} points; carries {carried:.1%} of"
+        f"without it {needs} {100 * change:+.1f} points; carries {carried:.1%} of"
         f" {style.label(carries)}"
     )
