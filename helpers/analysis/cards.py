@@ -7,11 +7,15 @@ how much of each augmentation's shift it carries.
 """
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from helpers.analysis.labels import near_ties, written_labels
 from helpers.analysis.neighbours import nearest
 from helpers.analysis.ties import first_largest
+
+NEEDED = 0.01
+"""Loss of accuracy from which a head is called needed; less is a few images of some hundred."""
 
 TEXTS = 5
 IMAGES = 4
@@ -122,7 +126,7 @@ def notable(cards: xr.Dataset) -> dict[str, xr.Dataset]:
     return {why: flat.isel(unit=place) for place, why in reversed(places.items())}
 
 
-def strongest(card: xr.Dataset) -> dict[str, tuple[str, float]]:
+def strongest(card: xr.Dataset) -> dict[str, object]:
     """Say what stands out on a head's card; of tied ones the earlier.
 
     Parameters
@@ -132,20 +136,40 @@ def strongest(card: xr.Dataset) -> dict[str, tuple[str, float]]:
 
     Returns
     -------
-    dict of str to (str, float)
-        ``variance`` and ``skill`` → the attribute with the largest, and that; ``without`` → the
-        attribute whose accuracy loses most without the head, and the change; ``share`` → the
-        augmentation of whose shift the head carries most (the one that it prefers), and how much.
+    dict of str to str or float
+        ``label``; ``varies with`` and ``probe reads``, the attributes with the largest ``variance``
+        and ``skill``; ``needed for``, the attribute whose accuracy loses most without the head, ""
+        where that is less than `NEEDED`, and that ``change``; ``prefers``, the augmentation of
+        whose shift it carries the largest ``share``.
     """
-    return {
-        "variance": _largest(card["variance"]),
-        "skill": _largest(card["skill"]),
-        "without": _largest(-card["without"], sign=-1),
-        "share": _largest(card["share"]),
-    }
+    lost, loss = _largest(-card["without"])
+    names = ("varies with", "variance"), ("probe reads", "skill"), ("prefers", "share")
+    varies, reads, prefers = (
+        dict(zip(pair, _largest(card[pair[1]]), strict=True)) for pair in names
+    )
+    needed = {"needed for": lost if loss >= NEEDED else "", "change": -loss}
+    return {"label": card["label"].item()} | varies | reads | needed | prefers
 
 
-def _largest(values: xr.DataArray, sign: int = 1) -> tuple[str, float]:
+def _largest(values: xr.DataArray) -> tuple[str, float]:
     (axis,) = values.dims
     place = int(first_largest(values.values))
-    return str(values[axis].values[place]), sign * float(values.values[place])
+    return str(values[axis].values[place]), float(values.values[place])
+
+
+def card_table(cards: xr.Dataset) -> pd.DataFrame:
+    """List what stands out on every card.
+
+    Parameters
+    ----------
+    cards : Dataset
+        Result of `head_cards`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per head (layer, head), with the columns of `strongest`.
+    """
+    flat = cards.stack(unit=("layer", "head"))
+    rows = [strongest(flat.isel(unit=place)) for place in range(flat.sizes["unit"])]
+    return pd.DataFrame(rows, index=flat.indexes["unit"])

@@ -386,6 +386,40 @@ def summarise_scores(
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
 
 
+def score_differences(
+    readings: xr.Dataset,
+    resampled: xr.Dataset,
+    others: xr.Dataset,
+    others_resampled: xr.Dataset,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Compare the scores of two models' heads on the same resamples of the same images.
+
+    Parameters
+    ----------
+    readings, resampled : Dataset
+        Results of `read_heads` and `resampled_heads` for one model.
+    others, others_resampled : Dataset
+        The same for the other, with the same seed.
+    confidence : float
+        Level of the intervals, percentiles of the differences.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per score: `difference`, the one less the other, `low` and `high`.
+    """
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    difference = head_scores(readings) - head_scores(others)
+    again = head_scores(resampled) - head_scores(others_resampled)
+    rows = {
+        name: [float(difference[name]), *np.quantile(again[name].values, tails)]
+        for name in difference
+    }
+    columns = ["difference", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
+
+
 def head_table(
     readings: xr.Dataset, resampled: xr.Dataset, texts: Sequence[str], shown: int = 3
 ) -> pd.DataFrame:

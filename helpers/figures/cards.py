@@ -1,6 +1,6 @@
 """A card per attention head, and sheets of them: all that is known of a head on one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -13,19 +13,21 @@ from helpers.figures import style
 from helpers.figures.heads import LINES
 from helpers.figures.layout import bare
 
-Facts = Mapping[str, tuple[str, float]]
-
 BARS = "#BBD3E8"
 # Inches: texts, images, three panels of attributes, shares with their names.
-WIDTHS = (3.3, 2.2, 1.9, 1.25, 1.25, 2.5)
+WIDTHS = (3.6, 2.0, 1.2, 1.2, 1.2, 1.5)
 HEIGHT = 2.9
+MARGIN = 2.2  # for the names of attributes and augmentations
 SHEET_COLUMNS = 3
 SHEET_CELL = (4.6, 2.5)
-LETTERS_IN_ROW = 42
+LETTERS_IN_ROW = 38
+LETTERS_IN_CELL = 64
 LOST = "accuracy without\nthe head (points)"
 
 
-def head_card(card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.ndarray]) -> Figure:
+def head_card(
+    card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.ndarray], why: str = ""
+) -> Figure:
     """Draw all that is known of one head.
 
     Parameters
@@ -36,6 +38,8 @@ def head_card(card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.nda
         The pool.
     images : sequence of ndarray of uint8, (h, w, 3)
         The head's top images, the first first.
+    why : str
+        Why this head is shown, which its title then says.
 
     Returns
     -------
@@ -44,7 +48,9 @@ def head_card(card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.nda
         the skill of a linear probe and the accuracy lost without the head; and the share of each
         augmentation's shift.
     """
-    figure, axes = plt.subplots(1, len(WIDTHS), figsize=(sum(WIDTHS), HEIGHT), width_ratios=WIDTHS)
+    figure, axes = plt.subplots(
+        1, len(WIDTHS), figsize=(sum(WIDTHS) + MARGIN, HEIGHT), width_ratios=WIDTHS
+    )
     said, shown, varies, reads, lost, carried = axes
     _texts(said, card, texts)
     _thumbnails(figure, shown, images)
@@ -59,48 +65,68 @@ def head_card(card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.nda
         ax.set_yticklabels([])
     names = [style.label(name) for name in card["augmentation"].values]
     _bars(carried, 100 * card["share"].values, names, "share of the\nshift (%)", LINES[5])
-    figure.suptitle(card_title(card), x=0, ha="left", weight="bold", fontsize=12)
+    title = f"{card_title(card)} ({why})" if why else card_title(card)
+    figure.suptitle(title, x=0, ha="left", weight="bold", fontsize=12)
     return figure
 
 
 def card_title(card: xr.Dataset) -> str:
-    """Write a head's name and label, such as ``L5.H2: size or fill (nearly tied)``."""
+    """Write a head's name and label, such as ``L5.H2: size or fill``."""
     name = f"L{card['layer'].item()}.H{card['head'].item()}"
     label = card["label"].item() or "no label"
-    return f"{name}: {label}{' (nearly tied)' if card['near_tie'] else ''}"
+    return f"{name}: {label}"
 
 
 def contact_sheet(
-    cards: xr.Dataset,
+    cards: Sequence[xr.Dataset],
     *,
     texts: Sequence[str],
-    images: Sequence[Sequence[np.ndarray]],
-    facts: Sequence[Facts],
+    images: Iterable[Sequence[np.ndarray]],
+    facts: Iterable[Mapping[str, object]],
 ) -> Figure:
-    """Draw the heads of a layer on one sheet: label, first texts, top images and a line of facts.
+    """Draw several heads on one sheet: label, top images, first texts and two lines of facts.
 
     Parameters
     ----------
-    cards : Dataset
-        One layer's part of `helpers.analysis.cards.head_cards`.
+    cards : sequence of Dataset
+        Parts of `helpers.analysis.cards.head_cards`, such as the heads of a layer.
     texts : sequence of str
         The pool.
-    images : sequence of sequence of ndarray
+    images : iterable of sequence of ndarray
         Each head's top images.
-    facts : sequence of dict
-        What stands out on each card; results of `helpers.analysis.cards.strongest`.
+    facts : iterable of mapping
+        What stands out on each card: results of `helpers.analysis.cards.strongest`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    rows = -(-cards.sizes["head"] // SHEET_COLUMNS)
-    size = SHEET_CELL[0] * SHEET_COLUMNS, SHEET_CELL[1] * rows
-    figure = plt.figure(figsize=size)
+    rows = -(-len(cards) // SHEET_COLUMNS)
+    figure = plt.figure(figsize=(SHEET_CELL[0] * SHEET_COLUMNS, SHEET_CELL[1] * rows))
     cells = figure.subfigures(rows, SHEET_COLUMNS, squeeze=False).flat
-    for number, (cell, shown, own) in enumerate(zip(cells, images, facts, strict=False)):
-        _sheet_cell(cell, cards.isel(head=number), texts, shown, own)
+    for cell, card, shown, own in zip(cells, cards, images, facts, strict=False):
+        lines = [fill(texts[place], LETTERS_IN_CELL) for place in card["text"].values[:2]]
+        _sheet_cell(cell, card_title(card), shown, [*lines, _written(own)])
     return figure
+
+
+def _sheet_cell(
+    cell: SubFigure, title: str, images: Sequence[np.ndarray], lines: Sequence[str]
+) -> None:
+    for ax, image in zip(cell.subplots(1, len(images), squeeze=False)[0], images, strict=True):
+        ax.imshow(image)
+        ax.set_axis_off()
+    cell.suptitle(title, x=0.02, ha="left", fontsize=11, weight="bold")
+    cell.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=8)
+
+
+def _written(facts: Mapping[str, object]) -> str:
+    return (
+        f"varies with {facts['varies with']} ({facts['variance']:.2f}),"
+        f" probe reads {facts['probe reads']} ({facts['skill']:.2f})\n"
+        f"without it {facts['needed for'] or 'at most'} {100 * facts['change']:+.1f} points;"
+        f" carries {facts['share']:.1%} of {style.label(facts['prefers'])}"
+    )
 
 
 def _texts(ax: Axes, card: xr.Dataset, texts: Sequence[str]) -> None:
@@ -135,29 +161,3 @@ def _bars(ax: Axes, values: np.ndarray, names: Sequence[str], title: str, color:
     ax.spines[:].set_visible(False)
     ax.grid(axis="x")
     ax.set_title(title, fontsize=9, weight="normal")
-
-
-def _sheet_cell(
-    cell: SubFigure,
-    card: xr.Dataset,
-    texts: Sequence[str],
-    images: Sequence[np.ndarray],
-    facts: Facts,
-) -> None:
-    axes = cell.subplots(1, len(images), squeeze=False)[0]
-    for ax, image in zip(axes, images, strict=True):
-        ax.imshow(image)
-        ax.set_axis_off()
-    lines = [fill(texts[place], 64) for place in card["text"].values[:2]]
-    cell.suptitle(card_title(card), x=0.02, ha="left", fontsize=11, weight="bold")
-    cell.supxlabel("\n".join([*lines, _written(facts)]), x=0.02, ha="left", fontsize=8)
-
-
-def _written(facts: Facts) -> str:
-    (varies, share), (reads, skill) = facts["variance"], facts["skill"]
-    (needs, change), (carries, carried) = facts["without"], facts["share"]
-    return (
-        f"varies with {varies} ({share:.2f}), probe reads {reads} ({skill:.2f})\n"
-        f"without it {needs} {100 * change:+.1f} points; carries {carried:.1%} of"
-        f" {style.label(carries)}"
-    )
