@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
@@ -18,7 +19,7 @@ PROCESSORS = {
         "NPY_DISABLE_CPU_FEATURES": "AVX2,FMA3,AVX512F,AVX512CD,AVX512_SKX,AVX512_CLX,"
         "AVX512_CNL,AVX512_ICL,AVX512_SPR",
     },
-    "without Intel's libraries": {"OPENCV_IPP": "disabled", "OPENBLAS_CORETYPE": "Nehalem"},
+    "of another generation": {"OPENBLAS_CORETYPE": "Nehalem", "OPENCV_IPP": "sse42"},
 }
 
 
@@ -32,6 +33,11 @@ def digest():
         for view in (image.pixels, *views(image.pixels, image.id, 0, severity).values())
     ]
     return sha256(b"".join(pixels.tobytes() for pixels in drawn)).hexdigest()
+
+
+def test_every_thread_draws_the_same():
+    with ThreadPoolExecutor(3) as pool:
+        assert {future.result() for future in [pool.submit(digest) for _ in range(3)]} == {digest()}
 
 
 @pytest.mark.parametrize("settings", PROCESSORS.values(), ids=PROCESSORS)

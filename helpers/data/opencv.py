@@ -6,9 +6,15 @@ is left without them is the code that every x86 processor runs, which costs no t
 this size.
 """
 
+import os
+
+# Only the environment reaches every thread: `cv2.ipp.setUseIPP` holds for the calling one alone.
+os.environ["OPENCV_IPP"] = "disabled"
+
 import cv2
 
-cv2.setUseOptimized(False)
-cv2.ipp.setUseIPP(False)
+_level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+cv2.setUseOptimized(False)  # would warn that it finds IPP disabled
+cv2.utils.logging.setLogLevel(_level)
 
 __all__ = ["cv2"]
