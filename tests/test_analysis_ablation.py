@@ -123,3 +123,26 @@ def test_a_curve_has_a_row_per_step(parts, texts):
     assert table.loc[1].to_dict() == pytest.approx(
         ablation.remaining(embedding, steps[1], texts, ["colour"])
     )
+
+
+def test_accuracy_falls_where_the_head_that_tells_is_ablated():
+    rng = np.random.default_rng(0)
+    colour, shape = rng.integers(0, 2, (2, 100))
+    heads = np.zeros((100, 1, 2, 4))
+    heads[np.arange(100), 0, 0, colour] = 3
+    heads[np.arange(100), 0, 1, 2 + shape] = 3
+    heads = xr.DataArray(
+        heads, {"layer": [7], "head": [0, 1]}, ("image", "layer", "head", "feature")
+    )
+    prompts = {"colour": np.eye(4)[:2], "shape": np.eye(4)[2:]}
+    truth = {"colour": colour, "shape": shape}
+    embeddings = heads.sum(("layer", "head")).values
+    change = ablation.accuracy_without_heads(embeddings, heads, prompts, truth)
+    assert change.dims == ("layer", "head", "attribute")
+    assert change.sel(head=0, attribute="shape").item() == 0
+    assert change.sel(head=1, attribute="colour").item() == 0
+    for head, name in enumerate(truth):
+        without = embeddings - heads.values[:, 0, head] + heads.values[:, 0, head].mean(axis=0)
+        right = ablation.accuracy(without, prompts, truth)[name]
+        assert change.sel(head=head, attribute=name).item() == pytest.approx(right - 1)
+        assert right < 0.7

@@ -15,9 +15,9 @@ from helpers.figures.layout import bare
 
 BARS = "#BBD3E8"
 # Inches: texts, images, three panels of attributes, shares with their names.
-WIDTHS = (3.6, 2.0, 1.2, 1.2, 1.2, 1.5)
+WIDTHS = (2.9, 2.0, 1.2, 1.2, 1.2, 1.5)
 HEIGHT = 2.9
-MARGIN = 2.2  # for the names of attributes and augmentations
+MARGIN = 2.6  # for the names of attributes and augmentations
 SHEET_COLUMNS = 3
 SHEET_CELL = (4.6, 2.5)
 LETTERS_IN_ROW = 38
