@@ -62,11 +62,11 @@ def test_attention_may_come_by_heads_and_bias(parts):
 def test_measures_of_an_ablation_that_leaves_all_or_nothing(parts, texts):
     embedding = parts.sum("part").values
     everything = ablation.remaining(embedding, embedding, texts, ["colour", "shape"])
-    assert everything == pytest.approx({"variance": 1, "cosine": 1, "answers": 1})
+    assert everything == pytest.approx({"variance": 1, "cosine": 1, "predictions": 1})
     mean = np.tile(embedding.mean(axis=0), (20, 1))
     nothing = ablation.remaining(embedding, mean, texts, ["colour", "shape"])
     assert nothing["variance"] == pytest.approx(0)
-    assert nothing["answers"] < 1
+    assert nothing["predictions"] < 1
     against = ablation.remaining(embedding, -embedding, texts, ["colour"])
     assert against["variance"] == pytest.approx(-3)
     assert against["cosine"] == pytest.approx(-1)
@@ -75,12 +75,12 @@ def test_measures_of_an_ablation_that_leaves_all_or_nothing(parts, texts):
 def test_equal_images_and_pools_without_properties_leave_nothing_to_measure(texts):
     alike = np.ones((4, 5))
     left = ablation.remaining(alike, alike, texts, [])
-    assert np.isnan([left["variance"], left["answers"]]).all()
+    assert np.isnan([left["variance"], left["predictions"]]).all()
 
 
-def test_answers_are_the_nearest_text_of_each_property(parts, texts):
+def test_predictions_are_the_nearest_text_of_each_property(parts, texts):
     embedding = parts.sum("part").values
-    found = ablation.answers(embedding, texts, ["shape", "colour"])
+    found = ablation.predictions(embedding, texts, ["shape", "colour"])
     for image in range(20):
         assert found[image, 0] == max(
             range(4), key=lambda t: embedding[image] @ texts.values[6 + t]

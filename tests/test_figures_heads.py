@@ -72,7 +72,7 @@ def test_explained_variance_adds_up_along_a_line():
 
 def test_every_measure_of_an_ablation_has_a_panel_and_every_curve_a_line():
     frame = pd.DataFrame(
-        {"variance": [-0.2, 0.5, 1], "cosine": [0.4, 0.8, 1], "answers": [0.1, 0.6, 1]},
+        {"variance": [-0.2, 0.5, 1], "cosine": [0.4, 0.8, 1], "predictions": [0.1, 0.6, 1]},
         index=[0, 1, "all"],
     )
     figure = heads.ablation_curves({"one": frame, "other": frame / 2}, xlabel="layers")

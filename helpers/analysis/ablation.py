@@ -136,22 +136,22 @@ def remaining(
     dict of str to float
         ``variance``, the share of the variance over images that is left: 1 less that of the
         difference, so below 0 where the ablation adds more error than it leaves of the signal;
-        ``cosine``, the mean cosine similarity; ``answers``, the share of zero-shot answers that
-        stay as they were, over images and properties. NaN for the variance of equal embeddings.
+        ``cosine``, the mean cosine similarity; ``predictions``, the share of zero-shot predictions
+        that stay as they were, over images and properties. NaN for the variance of equal embeddings.
     """
     spread = np.square(embeddings - embeddings.mean(axis=0)).sum()
     lost = embeddings - ablated
     error = np.square(lost - lost.mean(axis=0)).sum()
-    before, after = (answers(side, texts, groups) for side in (embeddings, ablated))
+    before, after = (predictions(side, texts, groups) for side in (embeddings, ablated))
     return {
         "variance": float(1 - error / spread) if spread else np.nan,
         "cosine": float(embedding_similarity(embeddings, ablated).mean()),
-        "answers": float((before == after).mean()) if before.size else np.nan,
+        "predictions": float((before == after).mean()) if before.size else np.nan,
     }
 
 
-def answers(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[str]) -> np.ndarray:
-    """Answer a zero-shot question per property, namely which of its texts is nearest.
+def predictions(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[str]) -> np.ndarray:
+    """Predict zero-shot which of each property's texts is nearest.
 
     Parameters
     ----------

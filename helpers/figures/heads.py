@@ -22,7 +22,7 @@ LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 MEASURES: Mapping[str, str] = {
     "variance": "variance left",
     "cosine": "cosine similarity",
-    "answers": "zero-shot predictions kept",
+    "predictions": "zero-shot predictions kept",
 }
 SCORES: Mapping[str, str] = {
     "clarity": "clarity (mean over heads)",

@@ -215,7 +215,8 @@ def score_neighbours(run: Run, scenes: Sequence[Scene], count: int) -> pd.DataFr
         for who, heads in (("all", named[name]), (f"L{alone[0]}.H{alone[1]}", [alone])):
             mean = np.mean([encoded[:, layer, head] for layer, head in heads], axis=0)
             rows[name, len(heads), who] = _right(mean, known[name], count)
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["property", "heads", "which"])
+    index = pd.MultiIndex.from_tuples(rows, names=["property", "heads", "which"])
+    return pd.DataFrame(rows.values(), index, ["chance", *SIMILARITIES])
 
 
 def hub_shares(run: Run, count: int) -> pd.DataFrame:
