@@ -137,7 +137,8 @@ def remaining(
         ``variance``, the share of the variance over images that is left: 1 less that of the
         difference, so below 0 where the ablation adds more error than it leaves of the signal;
         ``cosine``, the mean cosine similarity; ``predictions``, the share of zero-shot predictions
-        that stay as they were, over images and properties. NaN for the variance of equal embeddings.
+        that stay as they were, over images and properties. NaN for the variance of equal
+        embeddings.
     """
     spread = np.square(embeddings - embeddings.mean(axis=0)).sum()
     lost = embeddings - ablated
