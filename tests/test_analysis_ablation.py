@@ -62,11 +62,11 @@ def test_attention_may_come_by_heads_and_bias(parts):
 def test_measures_of_an_ablation_that_leaves_all_or_nothing(parts, texts):
     embedding = parts.sum("part").values
     everything = ablation.remaining(embedding, embedding, texts, ["colour", "shape"])
-    assert everything == pytest.approx({"variance": 1, "cosine": 1, "answers": 1})
+    assert everything == pytest.approx({"variance": 1, "cosine": 1, "predictions": 1})
     mean = np.tile(embedding.mean(axis=0), (20, 1))
     nothing = ablation.remaining(embedding, mean, texts, ["colour", "shape"])
     assert nothing["variance"] == pytest.approx(0)
-    assert nothing["answers"] < 1
+    assert nothing["predictions"] < 1
     against = ablation.remaining(embedding, -embedding, texts, ["colour"])
     assert against["variance"] == pytest.approx(-3)
     assert against["cosine"] == pytest.approx(-1)
@@ -75,12 +75,12 @@ def test_measures_of_an_ablation_that_leaves_all_or_nothing(parts, texts):
 def test_equal_images_and_pools_without_properties_leave_nothing_to_measure(texts):
     alike = np.ones((4, 5))
     left = ablation.remaining(alike, alike, texts, [])
-    assert np.isnan([left["variance"], left["answers"]]).all()
+    assert np.isnan([left["variance"], left["predictions"]]).all()
 
 
-def test_answers_are_the_nearest_text_of_each_property(parts, texts):
+def test_predictions_are_the_nearest_text_of_each_property(parts, texts):
     embedding = parts.sum("part").values
-    found = ablation.answers(embedding, texts, ["shape", "colour"])
+    found = ablation.predictions(embedding, texts, ["shape", "colour"])
     for image in range(20):
         assert found[image, 0] == max(
             range(4), key=lambda t: embedding[image] @ texts.values[6 + t]
@@ -123,3 +123,26 @@ def test_a_curve_has_a_row_per_step(parts, texts):
     assert table.loc[1].to_dict() == pytest.approx(
         ablation.remaining(embedding, steps[1], texts, ["colour"])
     )
+
+
+def test_accuracy_falls_where_the_head_that_tells_is_ablated():
+    rng = np.random.default_rng(0)
+    colour, shape = rng.integers(0, 2, (2, 100))
+    heads = np.zeros((100, 1, 2, 4))
+    heads[np.arange(100), 0, 0, colour] = 3
+    heads[np.arange(100), 0, 1, 2 + shape] = 3
+    heads = xr.DataArray(
+        heads, {"layer": [7], "head": [0, 1]}, ("image", "layer", "head", "feature")
+    )
+    prompts = {"colour": np.eye(4)[:2], "shape": np.eye(4)[2:]}
+    truth = {"colour": colour, "shape": shape}
+    embeddings = heads.sum(("layer", "head")).values
+    change = ablation.accuracy_without_heads(embeddings, heads, prompts, truth)
+    assert change.dims == ("layer", "head", "attribute")
+    assert change.sel(head=0, attribute="shape").item() == 0
+    assert change.sel(head=1, attribute="colour").item() == 0
+    for head, name in enumerate(truth):
+        without = embeddings - heads.values[:, 0, head] + heads.values[:, 0, head].mean(axis=0)
+        right = ablation.accuracy(without, prompts, truth)[name]
+        assert change.sel(head=head, attribute=name).item() == pytest.approx(right - 1)
+        assert right < 0.7

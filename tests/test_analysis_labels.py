@@ -120,7 +120,7 @@ def test_summary_and_table_say_what_they_are_made_of():
     resampled = labels.resampled_heads(heads, pool(), n_resamples=20)
     chance = labels.chance_scores(readings, PROPERTIES, n_draws=20)
     summary = labels.summarise_scores(readings, resampled, chance)
-    assert list(summary.index) == ["association", "overlap", "heads_per_property"]
+    assert list(summary.index) == ["clarity", "association", "overlap", "heads_per_property"]
     assert (summary["low"] <= summary["high"]).all()
     assert summary.loc["overlap", "chance"] == pytest.approx(chance["overlap"].mean().item())
     table = labels.head_table(readings, resampled, POOL, shown=2)
@@ -190,3 +190,75 @@ def test_of_texts_that_are_as_near_the_first_gives_its_property(nudge):
     coords = {"text": ["a thing"], "property": ("text", [labels.UNKNOWN])}
     filled = labels.fill_properties(xr.DataArray(text, coords, ("text", "feature")), vocabulary)
     assert filled["property"].item() == "colour"
+
+
+def test_clarity_and_runner_up_are_the_variance_of_their_texts():
+    found = labels.with_properties(
+        chosen([[0, 3, 1, 6, 4]], [0.3, 0.2, 0.1, 0.05, 0.15]), PROPERTIES
+    )
+    assert (found["property"].item(), found["runner_up"].item()) == ("colour", "shape")
+    assert found["clarity"].item() == pytest.approx(0.4)
+    assert found["runner_up_share"].item() == pytest.approx(0.35)
+
+
+def test_a_head_of_one_property_has_no_runner_up():
+    found = labels.with_properties(chosen([[3, 4, 5]], [0.3, 0.2, 0.1]), PROPERTIES)
+    assert (found["runner_up"].item(), found["runner_up_share"].item()) == ("", 0)
+    assert labels.written_labels(found).item() == "shape"
+
+
+@pytest.mark.parametrize(
+    "second, tied, written", [(0.89, False, "colour"), (0.91, True, "colour or shape")]
+)
+def test_a_label_is_a_near_tie_where_the_runner_up_explains_nearly_as_much(second, tied, written):
+    found = labels.with_properties(chosen([[0, 3]], [0.5, 0.5 * second]), PROPERTIES)
+    assert labels.near_ties(found).item() is tied
+    assert labels.written_labels(found).item() == written
+
+
+def test_a_head_that_does_not_vary_is_no_near_tie():
+    still = planted()
+    still[:, 1, 1] = 1.0
+    readings = labels.read_heads(still, pool())
+    assert not labels.near_ties(readings).values[1, 1]
+    assert labels.written_labels(readings).values[1, 1] == labels.UNKNOWN
+    assert np.isfinite(labels.head_scores(readings)["clarity"])
+
+
+def test_the_p_value_of_a_head_is_that_of_random_texts():
+    # With five texts of one property, random texts agree as much where five of the 3 + 3 + 2 do.
+    many = ["a"] * 12 + ["b"] * 12
+    readings = labels.with_properties(chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), many)
+    tests = labels.association_tests(readings, many, n_draws=20_000)
+    from math import comb
+
+    all_alike = 2 * comb(12, 5) / comb(24, 5)
+    assert tests["p"].iloc[0] == pytest.approx(all_alike, abs=0.005)
+    assert tests["p"].iloc[1] == 1  # three of five is the least that two properties allow
+    assert tests["q"].tolist() == pytest.approx([2 * tests["p"].iloc[0], 1])
+
+
+def test_a_head_without_association_is_not_tested():
+    still = planted()
+    still[:, 1, 1] = 1.0
+    tests = labels.association_tests(labels.read_heads(still, pool()), PROPERTIES, n_draws=50)
+    assert tests.loc[(5, 1)].isna().all()
+    assert tests.drop((5, 1)).notna().all(axis=None)
+
+
+def test_differences_of_scores_are_of_the_same_resamples():
+    heads, noise = planted(images=40), planted(images=40)
+    noise.values[:] = np.random.default_rng(5).normal(size=noise.shape)
+    own, other = (labels.read_heads(each, pool()) for each in (heads, noise))
+    again, others = (
+        labels.resampled_heads(each, pool(), n_resamples=30) for each in (heads, noise)
+    )
+    table = labels.score_differences(own, again, other, others)
+    by_resample = labels.head_scores(again)["clarity"] - labels.head_scores(others)["clarity"]
+    np.testing.assert_allclose(
+        table.loc["clarity", ["low", "high"]].astype(float),
+        np.quantile(by_resample, [0.025, 0.975]),
+    )
+    assert table.loc["clarity", "low"] > 0
+    same = labels.score_differences(own, again, own, again)
+    assert (same == 0).all(axis=None)

@@ -299,3 +299,17 @@ def test_resample_counts_draw_as_many_images_as_there_are():
     assert (counts.sum(axis=1) == 7).all()
     assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.2)
     np.testing.assert_array_equal(counts, statistics.resample_counts(7, 500, seed=1))
+
+
+def test_false_discovery_rates_are_those_of_benjamini_and_hochberg():
+    p = np.random.default_rng(0).uniform(size=12) ** 3
+    order, expected = np.argsort(p), np.empty(12)
+    for place, index in enumerate(order):
+        expected[index] = min(p[order[later]] * 12 / (later + 1) for later in range(place, 12))
+    np.testing.assert_allclose(statistics.false_discovery_rates(p), expected)
+
+
+def test_what_was_not_tested_is_not_in_the_family():
+    rates = statistics.false_discovery_rates([0.01, np.nan, 0.04])
+    np.testing.assert_allclose(rates, [0.02, np.nan, 0.04])
+    assert np.isnan(statistics.false_discovery_rates([np.nan])).all()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from helpers.analysis.textspan import text_directions, textspan
+from helpers.analysis.statistics import resample_counts
+from helpers.analysis.textspan import text_directions, textspan, textspan_resampled
 from helpers.checks import WorkbookError
 from tests.reference_textspan import plain_textspan
 
@@ -117,3 +118,39 @@ def test_of_texts_that_explain_the_same_the_first_is_chosen(nudge):
     after = textspan(data, np.vstack([texts, twin]), k=1).indices[0]
     before = textspan(data, np.vstack([twin, texts]), k=1).indices[0]
     assert (after, before) == (best, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_resamples_choose_what_the_plain_algorithm_chooses_for_their_images(seed):
+    data, texts = problem(seed)
+    counts = resample_counts(len(data), 8, seed)
+    found = textspan_resampled(data, texts, counts, k=6, rank=11)
+    for row, count in enumerate(counts):
+        own = np.repeat(data, count, axis=0)
+        indices, explained = plain_textspan(own, texts, k=6, rank=11)
+        assert found.indices[row].tolist() == indices
+        np.testing.assert_allclose(found.explained[row], explained, rtol=1e-7)
+
+
+def test_resamples_come_before_heads():
+    pairs = [problem(seed) for seed in range(6)]
+    data, texts = np.array([data for data, _ in pairs]).reshape(2, 3, 120, 24), pairs[0][1]
+    counts = resample_counts(120, 4, 0)
+    found = textspan_resampled(data, texts, counts, k=5)
+    assert found.indices.shape == found.explained.shape == (4, 2, 3, 5)
+    alone = textspan_resampled(data[1, 2], texts, counts, k=5)
+    np.testing.assert_array_equal(found.indices[:, 1, 2], alone.indices)
+    np.testing.assert_allclose(found.explained[:, 1, 2], alone.explained)
+
+
+def test_a_resample_of_each_image_once_is_the_sample():
+    data, texts = problem(3)
+    found = textspan_resampled(data, texts, np.ones((1, 120), int), k=6)
+    plain = textspan(data, texts, k=6)
+    np.testing.assert_array_equal(found.indices[0], plain.indices)
+    np.testing.assert_allclose(found.explained[0], plain.explained)
+
+
+def test_counts_for_other_images_are_told():
+    with pytest.raises(WorkbookError, match=r"Counts of shape \(2, 4\) don't fit 120 images"):
+        textspan_resampled(*problem(0), np.ones((2, 4)), k=1)

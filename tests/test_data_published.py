@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from helpers.data.published import MODELS, head_labels, property_heads
+from helpers.data.published import MODELS, head_labels, labelled_heads, property_heads
 
 PUBLISHED_LAYERS = 4
 HEADS = {"ViT-B-16": 12, "ViT-B-32": 12, "ViT-L-14": 16}
@@ -66,3 +66,17 @@ def test_what_a_caller_changes_stays_with_the_caller():
     labels = head_labels("ViT-B-32", "openai")
     labels.loc[(8, 0), "label"] = "changed"
     assert head_labels("ViT-B-32", "openai").loc[(8, 0), "label"] != "changed"
+
+
+@pytest.mark.parametrize("model, pretrained", MODELS)
+def test_labelled_heads_name_every_property_that_lists_them(model, pretrained):
+    heads = labelled_heads(model, pretrained)
+    assert heads["label"].equals(head_labels(model, pretrained)["label"])
+    listed = property_heads(model, pretrained)
+    for (layer, head), properties in heads["properties"].items():
+        own = listed[(listed["layer"] == layer) & (listed["head"] == head)]["property"]
+        assert properties == ", ".join(own)
+
+
+def test_a_model_without_labels_has_no_labelled_heads():
+    assert labelled_heads("embedded", None).empty

@@ -72,7 +72,7 @@ def test_explained_variance_adds_up_along_a_line():
 
 def test_every_measure_of_an_ablation_has_a_panel_and_every_curve_a_line():
     frame = pd.DataFrame(
-        {"variance": [-0.2, 0.5, 1], "cosine": [0.4, 0.8, 1], "answers": [0.1, 0.6, 1]},
+        {"variance": [-0.2, 0.5, 1], "cosine": [0.4, 0.8, 1], "predictions": [0.1, 0.6, 1]},
         index=[0, 1, "all"],
     )
     figure = heads.ablation_curves({"one": frame, "other": frame / 2}, xlabel="layers")
@@ -85,37 +85,53 @@ def test_every_measure_of_an_ablation_has_a_panel_and_every_curve_a_line():
         assert ax.get_ylim()[0] <= min(0, frame[measure].min())
 
 
-def test_scores_stand_beside_their_chance():
-    columns = ["value", "low", "high", "chance", "chance_low", "chance_high"]
-    rows = {
-        "association": [0.6, 0.5, 0.7, 0.3, 0.2, 0.4],
-        "overlap": [0.1, 0.05, 0.2, 0.02, 0, 0.1],
+COLUMNS = ["value", "low", "high", "chance", "chance_low", "chance_high"]
+
+
+def scores(**models):
+    frames = {
+        name: pd.DataFrame(values, index=pd.Index(heads.SCORES, name="score"), columns=COLUMNS)
+        for name, values in models.items()
     }
-    figure = heads.score_intervals(pd.DataFrame.from_dict(rows, orient="index", columns=columns))
-    for ax, row in zip(figure.axes, rows.values(), strict=True):
-        bars = {c.get_segments()[0][0, 1]: c.get_segments()[0][:, 0] for c in ax.collections}
-        np.testing.assert_allclose(bars[1], row[1:3])
-        np.testing.assert_allclose(bars[0], row[4:])
-        dots = {line.get_ydata()[0]: line.get_xdata()[0] for line in ax.lines}
-        assert (dots[1], dots[0]) == (row[0], row[3])
-        assert ax.get_xlim()[1] > max(row)
+    return pd.concat(frames, names=["model"])
+
+
+def test_scores_of_each_model_stand_over_their_own_chance():
+    rng = np.random.default_rng(0)
+    table = scores(trained=rng.random((4, 6)), untrained=rng.random((4, 6)))
+    figure = heads.score_intervals(table)
+    assert len(figure.axes) == 4
+    for ax, name in zip(figure.axes, heads.SCORES, strict=True):
+        own = table.xs(name, level="score")
+        chance, intervals = (
+            np.array([line[:, 0] for line in lines.get_segments()]) for lines in ax.collections
+        )
+        np.testing.assert_allclose(chance, own[["chance_low", "chance_high"]])
+        np.testing.assert_allclose(intervals, own[["low", "high"]])
+        marks, dots = (line.get_xdata() for line in ax.lines)
+        np.testing.assert_allclose(marks, own["chance"])
+        np.testing.assert_allclose(dots, own["value"])
+        assert ax.get_xlim()[1] > own[["value", "high", "chance_high"]].max(axis=None)
+    assert ticks(figure.axes[0]) == ["trained", "untrained"]
+    assert figure.axes[0].yaxis_inverted()
 
 
 def test_scores_that_one_image_leaves_undefined_are_left_out():
-    columns = ["value", "low", "high", "chance", "chance_low", "chance_high"]
-    table = pd.DataFrame(np.nan, index=list(heads.SCORES), columns=columns)
-    for ax in heads.score_intervals(table).axes:
+    for ax in heads.score_intervals(scores(one=np.full((4, 6), np.nan))).axes:
         assert ax.get_xlim() == pytest.approx((0, 0.0115))
 
 
 def test_heads_are_counted_by_association_and_so_is_chance():
     association = xr.DataArray([[0.2, 0.6, 0.6], [1, 0.4, np.nan]], COORDS, AXES)
+    untrained = xr.DataArray([[0.2, 0.2, 0.2], [0.2, 0.4, 0.4]], COORDS, AXES)
     shuffled = np.array([[[0.2, 0.2, 0.4], [0.2, 0.2, 0.2]], [[0.4, 0.4, 0.4], [0.2, 0.2, 0.2]]])
     chance = xr.DataArray(shuffled, COORDS, ("draw", *AXES))
-    ax = heads.association_histogram(association, chance, top=5)
-    assert [bar.get_height() for bar in ax.patches] == [1, 1, 2, 0, 1]
-    (steps,) = ax.collections
-    assert [segment[0, 1] for segment in steps.get_segments()] == [4, 2, 0, 0, 0]
+    ax = heads.association_histogram({"own": association, "other": untrained}, chance, top=5)
+    own, other = ([bar.get_height() for bar in bars] for bars in ax.containers)
+    assert own == [1, 1, 2, 0, 1]
+    assert other == [4, 2, 0, 0, 0]
+    steps = [c for c in ax.collections if c.get_label() == "chance"]
+    assert [segment[0, 1] for segment in steps[0].get_segments()] == [4, 2, 0, 0, 0]
 
 
 def test_squares_mark_labels_and_dots_the_largest_value(names):
@@ -146,11 +162,26 @@ def test_squares_mark_labels_and_dots_the_largest_value(names):
         assert corners == [(-0.5, -0.5), (0.5, 0.5), (0.5, 1.5), (1.5, 2.5)]
 
 
-def test_counts_are_written_where_there_are_any():
-    counts = pd.DataFrame([[3, 0], [1, 2]], index=["colour", "shape"], columns=["one", "two"])
-    ax = heads.count_heatmap(counts, title="Heads")
-    assert [text.get_text() for text in ax.texts] == ["3", "", "1", "2"]
-    assert (ticks(ax), ticks(ax, "x")) == (["colour", "shape"], ["one", "two"])
+def test_shares_are_written_where_there_are_any():
+    shares = pd.DataFrame(
+        [[0.75, 0], [0.25, 1]], index=["colour", "shape"], columns=["one first_model", "two"]
+    )
+    ax = heads.share_heatmap(shares, title="Heads")
+    assert [text.get_text() for text in ax.texts] == ["75%", "", "25%", "100%"]
+    assert (ticks(ax), ticks(ax, "x")) == (["colour", "shape"], ["one\nfirst\nmodel", "two"])
+
+
+def test_marks_have_a_panel_each_and_models_a_line():
+    rows = pd.MultiIndex.from_product([["this", "that"], ["a", "b"]], names=["mark", "model"])
+    shares = pd.DataFrame({"share": [0.2, 0.3, 0.4, 0.5]}, index=rows)
+    shares = shares.assign(low=shares["share"] - 0.1, high=shares["share"] + 0.2)
+    figure = heads.model_shares(shares)
+    for ax, mark in zip(figure.axes, ["this", "that"], strict=True):
+        assert ax.get_title(loc="left") == mark
+        np.testing.assert_allclose(ax.lines[0].get_xdata(), shares.loc[mark, "share"])
+        drawn = [segment[:, 0] for segment in ax.collections[0].get_segments()]
+        np.testing.assert_allclose(drawn, shares.loc[mark, ["low", "high"]])
+    assert ticks(figure.axes[0]) == ["a", "b"]
 
 
 def test_plots_go_where_they_are_told(names):

@@ -19,42 +19,76 @@ def close_figures():
 @pytest.fixture
 def found():
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
-    return {"images": images, "names": list("abcdef"), "similarities": [6, 5, 4.25, 3, 2, -1]}
+    return {
+        "inner product": {
+            "images": images,
+            "names": list("abcdef"),
+            "similarities": [6, 5, 4.25, 3, 2, -1],
+        },
+        "cosine": {
+            "images": images[::-1],
+            "names": list("fedcba"),
+            "similarities": [0.9, 0.8, 0.7, 0.6, 0.5, 0.4],
+        },
+    }
 
 
 def shown(figure):
     return [ax for ax in figure.axes if ax.images]
 
 
-def test_the_query_comes_first_then_its_neighbours_in_order(found):
+def test_the_query_comes_first_then_a_row_of_neighbours_for_each_similarity(found):
     query = np.zeros((8, 8, 3), np.uint8)
-    figure = interpretation.image_neighbours(query, "mine", **found, heads="L5.H3")
+    figure = interpretation.image_neighbours(query, "mine", found=found, heads="L5.H3")
     first, *rest = shown(figure)
     assert first.get_title(loc="left") == "searched: mine"
-    for ax, image in zip(rest, found["images"], strict=True):
-        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+    for row, (name, neighbours) in enumerate(found.items()):
+        axes = rest[6 * row : 6 * row + 6]
+        assert axes[0].get_ylabel() == f"by {name}"
+        for ax, image in zip(axes, neighbours["images"], strict=True):
+            np.testing.assert_array_equal(ax.images[0].get_array(), image)
     assert rest[2].get_title(loc="left") == "c\n4.25"
+    assert rest[6].get_title(loc="left") == "f\n0.900"
     assert "L5.H3" in figure.get_suptitle()
 
 
+def test_many_neighbours_get_smaller_and_stay_on_the_page(found):
+    many = {"cosine": {name: list(values) * 4 for name, values in found["cosine"].items()}}
+    figure = interpretation.text_neighbours("a", found=many, heads="L0.H0")
+    assert figure.get_figwidth() <= interpretation.WIDEST + 0.01
+    assert len(shown(figure)) == 24
+
+
 def test_no_neighbour_at_all_leaves_the_query():
-    query = np.zeros((8, 8, 3), np.uint8)
+    nothing = {"images": [], "names": [], "similarities": []}
     figure = interpretation.image_neighbours(
-        query, "alone", images=[], names=[], similarities=[], heads="L0.H0"
+        np.zeros((8, 8, 3), np.uint8), "alone", found={"cosine": nothing}, heads="L0.H0"
     )
     assert len(figure.axes) == 1
 
 
 def test_a_text_is_written_over_its_neighbours(found):
-    figure = interpretation.text_neighbours("a red circle", **found, heads="L2.H1")
-    assert len(shown(figure)) == 6
+    figure = interpretation.text_neighbours("a red circle", found=found, heads="L2.H1")
+    assert len(shown(figure)) == 12
     assert figure.get_suptitle().replace("\n", " ") == "“a red circle”, nearest by L2.H1"
 
 
 def test_images_without_names_are_told(found):
-    found["names"] = ["a"]
+    found["cosine"]["names"] = ["a"]
     with pytest.raises(WorkbookError, match="6 images have 1 names and 6 similarities"):
-        interpretation.text_neighbours("a", **found, heads="L0.H0")
+        interpretation.text_neighbours("a", found=found, heads="L0.H0")
+
+
+def test_hubs_are_lines_from_one_similarity_to_the_other():
+    counts = pd.DataFrame(
+        {"inner product": [0.9, 0.3], "cosine": [0.2, 0.1]}, index=["L0.H0", "L0.H1"]
+    )
+    ax = interpretation.hubs(counts, expected=0.05)
+    by_product, by_cosine, equal = ax.lines
+    assert by_product.get_xdata().tolist() == [0.3, 0.9]
+    assert by_cosine.get_xdata().tolist() == [0.1, 0.2]
+    assert set(equal.get_xdata()) == {0.05}
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["L0.H1", "L0.H0"]
 
 
 def test_maps_share_one_scale_about_zero():

@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from helpers import interpret
+from helpers.analysis import labels
+from helpers.checks import WorkbookError
+from helpers.interpret import choices
 from helpers.interpret.choices import UNNAMED
 from helpers.study import open_run
 
@@ -60,3 +63,21 @@ def test_one_image_names_no_head_and_the_panel_says_so(parameters):
     panel = interpret.panel("property_neighbours", open_run(**parameters | {"limit": 1}))
     assert UNNAMED.split("'")[0] in panel.page
     assert "<img" not in panel.page
+
+
+def test_the_clearest_head_of_a_property_is_one_of_its_heads(parameters):
+    run = open_run(**parameters | {"images": "scenes:24", "batch_size": 24})
+    named = choices.heads_by_property(run)
+    readings = labels.read_heads(
+        run.contributions()["heads"], run.named_texts(), rank=run.model.head_width
+    )
+    for name, heads in named.items():
+        layer, head = choices.clearest_head(run, name)
+        clarity = {
+            place: float(readings["clarity"].sel(layer=place[0], head=place[1])) for place in heads
+        }
+        assert clarity[layer, head] == max(clarity.values())
+        place = int(readings["text"].sel(layer=layer, head=head)[0])
+        assert choices.first_text(run, layer, head) == run.texts.texts[place]
+    with pytest.raises(WorkbookError, match="property has no value 'taste'"):
+        choices.clearest_head(run, "taste")

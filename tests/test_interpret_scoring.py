@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from helpers.analysis.maps import enlarge
+from helpers.analysis.neighbours import SIMILARITIES, chance_precision, occurrences, precision
 from helpers.analysis.segmentation import foreground
 from helpers.checks import WorkbookError
 from helpers.clip import load
-from helpers.interpret import scoring
+from helpers.data.scenes import scene
+from helpers.interpret import choices, scoring
+from helpers.study import open_run
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,43 @@ def test_bad_scenes_and_wordings_are_told(model, pairs):
         scoring.score_together(model, pairs[:1], "colour")
     with pytest.raises(WorkbookError, match="wording has no value 'taste'"):
         scoring.score_together(model, pairs, "taste")
+
+
+@pytest.fixture
+def run(parameters, tmp_path):
+    return open_run(**parameters | {"images": "scenes:24", "batch_size": 24})
+
+
+def test_neighbours_are_scored_for_all_heads_of_a_property_and_the_clearest_alone(run):
+    singles = [scene(index, count="one") for index in range(5_000, 5_040)]
+    table = scoring.score_neighbours(run, singles, 4)
+    named = choices.heads_by_property(run)
+    for (name, number, which), row in table.iterrows():
+        clearest = choices.clearest_head(run, name)
+        heads = named[name] if which == "all" else [clearest]
+        assert number == len(heads)
+        values = [one.attributes[name].iloc[0] for one in singles]
+        encoded = run.model.encode(np.stack([one.pixels for one in singles])).heads
+        mean = np.mean([encoded[:, layer, head] for layer, head in heads], axis=0)
+        for similarity in SIMILARITIES:
+            expected = precision(mean, values, 4, similarity).mean()
+            assert row[similarity] == pytest.approx(expected, abs=0.02)
+        assert row["chance"] == pytest.approx(chance_precision(values))
+    assert "count" not in table.index.unique("property")
+    assert table["cosine"].mean() > table["chance"].mean() + 0.2
+
+
+def test_the_commonest_neighbour_is_counted_for_each_head(run):
+    table = scoring.hub_shares(run, 8)
+    assert list(table.index[:2]) == ["L2.H0", "L2.H1"]
+    assert len(table) == 24
+    own = choices.contributions(run, [(3, 2)])
+    for similarity in SIMILARITIES:
+        counts = occurrences(own, 8, similarity)
+        assert table.loc["L3.H2", similarity] == counts.max() / 23
+    assert (table["inner product"] > table["cosine"]).mean() > 0.8
+
+
+def test_one_image_has_no_neighbours(parameters):
+    run = open_run(**parameters | {"images": "scenes:1"})
+    assert scoring.hub_shares(run, 8).isna().all(axis=None)

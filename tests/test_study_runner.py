@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.study import open_run
-from helpers.study.compared import compared_models, compared_run, folder_name
+from helpers.study.compared import compared_models, compared_run, folder_name, untrained_run
 from helpers.study.runner import run_study
 
 LOG = (
@@ -92,3 +92,16 @@ def test_folders_of_models_can_be_made_anywhere():
     first, second = folder_name("ViT-B-32:/a b/mine.pt"), folder_name("ViT-B-32:/c/mine.pt")
     assert first != second
     assert first.startswith("ViT-B-32-mine-") and "/" not in first
+
+
+@pytest.mark.parametrize(
+    "model, title", [("embedded", "embedded model, untrained"), ("ViT-B-32", "ViT-B-32, untrained")]
+)
+def test_the_untrained_run_is_of_the_same_architecture_and_images(parameters, model, title):
+    trained = {"embedded": "304", "ViT-B-32": None}[model]
+    run = open_run(**parameters | {"model": model, "pretrained": trained})
+    other = untrained_run(run)
+    assert other.title == title
+    assert other.images.ids == run.images.ids
+    assert untrained_run(other) is other
+    assert (other is run) == (trained is None)

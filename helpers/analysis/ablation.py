@@ -1,6 +1,6 @@
 """How much of the embedding the last layers' heads carry, and how few texts say it.
 
-To *mean-ablate* a component is to replace what it added to each image's embedding by its mean over
+The *mean ablation* of a component replaces what it added to each image's embedding by its mean over
 the images: the embedding keeps its place and loses what the component told images apart by. Source:
 Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and 4. They ablate all
 MLPs and all but the last four layers' attention; here both choices are shown.
@@ -136,22 +136,23 @@ def remaining(
     dict of str to float
         ``variance``, the share of the variance over images that is left: 1 less that of the
         difference, so below 0 where the ablation adds more error than it leaves of the signal;
-        ``cosine``, the mean cosine similarity; ``answers``, the share of zero-shot answers that
-        stay as they were, over images and properties. NaN for the variance of equal embeddings.
+        ``cosine``, the mean cosine similarity; ``predictions``, the share of zero-shot predictions
+        that stay as they were, over images and properties. NaN for the variance of equal
+        embeddings.
     """
     spread = np.square(embeddings - embeddings.mean(axis=0)).sum()
     lost = embeddings - ablated
     error = np.square(lost - lost.mean(axis=0)).sum()
-    before, after = (answers(side, texts, groups) for side in (embeddings, ablated))
+    before, after = (predictions(side, texts, groups) for side in (embeddings, ablated))
     return {
         "variance": float(1 - error / spread) if spread else np.nan,
         "cosine": float(embedding_similarity(embeddings, ablated).mean()),
-        "answers": float((before == after).mean()) if before.size else np.nan,
+        "predictions": float((before == after).mean()) if before.size else np.nan,
     }
 
 
-def answers(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[str]) -> np.ndarray:
-    """Answer a zero-shot question per property, namely which of its texts is nearest.
+def predictions(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[str]) -> np.ndarray:
+    """Predict zero-shot which of each property's texts is nearest.
 
     Parameters
     ----------
@@ -196,6 +197,40 @@ def accuracy(
         name: float((first_largest(embeddings @ values.T) == truth[name]).mean())
         for name, values in prompts.items()
     }
+
+
+def accuracy_without_heads(
+    embeddings: np.ndarray,
+    heads: xr.DataArray,
+    prompts: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+) -> xr.DataArray:
+    """Measure what zero-shot accuracy changes by where one head alone is mean-ablated.
+
+    Parameters
+    ----------
+    embeddings : ndarray, (images, features)
+        Of images.
+    heads : DataArray, (image, layer, head, feature)
+        What each head added to them.
+    prompts, truth
+        As for `accuracy`.
+
+    Returns
+    -------
+    DataArray, (layer, head, attribute)
+        Accuracy without the head, less accuracy with it: negative where the head is needed. A
+        direct effect, since later layers see the head as it was.
+    """
+    before = pd.Series(accuracy(embeddings, prompts, truth))
+    heads = heads.transpose("layer", "head", "image", "feature")
+    changes = np.empty((*heads.shape[:2], len(before)))
+    for place in np.ndindex(changes.shape[:2]):
+        own = heads.values[place].astype(np.float32)
+        without = embeddings - (own - own.mean(axis=0))
+        changes[place] = pd.Series(accuracy(without, prompts, truth)) - before
+    coords = {"layer": heads["layer"], "head": heads["head"], "attribute": list(before.index)}
+    return xr.DataArray(changes, coords, ("layer", "head", "attribute"))
 
 
 def curve(

@@ -358,6 +358,25 @@ def rank_by_each_score(scores: xr.Dataset, **options: int) -> dict[str, Ranking]
     }
 
 
+def false_discovery_rates(p: ArrayLike) -> np.ndarray:
+    """Adjust the p-values of a family of tests (Benjamini and Hochberg 1995).
+
+    Parameters
+    ----------
+    p : array_like
+        NaN where there was nothing to test, which doesn't count in the family.
+
+    Returns
+    -------
+    numpy.ndarray
+        For each test the lowest false discovery rate at which it is found; of the same shape.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    rates, known = np.full(p.shape, np.nan), ~np.isnan(p)
+    rates[known] = stats.false_discovery_control(p[known])
+    return rates
+
+
 def resample_counts(n_images: int, n_resamples: int, seed: int) -> np.ndarray:
     """How often each bootstrap resample holds each image.
 

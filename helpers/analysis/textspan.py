@@ -8,6 +8,7 @@ grows with the number of images. The span itself is found by a random projection
 """
 
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -81,22 +82,76 @@ def textspan(
     """
     data, texts = np.asarray(contributions), np.asarray(text_embeddings)
     _check(data, texts, k, rank)
+    found = _for_each_head(data, texts, rank, lambda *parts: _choose(*_within(*parts), k))
+    indices, explained = (np.array(part) for part in zip(*found, strict=True))
+    shape = (*data.shape[:-2], k)
+    return TextSpan(indices.reshape(shape), explained.reshape(shape))
+
+
+def textspan_resampled(
+    contributions: ArrayLike,
+    text_embeddings: ArrayLike,
+    counts: ArrayLike,
+    k: int,
+    rank: int | None = None,
+) -> TextSpan:
+    """Choose the texts anew for each resample of the images.
+
+    A head's span is taken from all images, since what it can write doesn't depend on which images
+    a resample holds; the covariance is the resample's. So a resample costs little.
+
+    Parameters
+    ----------
+    contributions, text_embeddings, k, rank
+        As for `textspan`.
+    counts : array_like, (resamples, images)
+        How often each resample holds each image, as of
+        `helpers.analysis.statistics.resample_counts`.
+
+    Returns
+    -------
+    TextSpan
+        As of `textspan`, with the resamples as first axis.
+
+    Raises
+    ------
+    WorkbookError
+        As `textspan` does, and if there isn't one count for each image.
+    """
+    data, texts, counts = (np.asarray(each) for each in (contributions, text_embeddings, counts))
+    _check(data, texts, k, rank)
+    if counts.ndim != 2 or counts.shape[1] != data.shape[-2]:
+        raise WorkbookError(
+            f"Counts of shape {counts.shape} don't fit {data.shape[-2]} images; give (resamples,"
+            " images)."
+        )
+
+    def one_head(head: np.ndarray, texts: np.ndarray, basis: np.ndarray) -> list[tuple]:
+        inside = (texts @ basis).astype(np.float64)
+        return [_choose(inside, *spread, k) for spread in _resampled_spread(head, basis, counts)]
+
+    found = _for_each_head(data, texts, rank, one_head)
+    pairs = np.array(found).reshape(*data.shape[:-2], len(counts), 2, k)
+    indices, explained = np.moveaxis(pairs, (-3, -2), (1, 0))
+    return TextSpan(indices.astype(int), explained)
+
+
+def _for_each_head(
+    data: np.ndarray, texts: np.ndarray, rank: int | None, function: Callable[..., object]
+) -> list:
+    """Call a function with every head's contributions, the texts, and the head's span."""
     digits, precision = _digits(data), np.result_type(data, np.float32)
     texts = texts.astype(precision, copy=False)
     heads = data.reshape(-1, *data.shape[-2:])
     draws = _draws(*heads.shape[1:], rank or REFERENCE_RANK, precision)
 
-    def one_head(head: np.ndarray) -> tuple[list[int], list[float]]:
+    def one_head(head: np.ndarray) -> object:
         head = head.astype(precision, copy=False)
-        basis = _span(head, draws, rank or REFERENCE_RANK, digits)
-        return _choose(*_within(head, texts, basis), k)
+        return function(head, texts, _span(head, draws, rank or REFERENCE_RANK, digits))
 
     # A head's matrices are too small to be shared by threads: each thread takes heads of its own.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(one_head, heads))
-    indices, explained = (np.array(part) for part in zip(*found, strict=True))
-    shape = (*data.shape[:-2], k)
-    return TextSpan(indices.reshape(shape), explained.reshape(shape))
+        return list(pool.map(one_head, heads))
 
 
 def text_directions(
@@ -162,6 +217,19 @@ def _within(
     centred = data - data.mean(axis=0)
     inside = (centred @ basis).astype(np.float64)
     return (texts @ basis).astype(np.float64), inside.T @ inside, float(np.vdot(centred, centred))
+
+
+def _resampled_spread(
+    data: np.ndarray, basis: np.ndarray, counts: np.ndarray
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield the covariance within the span, and all variance, of each resample of the images."""
+    centred = data.astype(np.float64) - data.mean(axis=0, dtype=np.float64)
+    inside = centred @ basis
+    squares = counts @ np.square(centred).sum(axis=1)
+    means = counts @ centred / counts.sum(axis=1, keepdims=True)
+    for row, mean, square in zip(counts, means, squares, strict=True):
+        own = inside - mean @ basis
+        yield (own * row[:, None]).T @ own, square - row.sum() * float(mean @ mean)
 
 
 def _choose(

@@ -22,9 +22,10 @@ LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 MEASURES: Mapping[str, str] = {
     "variance": "variance left",
     "cosine": "cosine similarity",
-    "answers": "zero-shot answers kept",
+    "predictions": "zero-shot predictions kept",
 }
 SCORES: Mapping[str, str] = {
+    "clarity": "clarity (mean over heads)",
     "association": "association (mean over heads)",
     "overlap": "overlap of two heads' texts",
     "heads_per_property": "heads per property",
@@ -136,45 +137,55 @@ def ablation_curves(curves: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figur
     return figure
 
 
-def score_intervals(summary: pd.DataFrame) -> Figure:
-    """Draw the scores of a model's heads beside their chance level.
+def score_intervals(scores: pd.DataFrame) -> Figure:
+    """Draw the scores of models' heads, each over its own chance level.
 
     Parameters
     ----------
-    summary : pandas.DataFrame
-        Result of `helpers.analysis.labels.summarise_scores`.
+    scores : pandas.DataFrame
+        Rows (model, score), the columns of `helpers.analysis.labels.summarise_scores`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A dot with its bootstrap interval over images; grey: chance, mean and 95 % of the draws.
+        A panel per score and a line per model, the first on top: a dot with its bootstrap interval
+        over images; grey: chance, mean and 95 % of the draws.
     """
-    figure, axes = panels(len(summary), size=(4, 1.7))
-    for (name, row), ax in zip(summary.iterrows(), axes, strict=True):
-        ax.hlines(0, row["chance_low"], row["chance_high"], color="#BBBBBB", linewidth=7)
-        ax.plot(row["chance"], 0, "|", color=style.INK, markersize=12)
-        ax.hlines(1, row["low"], row["high"], color=LINES[0], linewidth=2)
-        ax.plot(row["value"], 1, "o", color=LINES[0])
-        ax.set_yticks([0, 1], ["chance", "model"])
-        ax.set_ylim(-0.7, 1.7)
+    models = scores.index.unique("model")
+    figure, axes = panels(len(SCORES), columns=2, size=(5.2, 0.9 + 0.35 * len(models)), sharey=True)
+    for (name, title), ax in zip(SCORES.items(), axes, strict=True):
+        own = scores.xs(name, level="score").loc[models]
+        places = range(len(own))
+        grey = {"color": "#BBBBBB", "linewidth": 7}
+        ax.hlines(places, own["chance_low"], own["chance_high"], **grey, label="chance")
+        ax.plot(own["chance"], places, "|", color=style.INK, markersize=12)
+        ax.hlines(places, own["low"], own["high"], color=LINES[0], linewidth=2)
+        ax.plot(own["value"], places, "o", color=LINES[0], label="model, 95 % interval")
         # One image has heads without a label, and no score at all: NaN.
-        largest = np.nan_to_num(row[["value", "high", "chance_high"]].astype(float)).max()
+        largest = np.nan_to_num(own[["value", "high", "chance_high"]].astype(float)).max()
         ax.set_xlim(0, 1.15 * max(largest, 0.01))
-        ax.set_title(SCORES[name], fontsize=11)
+        ax.set_title(title, fontsize=11)
+    axes[0].set_yticks(range(len(models)), models)
+    axes[0].set_ylim(len(models) - 0.4, -0.6)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 def association_histogram(
-    association: xr.DataArray, chance: xr.DataArray, *, top: int, ax: Axes | None = None
+    association: Mapping[str, xr.DataArray],
+    chance: xr.DataArray,
+    *,
+    top: int,
+    ax: Axes | None = None,
 ) -> Axes:
     """Count the heads with each association.
 
     Parameters
     ----------
-    association : DataArray, (layer, head)
-        Of the model's heads; those without one are left out.
+    association : mapping of str to DataArray, (layer, head)
+        Model → of its heads, all models having as many; heads without one are left out.
     chance : DataArray, (draw, layer, head)
-        The same with shuffled properties.
+        Of the first model's heads, with shuffled properties.
     top : int
         Number of texts that it is a share of.
     ax : matplotlib.axes.Axes, optional
@@ -183,23 +194,29 @@ def association_histogram(
     Returns
     -------
     matplotlib.axes.Axes
-        Bars: heads; black steps: mean number by chance.
+        Bars side by side: heads of each model; black steps: mean number by chance.
     """
-    ax = axes_or_new(ax, (6, 3.6))
+    ax = axes_or_new(ax, (7, 3.8))
     places = np.arange(1, top + 1)
-    own, shuffled = (
-        [int((np.rint(top * values) == place).sum()) for place in places]
-        for values in (association, chance)
-    )
-    expected = np.array(shuffled) / chance.sizes["draw"]
-    ax.bar(places, own, color=LINES[0], width=0.8, label="heads")
+    width = 0.8 / len(association)
+    for number, (name, values) in enumerate(association.items()):
+        at = places + (number - (len(association) - 1) / 2) * width
+        color = style.REFERENCE if number else LINES[0]
+        ax.bar(at, _heads_at(values, top), color=color, width=width, label=name)
+    expected = np.array(_heads_at(chance, top)) / chance.sizes["draw"]
     ax.hlines(expected, places - 0.45, places + 0.45, color=style.INK, linewidth=2, label="chance")
     ax.set_xticks(places, [f"{place} of {top}" for place in places])
     ax.set_xlabel("first texts that belong to the head's property")
     ax.set_ylabel("heads")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     ax.set_title("Association of heads")
     return ax
+
+
+def _heads_at(association: xr.DataArray, top: int) -> list[int]:
+    counts = np.rint(top * association)
+    return [int((counts == place).sum()) for place in range(1, top + 1)]
 
 
 def labels_and_probes(variance: xr.DataArray, skill: xr.DataArray, labels: xr.DataArray) -> Figure:
@@ -255,28 +272,62 @@ def _row_name(label: xr.DataArray) -> str:
     return f"{label.item()}  L{label['layer'].item()}.H{label['head'].item()}"
 
 
-def count_heatmap(counts: pd.DataFrame, *, title: str, ax: Axes | None = None) -> Axes:
-    """Numbers of heads, such as those that each model has for each published label.
+def share_heatmap(shares: pd.DataFrame, *, title: str, ax: Axes | None = None) -> Axes:
+    """Shares of heads, such as those that each model has for each published label.
 
     Parameters
     ----------
-    counts : pandas.DataFrame
-        Labels by models.
+    shares : pandas.DataFrame
+        Labels by models, 0 to 1.
     title : str
-        What is counted.
+        What they are shares of.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Empty cells are zeros.
+        Percentages; empty cells are zeros.
     """
-    ax = axes_or_new(ax, (2.4 + 1.15 * counts.shape[1], 1.2 + 0.3 * counts.shape[0]))
-    image = ax.imshow(counts, cmap="Greys", vmin=0, aspect="auto")
-    annotate_cells(image, [[str(count) if count else "" for count in row] for row in counts.values])
-    ax.set_yticks(range(len(counts)), counts.index)
-    ax.set_xticks(range(counts.shape[1]), counts.columns)
+    ax = axes_or_new(ax, (2.4 + 1.15 * shares.shape[1], 1.2 + 0.3 * shares.shape[0]))
+    image = ax.imshow(shares, cmap="Greys", vmin=0, aspect="auto")
+    cells = [[f"{share:.0%}" if share else "" for share in row] for row in shares.values]
+    annotate_cells(image, cells)
+    ax.set_yticks(range(len(shares)), shares.index)
+    ax.set_xticks(range(shares.shape[1]), [_in_lines(model) for model in shares.columns])
     bare(ax)
     ax.set_title(title)
     return ax
+
+
+def model_shares(shares: pd.DataFrame) -> Figure:
+    """Draw which share of each model's heads has a mark, a panel per mark.
+
+    Parameters
+    ----------
+    shares : pandas.DataFrame
+        Rows (mark, model) with `share`, `low` and `high`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Dots with intervals; models in their order, the first on top.
+    """
+    marks = shares.index.unique("mark")
+    figure, axes = panels(len(marks), size=(3.9, 2.9), sharey=True, sharex=True)
+    for mark, ax in zip(marks, axes, strict=True):
+        own = shares.loc[mark]
+        ax.hlines(range(len(own)), own["low"], own["high"], color=LINES[0], linewidth=2)
+        ax.plot(own["share"], range(len(own)), "o", color=LINES[0])
+        ax.set_title(fill(mark, 34), fontsize=11)
+        ax.grid(axis="x")
+    axes[0].set_yticks(range(len(own)), own.index)
+    axes[0].set_ylim(len(own) - 0.5, -0.5)
+    axes[0].set_xlim(0, None)
+    axes[0].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("share of the heads", fontsize=11)
+    return figure
+
+
+def _in_lines(model: str) -> str:
+    return model.replace(" ", "\n", 1).replace("_", "\n", 1)

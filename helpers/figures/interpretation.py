@@ -1,6 +1,6 @@
 """What heads find alike, where they read a text, and how well that fits true masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -11,15 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from helpers.checks import WorkbookError
 from helpers.figures import style
 from helpers.figures.layout import annotate_cells, axes_or_new, bare
 
+Found = Mapping[str, Mapping[str, Sequence]]
+
 OVERLAY_OPACITY = 0.6
 THUMBNAIL = 1.75  # inches
 BAR_WIDTH = 1.1  # inches, of a colour bar with its label
-NEIGHBOURS_IN_ROW = 4
+WIDEST = 11.7  # inches, of a row of thumbnails
 LETTERS_PER_INCH = 11  # of a thumbnail's title
 MAP_COLORS = ("#88CCEE", "#332288")
 LEVEL_LINES = (
@@ -29,15 +32,7 @@ LEVEL_LINES = (
 )
 
 
-def image_neighbours(
-    query: np.ndarray,
-    name: str,
-    *,
-    images: Sequence[np.ndarray],
-    names: Sequence[str],
-    similarities: Sequence[float],
-    heads: str,
-) -> Figure:
+def image_neighbours(query: np.ndarray, name: str, *, found: Found, heads: str) -> Figure:
     """Draw an image and those nearest to it.
 
     Parameters
@@ -46,75 +41,92 @@ def image_neighbours(
         The image that was searched for.
     name : str
         Its name.
-    images : sequence of numpy.ndarray
-        The nearest images, the nearest first.
-    names : sequence of str
-        Their names.
-    similarities : sequence of float
-        Their inner products with the query.
+    found : mapping of str to mapping
+        Similarity → the nearest images, the nearest first: ``images``, their ``names`` and their
+        ``similarities`` with the query.
     heads : str
         Which heads compared them.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The query on the left, framed; its neighbours in reading order beside it.
+        The query on the left, framed; a row of neighbours for each similarity.
 
     Raises
     ------
     WorkbookError
         If there isn't one name and similarity per image.
     """
-    rows = max(1, -(-len(images) // NEIGHBOURS_IN_ROW))
-    figure, axes = _thumbnails(rows, NEIGHBOURS_IN_ROW + 1)
+    figure, axes = _rows_of_thumbnails(found, 1)
     for ax in axes[1:, 0]:
         ax.remove()
     _thumbnail(axes[0, 0], query, f"searched: {name}")
     axes[0, 0].spines[:].set(visible=True, color=style.INK, linewidth=2)
-    _fill(list(axes[:, 1:].flat), images, names, similarities)
-    figure.suptitle(f"Nearest by {heads}", x=0, ha="left", weight="bold", fontsize=12)
+    _fill_rows(axes[:, 1:], found)
+    _title(figure, f"Nearest by {heads}")
     return figure
 
 
-def text_neighbours(
-    text: str,
-    *,
-    images: Sequence[np.ndarray],
-    names: Sequence[str],
-    similarities: Sequence[float],
-    heads: str,
-) -> Figure:
+def text_neighbours(text: str, *, found: Found, heads: str) -> Figure:
     """Draw the images nearest to a text.
 
     Parameters
     ----------
     text : str
         The text that was searched for.
-    images : sequence of numpy.ndarray
-        The nearest images, the nearest first.
-    names : sequence of str
-        Their names.
-    similarities : sequence of float
-        Their inner products with the text's embedding.
+    found : mapping of str to mapping
+        As for `image_neighbours`, with similarities to the text's embedding.
     heads : str
         Which heads were searched.
 
     Returns
     -------
     matplotlib.figure.Figure
+        A row of images for each similarity.
 
     Raises
     ------
     WorkbookError
         If there isn't one name and similarity per image.
     """
-    figure, axes = _thumbnails(1, len(images))
-    _fill(list(axes.flat), images, names, similarities)
-    title = fill(
-        f"“{text}”, nearest by {heads}", int(figure.get_figwidth() * LETTERS_PER_INCH * 0.8)
-    )
-    figure.suptitle(title, x=0, ha="left", weight="bold", fontsize=12)
+    figure, axes = _rows_of_thumbnails(found, 0)
+    _fill_rows(axes, found)
+    _title(figure, f"“{text}”, nearest by {heads}")
     return figure
+
+
+def hubs(counts: pd.DataFrame, *, expected: float, ax: Axes | None = None) -> Axes:
+    """Draw how many images have one and the same image among their nearest.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        Heads by similarities: share of the images that have the commonest neighbour of all.
+    expected : float
+        What the share would be if all images were neighbours equally often.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A line per head from the one similarity to the other, sorted by the first.
+    """
+    ax = axes_or_new(ax, (7, 1.2 + 0.19 * len(counts)))
+    ordered = counts.sort_values(counts.columns[0], kind="stable")
+    rows = range(len(ordered))
+    ax.hlines(rows, ordered.min(axis=1), ordered.max(axis=1), color="#BBBBBB", linewidth=1.5)
+    for name, color in zip(ordered, (LEVEL_LINES[0]["color"], MAP_COLORS[1]), strict=True):
+        ax.plot(ordered[name], rows, "o", color=color, label=f"by {name}")
+    ax.axvline(expected, color=style.INK, linestyle="--", linewidth=1, label="all equally often")
+    ax.set_yticks(rows, ordered.index, fontsize=8)
+    ax.set_xlim(0, 1)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.grid(axis="x")
+    ax.set_xlabel("images that have the commonest neighbour among their nearest")
+    ax.legend(loc="lower right")
+    ax.set_title("Is one image everyone's neighbour?")
+    return ax
 
 
 def topic_maps(
@@ -254,6 +266,23 @@ def _wrapped(title: str, inches: float) -> str:
     return "\n".join(fill(line, letters) for line in title.splitlines())
 
 
+def _rows_of_thumbnails(found: Found, before: int) -> tuple[Figure, np.ndarray]:
+    """Make a row for each similarity, with columns before those of the images."""
+    columns = before + max(1, *(len(row["images"]) for row in found.values()))
+    return _thumbnails(len(found), columns, side=min(THUMBNAIL, WIDEST / columns))
+
+
+def _fill_rows(axes: np.ndarray, found: Found) -> None:
+    for row, (similarity, neighbours) in zip(axes, found.items(), strict=True):
+        row[0].set_ylabel(f"by {similarity}", fontsize=9)
+        _fill(list(row), **neighbours)
+
+
+def _title(figure: Figure, title: str) -> None:
+    title = fill(title, int(figure.get_figwidth() * LETTERS_PER_INCH * 0.8))
+    figure.suptitle(title, x=0, ha="left", weight="bold", fontsize=12)
+
+
 def _fill(
     axes: list[Axes],
     images: Sequence[np.ndarray],
@@ -267,7 +296,7 @@ def _fill(
             " each image needs one of both."
         )
     for ax, image, name, similarity in zip(axes, images, names, similarities, strict=False):
-        _thumbnail(ax, image, f"{name}\n{similarity:.3g}")
+        _thumbnail(ax, image, f"{name}\n{similarity:#.3g}")
     for unused in axes[len(images) :]:
         unused.remove()
 

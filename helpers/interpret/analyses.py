@@ -1,14 +1,15 @@
 """The five analyses of CLIP-InterpreT, each from a run and choices to a figure.
 
-Contributions are those of `helpers.clip.decomposition`, similarities plain inner products. Wherever
-the id of an image is taken, an image of one's own is taken too: uint8, height × width × 3.
+Contributions are those of `helpers.clip.decomposition`. Neighbours are found by inner products, as
+CLIP-InterpreT does, and beside that by cosine, by which no image is near to all for being long.
+Wherever the id of an image is taken, an image of one's own is taken too: uint8, height × width × 3.
 """
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from helpers.analysis.maps import enlarge
-from helpers.analysis.neighbours import Neighbours, nearest
+from helpers.analysis.neighbours import SIMILARITIES, Neighbours, nearest
 from helpers.data import SIZE
 from helpers.figures.interpretation import image_neighbours as draw_image_neighbours
 from helpers.figures.interpretation import text_neighbours as draw_text_neighbours
@@ -36,7 +37,8 @@ def property_neighbours(run: Run, image: str | np.ndarray, property: str) -> Fig
     Returns
     -------
     Figure
-        The image and its 4 nearest, by the mean contribution over these heads.
+        The image and its 4 nearest, by the mean contribution over these heads, a row for each of
+        `helpers.analysis.neighbours.SIMILARITIES`.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def image_neighbours(run: Run, image: str | np.ndarray, layer: int, head: int) -
     Returns
     -------
     Figure
-        The image and its 8 nearest.
+        The image and its 8 nearest, in rows as of `property_neighbours`.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
     Returns
     -------
     Figure
-        The 3 images nearest to the text.
+        The 3 images nearest to the text, in rows as of `property_neighbours`.
 
     Raises
     ------
@@ -156,8 +158,8 @@ def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
         If there is no such layer or head, or the text can't be read.
     """
     searched = choices.contributions(run, [(layer, head)])
-    found = nearest(searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
-    return draw_text_neighbours(text, **_drawable(run, found), heads=f"L{layer}.H{head}")
+    found = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
+    return draw_text_neighbours(text, found=found, heads=f"L{layer}.H{head}")
 
 
 def _near_image(
@@ -165,9 +167,13 @@ def _near_image(
 ) -> Figure:
     query = choices.contribution_of(run, image, heads)
     searched = choices.contributions(run, heads)
-    found = nearest(searched, query, count, exclude=choices.position(run, image))
+    found = _by_each_similarity(run, searched, query, count, choices.position(run, image))
     pixels, title = choices.pixels_of(run, image), _name(image)
-    return draw_image_neighbours(pixels, title, **_drawable(run, found), heads=name)
+    return draw_image_neighbours(pixels, title, found=found, heads=name)
+
+
+def _by_each_similarity(run: Run, *search: object) -> dict[str, dict[str, object]]:
+    return {name: _drawable(run, nearest(*search, similarity=name)) for name in SIMILARITIES}
 
 
 def _drawable(run: Run, found: Neighbours) -> dict[str, object]:
@@ -190,4 +196,4 @@ def _level(name: str, value: int | str) -> str:
 
 
 def _name(image: str | np.ndarray) -> str:
-    return image if isinstance(image, str) else "your image"
+    return image if isinstance(image, str) else "the image"

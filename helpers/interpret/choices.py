@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from helpers.analysis.labels import UNKNOWN, read_heads
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
 from helpers.data import views
 from helpers.study.run import Run
@@ -145,7 +146,6 @@ def position(run: Run, image: str | np.ndarray) -> int | None:
     return ids.index(one_of("image", image, ids))
 
 
-@lru_cache(maxsize=4)
 def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
     """Find the heads that each property's texts describe.
 
@@ -160,12 +160,53 @@ def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
     mapping of str to list of (int, int)
         Property → layer and number of its heads. Properties without a head are left out.
     """
-    labels = read_heads(_heads(run), run.named_texts(), rank=run.model.head_width)["property"]
+    labels = _readings(run)["property"]
     found: dict[str, list[Head]] = {}
     for layer, head in np.ndindex(labels.shape):
         numbers = int(labels["layer"][layer]), int(labels["head"][head])
         found.setdefault(str(labels.values[layer, head]), []).append(numbers)
     return {name: heads for name, heads in sorted(found.items()) if name != UNKNOWN}
+
+
+def clearest_head(run: Run, name: str) -> Head:
+    """Return the head of a property whose label explains most of its variance.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        As for `heads_of_property`.
+
+    Returns
+    -------
+    (int, int)
+        Layer and number; of tied ones the earlier.
+
+    Raises
+    ------
+    WorkbookError
+        As `heads_of_property` does.
+    """
+    heads, clarity = heads_of_property(run, name), _readings(run)["clarity"]
+    values = [float(clarity.sel(layer=layer, head=head)) for layer, head in heads]
+    return heads[int(first_largest(values))]
+
+
+def first_text(run: Run, layer: int, head: int) -> str:
+    """Return the text of the run's pool along which a head's contributions vary most.
+
+    Parameters
+    ----------
+    run : Run
+    layer, head : int
+        A head whose contributions the run keeps.
+
+    Returns
+    -------
+    str
+    """
+    place = _readings(run)["text"].sel(layer=layer, head=head)[0]
+    return run.texts.texts[int(place)]
 
 
 def heads_of_property(run: Run, name: str) -> list[Head]:
@@ -228,6 +269,11 @@ def topic_maps(
 @lru_cache(maxsize=4)
 def _heads(run: Run) -> xr.DataArray:
     return run.contributions()["heads"]
+
+
+@lru_cache(maxsize=4)
+def _readings(run: Run) -> xr.Dataset:
+    return read_heads(_heads(run), run.named_texts(), rank=run.model.head_width)
 
 
 @lru_cache(maxsize=HEADS_AT_HAND)

@@ -1,12 +1,15 @@
-"""Segmentation by texts, scored against the masks of drawn scenes.
+"""The analyses, scored against what is known of drawn scenes.
 
-Two differing things are in each scene, and each is named by its own attributes, such as "a red
-circle". A thing's region is predicted from a map without use of the truth, by
+Segmentation: two differing things are in each scene, and each is named by its own attributes, such
+as "a red circle". A thing's region is predicted from a map without use of the truth, by
 `helpers.analysis.segmentation.foreground`, and compared with the thing's mask.
+
+Neighbours: how many of them show what the searched scene shows, and whether one image is near to
+all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, islice
+from itertools import chain, count, islice, product
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.maps import enlarge
+from helpers.analysis.neighbours import SIMILARITIES, chance_precision, occurrences, precision
 from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError, one_of
@@ -21,6 +25,8 @@ from helpers.clip import Model
 from helpers.data import SIZE
 from helpers.data.scenes import HELD_OUT_SEED, Scene, scene, sentence
 from helpers.data.scenes.drawing import draw_scene
+from helpers.interpret import choices
+from helpers.study.run import Run
 
 SCENES_AT_ONCE = 8  # in a forward pass; what heads read at every patch fills memory
 PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})
@@ -178,6 +184,80 @@ def summary(scores: Mapping[str, xr.Dataset], variable: str) -> pd.DataFrame:
     }
     (axis,) = set(next(iter(scores.values()))[variable].dims) - {"scene"}
     return pd.concat(tables, names=["wording", axis])
+
+
+def score_neighbours(run: Run, scenes: Sequence[Scene], count: int) -> pd.DataFrame:
+    """Score the nearest scenes of each scene by the heads of each property.
+
+    Parameters
+    ----------
+    run : Run
+        Its images name the heads.
+    scenes : sequence of Scene
+        More than `count`, of one object each.
+    count : int
+        How many nearest of each.
+
+    Returns
+    -------
+    DataFrame
+        A row per property in which the scenes differ and that heads are named after, for all of
+        these heads together and for the clearest alone: `chance`, and for each of
+        `helpers.analysis.neighbours.SIMILARITIES` the mean share of the nearest that show the
+        scene's own value.
+    """
+    named = choices.heads_by_property(run)
+    known = pd.concat([one.attributes.iloc[:1] for one in scenes])
+    encoded = _heads_of(run.model, scenes)  # scenes × layers × heads × features
+    rows = {}
+    for name in (name for name in named if name in known and known[name].nunique() > 1):
+        alone = choices.clearest_head(run, name)
+        for who, heads in (("all", named[name]), (f"L{alone[0]}.H{alone[1]}", [alone])):
+            mean = np.mean([encoded[:, layer, head] for layer, head in heads], axis=0)
+            rows[name, len(heads), who] = _right(mean, known[name], count)
+    index = pd.MultiIndex.from_tuples(rows, names=["property", "heads", "which"])
+    return pd.DataFrame(rows.values(), index, ["chance", *SIMILARITIES])
+
+
+def hub_shares(run: Run, count: int) -> pd.DataFrame:
+    """Say of each head how many images have one and the same image among their nearest.
+
+    Parameters
+    ----------
+    run : Run
+    count : int
+        How many nearest of each.
+
+    Returns
+    -------
+    DataFrame
+        A row per head such as ``L3.H1``, a column for each of
+        `helpers.analysis.neighbours.SIMILARITIES`: share of the other images that have the head's
+        commonest neighbour. NaN for a single image.
+    """
+    layers, others = choices.searched_layers(run), len(choices.image_ids(run)) - 1
+    rows = {
+        f"L{layer}.H{head}": _commonest(choices.contributions(run, [(layer, head)]), count)
+        for layer, head in product(layers, range(run.model.heads))
+    }
+    return pd.DataFrame.from_dict(rows, orient="index") / (others or np.nan)
+
+
+def _commonest(contributions: np.ndarray, count: int) -> dict[str, int]:
+    return {name: occurrences(contributions, count, name).max() for name in SIMILARITIES}
+
+
+def _right(contributions: np.ndarray, values: Sequence[str], count: int) -> dict[str, float]:
+    found = {
+        name: float(precision(contributions, values, count, name).mean()) for name in SIMILARITIES
+    }
+    return {"chance": chance_precision(values)} | found
+
+
+def _heads_of(model: Model, scenes: Sequence[Scene]) -> np.ndarray:
+    starts = range(0, len(scenes), SCENES_AT_ONCE)
+    batches = [np.stack([one.pixels for one in scenes[at : at + SCENES_AT_ONCE]]) for at in starts]
+    return np.concatenate([model.encode(pixels).heads for pixels in batches])
 
 
 def _texts(one: Scene, wording: str) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from helpers.analysis.severity import MOST_IMAGES, SEVERITIES
+from helpers.clip import weights
+from helpers.clip.embedded.files import UNTRAINED
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
@@ -62,6 +64,24 @@ def severity_runs(run: Run) -> Iterator[Run]:
     """Open the runs at `helpers.analysis.severity.SEVERITIES`, of `MOST_IMAGES` images at most."""
     fewer = {"limit": MOST_IMAGES} if len(run.images) > MOST_IMAGES else {}
     return (run.variant(f"severities/{each:g}", severity=each, **fewer) for each in SEVERITIES)
+
+
+def untrained_run(run: Run) -> Run:
+    """Open the run of the same images with the run's model untrained, a baseline for what it knows.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Run
+        In a folder below the run's; the run itself where its own model is untrained.
+    """
+    name = run.parameters.model
+    untrained = f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
+    own = run.parameters.model, run.parameters.pretrained
+    return run if split_model(untrained) == own else compared_run(run, untrained)
 
 
 def folder_name(model: str) -> str:

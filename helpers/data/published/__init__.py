@@ -66,6 +66,24 @@ def property_heads(model: str, pretrained: str | None) -> pd.DataFrame:
     return _rows_of("property_heads.csv", model, pretrained).reset_index(drop=True)
 
 
+def labelled_heads(model: str, pretrained: str | None) -> pd.DataFrame:
+    """Return the published label of each head with the properties that it is published for.
+
+    Parameters
+    ----------
+    model, pretrained
+        As for `head_labels`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `head_labels`, with a column properties: names separated by commas, "" where none.
+    """
+    heads = head_labels(model, pretrained)
+    listed = property_heads(model, pretrained).groupby(["layer", "head"])["property"]
+    return heads.assign(properties=listed.agg(", ".join).reindex(heads.index, fill_value=""))
+
+
 def _rows_of(name: str, model: str, pretrained: str | None) -> pd.DataFrame:
     table = _table(name)
     base = model.removesuffix("-quickgelu")

@@ -1,0 +1,133 @@
+"""Counts of heads by published label, made comparable between models with few and many heads.
+
+What such counts can say is bounded by what they count: labels that were given in free text, one a
+head, and the heads that the authors list for a property. They are no score of a model.
+"""
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers.analysis.statistics import false_discovery_rates
+from helpers.checks import WorkbookError
+
+
+def shares_by_label(labels: pd.Series) -> pd.DataFrame:
+    """Say which share of each model's heads has each label.
+
+    Parameters
+    ----------
+    labels : pandas.Series
+        Label of each head, indexed by (model, layer, head).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Labels by models, the most frequent label on top and models in their order; a column sums
+        to 1.
+    """
+    models = labels.index.get_level_values("model")
+    shares = pd.crosstab(labels, models, normalize="columns")[models.unique()]
+    order = labels.value_counts().reindex(shares.index).sort_values(ascending=False, kind="stable")
+    return shares.loc[order.index]
+
+
+def share_with_interval(found: int, heads: int, confidence: float = 0.95) -> dict[str, float]:
+    """Give a share of heads Wilson's interval.
+
+    Parameters
+    ----------
+    found, heads : int
+        How many heads have something, of how many.
+    confidence : float
+        Level of the interval.
+
+    Returns
+    -------
+    dict of str to float
+        ``share``, ``low``, ``high``. The interval takes heads for independent draws, which heads of
+        one model are not: it is rather too narrow.
+    """
+    interval = stats.binomtest(found, heads).proportion_ci(confidence, method="wilson")
+    return {"share": found / heads, "low": float(interval.low), "high": float(interval.high)}
+
+
+def shares_by_model(marks: pd.DataFrame) -> pd.DataFrame:
+    """Say of each model which share of its heads has each mark.
+
+    Parameters
+    ----------
+    marks : pandas.DataFrame of bool
+        A column per mark, a row per head, indexed by (model, layer, head).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows (mark, model), columns of `share_with_interval`.
+    """
+    rows = {
+        (mark, model): share_with_interval(int(own.sum()), len(own))
+        for mark in marks
+        for model, own in marks[mark].groupby("model", sort=False)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["mark", "model"])
+
+
+def rarefied(labels: Sequence[str], heads: int) -> float:
+    """Return how many different labels a random choice of the heads has on average.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Of all heads of a model.
+    heads : int
+        How many are chosen, without replacement: as many as the smallest model has, so that a
+        model isn't more diverse for having more heads (Hurlbert, Ecology 1971).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    WorkbookError
+        If there are fewer heads than are to be chosen.
+    """
+    total = len(labels)
+    if not 1 <= heads <= total:
+        raise WorkbookError(f"heads has no value {heads}; choose from 1 to {total}, all there are.")
+    counts = pd.Series(labels).value_counts()
+    return float(sum(1 - comb(total - count, heads) / comb(total, heads) for count in counts))
+
+
+def compare_sizes(marks: pd.DataFrame, large: Sequence[str]) -> pd.DataFrame:
+    """Test for each mark whether the heads of large models have it more or less often.
+
+    Parameters
+    ----------
+    marks : pandas.DataFrame of bool
+        As for `shares_by_model`.
+    large : sequence of str
+        The large models; the others are the small ones.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per mark: `small` and `large`, shares of heads; `p` of Fisher's exact test, two-sided;
+        and `q`, the false discovery rate over the marks.
+    """
+    is_large = marks.index.get_level_values("model").isin(large)
+    rows = {name: _compared(marks[name].to_numpy(bool), is_large) for name in marks}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("mark")
+    return table.assign(q=false_discovery_rates(table["p"]))
+
+
+def _compared(mark: np.ndarray, is_large: np.ndarray) -> dict[str, float]:
+    table = [
+        [int((mark & side).sum()), int((~mark & side).sum())] for side in (~is_large, is_large)
+    ]
+    small, large = (own[0] / sum(own) for own in table)
+    return {"small": small, "large": large, "p": float(stats.fisher_exact(table).pvalue)}
