@@ -276,16 +276,16 @@ def heads_with_means(means, images=60, spread=0.01):
 
 
 def test_the_head_with_the_largest_mean_share_leads():
-    table = dissection.leading_heads(heads_with_means([[0.1, 0.5, 0.2], [0.3, 0.1, 0.29999]]))
+    table = dissection.leading_heads(heads_with_means([[0.1, 0.5, 0.2], [0.3, 0.1, 0.29998]]))
     assert table["head"].tolist() == ["L0.H1", "L0.H0"]
     np.testing.assert_allclose(table["mean"], [0.5, 0.3])
-    np.testing.assert_allclose(table["second"], [0.2, 0.29999])
+    np.testing.assert_allclose(table["second"], [0.2, 0.29998])
     assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
     assert table["stays"].iloc[0] == 1 and 0.2 < table["stays"].iloc[1] < 0.8
 
 
 def test_of_heads_with_nearly_the_same_share_the_earlier_leads():
-    heads = heads_with_means([[0.1, 0.3, 0.3 + 5e-6]], spread=0)
+    heads = heads_with_means([[0.1, 0.3, 0.3 + 2e-6]], spread=0)
     assert dissection.leading_heads(heads)["head"].tolist() == ["L0.H1"]
 
 

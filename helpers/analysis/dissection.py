@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from helpers.analysis.order import TIE
+from helpers.analysis import ties
 from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
 
@@ -255,7 +255,7 @@ def top_components(shares: xr.DataArray, k: int) -> pd.DataFrame:
     tables = []
     for name, own in shares.transpose("augmentation", "image", "component").groupby("augmentation"):
         values = own.squeeze("augmentation").to_pandas()
-        order = values.mean().sort_values(ascending=False, kind="stable").index[:k]
+        order = ties.ranked(values.mean()).index[:k]
         table = mean_with_interval(values[order]).rename_axis("component").reset_index()
         table.insert(0, "place", range(1, len(order) + 1))
         tables.append(table.assign(augmentation=name))
@@ -267,8 +267,8 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
     """Name the head that carries most of each augmentation's shift, with that share.
 
     The one convention of all notebooks: a head *leads* where its mean share is the largest, and the
-    mean counts every image equally, however far it moved (`weighted_mean` does not). Of heads
-    within `TIE` of the largest the earlier one leads.
+    mean counts every image equally, however far it moved (`weighted_mean` does not). Of tied heads
+    (`helpers.analysis.ties`) the earlier one leads.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
     """
     values = heads.transpose("image", "augmentation", "component").to_numpy()
     means = values.mean(axis=0, dtype=np.float64)  # augmentations × heads
-    leader = _first_of_the_largest(means)
+    leader = first_largest(means)
     counts = resample_counts(len(values), n_resamples, seed) / len(values)
     resampled = np.tensordot(counts, values, axes=1)  # resamples × augmentations × heads
     own = np.take_along_axis(resampled, leader[None, :, None], axis=-1)[..., 0]
@@ -301,7 +301,7 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
             "low": low,
             "high": high,
             "second": np.sort(means, axis=1)[:, -2],
-            "stays": known * (_first_of_the_largest(resampled) == leader).mean(axis=0),
+            "stays": known * (first_largest(resampled) == leader).mean(axis=0),
         },
         index=pd.Index(heads["augmentation"].values, name="augmentation"),
     )
@@ -354,11 +354,6 @@ def describe_heads(readings: xr.Dataset, texts: Sequence[str], shown: int = 2) -
         },
         index=pd.Index(heads["component"].values, name="head"),
     )
-
-
-def _first_of_the_largest(values: np.ndarray) -> np.ndarray:
-    """Place of the largest value on the last axis; the first of those within `TIE`."""
-    return (values >= values.max(axis=-1, keepdims=True) - TIE).argmax(axis=-1)
 
 
 def _check_match(before: tuple, after: tuple) -> None:
