@@ -287,7 +287,7 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
     """
     values = heads.transpose("image", "augmentation", "component").to_numpy()
     means = values.mean(axis=0, dtype=np.float64)  # augmentations × heads
-    leader = first_largest(means)
+    leader = ties.first_largest(means)
     counts = resample_counts(len(values), n_resamples, seed) / len(values)
     resampled = np.tensordot(counts, values, axes=1)  # resamples × augmentations × heads
     own = np.take_along_axis(resampled, leader[None, :, None], axis=-1)[..., 0]
@@ -301,7 +301,7 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
             "low": low,
             "high": high,
             "second": np.sort(means, axis=1)[:, -2],
-            "stays": known * (first_largest(resampled) == leader).mean(axis=0),
+            "stays": known * (ties.first_largest(resampled) == leader).mean(axis=0),
         },
         index=pd.Index(heads["augmentation"].values, name="augmentation"),
     )
