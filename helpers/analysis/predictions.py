@@ -16,7 +16,7 @@ TAILS = (0.025, 0.975)
 
 
 def true_values(texts: xr.DataArray, truth: pd.DataFrame) -> xr.DataArray:
-    """Number the true value of every question.
+    """Return the number of every question's true value.
 
     Parameters
     ----------
