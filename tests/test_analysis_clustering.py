@@ -113,3 +113,10 @@ def test_what_is_no_distance_is_refused(distances, sentence):
 def test_methods_are_listed():
     with pytest.raises(WorkbookError, match="average, ward"):
         clustering.cluster(np.zeros((2, 2)), ["a", "b"], method="median")
+
+
+@pytest.mark.parametrize("nudge", [-1e-8, 0, 1e-8])
+def test_clusters_do_not_hang_on_the_last_bit(nudge):
+    # The second merge is at 0.7 of the last, which is where the tree is cut.
+    distances = squareform([0.1, 1, 1, 1, 1, 0.7 + nudge])
+    assert list(clustering.cluster(distances, list("abcd")).labels) == [1, 1, 2, 2]

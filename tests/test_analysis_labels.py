@@ -174,3 +174,19 @@ def test_a_labeller_that_says_nothing_is_told(answer):
 def test_spellings_are_merged_only_where_both_occur():
     merged = labels.merge_spellings(pd.Series(["Colors", "color", "Glass", "Birds"]))
     assert merged.tolist() == ["color", "color", "glass", "birds"]
+
+
+@pytest.mark.parametrize("nudge", [-1e-8, 0, 1e-8])
+def test_of_properties_that_explain_the_same_the_first_is_the_heads(nudge):
+    readings = chosen([[0, 3, 4, 5, 1]], [0.5, 0.3, 0.2 + nudge, 0, 0])
+    assert labels.with_properties(readings, PROPERTIES)["property"].item() == "colour"
+
+
+@pytest.mark.parametrize("nudge", [-1e-8, 0, 1e-8])
+def test_of_texts_that_are_as_near_the_first_gives_its_property(nudge):
+    vocabulary = pool()
+    text = np.zeros((1, 8))
+    text[0, [2, 3]] = 1, 1 + nudge  # between "blue" and "circle"
+    coords = {"text": ["a thing"], "property": ("text", [labels.UNKNOWN])}
+    filled = labels.fill_properties(xr.DataArray(text, coords, ("text", "feature")), vocabulary)
+    assert filled["property"].item() == "colour"

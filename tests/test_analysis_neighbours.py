@@ -49,3 +49,11 @@ def test_shapes_and_counts_that_make_no_search_are_told():
         nearest(np.eye(3), np.ones(4), 1)
     with pytest.raises(WorkbookError, match="count has no value 0"):
         nearest(np.eye(3), np.ones(3), 0)
+
+
+@pytest.mark.parametrize("nudge", [-1e-7, 0, 1e-7])
+def test_of_tied_neighbours_the_earlier_comes_first_and_is_not_cut_off(nudge):
+    rows = np.zeros((6, 3), np.float32)
+    rows[:, 0] = [0.1, 0.7, 0.9, 0.7 * (1 + nudge), 0.2, 0.7]
+    assert list(nearest(rows, np.array([1, 0, 0]), 2).indices) == [2, 1]
+    assert list(nearest(rows, np.array([1, 0, 0]), 4).indices) == [2, 1, 3, 5]

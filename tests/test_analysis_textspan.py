@@ -107,3 +107,13 @@ def test_bad_input_is_told(change, message):
 def test_numbers_of_texts_and_dimensions_are_whole(choice):
     with pytest.raises(WorkbookError, match="choose a whole number from 1 to"):
         textspan(*problem(0), **choice)
+
+
+@pytest.mark.parametrize("nudge", [-1e-7, 1e-7])
+def test_of_texts_that_explain_the_same_the_first_is_chosen(nudge):
+    data, texts = problem(3)
+    best = int(textspan(data, texts, k=1).indices[0])
+    twin = texts[best] * (1 + nudge)
+    after = textspan(data, np.vstack([texts, twin]), k=1).indices[0]
+    before = textspan(data, np.vstack([twin, texts]), k=1).indices[0]
+    assert (after, before) == (best, 0)

@@ -15,6 +15,7 @@ import xarray as xr
 
 from helpers.analysis.scores import embedding_similarity
 from helpers.analysis.textspan import text_directions
+from helpers.analysis.ties import first_largest
 
 MLP = ".MLP"
 
@@ -168,7 +169,7 @@ def answers(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[str]) 
     """
     properties = texts["property"].values
     pool = texts.transpose("text", "feature").values
-    columns = [(embeddings @ pool[properties == name].T).argmax(axis=1) for name in groups]
+    columns = [first_largest(embeddings @ pool[properties == name].T) for name in groups]
     return np.stack(columns, axis=1) if columns else np.empty((len(embeddings), 0), int)
 
 
@@ -192,7 +193,7 @@ def accuracy(
         Property → share of right answers.
     """
     return {
-        name: float(((embeddings @ values.T).argmax(axis=1) == truth[name]).mean())
+        name: float((first_largest(embeddings @ values.T) == truth[name]).mean())
         for name, values in prompts.items()
     }
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis import ties
 from helpers.analysis.dissection import along_shift
 from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
@@ -119,7 +120,7 @@ def restoring_order(
 
 def _places(shares: np.ndarray) -> np.ndarray:
     """Place of each share on the last axis, the largest first."""
-    return np.argsort(np.argsort(-shares, axis=-1, kind="stable"), axis=-1)
+    return np.argsort(ties.largest_first(shares), axis=-1)
 
 
 def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) -> np.ndarray:

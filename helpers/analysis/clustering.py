@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
+from helpers.analysis import ties
 from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError, one_of
 
@@ -147,7 +148,7 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
     distances = np.asarray(distances, dtype=np.float64)
     _check_distances(distances, names)
     condensed = squareform(distances, checks=False)
-    tree = hierarchy.linkage(condensed, method=method)
+    tree = hierarchy.linkage(ties.merged(condensed), method=method)
     threshold = THRESHOLD_SHARE * tree[:, 2].max()
     return Clustering(
         names=tuple(names),
@@ -155,7 +156,8 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
         method=method,
         linkage=tree,
         threshold=threshold,
-        labels=hierarchy.fcluster(tree, threshold, criterion="distance"),
+        # A height tied with the threshold is below it.
+        labels=hierarchy.fcluster(tree, threshold * (1 + ties.TOLERANCE), criterion="distance"),
         cophenetic=_cophenetic_correlation(tree, condensed),
     )
 

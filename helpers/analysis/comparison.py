@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from helpers.analysis import ties
 from helpers.analysis.statistics import correlate_scores, resample_counts
 from helpers.checks import WorkbookError
 
@@ -164,7 +165,7 @@ def heads_for_half(shares: xr.DataArray) -> pd.Series:
     means = head_components(shares).mean("image").transpose("augmentation", "component")
     ranked = -np.sort(-means.values, axis=1)
     total = ranked.sum(axis=1, keepdims=True)
-    needed = 1 + (np.cumsum(ranked, axis=1) >= (0.5 - 1e-9) * total).argmax(axis=1)
+    needed = 1 + (np.cumsum(ranked, axis=1) >= (0.5 - ties.TOLERANCE) * total).argmax(axis=1)
     part = np.where(total[:, 0] > 0, needed / ranked.shape[1], np.nan)
     return pd.Series(part, index=pd.Index(means["augmentation"].values, name="augmentation"))
 

@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from helpers.analysis import ties
 from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError
 
@@ -134,7 +135,7 @@ def text_table(along: xr.DataArray, chance: pd.Series, k: int) -> pd.DataFrame:
 
 
 def _text_rows(along: xr.DataArray, chance: float, k: int) -> pd.DataFrame:
-    order = np.argsort(-along.mean("image").values, kind="stable")
+    order = ties.largest_first(along.mean("image").values)
     chosen = along.isel(text=[*order[:k], *order[len(order) - k :]]).transpose("image", "text")
     table = mean_with_interval(chosen.to_pandas()).rename_axis("text").reset_index()
     if "property" in chosen.coords:
@@ -210,7 +211,7 @@ def _answered(views: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
     second, first = np.moveaxis(np.partition(similarity, -2, axis=-1)[..., -2:], -1, 0)
     axes = ("image", "view")
     return xr.Dataset(
-        {"answer": (axes, similarity.argmax(axis=-1)), "margin": (axes, first - second)},
+        {"answer": (axes, ties.first_largest(similarity)), "margin": (axes, first - second)},
         coords={name: views[name] for name in axes},
     )
 

@@ -23,6 +23,7 @@ import xarray as xr
 
 from helpers.analysis.statistics import resample_counts
 from helpers.analysis.textspan import textspan
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 
 TOP = 5
@@ -85,7 +86,7 @@ def with_properties(chosen: xr.Dataset, properties: Sequence[str]) -> xr.Dataset
     names, numbers = np.unique(np.asarray(properties, dtype=str), return_inverse=True)
     belongs = numbers[first["text"].values][..., None] == np.arange(len(names))  # … choice property
     explained = first["explained"].values
-    best = np.einsum("...cp,...c->...p", belongs, np.nan_to_num(explained)).argmax(axis=-1)
+    best = first_largest(np.einsum("...cp,...c->...p", belongs, np.nan_to_num(explained)))
     share = np.take_along_axis(belongs.mean(axis=-2), best[..., None], axis=-1)[..., 0]
     varies = ~np.isnan(explained).any(axis=-1)
     axes = first["text"].dims[:-1]
@@ -117,7 +118,7 @@ def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArr
     known = vocabulary[vocabulary["property"].values != UNKNOWN]
     if not known.sizes["text"]:
         raise WorkbookError("The vocabulary has no text with a property; give one that has.")
-    nearest = (texts.values @ known.values.T).argmax(axis=1)
+    nearest = first_largest(texts.values @ known.values.T)
     own = texts["property"].values
     filled = np.where(own == UNKNOWN, known["property"].values[nearest], own)
     return texts.assign_coords(property=("text", filled))

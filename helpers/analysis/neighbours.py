@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.analysis.ties import TOLERANCE, largest_first
 from helpers.checks import WorkbookError
 
 
@@ -19,7 +20,7 @@ class Neighbours:
     Attributes
     ----------
     indices : ndarray of int, (count,)
-        Positions among the contributions; of equal ones the earlier comes first.
+        Positions among the contributions; of tied ones the earlier comes first.
     similarities : ndarray, (count,)
         Inner products with the query.
     """
@@ -70,8 +71,9 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
     if count == 0:
         return np.empty(0, int)
     least = np.partition(values, -count)[-count]
-    candidates = np.flatnonzero(values >= least)  # more than `count` where values are equal
-    return candidates[np.argsort(-values[candidates], kind="stable")][:count]
+    margin = 2 * TOLERANCE * np.abs(values[np.isfinite(values)]).max()
+    candidates = np.flatnonzero(values >= least - margin)  # with all that may be tied
+    return candidates[largest_first(values[candidates])][:count]
 
 
 def _check(contributions: np.ndarray, query: np.ndarray, count: int) -> None:

@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from helpers.analysis import ties
 from helpers.checks import WorkbookError
 
 HEAD = re.compile(r"L(\d+)\.H(\d+)")
@@ -152,7 +153,7 @@ def strongest(values: xr.DataArray) -> xr.DataArray:
         Names of attributes; "" where a head doesn't vary.
     """
     values = values.transpose("layer", "head", "attribute")
-    best = values["attribute"].values[values.fillna(-np.inf).values.argmax(axis=-1)]
+    best = values["attribute"].values[ties.first_largest(values.values)]
     names = np.where(values.isnull().all("attribute"), "", best).astype(object)
     return values.isel(attribute=0, drop=True).copy(data=names)
 

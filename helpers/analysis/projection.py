@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 
 
@@ -53,5 +54,5 @@ def _principal_axes(points: np.ndarray, components: int) -> tuple[np.ndarray, np
     # The scatter matrix stays small however many images there are, unlike the SVD of the points.
     values, axes = np.linalg.eigh(points.T @ points)
     values, axes = values[::-1][:components], axes[:, ::-1][:, :components]
-    largest = np.abs(axes).argmax(axis=0)
+    largest = first_largest(np.abs(axes), axis=0)
     return values, axes * np.sign(axes[largest, np.arange(components)])

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.analysis.ties import first_largest, largest_first
 from helpers.checks import WorkbookError
 
 
@@ -49,7 +50,7 @@ def nearest_texts(similarities: ArrayLike, k: int) -> np.ndarray:
     numpy.ndarray of int, (images, k)
         Columns of `similarities`.
     """
-    return np.argsort(-np.asarray(similarities), axis=1, kind="stable")[:, :k]
+    return largest_first(similarities, axis=1)[:, :k]
 
 
 def recall_at_1(similarities: ArrayLike) -> float:
@@ -66,4 +67,4 @@ def recall_at_1(similarities: ArrayLike) -> float:
         Text-to-image recall at 1; chance is 1 / n.
     """
     similarities = np.asarray(similarities)
-    return float((similarities.argmax(axis=0) == np.arange(similarities.shape[1])).mean())
+    return float((first_largest(similarities, axis=0) == np.arange(similarities.shape[1])).mean())

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from helpers.analysis import ties
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
 
@@ -413,7 +414,7 @@ def _resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndar
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    return stats.rankdata(values, method="min", axis=-1, nan_policy="omit")
+    return stats.rankdata(ties.merged(values), method="min", axis=-1, nan_policy="omit")
 
 
 def _defined_pairs(cube: np.ndarray) -> np.ndarray:

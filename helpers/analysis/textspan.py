@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 from threadpoolctl import threadpool_limits
 
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 
 REFERENCE_RANK = 80
@@ -51,7 +52,8 @@ def textspan(
 
     Texts are projected onto the span of the first `rank` right singular vectors of a head's
     contributions. Then, k times: the text along whose projection the centred contributions have the
-    largest standard deviation is chosen, and its direction removed from contributions and texts.
+    largest standard deviation is chosen (of tied ones the first, see `helpers.analysis.ties`), and
+    its direction removed from contributions and texts.
 
     Parameters
     ----------
@@ -174,7 +176,7 @@ def _choose(
     nothing = spread.max() * np.finfo(np.float32).eps ** 2
     indices, explained = [], []
     for _ in range(k):
-        chosen = int(spread.argmax())
+        chosen = int(first_largest(spread))
         # Where nothing is left to explain, what remains of a text is rounding, and no direction.
         length = np.linalg.norm(texts[chosen]) if spread[chosen] > nothing else np.inf
         unit = texts[chosen] / length

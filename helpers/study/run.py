@@ -27,6 +27,7 @@ from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
 from helpers.data.texts import Texts, open_texts
 from helpers.study.arrays import Arrays
 from helpers.study.parameters import OUTPUTS, Parameters, profile_of
+from helpers.study.stamps import stamp_outputs
 from helpers.study.steps import STEPS, Step
 from helpers.study.texts import embedded_texts
 
@@ -381,7 +382,9 @@ def run_from(names: Mapping[str, object]) -> Run:
             f"The parameters {', '.join(missing)} have no value; run the parameters cell, which"
             " gives one to each."
         )
-    return open_run(**{name: names[name] for name in expected})
+    run = open_run(**{name: names[name] for name in expected})
+    stamp_outputs(run.title)
+    return run
 
 
 def open_pool(parameters: Parameters) -> Texts:
