@@ -4,6 +4,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from helpers.clip.embedded.files import UNTRAINED
+from helpers.clip.weights import EMBEDDED
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
@@ -49,6 +51,43 @@ def compared_run(run: Run, model: str) -> Run:
         compare=[],
         compare_fully=False,
     )
+
+
+def subset_run(run: Run, most: int) -> Run:
+    """Open the run of some of a large run's images, for what takes other passes than its own.
+
+    Parameters
+    ----------
+    run : Run
+    most : int
+        Number of images, drawn at random with the run's seed.
+
+    Returns
+    -------
+    Run
+        The run itself where it has no more images than that.
+    """
+    if len(run.images) <= most:
+        return run
+    return run.variant(f"subset-{most}", limit=most, compare=[])
+
+
+def untrained_run(run: Run) -> Run:
+    """Open the run of the same images with the same architecture before its first training step.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Run
+        The run itself where its model is untrained.
+    """
+    name = run.parameters.model
+    model = f"{EMBEDDED}:{UNTRAINED}" if name == EMBEDDED else name
+    is_own = split_model(model) == (name, run.parameters.pretrained)
+    return run if is_own else compared_run(run, model)
 
 
 def folder_name(model: str) -> str:
