@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helpers.analysis.ties import first_largest, largest_first
+from helpers.analysis.ties import first_largest, largest_first, merged
 from helpers.checks import WorkbookError
 
 
@@ -68,3 +68,22 @@ def recall_at_1(similarities: ArrayLike) -> float:
     """
     similarities = np.asarray(similarities)
     return float((first_largest(similarities, axis=0) == np.arange(similarities.shape[1])).mean())
+
+
+def own_rank(similarities: ArrayLike) -> np.ndarray:
+    """Return the place at which each query finds its own entry.
+
+    Parameters
+    ----------
+    similarities : array_like, (…, n, n)
+        Queries by entries, where entry i belongs to query i.
+
+    Returns
+    -------
+    numpy.ndarray of int, (…, n)
+        From 1. Entries that are tied with the own one (`helpers.analysis.ties`), such as a caption
+        that two images share, don't come before it.
+    """
+    values = merged(np.asarray(similarities, np.float64))
+    own = np.diagonal(values, axis1=-2, axis2=-1)[..., None]
+    return 1 + (values > own).sum(axis=-1)
