@@ -133,3 +133,25 @@ def test_a_missing_augmentation_is_named():
 def test_near_values_become_equal_and_others_stay():
     values = np.array([0.5, 0.5 + 5e-6, 0.7, 0.1])
     assert order.rounded(values).tolist() == [0.5, 0.5, 0.7, 0.1]
+
+
+def test_a_correction_of_no_bias_is_the_percentile_interval(rng):
+    resampled = np.sort(rng.normal(size=2001))
+    low, high = order.bias_corrected(resampled, resampled[1000])
+    assert [low, high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.02)
+
+
+def test_a_correction_is_scipys_without_acceleration(rng):
+    # The mean of a symmetric sample has no acceleration.
+    half = rng.exponential(size=15)
+    sample = np.concatenate([half, -half])
+    found = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="BCa", rng=1)
+    low, high = order.bias_corrected(found.bootstrap_distribution, sample.mean())
+    expected = found.confidence_interval
+    assert [low, high] == pytest.approx([expected.low, expected.high], abs=0.01)
+
+
+def test_an_estimate_at_the_upper_edge_raises_its_interval():
+    resampled = np.repeat([17, 18, 19, 20], [100, 300, 300, 300])
+    low, high = order.bias_corrected(resampled, 20)
+    assert high == 20 and low > np.quantile(resampled, 0.025)

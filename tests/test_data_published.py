@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
-from helpers.data.published import MODELS, head_labels, property_heads
+from helpers.analysis.statistics import PUBLISHED_GROUPS
+from helpers.data import AUGMENTATIONS
+from helpers.data.published import MODELS, head_labels, property_heads, shift_study
 
 PUBLISHED_LAYERS = 4
 HEADS = {"ViT-B-16": 12, "ViT-B-32": 12, "ViT-L-14": 16}
@@ -66,3 +68,11 @@ def test_what_a_caller_changes_stays_with_the_caller():
     labels = head_labels("ViT-B-32", "openai")
     labels.loc[(8, 0), "label"] = "changed"
     assert head_labels("ViT-B-32", "openai").loc[(8, 0), "label"] != "changed"
+
+
+def test_every_statement_of_the_shift_study_has_a_source():
+    table = shift_study()
+    assert list(table.columns) == ["published", "source"]
+    assert table.index.is_unique and table.notna().all(axis=None)
+    for group in PUBLISHED_GROUPS.values():
+        assert "; ".join(AUGMENTATIONS[name].label for name in group) in set(table["published"])

@@ -54,6 +54,25 @@ def compared_run(run: Run, model: str) -> Run:
     )
 
 
+def subset_run(run: Run, most: int) -> Run:
+    """Open the run of some of a large run's images, for what takes other passes than its own.
+
+    Parameters
+    ----------
+    run : Run
+    most : int
+        Number of images, drawn at random with the run's seed.
+
+    Returns
+    -------
+    Run
+        The run itself where it has no more images than that.
+    """
+    if len(run.images) <= most:
+        return run
+    return run.variant(f"subset-{most}", limit=most, compare=[])
+
+
 def untrained_model(run: Run) -> str:
     """Name the untrained network of a run's architecture, as ``compare`` would list it.
 
@@ -67,6 +86,23 @@ def untrained_model(run: Run) -> str:
     """
     name = run.parameters.model
     return f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
+
+
+def untrained_run(run: Run) -> Run:
+    """Open the run of the same images with the same architecture before its first training step.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Run
+        The run itself where its model is untrained.
+    """
+    model = untrained_model(run)
+    is_own = split_model(model) == (run.parameters.model, run.parameters.pretrained)
+    return run if is_own else compared_run(run, model)
 
 
 def runs_in_training_order(run: Run) -> Iterator[Run]:
