@@ -215,13 +215,15 @@ def profile_trees(profiles: Clustering, embeddings: Clustering) -> Figure:
     return figure
 
 
-def text_directions(table: pd.DataFrame) -> Figure:
+def text_directions(table: pd.DataFrame, *, title: str = "") -> Figure:
     """Draw the texts towards which, and away from which, each augmentation moves images.
 
     Parameters
     ----------
     table : DataFrame
         As of `helpers.analysis.directions.text_table`.
+    title : str
+        Which images.
 
     Returns
     -------
@@ -241,6 +243,7 @@ def text_directions(table: pd.DataFrame) -> Figure:
         ax.set_yticks(range(len(own)), [fill(text, LONGEST_LINE) for text in labels], fontsize=9)
         ax.set_title(style.label(name), fontsize=11)
         few_ticks(ax)
+    figure.suptitle(title)
     figure.supxlabel("cosine of shift and text, mean and 95 % interval over images", fontsize=11)
     return figure
 
