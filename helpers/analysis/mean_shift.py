@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from helpers.analysis.paired import false_discovery
-from helpers.analysis.statistics import resample_counts
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, resample_counts
 
 TAILS = (0.025, 0.975)
 
@@ -33,6 +33,17 @@ class Directions:
 
     common: pd.DataFrame
     cosines: xr.Dataset
+
+    def told(self) -> pd.DataFrame:
+        """Say which cosines are told from 0: both mean shifts are, and so is their product.
+
+        Returns
+        -------
+        DataFrame of bool, (augmentation, other)
+        """
+        has_one = (self.common["q"] <= FALSE_DISCOVERY_RATE).to_numpy()
+        pairs = (self.cosines["q"] <= FALSE_DISCOVERY_RATE).to_pandas()
+        return pairs & np.logical_and.outer(has_one, has_one)
 
 
 def mean_shift_directions(
@@ -147,7 +158,7 @@ def _p_of_random_signs(values: np.ndarray, found: np.ndarray, draws: int, seed: 
         signs = rng.choice([-1.0, 1.0], (n, augmentations))
         sums = np.einsum("ia,iad->ad", signs, values)
         same = np.einsum("ia,ib,iab->ab", signs, signs, own, optimize=True)
-        product = (sums @ sums.T - same) / (n * (n - 1))
+        product = (sums @ sums.T - same) / max(n * (n - 1), 1)
         reached += np.abs(product) >= np.abs(found) * (1 - 1e-9)
     return (1 + reached) / (1 + draws)
 
