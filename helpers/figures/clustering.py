@@ -136,7 +136,7 @@ def linkages(clusterings: Mapping[str, Clustering]) -> Figure:
 
 
 def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Number clusters from the largest, 1, to the smallest; of equal ones the first seen leads."""
+    """Give the largest cluster number 1, and so on; of equal ones the first seen leads."""
     names, first, counts = np.unique(labels, return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))
     rank = np.empty(len(names), int)
