@@ -27,6 +27,10 @@ def truth():
     )
 
 
+def asked(texts, truth):
+    return predictions.true_values(texts, dict.fromkeys(VIEWS, truth))
+
+
 @pytest.fixture
 def embeddings():
     """Image a keeps its colour and loses its shape under noise; b gains its colour under blur."""
@@ -44,15 +48,24 @@ def embeddings():
 
 
 def test_only_questions_with_a_true_answer_are_asked(texts, truth):
-    true = predictions.true_values(texts, truth)
+    true = asked(texts, truth)
     assert true["property"].values.tolist() == ["colour", "shape"]
-    np.testing.assert_array_equal(true, [[0, 1], [2, -1], [-1, -1]])
+    np.testing.assert_array_equal(true.sel(view="noise"), [[0, 1], [2, -1], [-1, -1]])
     np.testing.assert_allclose(true["chance"], [1 / 3, 1 / 2])
-    assert predictions.true_values(texts, truth[[]]).sizes == {"image": 3, "property": 0}
+    assert asked(texts, truth[[]]).sizes == {"view": 3, "image": 3, "property": 0}
+
+
+def test_a_view_may_have_a_truth_of_its_own(embeddings, texts, truth):
+    other = truth.assign(shape=["round", "", ""])
+    true = predictions.true_values(texts, dict.fromkeys(VIEWS, truth) | {"noise": other})
+    right = predictions.judged(embeddings, texts, true)
+    np.testing.assert_array_equal(right.sel(image="a", property="shape"), [1, 1, 1])
+    lost = predictions.lost(right)
+    assert not lost.sel(image="a").any()
 
 
 def test_right_wrong_and_not_asked(embeddings, texts, truth):
-    true = predictions.true_values(texts, truth)
+    true = asked(texts, truth)
     right = predictions.judged(embeddings, texts, true)
     nan = np.nan
     np.testing.assert_array_equal(right.sel(image="a"), [[1, 1], [1, 0], [1, 1]])
@@ -63,7 +76,7 @@ def test_right_wrong_and_not_asked(embeddings, texts, truth):
 
 
 def test_accuracy_lost_and_flips(embeddings, texts, truth):
-    true = predictions.true_values(texts, truth)
+    true = asked(texts, truth)
     lost = predictions.lost(predictions.judged(embeddings, texts, true))
     assert lost.sel(image="a", augmentation="noise", property="shape") == 1
     assert lost.sel(image="b", augmentation="blur", property="colour") == -1
@@ -78,16 +91,16 @@ def test_what_patching_gives_back(texts):
     rng = np.random.default_rng(0)
     clean = xr.DataArray(np.ones((40, 2)), dims=("image", "property"))
     clean[:5, 1] = np.nan
-    axes = ("image", "augmentation", "property")
+    axes = ("image", "view", "property")
     draws = rng.random((40, 3, 2))
     asked = clean.notnull()
     augmented = xr.DataArray((draws < 0.4).astype(float), dims=axes).where(asked)
     patched = xr.DataArray((draws < 0.7).astype(float), dims=axes).where(asked)
     found = predictions.recovered(clean, augmented, patched)
-    means = [own.mean(["augmentation", "property"]).mean().item() for own in (augmented, patched)]
+    means = [own.mean(["view", "property"]).mean().item() for own in (augmented, patched)]
     assert [found["augmented"], found["patched"]] == pytest.approx(means)
     assert found["recovered"] == pytest.approx((means[1] - means[0]) / (1 - means[0]))
     assert found["back_low"] < means[1] - means[0] < found["back_high"]
     assert np.isnan(
-        predictions.recovered(clean, clean.expand_dims("augmentation", 1), patched)["recovered"]
+        predictions.recovered(clean, clean.expand_dims("view", 1), patched)["recovered"]
     )

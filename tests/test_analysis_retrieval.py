@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.spatial.distance import cdist
 
 from helpers.analysis.retrieval import (
@@ -7,6 +8,7 @@ from helpers.analysis.retrieval import (
     nearest_texts,
     own_rank,
     recall_at_1,
+    retrieved,
 )
 from helpers.checks import WorkbookError
 
@@ -53,3 +55,22 @@ def test_the_rank_of_the_own_entry_in_plain_loops():
 def test_an_entry_like_the_own_one_is_not_before_it():
     similarities = np.array([[0.5, 0.5 + 1e-9, 0.9], [0.2, 0.1, 0.0], [0.3, 0.2, 0.1]])
     assert own_rank(similarities).tolist() == [2, 2, 3]
+
+
+def test_retrieval_at_k_of_images_with_an_entry(embeddings):
+    images, texts = embeddings
+    coords = {"image": list("abcdef"), "source": ("image", list("ppssss"))}
+    views = xr.DataArray(
+        np.stack([images, texts], axis=1), dims=("image", "view", "feature"), coords=coords
+    ).assign_coords(view=["original", "noise"])
+    gallery = xr.DataArray(
+        texts[[4, 1, 2]], dims=("image", "feature"), coords={"image": list("ebc")}
+    )
+    distance = cdist(images[[4, 1, 2]], texts[[4, 1, 2]], "cosine")
+    ranks = [1 + sum(row < row[place]) for place, row in enumerate(distance)]
+    for k in (1, 2, 3):
+        found = retrieved(views, gallery, k)
+        assert list(found["image"].values) == list("ebc")
+        assert list(found["source"].values) == list("sps")
+        assert found.sel(view="original").values.tolist() == [rank <= k for rank in ranks]
+        assert (found.sel(view="noise") == 1).all()

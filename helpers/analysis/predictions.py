@@ -4,6 +4,8 @@ A question is asked only of images with a true answer (`helpers.data.truth`), so
 from or to a right or wrong answer and never one of two answers that mean nothing.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -15,38 +17,49 @@ ORIGINAL = "original"
 TAILS = (0.025, 0.975)
 
 
-def true_values(texts: xr.DataArray, truth: pd.DataFrame) -> xr.DataArray:
-    """Number the true value of every question.
+def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.DataArray:
+    """Return the number of every question's true value.
 
     Parameters
     ----------
     texts : DataArray, (text, feature)
         Values and their properties, as of `helpers.analysis.directions.ensembles`.
-    truth : DataFrame of str
-        A row per image, a column per property, "" where nothing is known; as of
-        `helpers.data.truth.known_truth`.
+    truth : mapping of str to DataFrame of str
+        View → a row per image, a column per property, "" where nothing is known; as of
+        `helpers.data.truth.truth_of_views`.
 
     Returns
     -------
-    DataArray of int, (image, property)
+    DataArray of int, (view, image, property)
         The number of the value among the property's texts, for each property with two texts or
         more and an image that has one of them; -1 where an image has none. ``chance`` (property)
         is one over the number of values.
     """
-    numbers, chances = {}, {}
-    for name in dict.fromkeys(texts["property"].values.tolist()):
-        values = texts["text"].values[texts["property"].values == name].tolist()
-        if name in truth and len(values) > 1:
-            own = [values.index(value) if value in values else -1 for value in truth[name]]
-            if max(own) >= 0:
-                numbers[name], chances[name] = own, 1 / len(values)
-    coords = {"image": truth.index.to_numpy(object), "property": list(numbers)}
-    shape = (len(truth), len(numbers))
+    first = next(iter(truth.values()))
+    values = {
+        name: texts["text"].values[texts["property"].values == name].tolist()
+        for name in dict.fromkeys(texts["property"].values.tolist())
+        if name in first
+    }
+    asked = [name for name, own in values.items() if len(own) > 1 and first[name].isin(own).any()]
+    numbers = [
+        [[_number(value, values[name]) for value in own[name]] for name in asked]
+        for own in truth.values()
+    ]
     return xr.DataArray(
-        np.array(list(numbers.values()), int).reshape(shape[::-1]).T,
-        dims=("image", "property"),
-        coords=coords | {"chance": ("property", list(chances.values()))},
-    )
+        np.array(numbers, int).reshape(len(truth), len(asked), len(first)),
+        dims=("view", "property", "image"),
+        coords={
+            "view": list(truth),
+            "image": first.index.to_numpy(object),
+            "property": asked,
+            "chance": ("property", [1 / len(values[name]) for name in asked]),
+        },
+    ).transpose("view", "image", "property")
+
+
+def _number(value: str, values: list[str]) -> int:
+    return values.index(value) if value in values else -1
 
 
 def judged(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -54,21 +67,21 @@ def judged(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
 
     Parameters
     ----------
-    embeddings : DataArray, (…, image, …, feature)
-        Embeddings of any views, read-outs or restored passes, normalised or not.
+    embeddings : DataArray, (…, image, view, …, feature)
+        Embeddings of views, of early read-outs or of patched passes, normalised or not.
     texts : DataArray, (text, feature)
         Values and their properties, as of `helpers.analysis.directions.ensembles`.
-    true : DataArray of int, (image, property)
-        As of `true_values`, of the same images in any order.
+    true : DataArray of int, (view, image, property)
+        As of `true_values`, of these images and views and perhaps others.
 
     Returns
     -------
-    DataArray, (…, property)
+    DataArray, (…, image, view, …, property)
         1 where the zero-shot prediction is right, 0 where it is wrong, NaN where nothing is asked.
     """
-    predicted = zero_shot(embeddings, texts)["prediction"].sel(property=true["property"].values)
-    true = true.sel(image=predicted["image"].values)
-    return (predicted == true).astype(float).where(true >= 0)
+    predicted = _asked(embeddings, texts, true)
+    true = true.sel({axis: predicted[axis].values for axis in ("image", "view")})
+    return (predicted == true).astype(float).where(true >= 0).transpose(*predicted.dims)
 
 
 def flipped(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
@@ -86,11 +99,15 @@ def flipped(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -
     DataArray, (image, augmentation, property)
         1 where the prediction flips, 0 where it stays, NaN where nothing is asked.
     """
-    predicted = zero_shot(embeddings, texts)["prediction"].sel(property=true["property"].values)
+    predicted = _asked(embeddings, texts, true)
     augmented = predicted.drop_sel(view=ORIGINAL).rename(view="augmentation")
     changed = augmented != predicted.sel(view=ORIGINAL, drop=True)
-    true = true.sel(image=predicted["image"].values)
-    return changed.astype(float).where(true >= 0).transpose("image", "augmentation", "property")
+    known = true.sel(view=ORIGINAL, image=predicted["image"].values, drop=True) >= 0
+    return changed.astype(float).where(known).transpose("image", "augmentation", "property")
+
+
+def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
+    return zero_shot(embeddings, texts)["prediction"].sel(property=true["property"].values)
 
 
 def lost(right: xr.DataArray) -> xr.DataArray:
@@ -110,6 +127,21 @@ def lost(right: xr.DataArray) -> xr.DataArray:
     augmented = right.drop_sel(view=ORIGINAL).rename(view="augmentation")
     difference = right.sel(view=ORIGINAL, drop=True) - augmented
     return difference.transpose("image", "augmentation", ...)
+
+
+def by_property(values: xr.DataArray) -> pd.DataFrame:
+    """Average over the images that are asked.
+
+    Parameters
+    ----------
+    values : DataArray, (image, augmentation, property)
+        NaN where nothing is asked.
+
+    Returns
+    -------
+    DataFrame, (augmentation, property)
+    """
+    return values.mean("image").transpose("augmentation", "property").to_pandas()
 
 
 def over_questions(values: xr.DataArray) -> pd.DataFrame:
@@ -143,7 +175,7 @@ def recovered(
     ----------
     clean : DataArray, (image, property)
         Whether the original's predictions are right, as of `judged`.
-    augmented, patched : DataArray, (image, augmentation, property)
+    augmented, patched : DataArray, (image, view, property)
         The same of the augmented views, without and with components patched.
     n_resamples, seed : int
         Number of bootstrap resamples of the images, and their seed.
@@ -157,8 +189,8 @@ def recovered(
     """
     of_image = {
         "clean": clean.mean("property"),
-        "augmented": augmented.mean(["augmentation", "property"]),
-        "patched": patched.mean(["augmentation", "property"]),
+        "augmented": augmented.mean(["view", "property"]),
+        "patched": patched.mean(["view", "property"]),
     }
     asked = of_image["clean"].notnull().values
     values = {name: own.values[asked] for name, own in of_image.items()}

@@ -1,6 +1,7 @@
 """Which texts an embedding is closest to."""
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from helpers.analysis.ties import first_largest, largest_first, merged
@@ -87,3 +88,27 @@ def own_rank(similarities: ArrayLike) -> np.ndarray:
     values = merged(np.asarray(similarities, np.float64))
     own = np.diagonal(values, axis1=-2, axis2=-1)[..., None]
     return 1 + (values > own).sum(axis=-1)
+
+
+def retrieved(embeddings: xr.DataArray, gallery: xr.DataArray, k: int) -> xr.DataArray:
+    """Tell whether each view finds its image's own entry among the k most similar of a gallery.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+    gallery : DataArray, (image, feature)
+        An entry for some of the images, such as its caption or the original's embedding.
+    k : int
+
+    Returns
+    -------
+    DataArray, (image, view)
+        1 where the own entry is found (`own_rank`), else 0; of the images with an entry, in the
+        gallery's order. Its mean is retrieval@k; chance is k over the number of entries.
+    """
+    asked = embeddings.sel(image=gallery["image"].values).transpose("view", "image", "feature")
+    ranks = [own_rank(cosine_similarities(view, gallery.values)) for view in asked.values]
+    found = (k >= np.array(ranks).T).astype(float)
+    coords = {name: asked[name] for name in ("image", "view")}
+    coords |= {"source": ("image", asked["source"].values)} if "source" in asked.coords else {}
+    return xr.DataArray(found, dims=("image", "view"), coords=coords)

@@ -10,12 +10,15 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from helpers.data.augmentations import VIEWS
 from helpers.data.images import Image
 from helpers.data.photos import PHOTOS
 
 SCENE = re.compile(r"(?:.*/)?scene-(\d+)-(\d+)")
 CAPTION = "caption"
 PHOTOGRAPH = "photograph"
+MIRROR = "horizontal_flip"
+SIDES = {"left": "right", "right": "left"}
 
 
 def known_truth(images: Iterable[Image]) -> pd.DataFrame:
@@ -38,6 +41,33 @@ def known_truth(images: Iterable[Image]) -> pd.DataFrame:
     table = pd.DataFrame([_known(image) for image in images], index=[image.id for image in images])
     rest = [name for name in table.columns if name != CAPTION]
     return table[[CAPTION, *rest]].fillna("").rename_axis("image")
+
+
+def truth_of_views(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Say what is true of each view: in a mirror, left is right.
+
+    The other augmentations keep what the original shows, or change it by an unknown amount: an
+    object may be repainted (colour jitter) or move to another place (shift, scale, rotate). Of them
+    the truth is that of the original.
+
+    Parameters
+    ----------
+    truth : DataFrame of str
+        As of `known_truth`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        View → its truth.
+    """
+    views = dict.fromkeys(VIEWS, truth)
+    if "position" in truth:
+        views[MIRROR] = truth.assign(position=truth["position"].map(_mirrored))
+    return views
+
+
+def _mirrored(position: str) -> str:
+    return " ".join(SIDES.get(word, word) for word in position.split(" "))
 
 
 def _known(image: Image) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from helpers.clip import weights
 from helpers.clip.embedded.files import UNTRAINED
-from helpers.clip.weights import EMBEDDED
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
@@ -72,6 +73,21 @@ def subset_run(run: Run, most: int) -> Run:
     return run.variant(f"subset-{most}", limit=most, compare=[])
 
 
+def untrained_model(run: Run) -> str:
+    """Name the untrained network of a run's architecture, as ``compare`` would list it.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    str
+    """
+    name = run.parameters.model
+    return f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
+
+
 def untrained_run(run: Run) -> Run:
     """Open the run of the same images with the same architecture before its first training step.
 
@@ -84,10 +100,37 @@ def untrained_run(run: Run) -> Run:
     Run
         The run itself where its model is untrained.
     """
-    name = run.parameters.model
-    model = f"{EMBEDDED}:{UNTRAINED}" if name == EMBEDDED else name
-    is_own = split_model(model) == (name, run.parameters.pretrained)
+    model = untrained_model(run)
+    is_own = split_model(model) == (run.parameters.model, run.parameters.pretrained)
     return run if is_own else compared_run(run, model)
+
+
+def runs_in_training_order(run: Run) -> Iterator[Run]:
+    """Open a run, its compared ones and that of the untrained network, one after the other.
+
+    Parameters
+    ----------
+    run : Run
+
+    Yields
+    ------
+    Run
+        Untrained models first, then earlier states of the embedded model by their step, then other
+        models in the order of ``compare``, and the run itself where it belongs among these: last,
+        if it is trained to the end. One at a time: several large models would not fit the memory.
+    """
+    own = run.parameters.model, run.parameters.pretrained
+    listed = dict.fromkeys(map(split_model, [untrained_model(run), *compared_models(run)]))
+    for model in sorted([*(each for each in listed if each != own), own], key=_steps_trained):
+        spec = ":".join(part for part in model if part)
+        yield run if model == own else compared_run(run, spec)
+
+
+def _steps_trained(model: tuple[str, str | None]) -> float:
+    name, pretrained = model
+    if name != weights.EMBEDDED:
+        return float("inf") if pretrained else 0
+    return float(pretrained) if pretrained and pretrained.isdigit() else float("inf")
 
 
 def folder_name(model: str) -> str:
