@@ -5,16 +5,40 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study test lab bench train-embedded requirements
+.PHONY: study test test-style test-units test-notebooks test-kernels lab bench train-embedded requirements
+
+# Runs a command, then prints how long it took and whether it passed.
+timed = start=$$(date +%s); ( $(2) ); status=$$?; \
+	echo "== $(1): $$(( $$(date +%s) - start )) s, $$([ $$status = 0 ] && echo passed || echo FAILED)"; \
+	exit $$status
+
+elsewhere = echo "== $(1)"; folder=$$(mktemp -d); \
+	env $(1) WORKBOOK_OUTPUTS=$$folder/outputs $(MAKE) --no-print-directory test-notebooks; \
+	status=$$?; rm -r $$folder; exit $$status
 
 study: .venv
 	$(BIN)/workbook run $(PROFILE) $(ARGS)
 
+# Unit tests and notebooks take about as long, and run side by side.
 test: .venv
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pytest
-	$(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	@$(call timed,all of make test,$(MAKE) --no-print-directory --jobs 2 --output-sync \
+		test-style test-units test-notebooks)
+
+test-style: .venv
+	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
+
+test-units: .venv
+	@$(call timed,unit tests,$(BIN)/pytest)
+
+NBVAL := -p tests.nbval_numbers --nbval --nbval-current-env \
+	--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+test-notebooks: .venv
+	@$(call timed,notebooks,$(BIN)/python -m pytest $(NBVAL))
+
+# The kernels of other processors, on this one; with outputs of their own, so that all is computed.
+test-kernels: .venv
+	@$(call elsewhere,ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=SSE41)
+	@$(call elsewhere,ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell)
 
 lab: .venv
 	$(BIN)/jupyter lab --notebook-dir notebooks

@@ -67,3 +67,20 @@ def test_what_does_not_fit_is_refused():
         aligned.attention_similarity(np.ones((4, 4)), np.ones((4, 5)))
     with pytest.raises(WorkbookError, match="multiples"):
         aligned.patch_similarity(np.ones((5, 4, 3)), np.ones((5, 4, 3)))
+
+
+def test_partners_are_other_images_of_the_same_source():
+    sources = np.array(["a"] * 5 + ["b"] * 2 + ["c"])
+    partner = aligned.partners(sources)
+    assert partner[-1] == -1
+    paired = partner[:-1]
+    assert (paired != np.arange(7)).all() and (sources[paired] == sources[:-1]).all()
+    assert sorted(paired) == list(range(7))
+
+
+def test_attention_in_place_is_the_published_score(rng, monkeypatch):
+    monkeypatch.setattr(aligned, "PAIRS_AT_ONCE", 2)
+    grids = rng.random((5, 3, 4, 4))
+    maps = scores.attention_map(grids)
+    expected = scores.attention_similarity(maps[:, :1], maps[:, 1:])
+    assert aligned.attention_in_place(grids[:, :1], grids[:, 1:]) == pytest.approx(expected)

@@ -49,6 +49,7 @@ def test_planted_directions_are_found(rng):
     assert pair["estimate"].item() == pytest.approx(1 / np.sqrt(2), abs=0.06)
     assert pair["low"] < 1 / np.sqrt(2) < pair["high"]
     assert pair["q"].item() <= 0.05
+    assert np.argwhere(found.told().to_numpy()).tolist() == [[0, 1], [1, 0]]
 
 
 def test_what_two_shifts_of_one_image_share_is_no_common_direction(rng):

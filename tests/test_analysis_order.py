@@ -155,3 +155,16 @@ def test_an_estimate_at_the_upper_edge_raises_its_interval():
     resampled = np.repeat([17, 18, 19, 20], [100, 300, 300, 300])
     low, high = order.bias_corrected(resampled, 20)
     assert high == 20 and low > np.quantile(resampled, 0.025)
+
+
+def test_how_far_images_move_is_one_less_the_cosine(rng):
+    values = rng.normal(size=(4, 3, 6))
+    coords = {"view": ["original", "a", "b"], "source": ("image", list("xxyy"))}
+    embeddings = xr.DataArray(values, dims=("image", "view", "feature"), coords=coords)
+    found = order.moved_by(embeddings)
+    for image in range(4):
+        for at, name in ((1, "a"), (2, "b")):
+            one, other = values[image, 0], values[image, at]
+            cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+            assert found.sel(augmentation=name)[image].item() == pytest.approx(1 - cosine)
+    assert list(found["source"].values) == list("xxyy")

@@ -11,6 +11,8 @@ from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
 from helpers.study.stamps import KEY, stamp_of
 
+MAKEFILE = (ROOT / "Makefile").read_text()
+
 
 @pytest.fixture(params=numbered_notebooks(), ids=lambda path: path.stem)
 def notebook(request):
@@ -89,7 +91,4 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
         f"{number:02}" for number in range(len(numbered_notebooks()))
     ]
     assert set((ROOT / "notebooks").glob("*.ipynb")) == set(numbered_notebooks())
-    assert (
-        "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks"
-        in (ROOT / "Makefile").read_text()
-    )
+    assert "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks\n" in MAKEFILE

@@ -8,10 +8,63 @@ the same. Here the original is first moved as the view moved it
 import numpy as np
 from numpy.typing import ArrayLike
 
+from helpers.analysis import scores
 from helpers.analysis.scores import PATCH_GRID
 from helpers.checks import WorkbookError
 
+PAIRS_AT_ONCE = 64
 SCORES = ("attention_similarity", "patch_similarity")
+
+
+def partners(sources: ArrayLike, seed: int = 0) -> np.ndarray:
+    """Pair every image with another one of its source, at random.
+
+    What a score gives to two different images is its floor: an augmentation can hardly do worse.
+
+    Parameters
+    ----------
+    sources : array_like of str, (images,)
+    seed : int
+
+    Returns
+    -------
+    ndarray of int, (images,)
+        Each image is the partner of one other; -1 where it is the only one of its source.
+    """
+    sources = np.asarray(sources)
+    rng = np.random.default_rng(seed)
+    partner = np.full(len(sources), -1)
+    for name in dict.fromkeys(sources.tolist()):
+        own = rng.permutation(np.flatnonzero(sources == name))
+        if len(own) > 1:
+            partner[own] = np.roll(own, 1)
+    return partner
+
+
+def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
+    """Attention similarity as published, from grids, a few maps at a time.
+
+    Parameters
+    ----------
+    original, other : array_like, (images, …, rows, columns)
+        Grids of attention as the model gives it; the axes between broadcast.
+
+    Returns
+    -------
+    ndarray, (images, …)
+        `helpers.analysis.scores.attention_similarity` of their maps.
+    """
+    original, other = np.asarray(original), np.asarray(other)
+    starts = range(0, len(original), PAIRS_AT_ONCE)
+    blocks = [slice(start, start + PAIRS_AT_ONCE) for start in starts]
+    return np.concatenate(
+        [
+            scores.attention_similarity(
+                scores.attention_map(original[block]), scores.attention_map(other[block])
+            )
+            for block in blocks
+        ]
+    )
 
 
 def attention_similarity(moved: ArrayLike, augmented: ArrayLike) -> np.ndarray:

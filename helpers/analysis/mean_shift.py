@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from helpers.analysis.paired import false_discovery
-from helpers.analysis.statistics import resample_counts
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, resample_counts
 
 TAILS = (0.025, 0.975)
 
@@ -33,6 +33,17 @@ class Directions:
 
     common: pd.DataFrame
     cosines: xr.Dataset
+
+    def told(self) -> pd.DataFrame:
+        """Say which cosines are told from 0: both mean shifts are, and so is their product.
+
+        Returns
+        -------
+        DataFrame of bool, (augmentation, other)
+        """
+        has_one = (self.common["q"] <= FALSE_DISCOVERY_RATE).to_numpy()
+        pairs = (self.cosines["q"] <= FALSE_DISCOVERY_RATE).to_pandas()
+        return pairs & np.logical_and.outer(has_one, has_one)
 
 
 def mean_shift_directions(
@@ -147,7 +158,7 @@ def _p_of_random_signs(values: np.ndarray, found: np.ndarray, draws: int, seed: 
         signs = rng.choice([-1.0, 1.0], (n, augmentations))
         sums = np.einsum("ia,iad->ad", signs, values)
         same = np.einsum("ia,ib,iab->ab", signs, signs, own, optimize=True)
-        product = (sums @ sums.T - same) / (n * (n - 1))
+        product = (sums @ sums.T - same) / max(n * (n - 1), 1)
         reached += np.abs(product) >= np.abs(found) * (1 - 1e-9)
     return (1 + reached) / (1 + draws)
 
@@ -175,7 +186,7 @@ def _cosine_dataset(
     names: list[str], products: np.ndarray, resampled: np.ndarray, p: np.ndarray
 ) -> xr.Dataset:
     estimate = _cosines(products)[0]
-    low, high = np.quantile(_cosines(resampled), TAILS, axis=0)
+    low, high = _known_tails(_cosines(resampled))
     upper = np.triu_indices(len(names), k=1)
     q = np.full_like(p, np.nan)
     q[upper] = false_discovery(p[upper])
@@ -187,6 +198,14 @@ def _cosine_dataset(
         {name: (axes, matrix) for name, matrix in matrices.items()},
         coords=dict.fromkeys(axes, names),
     )
+
+
+def _known_tails(resampled: np.ndarray) -> np.ndarray:
+    """Percentile interval of the resamples, NaN where more than a tail of them is undefined."""
+    missing = np.isnan(resampled)
+    usable = missing.mean(axis=0) <= 1 - TAILS[1] + TAILS[0]
+    low, high = np.nanquantile(np.where(missing.all(axis=0), 0, resampled), TAILS, axis=0)
+    return np.where(usable, [low, high], np.nan)
 
 
 def _cosines(products: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from helpers.analysis.scores import embedding_similarity
 from helpers.analysis.statistics import PUBLISHED_GROUPS, resample_counts
 from helpers.checks import WorkbookError
 
@@ -80,6 +81,30 @@ class OrderCorrelation:
 
     estimate: float
     chance: Chance
+
+
+def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
+    """Say how far each augmentation moves each image: one less the cosine with the original.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        With the view ``original``.
+
+    Returns
+    -------
+    DataArray, (image, augmentation)
+    """
+    original = embeddings.sel(view="original", drop=True)
+    augmented = embeddings.drop_sel(view="original").rename(view="augmentation")
+    similarity = xr.apply_ufunc(
+        lambda *sides: embedding_similarity(sides[0][..., None, :], sides[1]),
+        original,
+        augmented,
+        input_core_dims=[["feature"], ["augmentation", "feature"]],
+        output_core_dims=[["augmentation"]],
+    )
+    return (1 - similarity).transpose("image", "augmentation")
 
 
 def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:

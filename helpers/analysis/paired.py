@@ -7,9 +7,9 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
 from helpers.checks import WorkbookError
 
-FALSE_DISCOVERY_RATE = 0.05
 CONFIDENCE = 0.95
 
 

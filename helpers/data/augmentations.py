@@ -7,10 +7,10 @@ from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from helpers.checks import WorkbookError
+from helpers.data.opencv import cv2
 
 if TYPE_CHECKING:
     import albumentations as A

@@ -7,11 +7,11 @@ from. So nothing here repeats the mathematics of a transform, and a map is that 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 
 from helpers.checks import one_of
 from helpers.data.augmentations import SIZE, redraw
+from helpers.data.opencv import cv2
 
 GEOMETRIC = ("shift_scale_rotate", "horizontal_flip", "elastic", "perspective")
 """Augmentations that move pixels and keep their colours."""

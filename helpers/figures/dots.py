@@ -36,8 +36,8 @@ def interval_dots(
     ----------
     groups : mapping of str to DataFrame
         Title of a panel → columns `row`, `series`, `mean`, `low`, `high`; rows and series in the
-        order in which they first appear. A name of a view gets its label. A missing interval is
-        not drawn.
+        order in which they first appear. A name of a view gets its label; a series without a name
+        is in no legend. A missing interval is not drawn.
     xlabel : str
         What is measured.
     bands : mapping of str to (float, float), optional
@@ -58,7 +58,7 @@ def interval_dots(
     figure, axes = panels(len(groups), columns=3, size=size, sharey=True, sharex=True)
     for (title, table), ax in zip(groups.items(), axes, strict=True):
         if bands and title in bands:
-            ax.axvspan(*bands[title], color="#E4E4E4", zorder=0, linewidth=0)
+            ax.axvspan(*bands[title], color="#D9D9D9", zorder=0, linewidth=0)
         _draw(ax, table, rows, series)
         ax.set_title(title)
     axes[0].set_yticks(range(len(rows)), [style.LABELS.get(name, name) for name in rows])
@@ -106,8 +106,9 @@ def _legend(figure: Figure, series: Sequence[str], band_label: str) -> None:
     handles = [
         Line2D([], [], color=color, marker=marker, markersize=6, linewidth=1.8, label=name)
         for name, (color, marker) in zip(series, SERIES, strict=False)
+        if name
     ]
     if band_label:
-        handles.append(Line2D([], [], color="#E4E4E4", linewidth=9, label=band_label))
-    if len(handles) > 1:
+        handles.append(Line2D([], [], color="#D9D9D9", linewidth=9, label=band_label))
+    if len(handles) > 1 or band_label:
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))

@@ -37,6 +37,8 @@ def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.
     name = "-".join([border, *(f"{each:g}" for each in severities)])
     draw = partial(_bordered, run, border, severities)
     computed = _kept(run, f"borders/{name}", "embedding_similarity", shape, draw, _similarities)
+    # Labels of arrays on disk are texts.
+    computed = computed.assign_coords(severity=severities)
     return computed.transpose("severity", "image", "augmentation")
 
 

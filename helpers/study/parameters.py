@@ -1,5 +1,6 @@
 """The parameters of a run: the same names in profiles, notebooks and the command line."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,7 +12,7 @@ from helpers.data import MAX_SEVERITY
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-OUTPUTS = ROOT / "outputs"
+OUTPUTS = Path(os.environ.get("WORKBOOK_OUTPUTS", ROOT / "outputs"))
 DEFAULT_PROFILE = "quick"
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from helpers.clip import Model
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
-ARRAYS_VERSION = 2
+ARRAYS_VERSION = 3
 REPORTED_VERSIONS = ("torch", "open_clip_torch", "albumentations", "numpy", "scipy")
 
 

@@ -5,7 +5,6 @@ The batch of a step depends on the step and the seed alone, so that training can
 
 from collections.abc import Iterable, Iterator
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
@@ -22,6 +21,7 @@ from helpers.clip.embedded.examples import (
 )
 from helpers.clip.embedded.settings import Settings
 from helpers.clip.embedded.text import PHOTO_PROMPTS, tokenize
+from helpers.data.opencv import cv2
 from helpers.data.scenes import HELD_OUT_COMBINATIONS, PROPERTIES, captions
 
 PAIRS = (

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from helpers.clip.embedded.files import architecture
 from helpers.clip.embedded.settings import Settings
 from helpers.data import photos, scenes
+from helpers.data.opencv import cv2
 from helpers.data.scenes import PROPERTIES
 
 SIDE = 224

@@ -1,6 +1,5 @@
 """Where training starts: a patch projection and a position embedding that already see."""
 
-import cv2
 import numpy as np
 import torch
 from open_clip.model import CLIP
@@ -9,6 +8,7 @@ from open_clip.transform import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from helpers.clip.embedded.files import architecture
 from helpers.clip.embedded.text import known_tokens
 from helpers.data import scenes
+from helpers.data.opencv import cv2
 
 POSITION_SCALE = 0.5  # root mean square of the position embedding; patches come in at 1
 CALIBRATION_SCENES = 128

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 
+from helpers.data.opencv import cv2
 from helpers.data.scenes.vocabulary import COLOURS
 
 SIDE = 224
