@@ -1,15 +1,16 @@
-"""Restoring heads: which, how much of a shift goes, and how faithful the account is."""
+"""Patching heads: which, how much of a shift goes, and how total and direct effect compare."""
 
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from helpers import study
 from helpers.analysis import causal, dissection
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, open_images, views
-from helpers.study.patching import restore_heads
+from helpers.study.patching import patch_heads
 
 NAMES = list(AUGMENTATIONS)
 
@@ -49,7 +50,7 @@ def test_the_curve_holds_the_top_tenth():
 
 def test_the_largest_shares_come_first_in_the_orders(heads):
     choosing, measured = heads[:4], heads[4:]
-    order = causal.restoring_order(choosing, measured, draws=2, seed=0)
+    order = causal.patching_order(choosing, measured, draws=2, seed=0)
     assert order["choice"].values.tolist() == ["top", "own", "random", "random"]
     assert order["image"].values.tolist() == measured["image"].values.tolist()
     mean = choosing.values.mean(0).reshape(3, 10)
@@ -130,32 +131,32 @@ def removed():
     return xr.DataArray(values[..., None] * spread, dims=axes, coords=coords)
 
 
-def test_faithfulness_is_total_over_direct(removed):
+def test_ratios_are_those_of_the_means(removed):
     removed.loc[{"choice": "random"}] *= np.array([0.5, 1.5])[:, None, None]  # averaged away
-    table = causal.faithfulness(removed)
+    table = causal.effect_ratios(removed)
     assert list(table.index) == NAMES[:2]
-    np.testing.assert_allclose(table["faithfulness"], 2)
+    np.testing.assert_allclose(table["total_over_direct"], 2)
     np.testing.assert_allclose(table["direct_times"], 3)
     np.testing.assert_allclose(table["total_times"], 3)
-    np.testing.assert_allclose(table["own_times"], 4.5)
+    np.testing.assert_allclose(table["own_total"], 0.9)
     for name in causal.QUOTIENTS:
         assert (table[f"{name}_low"] <= table[name] + 1e-9).all()
         assert (table[f"{name}_high"] >= table[name] - 1e-9).all()
 
 
-def test_faithfulness_without_a_direct_effect_is_undefined(removed):
+def test_a_ratio_without_a_direct_effect_is_undefined(removed):
     removed[..., 0] = 0
-    table = causal.faithfulness(removed)
-    assert np.isnan(table.loc[NAMES[0], "faithfulness"])
-    assert np.isnan(table.loc[NAMES[0], "faithfulness_low"])
+    table = causal.effect_ratios(removed)
+    assert np.isnan(table.loc[NAMES[0], "total_over_direct"])
+    assert np.isnan(table.loc[NAMES[0], "total_over_direct_low"])
     assert table.loc[NAMES[0], "top_total"] == 0
-    assert table.loc[NAMES[1], "faithfulness"] == pytest.approx(2)
-    assert np.isnan(causal.faithfulness(removed[:, :, :1])["total_times_low"]).all()
+    assert table.loc[NAMES[1], "total_over_direct"] == pytest.approx(2)
+    assert np.isnan(causal.effect_ratios(removed[:, :, :1])["total_times_low"]).all()
 
 
-def test_faithfulness_needs_all_effects(removed):
+def test_ratios_need_all_effects(removed):
     with pytest.raises(WorkbookError, match="top total, own total, random total"):
-        causal.faithfulness(removed.sel(effect=["direct"]))
+        causal.effect_ratios(removed.sel(effect=["direct"]))
 
 
 def test_curves_average_the_random_draws(removed):
@@ -166,12 +167,13 @@ def test_curves_average_the_random_draws(removed):
     assert len(table) == 2 * 3 * 2 * 2
 
 
-def test_restoring_in_a_run_equals_the_effects_one_by_one(parameters):
+def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
     run = study.open_run(**parameters | {"images": "scenes:3", "severity": 1.0})
     heads = dissection.head_shares(run.dissection()["shares"]).isel(augmentation=[1, 4])
-    order = causal.restoring_order(heads[2:], heads[:2], draws=1, seed=0)
+    order = causal.patching_order(heads[2:], heads[:2], draws=1, seed=0)
     ids = list(heads["image"].values[:2])
-    found = restore_heads(run, ids, order, [2, 36])["removed"]
+    effects = patch_heads(run, ids, order, [2, 36])
+    found = effects["removed"]
     assert found["effect"].values.tolist() == ["direct", "total"]
     np.testing.assert_allclose(found.sel(effect="total", k=36), 1, atol=1e-4)
     for choice in range(3):
@@ -188,3 +190,31 @@ def test_restoring_in_a_run_equals_the_effects_one_by_one(parameters):
     left = embedding - original.embedding
     total = found.sel(effect="total", k=2, image=ids[1], augmentation=name)[0].item()
     assert total == pytest.approx(1 - (left * shift).sum() / (shift**2).sum(), abs=1e-4)
+    kept = effects["embedding"].sel(k=2, image=ids[1], augmentation=name)[0]
+    np.testing.assert_allclose(kept, embedding[0], atol=1e-5)
+
+
+def test_more_than_random_is_tested_over_images_and_augmentations(removed):
+    table = causal.exceeding_random(removed, times=(1, 2, 4))
+    assert table[[1, 2]].all(axis=None) and not table[4].any()  # three times is planted
+    one = causal.exceeding_random(removed[:, :, :1])
+    assert one.shape == (2, 2) and not one.any(axis=None)
+    assert not causal.exceeding_random(0 * removed).any(axis=None)
+
+
+def test_few_of_many_tests_of_nothing_are_discoveries(removed):
+    found = []
+    for seed in range(200):
+        noise = np.random.default_rng(seed).normal(size=(2, 4, 12, 2))
+        found.append(causal.exceeding_random(removed[:, :, :12].copy(data=noise), (1,)).any())
+    assert np.mean(found) <= 0.08
+
+
+def test_the_paired_test_is_scipys(removed):
+    rng = np.random.default_rng(1)
+    values = removed + rng.normal(0, 0.9, removed.shape)
+    total = values.sel(effect="total")
+    top, random = total.sel(choice="top"), total.sel(choice="random").mean("choice")
+    p = stats.ttest_rel(top.values, random.values, axis=0, alternative="greater").pvalue
+    expected = stats.false_discovery_control(p) <= 0.05
+    np.testing.assert_array_equal(causal.exceeding_random(values, (1,))[1], expected)

@@ -3,8 +3,10 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from scipy.stats import spearmanr
 
 from helpers.analysis import comparison
@@ -123,3 +125,36 @@ def test_other_models_are_not_compared_head_by_head(shares):
     fewer = shares.isel(component=slice(1, None))
     with pytest.raises(WorkbookError, match="12 and 11 entries of component"):
         comparison.profile_correlation(shares, fewer)
+
+
+def named(values):
+    return pd.Series(values, index=[f"change {place}" for place in range(len(values))])
+
+
+def test_an_order_is_explained_by_itself_and_by_least_squares():
+    rng = np.random.default_rng(0)
+    pixels, untrained = named(rng.random(9)), named(rng.random(9))
+    table = comparison.explained_order(2 * pixels**3, {"pixels": pixels, "untrained": untrained})
+    assert table.loc["pixels", "explained"] == pytest.approx(1)
+    assert table.loc["pixels", "p"] < 0.001 and table.loc["untrained", "p"] > 0.01
+    moved = named(rng.random(9))
+    table = comparison.explained_order(moved, {"pixels": pixels, "untrained": untrained})
+    ranks = stats.rankdata(moved.to_numpy())
+    design = np.column_stack(
+        [np.ones(9), *(stats.rankdata(own.to_numpy()) for own in (pixels, untrained))]
+    )
+    left = ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
+    expected = 1 - (left**2).sum() / ((ranks - ranks.mean()) ** 2).sum()
+    assert table.loc[comparison.TOGETHER, "explained"] == pytest.approx(expected)
+    rho = stats.spearmanr(moved, pixels).statistic
+    assert table.loc["pixels", "explained"] == pytest.approx(rho**2)
+    np.testing.assert_allclose(table["chance"], [1 / 8, 1 / 8, 2 / 8], atol=0.01)
+
+
+def test_the_same_baseline_twice_explains_no_more():
+    rng = np.random.default_rng(1)
+    moved, pixels = named(rng.random(9)), named(rng.random(9))
+    table = comparison.explained_order(moved, {"once": pixels, "twice": pixels[::-1]})
+    assert table["explained"].max() - table["explained"].min() < 1e-12
+    flat = comparison.explained_order(named(np.ones(9)), {"once": pixels})
+    assert flat["explained"].isna().all()

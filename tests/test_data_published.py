@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
-from helpers.data.published import MODELS, head_labels, labelled_heads, property_heads
+from helpers.analysis.statistics import PUBLISHED_GROUPS
+from helpers.data import AUGMENTATIONS
+from helpers.data.published import MODELS, head_labels, labelled_heads, property_heads, shift_study
 
 PUBLISHED_LAYERS = 4
 HEADS = {"ViT-B-16": 12, "ViT-B-32": 12, "ViT-L-14": 16}
@@ -80,3 +82,11 @@ def test_labelled_heads_name_every_property_that_lists_them(model, pretrained):
 
 def test_a_model_without_labels_has_no_labelled_heads():
     assert labelled_heads("embedded", None).empty
+
+
+def test_every_statement_of_the_shift_study_has_a_source():
+    table = shift_study()
+    assert list(table.columns) == ["published", "source"]
+    assert table.index.is_unique and table.notna().all(axis=None)
+    for group in PUBLISHED_GROUPS.values():
+        assert "; ".join(AUGMENTATIONS[name].label for name in group) in set(table["published"])

@@ -58,11 +58,20 @@ def test_threshold_is_drawn_and_named(tree):
     assert f"{tree.cophenetic:.2f}" in ax.get_title(loc="left") + ax.get_title()
 
 
-def test_trees_stand_side_by_side(tree):
+def test_linkages_number_clusters_by_size_in_the_order_of_the_first_tree(tree):
     ward = cluster(tree.distances, NAMES, method="ward")
-    figure = figures.dendrograms([ward, tree])
-    titles = [ax.get_title(loc="left") + ax.get_title() for ax in figure.axes]
-    assert [title.split()[0] for title in titles] == ["ward", "average"]
+    figure = figures.linkages({"average": tree, "ward": ward})
+    (ax,) = figure.axes
+    order = hierarchy.leaves_list(tree.linkage)
+    assert [text.get_text() for text in ax.get_xticklabels()] == [
+        style.label(NAMES[leaf]) for leaf in order
+    ]
+    drawn = np.array([text.get_text() for text in ax.texts]).astype(int).reshape(2, -1)
+    for row, own in zip(drawn, (tree, ward), strict=True):
+        labels = own.labels[order]
+        np.testing.assert_array_equal(row[:, None] == row, labels[:, None] == labels)
+        counts = np.bincount(row)[1:]
+        assert (np.diff(counts) <= 0).all()
 
 
 def test_matrices_are_in_the_order_of_the_tree(tree):

@@ -45,13 +45,20 @@ def tidy(models=MODELS):
     return table.assign(low=table["mean"] - 0.05, high=table["mean"] + 0.02)
 
 
+def moved_by(similarities):
+    means = {model: (1 - each).mean("image") for model, each in similarities.items()}
+    return pd.DataFrame(means).set_index(pd.Index(NAMES))
+
+
 def test_lines_cross_where_models_disagree(similarities):
-    means = pd.DataFrame({model: each.mean("image") for model, each in similarities.items()})
-    means.index = NAMES
-    figure = comparison.ranking(means, rank_correlations(similarities, n_resamples=20))
-    left, right = figure.axes
+    correlations = rank_correlations(similarities, n_resamples=20)
+    orders = moved_by(similarities), correlations
+    figure = comparison.ranking({"photos": orders, "scenes": orders})
+    left, right, *below = figure.axes
     assert [list(line.get_ydata()) for line in left.lines] == [[1, 2], [2, 1], [3, 3]]
     assert left.get_ylim() == (3.5, 0.5)
+    titles = [own.get_title(loc="left") for own in (left, below[0])]
+    assert [title.split(": ")[1] for title in titles] == ["photos", "scenes"]
     np.testing.assert_allclose(right.images[0].get_array(), [[1, 0.5], [0.5, 1]])
     assert right.texts[0].get_text() == "1"
     assert right.texts[1].get_text().startswith("0.50\n")
@@ -59,8 +66,7 @@ def test_lines_cross_where_models_disagree(similarities):
 
 def test_a_model_alone_can_be_ranked(similarities):
     alone = {MODELS[0]: similarities[MODELS[0]]}
-    means = pd.DataFrame({MODELS[0]: alone[MODELS[0]].mean("image")}).set_index(pd.Index(NAMES))
-    figure = comparison.ranking(means, rank_correlations(alone))
+    figure = comparison.ranking({"photos": (moved_by(alone), rank_correlations(alone))})
     assert [text.get_text() for text in figure.axes[1].texts] == ["1"]
 
 

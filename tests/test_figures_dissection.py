@@ -46,8 +46,11 @@ def parts():
 
 
 def test_bars_of_layers_add_up_to_the_shift(parts):
-    ax = figures.layer_bars(parts)
-    assert ticks(ax) == [style.label(name) for name in NAMES]
+    figure = figures.layer_bars({"photos": 0 * parts, "scenes": parts})
+    first, ax = figure.axes
+    assert [own.get_title(loc="left") for own in figure.axes] == ["photos", "scenes"]
+    assert not any(bar.get_width() for bar in first.patches)
+    assert ticks(first) == [style.label(name) for name in NAMES]
     bars = {container.get_label(): container.patches for container in ax.containers}
     assert list(bars) == ["L0 heads", "L1 heads", "L0 MLP", "L1 MLP", "rest"]
     for place, name in enumerate(NAMES):
@@ -132,7 +135,7 @@ def test_a_shift_of_nothing_is_drawn_as_nothing(parts, top):
     figures.head_maps(
         xr.zeros_like(patch_shares(np.zeros((1, 9, 2, 2)))[0]).rename(row="layer", column="head")
     )
-    ax = figures.layer_bars(0 * parts)
+    (ax,) = figures.layer_bars({"scenes": 0 * parts}).axes
     assert all(bar.get_width() == 0 for bar in ax.patches)
     none = top.assign(mean=0.0, low=0.0, high=0.0)
     assert not dots(panels_of(figures.top_heads(none, {}))[0])[:, 0].any()
@@ -160,11 +163,12 @@ def test_texts_within_chance_are_hollow():
         {"augmentation": name, "text": text, "property": "colour", "mean": mean}
         | {"low": mean - 0.05, "high": mean + 0.05, "chance": 0.1, "beyond_chance": beyond}
         for name in NAMES
-        for text, mean, beyond in [("red", 0.3, True), ("x" * 60, -0.1, False)]
+        for text, mean, beyond in [("red", 0.3, True), (" ".join(["long words"] * 8), -0.1, False)]
     ]
     first = panels_of(figures.text_directions(pd.DataFrame(rows)))[0]
     assert ticks(first)[0] == "colour: red"
-    assert len(ticks(first)[1]) <= figures.LONGEST_TEXT
+    assert ticks(first)[1].replace("\n", " ") == "colour: " + " ".join(["long words"] * 8)
+    assert max(map(len, ticks(first)[1].split("\n"))) <= figures.LONGEST_LINE
     np.testing.assert_allclose(dots(first), [[0.3, 0], [-0.1, 1]])
     faces = [to_hex(color) for color in first.collections[-1].get_facecolor()]
     assert faces == [style.color("noise").lower(), "#ffffff"]
@@ -172,64 +176,7 @@ def test_texts_within_chance_are_hollow():
     assert (band.get_x(), band.get_width()) == pytest.approx((-0.1, 0.2))
 
 
-def flip_tables(properties):
-    rng = np.random.default_rng(0)
-    rates = pd.DataFrame(
-        [
-            {"augmentation": a, "property": p, "rate": rng.random()}
-            for p in properties
-            for a in NAMES
-        ]
-    )
-    margins = pd.DataFrame(
-        [
-            {
-                "augmentation": a,
-                "answer": answer,
-                "mean": mean,
-                "low": mean - 0.01,
-                "high": mean + 0.01,
-            }
-            for answer, mean in (("kept", 0.2), ("flipped", 0.1))
-            for a in NAMES
-        ]
-    )
-    return rates, margins
-
-
-def test_flips_show_rates_and_margins():
-    rates, margins = flip_tables(["shape", "colour"])
-    left, right = figures.answer_flips(rates, margins).axes
-    assert ticks(left, "x") == ["shape", "colour"]
-    assert ticks(left) == [style.label(name) for name in NAMES]
-    table = rates.pivot(index="augmentation", columns="property", values="rate")
-    np.testing.assert_allclose(left.images[0].get_array(), table.loc[NAMES, ["shape", "colour"]])
-    assert left.texts[0].get_text() == f"{table.loc['noise', 'shape']:.0%}"
-    kept, flipped = (right.collections[place].get_offsets() for place in (1, 3))
-    np.testing.assert_allclose(kept[:, 0], 0.2)
-    np.testing.assert_allclose(flipped[:, 0], 0.1)
-    np.testing.assert_array_equal(np.round(kept[:, 1]), range(9))
-
-
-def test_of_many_properties_those_that_flip_most_are_shown():
-    rates, margins = flip_tables([f"property {place}" for place in range(20)])
-    left = figures.answer_flips(rates, margins).axes[0]
-    means = rates.groupby("property")["rate"].mean()
-    assert set(ticks(left, "x")) == set(means.nlargest(12).index)
-
-
-def test_margins_without_any_flip_have_no_dot():
-    rates, margins = flip_tables(["shape", "colour"])
-    nothing = margins["answer"] == "flipped"
-    margins.loc[nothing, ["mean", "low", "high"]] = np.nan
-    right = figures.answer_flips(rates, margins).axes[1]
-    assert (
-        np.ma.getmaskarray(right.collections[3].get_offsets())[:, 0].all()
-        or np.isnan(right.collections[3].get_offsets()[:, 0]).all()
-    )
-
-
-def test_restoring_curves_are_those_of_the_table():
+def test_patching_curves_are_those_of_the_table():
     rows = [
         {"effect": effect, "choice": choice, "k": k, "augmentation": name, "mean": slope * k / 36}
         for effect, choice, slope in [
@@ -244,14 +191,17 @@ def test_restoring_curves_are_those_of_the_table():
         for name in NAMES
     ]
     table = pd.DataFrame(rows).assign(low=0.0, high=1.0)
-    figure = figures.restoring_curves(table, 36)
+    figure = figures.patching_curves(table, 36)
     first = panels_of(figure)[0]
     curves = {line.get_label(): line for line in first.lines if len(line.get_xdata()) == 3}
     assert len(curves) == 5
     np.testing.assert_allclose(
         curves["top heads, total effect"].get_xdata(), np.array([1, 4, 18]) / 36
     )
-    for label, slope in [("top heads, direct effect", 2), ("own top heads, total effect", 4)]:
+    for label, slope in [
+        ("top heads, direct effect", 2),
+        ("chosen on the same image, total effect", 4),
+    ]:
         line = curves[label]
         np.testing.assert_allclose(line.get_ydata(), slope * line.get_xdata())
         assert line.get_color() == style.color("noise")
@@ -267,10 +217,11 @@ def test_depth_lines_are_ordered_by_where_they_end():
         for place, name in enumerate(NAMES)
     ]
     table = pd.DataFrame(rows)
-    ax = figures.depth_lines(table.assign(low=table["mean"], high=table["mean"]))
-    assert ticks(ax, "x") == ["start", "layer 0", "layer 1"]
+    table = table.assign(low=table["mean"], high=table["mean"])
+    figure = figures.depth_lines({"photos": table.assign(mean=0.5), "scenes": table})
+    first, ax = figure.axes
+    assert first.get_title(loc="left") == "photos" and first.get_legend() is None
+    assert ticks(ax, "x") == ["start", "0", "1"]
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names == [style.label(name) for name in NAMES]
     np.testing.assert_allclose(ax.lines[3].get_ydata(), [1, 0.7, 0.4])
-    own = plt.figure().add_subplot()
-    assert figures.depth_lines(table.assign(low=0.0, high=1.0), ax=own) is own

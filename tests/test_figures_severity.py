@@ -30,45 +30,41 @@ def curve():
     return table.assign(low=table["mean"] - 0.05, high=table["mean"] + 0.05)
 
 
-def test_every_measure_has_a_panel_and_every_augmentation_a_line(curve):
+def test_every_group_has_a_panel_and_every_series_a_line_with_its_band(curve):
+    table = curve.rename(columns={"augmentation": "series"})
     figure = severity.dose_response(
-        {"Similarity": curve, "Change": curve},
-        reference={"Similarity": 0.9},
-        unordered=["horizontal_flip"],
+        {"noise": table, "b": table}, reference=0.9, ylabel="similarity"
     )
-    similarity, change = figure.axes
-    noise, flip, reference = similarity.lines
-    np.testing.assert_allclose(noise.get_ydata(), [0.85, 0.7, 0.4])
-    assert to_hex(noise.get_color()) == style.color("noise").lower()
-    assert flip.get_linestyle() == "--"
+    first, second = figure.axes
+    one, other, reference = first.lines
+    np.testing.assert_allclose(one.get_ydata(), [0.85, 0.7, 0.4])
+    np.testing.assert_allclose(other.get_ydata(), [1, 1, 1])
     assert reference.get_ydata()[0] == 0.9
-    assert len(change.lines) == 2
-    band = similarity.collections[0].get_paths()[0].vertices[:, 1]
+    assert [ax.get_title(loc="left") for ax in (first, second)] == ["Noise", "b"]
+    band = first.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((0.35, 0.9))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["Noise", "Horizontal flip"]
+    assert labels == ["noise", "horizontal_flip"]
 
 
-def test_flip_rates_by_severity_and_property(curve):
-    by_property = pd.DataFrame(
-        [[0.1, 0.6], [0.2, 0.3]], index=["noise", "blur"], columns=["colour", "shape"]
-    )
-    figure = severity.flip_rates(curve, by_property, severity=1.0)
-    left, right = figure.axes
-    assert len(left.lines) == 2
-    np.testing.assert_allclose(right.images[0].get_array(), by_property)
-    assert [text.get_text() for text in right.texts] == ["0.10", "0.60", "0.20", "0.30"]
-    assert [tick.get_text() for tick in right.get_xticklabels()] == ["colour", "shape"]
-
-
-def test_equal_change_shows_bands_lines_and_a_star_without_a_dose(curve):
+def test_equal_change_names_its_lines_and_stars_what_has_no_dose(curve):
     points = curve.assign(change=[0.1, 0.2, 0.3, 0.2, 0.2, 0.2])
-    band = curve.assign(change=points["change"])
-    ax = severity.equal_change(band, points, levels=[0.15])
+    ax = severity.equal_change(points, levels=[0.15])
     level, noise, flip = ax.lines
     assert level.get_xdata()[0] == 0.15
     np.testing.assert_allclose(noise.get_data(), [[0.1, 0.2, 0.3], [0.85, 0.7, 0.4]])
     assert (noise.get_marker(), flip.get_marker()) == ("o", "*")
+    assert to_hex(noise.get_color()) == style.color("noise").lower()
+    names = {text.get_text(): text.xy for text in ax.texts}
+    assert names["Noise"] == pytest.approx((0.3, 0.4))
+    assert set(names) == {"Noise", "Horizontal flip"}
+
+
+def test_names_are_moved_apart_and_keep_their_order_and_middle():
+    heights = severity._apart([0.0, 0.01, 0.02, 0.9], 0.1)
+    assert (np.diff(heights) >= 0.1 - 1e-12).all()
+    assert np.mean(heights) == pytest.approx(np.mean([0.0, 0.01, 0.02, 0.9]))
+    np.testing.assert_allclose(severity._apart([0.0, 0.5, 1.0], 0.1), [0.0, 0.5, 1.0])
 
 
 def test_crossings_beyond_the_range_are_arrows_and_none_is_words_alone():

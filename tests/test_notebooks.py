@@ -6,8 +6,10 @@ from statistics import median
 import nbformat
 import pytest
 
+from helpers.clip import weights
 from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
+from helpers.study.stamps import KEY, stamp_of
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -27,6 +29,20 @@ def test_every_code_cell_was_executed_in_order_and_without_error(notebook):
     assert counts == list(range(1, len(counts) + 1))
     for cell in code_cells(notebook):
         assert all(output.output_type != "error" for output in cell.outputs)
+
+
+def test_outputs_are_those_of_the_code_as_it_stands(notebook):
+    """Fails where code was edited and the notebook not executed again, top to bottom."""
+    default = from_profile(DEFAULT_PROFILE, {})
+    title = weights.title(default.model, default.pretrained)
+    cells = code_cells(notebook)
+    sources = [cell.source for cell in cells]
+    opened = next(place for place, text in enumerate(sources) if "run_from(" in text)
+    for place, cell in list(enumerate(cells))[opened + 1 :]:
+        for output in cell.outputs:
+            if "data" in output:
+                expected = stamp_of(sources[: place + 1], title)
+                assert output.metadata.get(KEY) == expected, f"execute again; changed: cell {place}"
 
 
 def test_outputs_name_no_folder_of_a_machine(notebook):

@@ -1,28 +1,36 @@
-"""Does the shift go when the heads that carry it are put back? Restoring heads, and its effect.
+"""Does the shift go when the heads that carry it are patched? Activation patching, and its effect.
 
-Restoring a head gives it the contribution that it made for the original image. The *direct* effect
+Patching a head gives it the contribution that it made for the original image. The *direct* effect
 follows from the sum that an embedding is: Δ loses the head's Δ_c, and nothing else changes. The
 *total* effect comes from the forward pass in which the head's output is exchanged and everything
-after it responds (activation patching).
+after it responds.
 
 Which heads carry a shift is found on some images, and the effect measured on others: otherwise
-heads that are at the top by chance would seem to matter. An image's own top heads can be restored,
-too; of their effects only the total one is a test, since the direct one is what they are chosen by.
+heads that are at the top by chance would seem to matter. Heads chosen on the very image that they
+are measured on are patched, too. They are no test, and held against nothing: they show how much the
+mean over images hides, and chance has its part in it.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import stats
 
 from helpers.analysis import ties
 from helpers.analysis.dissection import along_shift
-from helpers.analysis.statistics import mean_with_interval, resample_counts
+from helpers.analysis.statistics import (
+    FALSE_DISCOVERY_RATE,
+    mean_with_interval,
+    resample_counts,
+)
 from helpers.checks import WorkbookError
 
 TOP = "top"
 OWN = "own"
 RANDOM = "random"
-TOP_SHARE = 0.1  # of the heads, for the number that states faithfulness
+TOP_SHARE = 0.1  # of the heads, for the numbers that sum up the effects
 MEASURED = (
     (TOP, "direct"),
     (RANDOM, "direct"),
@@ -33,8 +41,7 @@ MEASURED = (
 QUOTIENTS = {
     "direct_times": ("top_direct", "random_direct"),
     "total_times": ("top_total", "random_total"),
-    "own_times": ("own_total", "random_total"),
-    "faithfulness": ("top_total", "top_direct"),
+    "total_over_direct": ("top_total", "top_direct"),
 }
 CURVE_SHARES = (0.025, TOP_SHARE, 0.25, 0.5)
 
@@ -64,7 +71,7 @@ def split(images: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def curve(heads: int) -> list[int]:
-    """Choose numbers of heads to restore: shares of all heads, rounded up.
+    """Choose numbers of heads to patch: shares of all heads, rounded up.
 
     Parameters
     ----------
@@ -85,10 +92,10 @@ def top_count(heads: int) -> int:
     return int(np.ceil(TOP_SHARE * heads))
 
 
-def restoring_order(
+def patching_order(
     choosing: xr.DataArray, measured: xr.DataArray, *, draws: int, seed: int
 ) -> xr.DataArray:
-    """Decide which heads are restored first: those with the largest share, or random ones.
+    """Decide which heads are patched first: those with the largest share, or random ones.
 
     Parameters
     ----------
@@ -100,7 +107,7 @@ def restoring_order(
     Returns
     -------
     DataArray of int, (choice, image, augmentation, layer, head)
-        The place of each head, from 0; the first k are restored where the place is below k. The
+        The place of each head, from 0; the first k are patched where the place is below k. The
         choices are ``top`` (largest mean share on the images that choose), ``own`` (largest share
         on the image itself) and ``random``, as often as there are draws.
     """
@@ -124,7 +131,7 @@ def _places(shares: np.ndarray) -> np.ndarray:
 
 
 def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) -> np.ndarray:
-    """Return what directly remains of a shift when heads are restored.
+    """Return what directly remains of a shift when heads are patched.
 
     Parameters
     ----------
@@ -133,32 +140,32 @@ def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) 
     changes : ndarray, (…, layers, heads, features)
         Change of each head's contribution, Δ_c.
     restored : ndarray of bool, (…, layers, heads)
-        Which heads are put back.
+        Which heads are patched.
 
     Returns
     -------
     ndarray, (…, features)
-        Δ less the restored heads' Δ_c.
+        Δ less the patched heads' Δ_c.
     """
     return shift - np.einsum("...lh,...lhd->...d", restored, changes)
 
 
 def effects(remaining: xr.DataArray, shift: xr.DataArray, original: xr.DataArray) -> xr.Dataset:
-    """Say how much of a shift restoring took away.
+    """Say how much of a shift patching took away.
 
     Parameters
     ----------
     remaining : DataArray, (…, image, augmentation, feature)
         What is left of the shift, Δ', in the units of the embedding.
     shift : DataArray, (image, augmentation, feature)
-        Δ without restoring.
+        Δ without patching.
     original : DataArray, (image, feature)
         The originals' embeddings, which say how short a shift is none.
 
     Returns
     -------
     Dataset
-        ``removed``: 1 - ⟨Δ', Δ⟩ / ‖Δ‖², which for the direct effect is the sum of the restored
+        ``removed``: 1 - ⟨Δ', Δ⟩ / ‖Δ‖², which for the direct effect is the sum of the patched
         heads' shares; and ``length``: ‖Δ'‖ / ‖Δ‖. Both 0 where there is no shift.
     """
     remaining, shift, original = xr.broadcast(remaining, shift, original)
@@ -198,19 +205,18 @@ def effect_curves(removed: xr.DataArray) -> pd.DataFrame:
     return pd.concat(tables, names=[*keys, "augmentation"]).reset_index()
 
 
-def faithfulness(
+def effect_ratios(
     removed: xr.DataArray, *, confidence: float = 0.95, n_resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """State in one number whether the account of the shift is a causal one.
+    """Hold the effects of patching the top heads against random heads', and total against direct.
 
-    Faithfulness is the mean total effect of restoring the top heads divided by their mean direct
-    effect: 1 where the model answers as the sum says, below 1 where later layers make up for
-    restored heads, above 1 where they pass the restoring on.
+    The ratio of total to direct effect is 1 where the model answers as the sum says, below 1 where
+    later layers make up for patched heads, and above 1 where they pass the patching on.
 
     Parameters
     ----------
     removed : DataArray, (effect, choice, image, augmentation)
-        Effects of restoring one number of heads.
+        Effects of patching one number of heads.
     confidence : float
         Level of the interval.
     n_resamples, seed : int
@@ -221,17 +227,16 @@ def faithfulness(
     DataFrame
         A row per augmentation. Means over images: `top_direct`, `random_direct`, `top_total`,
         `own_total`, `random_total`. Quotients of means, each with `…_low` and `…_high`, a bootstrap
-        interval over images: `direct_times`, `total_times` and `own_times`, how many times more
-        than random heads the top heads remove (the image's own, for the last); and `faithfulness`.
-        A quotient is NaN where its divisor is not positive.
+        interval over images: `direct_times` and `total_times`, how many times more than random
+        heads the top heads remove; and `total_over_direct`, of the top heads. A quotient is NaN
+        where its divisor is not positive.
 
     Raises
     ------
     WorkbookError
         If choices or effects are missing.
     """
-    averaged = removed.groupby("choice").mean().transpose("effect", "choice", "image", ...)
-    _check_complete(averaged)
+    averaged = _averaged(removed)
     values = {
         f"{choice}_{effect}": averaged.sel(effect=effect, choice=choice)
         for choice, effect in MEASURED
@@ -248,6 +253,46 @@ def faithfulness(
     return table
 
 
+def exceeding_random(removed: xr.DataArray, times: Sequence[float] = (1, 2)) -> pd.DataFrame:
+    """Test where the top heads' total effect exceeds that of random heads, once or some times over.
+
+    One-sided t tests over images, paired: each image's top heads against its own random ones. All
+    tests are one family, whose false discovery rate is held at 5 % (Benjamini and Hochberg).
+
+    Parameters
+    ----------
+    removed : DataArray, (effect, choice, image, augmentation)
+        As for `effect_ratios`. The top heads must have been chosen on other images.
+    times : sequence of float
+        How many times over.
+
+    Returns
+    -------
+    DataFrame of bool, (augmentation, times)
+        All false where fewer than two images were measured.
+    """
+    averaged = _averaged(removed).sel(effect="total").transpose("choice", "image", "augmentation")
+    top, random = (averaged.sel(choice=choice) for choice in (TOP, RANDOM))
+    differences = xr.concat([top - each * random for each in times], pd.Index(times, name="times"))
+    differences = differences.transpose("image", "augmentation", "times").values
+    if len(differences) < 2 or not differences.any():
+        found = np.zeros(differences.shape[1:], bool)
+    else:
+        p = np.nan_to_num(stats.ttest_1samp(differences, 0, alternative="greater").pvalue, nan=1)
+        found = stats.false_discovery_control(p, axis=None) <= FALSE_DISCOVERY_RATE
+    names = pd.Index(averaged["augmentation"].values, name="augmentation")
+    return pd.DataFrame(
+        found.reshape(differences.shape[1:]), index=names, columns=pd.Index(times, name="times")
+    )
+
+
+def _averaged(removed: xr.DataArray) -> xr.DataArray:
+    """Average an image's random draws."""
+    averaged = removed.groupby("choice").mean().transpose("effect", "choice", "image", ...)
+    _check_complete(averaged)
+    return averaged
+
+
 def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     positive = np.asarray(below) > 0
     return np.where(positive, above / np.where(positive, below, 1), np.nan)
@@ -261,6 +306,6 @@ def _check_complete(averaged: xr.DataArray) -> None:
     }
     if missing := [" ".join(pair) for pair in MEASURED if pair not in found]:
         raise WorkbookError(
-            f"There is no faithfulness without the effects {', '.join(missing)}; restore heads in"
-            " the orders of `restoring_order`."
+            f"Effects can't be compared without {', '.join(missing)}; patch heads in the orders of"
+            " `patching_order`."
         )

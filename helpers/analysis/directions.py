@@ -1,4 +1,4 @@
-"""What a shift says: the texts along which embeddings move, and the answers that change."""
+"""What a shift says: the texts along which embeddings move, and zero-shot predictions."""
 
 import numpy as np
 import pandas as pd
@@ -6,10 +6,11 @@ import xarray as xr
 from scipy import stats
 
 from helpers.analysis import ties
-from helpers.analysis.statistics import mean_with_interval
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, mean_with_interval
 from helpers.checks import WorkbookError
 
 ALL_TEXTS = "all texts"
+QUANTILE = 0.95
 
 
 def shifts(embeddings: xr.DataArray) -> xr.DataArray:
@@ -78,16 +79,16 @@ def along_texts(shift: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
             f" shifts of {shift.sizes['feature']} features lead; give two texts or more, of the"
             " same model."
         )
-    return unit_vectors(shift) @ unit_vectors(texts - texts.mean("text"))
+    return unit_vectors(shift) @ _centred(texts)
 
 
-def chance_level(shift: xr.DataArray, texts: int, quantile: float = 0.95) -> pd.Series:
+def isotropic_level(shift: xr.DataArray, texts: int, quantile: float = QUANTILE) -> pd.Series:
     """Say how far a mean shift would point along the best of as many random directions.
 
     For a direction u drawn uniformly from the unit sphere in d dimensions and the mean m of the
     unit shifts, ⟨m, u⟩² / ‖m‖² follows a Beta(1/2, (d - 1)/2) distribution. The level is the given
-    quantile of the largest |⟨m, u⟩| among independent directions. Texts that say nearly the same
-    are fewer directions than they are texts, which makes the level a cautious one.
+    quantile of the largest |⟨m, u⟩| among independent directions. It is too low a bar for texts,
+    which lie in a few of the dimensions, as shifts do: `span_null` is the fair one.
 
     Parameters
     ----------
@@ -109,15 +110,105 @@ def chance_level(shift: xr.DataArray, texts: int, quantile: float = 0.95) -> pd.
     return length * np.sqrt(square)
 
 
-def text_table(along: xr.DataArray, chance: pd.Series, k: int) -> pd.DataFrame:
+def span_null(
+    shift: xr.DataArray, texts: xr.DataArray, *, draws: int = 1000, seed: int = 0
+) -> xr.DataArray:
+    """Draw how far a mean shift points along the best of random directions that texts could have.
+
+    A direction is a mixture of the centred texts with weights from a normal distribution, and so
+    lies where the texts lie, in their span and mostly in the few dimensions along which they differ
+    most. As many are drawn as there are texts, and the best of them counts.
+
+    Parameters
+    ----------
+    shift : DataArray, (image, augmentation, feature)
+        Δ in the units of the embedding.
+    texts : DataArray, (text, feature)
+        The pool, as for `along_texts`.
+    draws, seed : int
+        Number of draws, and their seed.
+
+    Returns
+    -------
+    DataArray, (draw, augmentation)
+        The largest |cosine| of each draw.
+    """
+    mean = unit_vectors(shift).mean("image").transpose("augmentation", "feature")
+    centred = _centred(texts).values
+    rng = np.random.default_rng(seed)
+    found = np.empty((draws, mean.sizes["augmentation"]))
+    for draw in range(draws):
+        directions = rng.normal(size=(len(centred), len(centred))) @ centred
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        found[draw] = np.abs(mean.values @ directions.T).max(axis=1)
+    names = mean["augmentation"].values
+    return xr.DataArray(found, dims=("draw", "augmentation"), coords={"augmentation": names})
+
+
+def permuted_null(
+    embeddings: xr.DataArray, texts: xr.DataArray, *, draws: int = 200, seed: int = 0
+) -> xr.DataArray:
+    """Draw how far shifts point along the best text when they lead to another image's view.
+
+    Every original is paired with the augmented view of a random other image. What remains is what
+    the augmentation does to images as a whole, without regard to which image it is.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        The view ``original`` and augmented ones.
+    texts, draws, seed
+        As for `span_null`.
+
+    Returns
+    -------
+    DataArray, (draw, augmentation)
+        The largest |cosine| of each draw.
+    """
+    embeddings = embeddings.transpose("image", "view", "feature")
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        others = embeddings.isel(image=rng.permutation(embeddings.sizes["image"]))
+        paired = embeddings.copy(data=others.values)
+        paired.loc[{"view": "original"}] = embeddings.sel(view="original").values
+        found.append(_furthest(shifts(paired), texts))
+    return xr.concat(found, "draw")
+
+
+def other_images(originals: xr.DataArray, texts: xr.DataArray) -> np.ndarray:
+    """Say how far a move to another image points along its best text: a yardstick.
+
+    Parameters
+    ----------
+    originals : DataArray, (image, feature)
+        Embeddings of two or more images.
+    texts : DataArray, (text, feature)
+        As for `along_texts`.
+
+    Returns
+    -------
+    ndarray, (images,)
+        For each image the largest |cosine| of a text with the mean of the unit shifts that lead
+        from all other images to it.
+    """
+    found = []
+    for place in range(originals.sizes["image"]):
+        rest = originals.isel(image=np.delete(np.arange(originals.sizes["image"]), place))
+        towards = (originals.isel(image=place) - rest).expand_dims(augmentation=["other"])
+        found.append(_furthest(towards, texts).item())
+    return np.array(found)
+
+
+def text_table(along: xr.DataArray, null: xr.DataArray, k: int) -> pd.DataFrame:
     """Name the texts towards which, and away from which, each augmentation moves images most.
 
     Parameters
     ----------
     along : DataArray, (image, augmentation, text)
         As of `along_texts`, perhaps with the coordinate ``property`` of the texts.
-    chance : Series
-        As of `chance_level`.
+    null : DataArray, (draw, augmentation)
+        As of `span_null`.
     k : int
         Texts per augmentation and sign; at most half of the texts.
 
@@ -125,24 +216,57 @@ def text_table(along: xr.DataArray, chance: pd.Series, k: int) -> pd.DataFrame:
     -------
     DataFrame
         Columns `augmentation`, `text`, `property` (where known), `mean`, `low`, `high`, `sd`, `n`
-        (`helpers.analysis.statistics.mean_with_interval`), `chance` and `beyond_chance`: whether
-        the whole interval is farther from 0 than chance. From the farthest towards to the farthest
-        away.
+        (`helpers.analysis.statistics.mean_with_interval`); `chance`, the 95 % quantile of the null;
+        `p`, the share of draws, the data counted in, whose best direction is as far from 0; and
+        `beyond_chance`, whether p passes Benjamini and Hochberg's control of the false discovery
+        rate at 5 % over all rows. From the farthest towards to the farthest away.
     """
     k = min(k, along.sizes["text"] // 2)
-    rows = [_text_rows(along.sel(augmentation=name), chance[name], k) for name in chance.index]
-    return pd.concat(rows, ignore_index=True)
+    names = null["augmentation"].values
+    rows = [_text_rows(along.sel(augmentation=n), null.sel(augmentation=n), k) for n in names]
+    table = pd.concat(rows, ignore_index=True)
+    passed = stats.false_discovery_control(table["p"]) <= FALSE_DISCOVERY_RATE
+    return table.assign(beyond_chance=passed)
 
 
-def _text_rows(along: xr.DataArray, chance: float, k: int) -> pd.DataFrame:
+def _text_rows(along: xr.DataArray, null: xr.DataArray, k: int) -> pd.DataFrame:
     order = ties.largest_first(along.mean("image").values)
     chosen = along.isel(text=[*order[:k], *order[len(order) - k :]]).transpose("image", "text")
     table = mean_with_interval(chosen.to_pandas()).rename_axis("text").reset_index()
     if "property" in chosen.coords:
         table.insert(1, "property", chosen["property"].values)
     table.insert(0, "augmentation", along["augmentation"].item())
-    beyond = (table["low"] > chance) | (table["high"] < -chance)
-    return table.assign(chance=chance, beyond_chance=beyond)
+    as_far = null.values[:, None] >= np.abs(table["mean"].to_numpy())  # draws × texts
+    p = (1 + as_far.sum(axis=0)) / (1 + len(null))
+    return table.assign(chance=float(null.quantile(QUANTILE)), p=p)
+
+
+def _centred(texts: xr.DataArray) -> xr.DataArray:
+    return unit_vectors(texts - texts.mean("text")).transpose("text", "feature")
+
+
+def _furthest(shift: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
+    return abs(along_texts(shift, texts).mean("image")).max("text")
+
+
+def without(texts: xr.DataArray, property: str) -> xr.DataArray:
+    """Leave the texts about a property out of a pool.
+
+    Captions of photographs that a model was trained on are such texts: a shift towards one of them
+    says which picture it learnt by heart, not what the shift means.
+
+    Parameters
+    ----------
+    texts : DataArray, (text, feature)
+        With the coordinate ``property``.
+    property : str
+        A pool without such texts stays as it is.
+
+    Returns
+    -------
+    DataArray, (text, feature)
+    """
+    return texts.isel(text=np.flatnonzero(texts["property"].values != property))
 
 
 def ensembles(texts: xr.DataArray) -> xr.DataArray:
@@ -173,11 +297,11 @@ def ensembles(texts: xr.DataArray) -> xr.DataArray:
 
 
 def zero_shot(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
-    """Answer every property's question for every view: which value fits best, and how clearly.
+    """Ask every property's question: which of its values fits an embedding best, and how clearly.
 
     Parameters
     ----------
-    embeddings : DataArray, (image, view, feature)
+    embeddings : DataArray, (…, feature)
         Embeddings of one model, normalised or not.
     texts : DataArray, (text, feature)
         Values and their properties, as of `ensembles`.
@@ -185,9 +309,9 @@ def zero_shot(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``answer`` (image, view, property), the number of the value among the property's;
-        ``margin``, its cosine similarity less that of the second best. Properties of a single value
-        pose no question and are left out.
+        ``prediction`` (…, property), the number of the value among the property's, the first of
+        those that are tied (`helpers.analysis.ties`); ``margin``, its cosine similarity less that
+        of the second best. Properties of a single value pose no question and are left out.
 
     Raises
     ------
@@ -201,90 +325,34 @@ def zero_shot(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
             f"None of the {names.nunique()} properties of the texts has two values to choose from;"
             " give a pool with more texts."
         )
-    views = unit_vectors(embeddings.transpose("image", "view", "feature"))
-    answered = [_answered(views, texts.isel(text=np.flatnonzero(names == name))) for name in asked]
-    return xr.concat(answered, pd.Index(asked, name="property")).transpose(..., "property")
+    units = unit_vectors(embeddings.transpose(..., "feature"))
+    found = [_predicted(units, texts.isel(text=np.flatnonzero(names == name))) for name in asked]
+    return xr.concat(found, pd.Index(asked, name="property")).transpose(..., "property")
 
 
-def _answered(views: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
-    similarity = views.values @ texts.transpose("feature", "text").values  # image × view × texts
+def _predicted(units: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
+    similarity = units.values @ texts.transpose("feature", "text").values  # … × texts
     second, first = np.moveaxis(np.partition(similarity, -2, axis=-1)[..., -2:], -1, 0)
-    axes = ("image", "view")
+    axes = units.dims[:-1]
+    coords = {name: axis for name, axis in units.coords.items() if "feature" not in axis.dims}
     return xr.Dataset(
-        {"answer": (axes, ties.first_largest(similarity)), "margin": (axes, first - second)},
-        coords={name: views[name] for name in axes},
+        {"prediction": (axes, ties.first_largest(similarity)), "margin": (axes, first - second)},
+        coords=coords,
     )
 
 
-def flips(answers: xr.Dataset) -> xr.DataArray:
-    """Say which answers differ from the original's.
+def flips(predictions: xr.Dataset) -> xr.DataArray:
+    """Say which zero-shot predictions differ from the original's.
 
     Parameters
     ----------
-    answers : Dataset
+    predictions : Dataset
         As of `zero_shot`, with the view ``original``.
 
     Returns
     -------
     DataArray of bool, (image, augmentation, property)
     """
-    answer = answers["answer"]
-    augmented = answer.drop_sel(view="original").rename(view="augmentation")
-    return augmented != answer.sel(view="original", drop=True)
-
-
-def flip_table(answers: xr.Dataset) -> pd.DataFrame:
-    """Sum up how often answers flip, and how clear the original's answer was.
-
-    Parameters
-    ----------
-    answers : Dataset
-        As of `zero_shot`.
-
-    Returns
-    -------
-    DataFrame
-        Columns `augmentation`, `property`, `rate` (share of images whose answer flips), `low`,
-        `high` (95 % bootstrap interval over images), `n`, and `margin_kept` and `margin_flipped`:
-        mean margins of the original's answer where it is kept and where it flips; NaN where none
-        is.
-    """
-    flipped = flips(answers)
-    margin = answers["margin"].sel(view="original", drop=True)
-    tables = []
-    for name in flipped["property"].values:
-        own, margins = flipped.sel(property=name), margin.sel(property=name)
-        table = mean_with_interval(own.astype(float)).rename(columns={"mean": "rate"})
-        means = {"margin_kept": ~own, "margin_flipped": own}
-        columns = {
-            column: margins.where(which).mean("image").to_series()
-            for column, which in means.items()
-        }
-        tables.append(table.drop(columns="sd").assign(property=name, **columns))
-    order = ["augmentation", "property", "rate", "low", "high", "n", *means]
-    return pd.concat(tables).rename_axis("augmentation").reset_index()[order]
-
-
-def margins(answers: xr.Dataset) -> pd.DataFrame:
-    """Hold margins of answers that flip against those of answers that are kept, all properties.
-
-    Parameters
-    ----------
-    answers : Dataset
-        As of `zero_shot`.
-
-    Returns
-    -------
-    DataFrame
-        Columns `augmentation`, `answer` ("kept" or "flipped"), and `mean`, `low`, `high`, `sd`,
-        `n` of the original's margin: mean over an image's properties, then over the images that
-        have such an answer.
-    """
-    flipped = flips(answers)
-    margin = answers["margin"].sel(view="original", drop=True)
-    parts = {
-        "kept": margin.where(~flipped).mean("property"),
-        "flipped": margin.where(flipped).mean("property"),
-    }
-    tables = {name: mean_with_interval(values) for name, values in parts.items()}
-    return pd.concat(tables, names=["answer", "augmentation"]).reset_index()
+    prediction = predictions["prediction"]
+    augmented = prediction.drop_sel(view="original").rename(view="augmentation")
+    return augmented != prediction.sel(view="original", drop=True)

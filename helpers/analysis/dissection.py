@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from helpers.analysis import ties
-from helpers.analysis.statistics import mean_with_interval
+from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
 
 if TYPE_CHECKING:
@@ -280,6 +280,50 @@ def top_components(shares: xr.DataArray, k: int) -> pd.DataFrame:
         tables.append(table.assign(augmentation=name))
     table = pd.concat(tables).set_index("augmentation")
     return table.loc[shares["augmentation"].values].reset_index()
+
+
+def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Name the head that carries most of each augmentation's shift, with that share.
+
+    The one convention of all notebooks: a head *leads* where its mean share is the largest, and the
+    mean counts every image equally, however far it moved (`weighted_mean` does not). Of tied heads
+    (`helpers.analysis.ties`) the earlier one leads.
+
+    Parameters
+    ----------
+    heads : DataArray, (image, augmentation, component)
+        Shares of the heads alone (`named_heads`).
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        A row per augmentation: `head`, "" where there is no shift; `mean`, `low`, `high` of its
+        share (95 % interval over images); `second`, the next head's mean share; and `stays`, the
+        share of resamples in which the same head leads. Interval and `stays` are NaN for a single
+        image.
+    """
+    values = heads.transpose("image", "augmentation", "component").to_numpy()
+    means = values.mean(axis=0, dtype=np.float64)  # augmentations × heads
+    leader = ties.first_largest(means)
+    counts = resample_counts(len(values), n_resamples, seed) / len(values)
+    resampled = np.tensordot(counts, values, axes=1)  # resamples × augmentations × heads
+    own = np.take_along_axis(resampled, leader[None, :, None], axis=-1)[..., 0]
+    known = 1 if len(values) > 1 else np.nan
+    low, high = known * np.quantile(own, (0.025, 0.975), axis=0)
+    moved = (means != 0).any(axis=1)
+    return pd.DataFrame(
+        {
+            "head": np.where(moved, heads["component"].values[leader], ""),
+            "mean": means.max(axis=1),
+            "low": low,
+            "high": high,
+            "second": np.sort(means, axis=1)[:, -2],
+            "stays": known * (ties.first_largest(resampled) == leader).mean(axis=0),
+        },
+        index=pd.Index(heads["augmentation"].values, name="augmentation"),
+    )
 
 
 def by_depth(similarity: xr.DataArray) -> pd.DataFrame:

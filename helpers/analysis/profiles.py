@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.spatial.distance import squareform
 
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
 from helpers.checks import WorkbookError
-
-FALSE_DISCOVERY_RATE = 0.05
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Which texts an embedding is closest to."""
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
-from helpers.analysis.ties import first_largest, largest_first
+from helpers.analysis.ties import first_largest, largest_first, merged
 from helpers.checks import WorkbookError
 
 
@@ -68,3 +69,46 @@ def recall_at_1(similarities: ArrayLike) -> float:
     """
     similarities = np.asarray(similarities)
     return float((first_largest(similarities, axis=0) == np.arange(similarities.shape[1])).mean())
+
+
+def own_rank(similarities: ArrayLike) -> np.ndarray:
+    """Return the place at which each query finds its own entry.
+
+    Parameters
+    ----------
+    similarities : array_like, (…, n, n)
+        Queries by entries, where entry i belongs to query i.
+
+    Returns
+    -------
+    numpy.ndarray of int, (…, n)
+        From 1. Entries that are tied with the own one (`helpers.analysis.ties`), such as a caption
+        that two images share, don't come before it.
+    """
+    values = merged(np.asarray(similarities, np.float64))
+    own = np.diagonal(values, axis1=-2, axis2=-1)[..., None]
+    return 1 + (values > own).sum(axis=-1)
+
+
+def retrieved(embeddings: xr.DataArray, gallery: xr.DataArray, k: int) -> xr.DataArray:
+    """Tell whether each view finds its image's own entry among the k most similar of a gallery.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+    gallery : DataArray, (image, feature)
+        An entry for some of the images, such as its caption or the original's embedding.
+    k : int
+
+    Returns
+    -------
+    DataArray, (image, view)
+        1 where the own entry is found (`own_rank`), else 0; of the images with an entry, in the
+        gallery's order. Its mean is retrieval@k; chance is k over the number of entries.
+    """
+    asked = embeddings.sel(image=gallery["image"].values).transpose("view", "image", "feature")
+    ranks = [own_rank(cosine_similarities(view, gallery.values)) for view in asked.values]
+    found = (k >= np.array(ranks).T).astype(float)
+    coords = {name: asked[name] for name in ("image", "view")}
+    coords |= {"source": ("image", asked["source"].values)} if "source" in asked.coords else {}
+    return xr.DataArray(found, dims=("image", "view"), coords=coords)

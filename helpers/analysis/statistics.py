@@ -34,6 +34,9 @@ PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # The scores that the study found to correlate with embedding similarity.
 PUBLISHED_CORRELATES = ("edge_similarity", "detail_similarity")
 
+FALSE_DISCOVERY_RATE = 0.05
+"""What families of tests are held to (Benjamini and Hochberg)."""
+
 NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
 """What findings say in place of a winner where `anything_moved` is false."""
 

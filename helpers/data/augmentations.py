@@ -156,29 +156,58 @@ def views(
     _check(pixels, image_id, seed, severity)
     original = cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     return {"original": original} | {
-        row.name: _augment(original, row, image_id, seed, severity)
-        for row in AUGMENTATIONS.values()
+        name: redraw(original, name, image_id, seed, severity) for name in AUGMENTATIONS
     }
 
 
-def _augment(
-    original: np.ndarray, row: Augmentation, image_id: str, seed: int, severity: float
+def redraw(
+    pixels: np.ndarray,
+    name: str,
+    image_id: str,
+    seed: int = 0,
+    severity: float = 1.0,
+    **settings: object,
 ) -> np.ndarray:
-    """Draw one augmented view; each call owns its transform, so that threads don't share one."""
+    """Apply the draw of an image's view to other pixels, or with another setting.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or float32, 224 × 224 × channels
+        What to transform in place of the resized image; float32 from 0 to 1.
+    name : str
+        One of `AUGMENTATIONS`.
+    image_id, seed, severity
+        What the draw depends on; see `views`.
+    **settings
+        Attributes of the albumentations transform that are to differ, such as its `border_mode`.
+        None of them may take part in the draw.
+
+    Returns
+    -------
+    ndarray
+        As `pixels`.
+
+    Raises
+    ------
+    WorkbookError
+        If the transform fails.
+    """
     if severity == 0:
-        return original.copy()
+        return pixels.copy()
     from helpers.data.transforms import CommonRandom
 
-    state = _state(seed, image_id, row.name)
+    state = _state(seed, image_id, name)
     try:
-        transform = row.transform(severity)
+        # Each call owns its transform, so that threads don't share one.
+        transform = AUGMENTATIONS[name].transform(severity)
+        for attribute, value in settings.items():
+            setattr(transform, attribute, value)
         transform.set_random_state(np.random.default_rng(state), CommonRandom(state))
-        return transform(image=original)["image"]
+        return transform(image=pixels)["image"]
     # Whatever a library may raise, no view may be missing or replaced without a word.
     except Exception as error:
         raise WorkbookError(
-            f"View {row.name!r} of image {image_id!r} at severity {severity:g} can't be drawn: "
-            f"{error}."
+            f"View {name!r} of image {image_id!r} at severity {severity:g} can't be drawn: {error}."
         ) from error
 
 

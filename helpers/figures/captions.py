@@ -11,6 +11,8 @@ from helpers.figures.layout import panels
 from helpers.figures.style import INK, REFERENCE
 
 RIGHT = "#117733"
+WIDTH = 58  # characters
+LINE, GAP = 0.083, 0.05  # heights, as a part of the image's
 
 
 def captioned_images(
@@ -48,8 +50,13 @@ def captioned_images(
 
 
 def _write_captions(ax: Axes, caption: str, texts: Sequence[str], similarities: np.ndarray) -> None:
-    ax.text(1.08, 0.99, fill(caption, 48), va="top", color=INK, weight="bold", fontsize=9)
-    for place, (text, similarity) in enumerate(zip(texts, similarities, strict=True)):
+    blocks = [(fill(caption, WIDTH), INK, "bold")]
+    for text, similarity in zip(texts, similarities, strict=True):
         color = RIGHT if text == caption else REFERENCE
-        line = fill(f"{similarity:.2f}  {text}", 52, subsequent_indent="          ")
-        ax.text(1.08, 0.66 - 0.24 * place, line, va="top", color=color, fontsize=9)
+        line = f"{similarity:.2f}  {text}"
+        blocks.append((fill(line, WIDTH, subsequent_indent=" " * 10), color, "normal"))
+    # Each block starts below the lines of those before it, however many they are.
+    top = 0.99
+    for text, color, weight in blocks:
+        ax.text(1.06, top, text, va="top", color=color, weight=weight, fontsize=9)
+        top -= LINE * (text.count("\n") + 1) + GAP

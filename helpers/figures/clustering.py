@@ -1,6 +1,6 @@
 """Trees and distances between augmentations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -106,25 +106,42 @@ def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | N
     return ax
 
 
-def dendrograms(clusterings: Sequence[Clustering]) -> Figure:
-    """Trees of the same augmentations side by side, to see what the linkage method does.
+def linkages(clusterings: Mapping[str, Clustering]) -> Figure:
+    """Clusters of several linkages in one figure, to see what the method does.
 
     Parameters
     ----------
-    clusterings : sequence of Clustering
-        One per tree.
+    clusterings : mapping of str to Clustering
+        Name of the linkage → its tree, all of the same augmentations.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One `dendrogram` each.
+        A row per linkage, with its cophenetic correlation; a column per augmentation, in the order
+        of the first tree. Cells of a row with the same number and shade are one cluster; the
+        largest is 1.
     """
-    figure, axes = plt.subplots(
-        1, len(clusterings), figsize=(6.2 * len(clusterings), 4.2), squeeze=False
-    )
-    for clustering, ax in zip(clusterings, axes.flat, strict=True):
-        dendrogram(clustering, ax=ax)
+    first = next(iter(clusterings.values()))
+    order = leaf_order(first.linkage)
+    numbers = np.array([_by_size(tree.labels)[order] for tree in clusterings.values()])
+    figure, ax = plt.subplots(figsize=(9.5, 1.6 + 0.42 * len(numbers)))
+    image = ax.imshow(numbers, cmap="Greys", vmin=0, vmax=numbers.max() + 1.5, aspect="auto")
+    annotate_cells(image, numbers.astype(str), size=10)
+    tick_views(ax, [first.names[at] for at in order], axis="x")
+    rows = [f"{name} ({tree.cophenetic:.2f})" for name, tree in clusterings.items()]
+    ax.set_yticks(range(len(rows)), rows)
+    bare(ax)
+    ax.set_title("Clusters by linkage (cophenetic correlation)")
     return figure
+
+
+def _by_size(labels: np.ndarray) -> np.ndarray:
+    """Give the largest cluster number 1, and so on; of equal ones the first seen leads."""
+    names, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    order = np.lexsort((first, -counts))
+    rank = np.empty(len(names), int)
+    rank[order] = np.arange(1, len(names) + 1)
+    return rank[np.searchsorted(names, labels)]
 
 
 def distance_heatmap(clustering: Clustering, *, ax: Axes | None = None) -> Axes:

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.analysis import ties
 from helpers.figures import style
 from helpers.figures.layout import annotate_cells, bare, panels, tick_views
 
@@ -17,47 +18,58 @@ MARKERS = "osD^vPX"
 MODELS = "viridis"
 
 
-def ranking(similarities: pd.DataFrame, correlations: xr.Dataset) -> Figure:
-    """Augmentations in the order of each model, and how well the orders agree.
+def ranking(orders: Mapping[str, tuple[pd.DataFrame, xr.Dataset]]) -> Figure:
+    """Augmentations in the order of each model and baseline, and how well the orders agree.
 
     Parameters
     ----------
-    similarities : DataFrame, (augmentations, models)
-        Mean embedding similarity.
-    correlations : Dataset
-        `estimate`, `low`, `high` (score, other) over models, as of
-        `helpers.analysis.statistics.correlate_scores`.
+    orders : mapping of str to (DataFrame, Dataset)
+        Source of images → how far images are moved, (augmentations, orders), and `estimate`, `low`,
+        `high` (score, other) over the same orders, as of
+        `helpers.analysis.comparison.rank_correlations`.
 
     Returns
     -------
     Figure
-        Left a line per augmentation, rank 1 (moves furthest) on top; right Spearman's correlations.
+        A row per source. Left a line per augmentation, rank 1 (moves furthest) on top; right
+        Spearman's correlations.
     """
-    models = list(similarities.columns)
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(5.8 + 2.2 * len(models), 5), width_ratios=[4 + len(models), 2 + len(models)]
+    count = len(next(iter(orders.values()))[0].columns)
+    figure, axes = plt.subplots(
+        len(orders),
+        2,
+        figsize=(5.8 + 2.1 * count, 5 * len(orders)),
+        width_ratios=[4 + count, 2 + count],
+        squeeze=False,
     )
-    ranks = similarities.rank(method="first")
+    for (source, (moved, correlations)), (left, right) in zip(orders.items(), axes, strict=True):
+        _ranks(left, moved)
+        left.set_title(f"Order of the augmentations: {source}")
+        _correlations(right, correlations)
+    return figure
+
+
+def _ranks(ax: Axes, moved: pd.DataFrame) -> None:
+    names = list(moved.columns)
+    ranks = (-moved.apply(ties.merged)).rank(method="first")
     for name, row in ranks.iterrows():
-        left.plot(range(len(models)), row, "o-", color=style.color(name), linewidth=2.5, ms=8)
-    left.set_xticks(range(len(models)), [_wrapped(model) for model in models])
-    last = ranks[models[-1]].sort_values()
-    left.set_yticks(range(1, len(last) + 1))
+        ax.plot(range(len(names)), row, "o-", color=style.color(name), linewidth=2.5, ms=8)
+    ax.set_xticks(range(len(names)), [_wrapped(name) for name in names])
+    last = ranks[names[-1]].sort_values()
+    ax.set_yticks(range(1, len(last) + 1))
     for name, rank in last.items():
-        left.annotate(
+        ax.annotate(
             style.label(name),
-            (len(models) - 1, rank),
+            (len(names) - 1, rank),
             xytext=(10, 0),
             textcoords="offset points",
             va="center",
         )
-    left.set_ylim(len(last) + 0.5, 0.5)
-    left.set(ylabel="rank (1 moves furthest)", title="Order of the augmentations")
-    _correlations(right, correlations)
-    return figure
+    ax.set_ylim(len(last) + 0.5, 0.5)
+    ax.set(ylabel="rank (1 moves furthest)")
 
 
-def shift_by_model(similarity: pd.DataFrame, relative: pd.DataFrame) -> Figure:
+def shift_by_model(similarity: pd.DataFrame, relative: pd.DataFrame, *, title: str = "") -> Figure:
     """How far each augmentation moves each model, absolute and relative.
 
     Parameters
@@ -66,6 +78,8 @@ def shift_by_model(similarity: pd.DataFrame, relative: pd.DataFrame) -> Figure:
         Columns `model`, `augmentation`, `mean`, `low`, `high`: embedding similarity.
     relative : DataFrame
         The same of `helpers.analysis.comparison.relative_shift`.
+    title : str
+        Which images.
 
     Returns
     -------
@@ -74,10 +88,11 @@ def shift_by_model(similarity: pd.DataFrame, relative: pd.DataFrame) -> Figure:
     """
     figure, axes = panels(2, columns=2, size=(5.6, 4.8), sharey=True)
     order = similarity.groupby("augmentation")["mean"].mean().sort_values(ascending=False).index
-    titles = ("Embedding similarity", "Shift in units of the distance between images")
-    for ax, table, title in zip(axes, (similarity, relative), titles, strict=True):
+    figure.suptitle(title)
+    measures = ("Embedding similarity", "Shift in units of the distance between images")
+    for ax, table, measure in zip(axes, (similarity, relative), measures, strict=True):
         _dots(ax, table, list(order), _looks(table["model"].unique()))
-        ax.set_title(title, fontsize=11)
+        ax.set_title(measure, fontsize=11)
         ax.grid(axis="x")
     axes[1].axvline(1, color=style.REFERENCE, linestyle=":", linewidth=1.4)
     models = len(similarity["model"].unique())
@@ -209,9 +224,9 @@ def _dots(
 
 
 def _looks(models: Iterable[str]) -> dict[str, dict[str, object]]:
-    """Colour and marker of each model, the run's own first and darkest."""
+    """Colour and marker of each model, the last and longest trained the darkest."""
     models = list(models)
-    colors = mpl.colormaps[MODELS](np.linspace(0, 0.85, len(models)))
+    colors = mpl.colormaps[MODELS](np.linspace(0.85, 0, len(models)))
     return {
         model: {"color": color, "marker": MARKERS[place % len(MARKERS)]}
         for place, (model, color) in enumerate(zip(models, colors, strict=True))

@@ -1,6 +1,7 @@
-"""Figures of what carries a shift, what it says, and what restoring heads takes away."""
+"""Figures of what carries a shift, what it says, and what patching heads takes away."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from types import MappingProxyType
 
 import matplotlib.pyplot as plt
@@ -18,8 +19,6 @@ from helpers.analysis.dissection import REST
 from helpers.figures import style
 from helpers.figures.clustering import dendrogram
 from helpers.figures.layout import (
-    annotate_cells,
-    axes_or_new,
     bare,
     few_ticks,
     panels,
@@ -28,7 +27,7 @@ from helpers.figures.layout import (
 )
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
-LONGEST_TEXT = 36
+LONGEST_LINE = 34
 OVERLAY_OPACITY = 0.85  # of the patches that moved most; those that didn't are clear
 OVERLAY_QUANTILE = 0.99
 KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -38,41 +37,50 @@ CURVES: Mapping[tuple[str, str], Mapping[str, object]] = MappingProxyType(
     {
         ("top", "direct"): {"linestyle": "-", "marker": "o", "label": "top heads, direct effect"},
         ("top", "total"): {"linestyle": "--", "marker": "s", "label": "top heads, total effect"},
-        ("own", "total"): {"linestyle": ":", "marker": "^", "label": "own top heads, total effect"},
+        ("own", "total"): {
+            "linestyle": ":",
+            "marker": "^",
+            "label": "chosen on the same image, total effect",
+        },
         ("random", "direct"): {"linestyle": "-", "label": "random heads, direct effect"},
         ("random", "total"): {"linestyle": "--", "label": "random heads, total effect"},
     }
 )
 
 
-def layer_bars(parts: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
     """Draw each augmentation's shift as a bar of what carries it, layer by layer.
 
     Parameters
     ----------
-    parts : DataArray, (augmentation, part)
-        Mean shares, as of `helpers.analysis.dissection.part_shares`.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    parts : mapping of str to DataArray, (augmentation, part)
+        Source of images → mean shares, as of `helpers.analysis.dissection.part_shares`.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        Heads in blue, then MLPs in orange, darker with depth, then the rest in grey; what works
-        against the shift lies left of zero.
+    matplotlib.figure.Figure
+        A panel per source. Heads in blue, then MLPs in orange, darker with depth, then the rest in
+        grey; what works against the shift lies left of zero.
     """
-    ax = axes_or_new(ax, (10.5, 5))
+    size = (3.4 + 4.6 * len(parts), 5)
+    figure, axes = plt.subplots(1, len(parts), figsize=size, sharey=True, squeeze=False)
+    for (source, own), ax in zip(parts.items(), axes.flat, strict=True):
+        _layer_bars(ax, own)
+        ax.set_title(source)
+    figure.supxlabel("share of the shift, mean over images", fontsize=11)
+    _kinds_legend(figure)
+    return figure
+
+
+def _layer_bars(ax: Axes, parts: xr.DataArray) -> None:
     names = parts["augmentation"].values
     ends = {1: np.zeros(len(names)), -1: np.zeros(len(names))}
     for part in _heads_then_mlps(parts["part"].values):
         _stack(ax, parts.sel(part=part).values, ends, part, _part_color(part, parts["part"].values))
     tick_views(ax, names)
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.4, -0.6)
     ax.axvline(0, color=style.INK, linewidth=0.8)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set(xlabel="share of the shift, mean over images")
-    _kinds_legend(ax)
-    return ax
 
 
 def head_maps(heads: xr.DataArray) -> Figure:
@@ -207,13 +215,15 @@ def profile_trees(profiles: Clustering, embeddings: Clustering) -> Figure:
     return figure
 
 
-def text_directions(table: pd.DataFrame) -> Figure:
+def text_directions(table: pd.DataFrame, *, title: str = "") -> Figure:
     """Draw the texts towards which, and away from which, each augmentation moves images.
 
     Parameters
     ----------
     table : DataFrame
         As of `helpers.analysis.directions.text_table`.
+    title : str
+        Which images.
 
     Returns
     -------
@@ -230,46 +240,16 @@ def text_directions(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
         _dots(ax, own, color=style.color(name), hollow=~own["beyond_chance"].to_numpy())
         labels = own["property"].str.cat(own["text"], sep=": ")
-        ax.set_yticks(range(len(own)), [_short(text) for text in labels], fontsize=9)
+        ax.set_yticks(range(len(own)), [fill(text, LONGEST_LINE) for text in labels], fontsize=9)
         ax.set_title(style.label(name), fontsize=11)
         few_ticks(ax)
+    figure.suptitle(title)
     figure.supxlabel("cosine of shift and text, mean and 95 % interval over images", fontsize=11)
     return figure
 
 
-def answer_flips(rates: pd.DataFrame, margins: pd.DataFrame) -> Figure:
-    """Draw how often answers flip, and how clear the flipped answers had been.
-
-    Parameters
-    ----------
-    rates : DataFrame
-        As of `helpers.analysis.directions.flip_table`.
-    margins : DataFrame
-        As of `helpers.analysis.directions.margins`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Left the rates, augmentation by property; right the margins of kept and flipped answers.
-        With more properties than fit, those that flip most on average.
-    """
-    table = rates.pivot(index="augmentation", columns="property", values="rate")
-    shown = _most_flipped(table, rates["property"].unique()).loc[rates["augmentation"].unique()]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(13, 4.6), sharey=True, width_ratios=(1.7, 1)
-    )
-    image = left.imshow(shown, cmap=style.SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-    annotate_cells(image, [[f"{rate:.0%}" for rate in row] for row in shown.to_numpy()], size=9)
-    left.set_xticks(range(shown.shape[1]), shown, rotation=45, ha="right", rotation_mode="anchor")
-    tick_views(left, shown.index)
-    bare(left)
-    left.set_title("Answers that flip")
-    _margins(right, margins, list(shown.index))
-    return figure
-
-
-def restoring_curves(curves: pd.DataFrame, heads: int) -> Figure:
-    """Draw how much of the shift goes when more and more heads are put back.
+def patching_curves(curves: pd.DataFrame, heads: int) -> Figure:
+    """Draw how much of the shift activation patching removes, of more and more heads.
 
     Parameters
     ----------
@@ -282,8 +262,8 @@ def restoring_curves(curves: pd.DataFrame, heads: int) -> Figure:
     -------
     matplotlib.figure.Figure
         A panel per augmentation: top heads in its colour, random ones in grey; direct effects
-        solid, total effects dashed, and dotted for the image's own top heads; bands are intervals
-        over images.
+        solid, total effects dashed, and dotted for heads that were chosen on the very image; bands
+        are intervals over images.
     """
     names = curves["augmentation"].unique()
     figure, axes = panels(len(names), size=(3.5, 2.6), sharex=True, sharey=True)
@@ -302,40 +282,46 @@ def restoring_curves(curves: pd.DataFrame, heads: int) -> Figure:
         ax.set_title(style.label(name), fontsize=11)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.supxlabel("heads put back", fontsize=11)
-    figure.supylabel("share of the shift that goes", fontsize=11)
+    figure.supxlabel("heads patched", fontsize=11)
+    figure.supylabel("share of the shift removed", fontsize=11)
     handles = axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=3)
     return figure
 
 
-def depth_lines(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how similar original and augmented class token are, depth by depth.
+def depth_lines(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how similar original and augmented residual stream are, depth by depth.
 
     Parameters
     ----------
-    table : DataFrame
-        As of `helpers.analysis.dissection.by_depth`.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    tables : mapping of str to DataFrame
+        Source of images → as of `helpers.analysis.dissection.by_depth`.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        A line per augmentation with its interval; the legend is in the order of the last depth.
+    matplotlib.figure.Figure
+        A panel per source, a line per augmentation with its interval; the legend is in the order of
+        the last depth in the last panel.
     """
-    ax = axes_or_new(ax, (9, 4.8))
+    size = (2.4 + 4.6 * len(tables), 4.8)
+    figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
+    for (source, table), ax in zip(tables.items(), axes.flat, strict=True):
+        _depth_lines(ax, table)
+        ax.set_title(source)
+    axes.flat[0].set_ylabel("cosine similarity")
+    figure.supxlabel("residual stream read out at the start and after each layer", fontsize=11)
+    axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def _depth_lines(ax: Axes, table: pd.DataFrame) -> None:
     depths = list(table["depth"].unique())
     last = table[table["depth"] == depths[-1]].sort_values("mean", ascending=False, kind="stable")
     for name in last["augmentation"]:
         rows = table[table["augmentation"] == name]
         look = {"label": style.label(name), "marker": "o"}
         _band(ax, range(len(depths)), rows, style.color(name), look)
-    labels = [depth if depth == "start" else f"layer {depth}" for depth in depths]
-    ax.set_xticks(range(len(depths)), labels, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set(xlabel="class token read out at the start and after", ylabel="cosine similarity")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return ax
+    ax.set_xticks(range(len(depths)), depths)
 
 
 def _heads_then_mlps(parts: Sequence[str]) -> list[str]:
@@ -370,16 +356,11 @@ def _stack(
         )
 
 
-def _kinds_legend(ax: Axes) -> None:
+def _kinds_legend(figure: Figure) -> None:
     names = {label: plt.get_cmap(cmap)(0.65) for cmap, label in KINDS.values()}
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in (*names.values(), "#BBBBBB")]
-    ax.legend(
-        handles,
-        [*(f"{name}, darker with depth" for name in names), "rest"],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-    )
+    labels = [*(f"{name}, darker with depth" for name in names), "rest"]
+    figure.legend(handles, labels, loc="outside upper left", ncols=3)
 
 
 def _dots(ax: Axes, rows: pd.DataFrame, *, color: str, hollow: np.ndarray | None = None) -> None:
@@ -403,30 +384,6 @@ def _overlay(ax: Axes, pixels: np.ndarray, shares: np.ndarray, scale: Normalize)
     opacity = OVERLAY_OPACITY * np.clip(np.abs(shares) / scale.vmax, 0, 1)
     ax.imshow(shares, cmap=style.DIVERGING, norm=scale, alpha=opacity, extent=extent)
     ax.set_xlabel(f"{shares.sum():.0%}", fontsize=9, labelpad=2)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1].rstrip()}…"
-
-
-def _most_flipped(table: pd.DataFrame, order: Sequence[str], most: int = 12) -> pd.DataFrame:
-    chosen = set(table.mean().nlargest(most).index)
-    return table[[name for name in order if name in chosen]]
-
-
-def _margins(ax: Axes, margins: pd.DataFrame, names: list[str]) -> None:
-    for answer, face, offset in (("kept", style.INK, -0.13), ("flipped", "white", 0.13)):
-        rows = margins[margins["answer"] == answer].set_index("augmentation").loc[names]
-        places = np.arange(len(rows)) + offset
-        ax.hlines(places, rows["low"], rows["high"], color=style.INK, linewidth=1.4)
-        ax.scatter(
-            rows["mean"], places, color=face, edgecolor=style.INK, s=34, zorder=3, label=answer
-        )
-    ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
-    ax.set_xlabel("margin of the original's answer (cosine)")
-    ax.set_title("Margins before")
-    ax.tick_params(axis="y", length=0)
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, handletextpad=0.1)
 
 
 def _band(

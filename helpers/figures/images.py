@@ -126,10 +126,10 @@ def change_bars(means: pd.DataFrame, values: xr.DataArray, *, ax: Axes | None = 
     Returns
     -------
     matplotlib.axes.Axes
-        Bars with intervals, the largest change on top.
+        Bars with intervals, in the order of `means` from top to bottom.
     """
     ax = axes_or_new(ax, (9, 5))
-    means = means.sort_values("mean")
+    means = means[::-1]
     names, heights = list(means.index), np.arange(len(means))
     whiskers = (means["mean"] - means["low"], means["high"] - means["mean"])
     colors = [style.color(name) for name in names]
@@ -144,8 +144,8 @@ def change_bars(means: pd.DataFrame, values: xr.DataArray, *, ax: Axes | None = 
     ax.tick_params(axis="y", length=0)
     ax.set_xlim(left=0)
     ax.grid(axis="x")
-    ax.set_xlabel("mean absolute change of a pixel, in levels of 255; 95 % bootstrap interval")
-    ax.set_title(f"How much each augmentation changes the pixels ({sample_note(means['n'])})")
+    ax.set_xlabel("mean absolute change of a pixel, in levels of 255")
+    ax.set_title(sample_note(means["n"]))
     return ax
 
 

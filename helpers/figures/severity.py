@@ -2,97 +2,60 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels, tick_views
+from helpers.figures.dots import SERIES
+from helpers.figures.layout import axes_or_new, panels, tick_views
 
 BAND = 0.18
+LABEL_GAP = 0.062  # between names, as a part of the height
 BEYOND = 0.05  # how far outside answers beyond the range are drawn, as a part of its logarithm
 
 
 def dose_response(
-    curves: Mapping[str, pd.DataFrame],
-    *,
-    reference: Mapping[str, float],
-    unordered: Sequence[str] = (),
+    groups: Mapping[str, pd.DataFrame], *, reference: float | None = None, ylabel: str
 ) -> Figure:
-    """Responses over severity, a panel per measure and a line per augmentation.
+    """Responses over severity, a panel per group and a line per series.
 
     Parameters
     ----------
-    curves : mapping of str to DataFrame
-        Measure → columns `severity`, `augmentation`, `mean`, `low`, `high`, as of
-        `helpers.analysis.severity.dose_response`.
-    reference : mapping of str to float
-        Measure → a value to mark with a dotted line.
-    unordered : sequence of str
-        Augmentations without a dose, drawn dashed.
+    groups : mapping of str to DataFrame
+        Title → columns `severity`, `series`, `mean`, `low`, `high`. A name of a view gets its
+        label.
+    reference : float, optional
+        A value to mark with a dotted line.
+    ylabel : str
+        What responds.
 
     Returns
     -------
     Figure
-        Bands are the intervals; one legend for all panels.
+        Bands are the intervals; one legend for all panels, which share their axes.
     """
-    figure, axes = panels(len(curves), columns=2, size=(4.6, 3.4))
-    for (measure, table), ax in zip(curves.items(), axes, strict=True):
-        for name, own in table.groupby("augmentation", sort=False):
-            dash = "--" if name in unordered else "-"
-            _band(ax, own["severity"], own, name, marker="o", markersize=3, linestyle=dash)
-        if measure in reference:
-            ax.axhline(reference[measure], color=style.REFERENCE, linestyle=":", linewidth=1.4)
-        ax.set_title(measure)
-        ax.set_xlabel("severity (1: as published)")
-    names = list(dict.fromkeys(name for each in curves.values() for name in each["augmentation"]))
-    _legend(figure, names)
-    return figure
-
-
-def flip_rates(rates: pd.DataFrame, by_property: pd.DataFrame, *, severity: float) -> Figure:
-    """How often zero-shot answers change, over severity and by property.
-
-    Parameters
-    ----------
-    rates : DataFrame
-        Columns `severity`, `augmentation`, `mean`, `low`, `high`, of all properties together.
-    by_property : DataFrame, (augmentations, properties)
-        Share of images whose answer changes at one severity.
-    severity : float
-        That severity.
-
-    Returns
-    -------
-    Figure
-        Lines on the left, a heatmap on the right.
-    """
-    width = 3 + 0.55 * by_property.shape[1]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(5 + width, 4.6), width_ratios=[4.4, width], squeeze=True
-    )
-    for name, own in rates.groupby("augmentation", sort=False):
-        _band(left, own["severity"], own, name, marker="o", markersize=3)
-    left.set(xlabel="severity (1: as published)", ylabel="share of answers that change")
-    left.set_ylim(0, None)
-    left.set_title("All properties")
-    image = right.imshow(by_property, cmap=style.SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-    annotate_cells(image, [[f"{rate:.2f}" for rate in row] for row in by_property.values], size=8)
-    tick_views(right, list(by_property.index))
-    places = range(by_property.shape[1])
-    right.set_xticks(
-        places, by_property.columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=9
-    )
-    bare(right)
-    right.set_title(f"By property, severity {severity:g}")
+    figure, axes = panels(len(groups), columns=3, size=(3.4, 2.5), sharex=True, sharey=True)
+    series = list(dict.fromkeys(next(iter(groups.values()))["series"]))
+    for (title, table), ax in zip(groups.items(), axes, strict=True):
+        for name, (color, marker) in zip(series, SERIES, strict=False):
+            own = table[table["series"] == name]
+            ax.fill_between(own["severity"], own["low"], own["high"], color=color, alpha=BAND, lw=0)
+            ax.plot(own["severity"], own["mean"], color=color, marker=marker, ms=4, label=name)
+        if reference is not None:
+            ax.axhline(reference, color=style.REFERENCE, linestyle=":", linewidth=1.4)
+        ax.set_title(style.LABELS.get(title, title), fontsize=11)
+        ax.grid(axis="y")
+    figure.supxlabel("severity (1: as published)", fontsize=11)
+    figure.supylabel(ylabel, fontsize=11)
+    if len(series) > 1:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(series))
     return figure
 
 
 def equal_change(
-    curves: pd.DataFrame,
     points: pd.DataFrame,
     *,
     levels: Sequence[float] = (),
@@ -102,9 +65,6 @@ def equal_change(
 
     Parameters
     ----------
-    curves : DataFrame
-        Columns `augmentation`, `change`, `mean`, `low`, `high`, as of
-        `helpers.analysis.severity.at_equal_change`.
     points : DataFrame
         Columns `augmentation`, `change`, `mean`: the severities that were computed.
     levels : sequence of float
@@ -115,20 +75,20 @@ def equal_change(
     Returns
     -------
     matplotlib.axes.Axes
-        Bands are the intervals, dots the severities; an augmentation without a dose is a dot.
+        Dots are the severities; an augmentation without a dose is a star. Each line is named at
+        the right, where its end is.
     """
-    ax = axes_or_new(ax, (9, 5))
+    ax = axes_or_new(ax, (8, 5))
     for level in levels:
         ax.axvline(level, color="#CCCCCC", linestyle=":", linewidth=1.4, zorder=0)
-    for name, own in curves.groupby("augmentation", sort=False):
-        color = style.color(name)
-        ax.fill_between(own["change"], own["low"], own["high"], color=color, alpha=BAND, lw=0)
+    ends = {}
     for name, own in points.sort_values("change").groupby("augmentation", sort=False):
         size, marker = (12, "*") if own["change"].nunique() == 1 else (4, "o")
         ax.plot(own["change"], own["mean"], color=style.color(name), marker=marker, ms=size)
+        ends[name] = own[["change", "mean"]].iloc[-1].to_numpy()
     ax.set_xlim(0, None)
     ax.set(xlabel="mean pixel change (root mean square, 1: full scale)", ylabel="mean similarity")
-    _legend(ax.figure, list(points["augmentation"].unique()))
+    _name_ends(ax, ends)
     return ax
 
 
@@ -172,7 +132,7 @@ def crossings(table: pd.DataFrame, *, severities: Sequence[float], ax: Axes | No
     ax.minorticks_off()
     ax.set_xlim(low / margin**2, high * margin**2)
     ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.set_xlabel("severity (dotted: range of the severities that were computed)")
+    ax.set_xlabel("severity (dotted: range that was computed)")
     return ax
 
 
@@ -189,13 +149,28 @@ def _write_answers(ax: Axes, answers: pd.Series) -> None:
         )
 
 
-def _band(ax: Axes, x: pd.Series, rows: pd.DataFrame, name: str, **options: object) -> None:
-    color = style.color(name)
-    ax.fill_between(x, rows["low"], rows["high"], color=color, alpha=BAND, linewidth=0)
-    ax.plot(x, rows["mean"], color=color, linewidth=1.6, **options)
+def _name_ends(ax: Axes, ends: Mapping[str, np.ndarray]) -> None:
+    """Name lines in a column at the right, each tied to its end."""
+    low, high = ax.get_ylim()
+    names = sorted(ends, key=lambda name: ends[name][1])
+    heights = _apart([ends[name][1] for name in names], LABEL_GAP * (high - low))
+    for name, height in zip(names, heights, strict=True):
+        part = (height - low) / (high - low)
+        ax.annotate(
+            style.label(name),
+            ends[name],
+            xytext=(1.03, part),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=10,
+            color=style.color(name),
+            weight="bold",
+            arrowprops={"arrowstyle": "-", "color": style.color(name), "lw": 0.7, "alpha": 0.6},
+        )
 
 
-def _legend(figure: Figure, names: Sequence[str]) -> None:
-    lines = [Line2D([], [], color=style.color(name), linewidth=3) for name in names]
-    labels = [style.label(name) for name in names]
-    figure.legend(lines, labels, loc="outside right upper")
+def _apart(heights: Sequence[float], gap: float) -> np.ndarray:
+    """Move ascending heights apart to at least a gap, keeping their middle."""
+    steps = np.arange(len(heights)) * gap
+    spread = np.maximum.accumulate(np.asarray(heights) - steps) + steps
+    return spread - (spread.mean() - np.mean(heights))

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.analysis.severity import MOST_IMAGES, SEVERITIES
 from helpers.clip import weights
 from helpers.clip.embedded.files import UNTRAINED
 from helpers.study.parameters import split_model
@@ -55,19 +54,42 @@ def compared_run(run: Run, model: str) -> Run:
     )
 
 
-def compared_runs(run: Run) -> Iterator[Run]:
-    """Open the runs of all compared models, one after the other."""
-    return (compared_run(run, model) for model in compared_models(run))
+def subset_run(run: Run, most: int) -> Run:
+    """Open the run of some of a large run's images, for what takes other passes than its own.
+
+    Parameters
+    ----------
+    run : Run
+    most : int
+        Number of images, drawn at random with the run's seed.
+
+    Returns
+    -------
+    Run
+        The run itself where it has no more images than that.
+    """
+    if len(run.images) <= most:
+        return run
+    return run.variant(f"subset-{most}", limit=most, compare=[])
 
 
-def severity_runs(run: Run) -> Iterator[Run]:
-    """Open the runs at `helpers.analysis.severity.SEVERITIES`, of `MOST_IMAGES` images at most."""
-    fewer = {"limit": MOST_IMAGES} if len(run.images) > MOST_IMAGES else {}
-    return (run.variant(f"severities/{each:g}", severity=each, **fewer) for each in SEVERITIES)
+def untrained_model(run: Run) -> str:
+    """Name the untrained network of a run's architecture, as ``compare`` would list it.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    str
+    """
+    name = run.parameters.model
+    return f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
 
 
 def untrained_run(run: Run) -> Run:
-    """Open the run of the same images with the run's model untrained, a baseline for what it knows.
+    """Open the run of the same images with the same architecture before its first training step.
 
     Parameters
     ----------
@@ -76,12 +98,39 @@ def untrained_run(run: Run) -> Run:
     Returns
     -------
     Run
-        In a folder below the run's; the run itself where its own model is untrained.
+        The run itself where its model is untrained.
     """
-    name = run.parameters.model
-    untrained = f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
+    model = untrained_model(run)
+    is_own = split_model(model) == (run.parameters.model, run.parameters.pretrained)
+    return run if is_own else compared_run(run, model)
+
+
+def runs_in_training_order(run: Run) -> Iterator[Run]:
+    """Open a run, its compared ones and that of the untrained network, one after the other.
+
+    Parameters
+    ----------
+    run : Run
+
+    Yields
+    ------
+    Run
+        Untrained models first, then earlier states of the embedded model by their step, then other
+        models in the order of ``compare``, and the run itself where it belongs among these: last,
+        if it is trained to the end. One at a time: several large models would not fit the memory.
+    """
     own = run.parameters.model, run.parameters.pretrained
-    return run if split_model(untrained) == own else compared_run(run, untrained)
+    listed = dict.fromkeys(map(split_model, [untrained_model(run), *compared_models(run)]))
+    for model in sorted([*(each for each in listed if each != own), own], key=_steps_trained):
+        spec = ":".join(part for part in model if part)
+        yield run if model == own else compared_run(run, spec)
+
+
+def _steps_trained(model: tuple[str, str | None]) -> float:
+    name, pretrained = model
+    if name != weights.EMBEDDED:
+        return float("inf") if pretrained else 0
+    return float(pretrained) if pretrained and pretrained.isdigit() else float("inf")
 
 
 def folder_name(model: str) -> str:

@@ -1,4 +1,4 @@
-"""Restoring heads in the forward pass, on some images of a run."""
+"""Activation patching of heads on some images of a run."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EFFECTS = ("direct", "total")
 
 
-def restore_heads(
+def patch_heads(
     run: "Run", images: Sequence[str], order: xr.DataArray, counts: Sequence[int]
 ) -> xr.Dataset:
     """Put heads of augmented views back to what they did for the originals.
@@ -27,20 +27,21 @@ def restore_heads(
     images : sequence of str
         Ids of the images.
     order : DataArray of int, (choice, image, augmentation, layer, head)
-        Which heads come first, as of `helpers.analysis.causal.restoring_order`.
+        Which heads come first, as of `helpers.analysis.causal.patching_order`.
     counts : sequence of int
-        Numbers of heads to restore.
+        Numbers of heads to patch.
 
     Returns
     -------
     Dataset
         ``removed`` and ``length`` (effect, choice, k, image, augmentation), as of
-        `helpers.analysis.causal.effects`; effect is ``direct`` or ``total``.
+        `helpers.analysis.causal.effects`; effect is ``direct`` or ``total``. ``embedding`` (choice,
+        k, image, augmentation, feature): of the patched forward passes.
     """
     size = run.parameters.batch_size
     batches = [slice(start, start + size) for start in range(0, len(images), size)]
     total = len(images) * order.sizes["augmentation"]
-    with tqdm(total=total, desc="Restoring heads", unit="view", leave=False) as progress:
+    with tqdm(total=total, desc="Patching heads", unit="view", leave=False) as progress:
         parts = [
             _batch(run, images[rows], order.isel(image=rows), counts, progress) for rows in batches
         ]
@@ -70,21 +71,15 @@ def _one_augmentation(
     augmented = model.encode(pixels)
     shift = augmented.embedding - original.embedding
     changes = augmented.heads - original.heads  # images × layers × heads × features
-    remaining = np.stack(
-        [
-            [[without_heads(shift, changes, own < k) for k in counts] for own in places],
-            [
-                [
-                    model.encode_restored(pixels, original, own < k) - original.embedding
-                    for k in counts
-                ]
-                for own in places
-            ],
-        ]
-    )
+    direct = [[without_heads(shift, changes, own < k) for k in counts] for own in places]
+    patched = np.stack(
+        [[model.encode_restored(pixels, original, own < k) for k in counts] for own in places]
+    )  # choices × counts × images × features
+    remaining = np.stack([direct, patched - original.embedding])
     axes = ("image", "feature")
-    return effects(
+    found = effects(
         xr.DataArray(remaining, dims=("effect", "choice", "k", *axes)),
         xr.DataArray(shift, dims=axes),
         xr.DataArray(original.embedding, dims=axes),
     )
+    return found.assign(embedding=(("choice", "k", *axes), patched))

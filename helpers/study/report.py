@@ -55,7 +55,7 @@ SECTIONS = (
             Exhibit("02_views_move", "Where the augmentations move the embeddings"),
             Exhibit("03_score_heatmap", "Six scores of nine augmentations"),
             Exhibit("03_l2_bars", "How far each augmentation moves the embedding"),
-            Exhibit("04_dendrograms", "Which augmentations are alike to the model"),
+            Exhibit("04_directions", "Which augmentations move images the same way"),
             Exhibit("05_attention", "Where the last layer looks, before and after"),
         ),
     ),

@@ -23,6 +23,7 @@ from helpers.study.engine import Batch, Engine, Outcome
 from helpers.study.parameters import Parameters
 from helpers.study.record import Record, installed_versions
 from helpers.study.results import Results
+from helpers.study.stamps import stamp_outputs
 from helpers.study.texts import embedded_texts, open_pool, own_pool
 
 if TYPE_CHECKING:
@@ -304,7 +305,9 @@ def run_from(names: Mapping[str, object]) -> Run:
             f"The parameters {', '.join(missing)} have no value; run the parameters cell, which"
             " gives one to each."
         )
-    return open_run(**{name: names[name] for name in expected})
+    run = open_run(**{name: names[name] for name in expected})
+    stamp_outputs(run.title)
+    return run
 
 
 def _check_device(device: str) -> None:

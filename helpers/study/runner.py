@@ -16,14 +16,18 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 
 from helpers.clip import weights
-from helpers.study.compared import compared_models, compared_run, compared_runs, severity_runs
+from helpers.study.compared import compared_models, compared_run, runs_in_training_order
+from helpers.study.doses import runs_by_severity
 from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
 SUMMARY, SEVERITY, COMPARISON = "00_", "09_", "10_"
 # Runs that a notebook reads beside its own: computed before, when all cores are theirs.
-READS = {SEVERITY: severity_runs, COMPARISON: compared_runs}
+READS = {
+    SEVERITY: lambda run: runs_by_severity(run).values(),
+    COMPARISON: runs_in_training_order,
+}
 KERNELS = 2
 THREADS = "OMP_NUM_THREADS"
 

@@ -4,13 +4,19 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from helpers.checks import WorkbookError
 from helpers.clip import weights
 from helpers.data.texts import Texts, open_texts
 from helpers.study.parameters import Parameters
+
+if TYPE_CHECKING:
+    from helpers.clip import Model
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 
@@ -58,6 +64,35 @@ def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:
     embeddings = _embed(texts, encode)
     _keep(path, embeddings.to_dataset().assign_attrs(texts=texts.fingerprint))
     return embeddings
+
+
+def embedded_captions(captions: pd.Series, model: "Model") -> xr.DataArray:
+    """Embed the captions of images.
+
+    Parameters
+    ----------
+    captions : Series of str
+        By image, "" where there is none.
+    model : Model
+
+    Returns
+    -------
+    DataArray, (image, feature)
+        Of the images with a caption that the model can read, in their order; captions longer than
+        its context are left out, as a cut one might no longer be true.
+    """
+    readable = captions[[bool(text) and _can_read(model, text) for text in captions]]
+    values = model.encode_text(list(readable)) if len(readable) else np.empty((0, model.features))
+    coords = {"image": readable.index.to_numpy(object)}
+    return xr.DataArray(values, dims=("image", "feature"), coords=coords)
+
+
+def _can_read(model: "Model", text: str) -> bool:
+    try:
+        model.check_texts([text])
+    except WorkbookError:
+        return False
+    return True
 
 
 def _embed(texts: Texts, encode: Encode) -> xr.DataArray:

@@ -1,9 +1,10 @@
-"""Labels of attention heads that Intel Labs published with CLIP-InterpreT (MIT licence).
+"""Published facts: labels of attention heads, and what the embedding-shift study states.
 
-The paper is "Quantifying and Enabling the Interpretability of CLIP-like Models" (2024), arXiv
-2409.06579. Layers and heads count from 0, and each model has its last four layers here.
+Intel Labs published the labels with CLIP-InterpreT (MIT licence). The paper is "Quantifying and
+Enabling the Interpretability of CLIP-like Models" (2024), arXiv 2409.06579. Layers and heads count
+from 0, and each model has its last four layers here.
 
-The facts are kept as published, with what is odd in them. Labels are free text: of 320, many name
+The labels are kept as published, with what is odd in them. Labels are free text: of 320, many name
 one thing in several ways ("Location", "Locations"; "Body part", "Body parts", "Bodyparts";
 "Timepiece", "Timepieces"; "Color", "Colors"; "Texture", "Textures"), a few say little ("Category",
 "Pair", "Subject"), and one is a sentence ("Word starting with the letter z"). The heads of a
@@ -82,6 +83,19 @@ def labelled_heads(model: str, pretrained: str | None) -> pd.DataFrame:
     heads = head_labels(model, pretrained)
     listed = property_heads(model, pretrained).groupby(["layer", "head"])["property"]
     return heads.assign(properties=listed.agg(", ".join).reindex(heads.index, fill_value=""))
+
+
+def shift_study() -> pd.DataFrame:
+    """Return what the embedding-shift study states, to hold results against.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns published and source, indexed by fact. The study is A. Dahal, S. A. Murad, N.
+        Rahimi, "Embedding Shift Dissection on CLIP", CVPR-W MIV 2025, arXiv 2503.23495; the sources
+        are places in it, or the code that came with it.
+    """
+    return _table("shift_study.csv").set_index("fact")
 
 
 def _rows_of(name: str, model: str, pretrained: str | None) -> pd.DataFrame:

@@ -1,0 +1,157 @@
+"""Attention and patch similarity where geometry is undone: of what both pictures show.
+
+The published scores compare pictures in place, so a mirrored image scores low although it shows
+the same. Here the original is first moved as the view moved it
+(`helpers.data.geometry.moved_as`); what lies beyond the image is NaN and takes no part.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from helpers.analysis import scores
+from helpers.analysis.scores import PATCH_GRID
+from helpers.checks import WorkbookError
+
+PAIRS_AT_ONCE = 64
+SCORES = ("attention_similarity", "patch_similarity")
+
+
+def partners(sources: ArrayLike, seed: int = 0) -> np.ndarray:
+    """Pair every image with another one of its source, at random.
+
+    What a score gives to two different images is its floor: an augmentation can hardly do worse.
+
+    Parameters
+    ----------
+    sources : array_like of str, (images,)
+    seed : int
+
+    Returns
+    -------
+    ndarray of int, (images,)
+        Each image is the partner of one other; -1 where it is the only one of its source.
+    """
+    sources = np.asarray(sources)
+    rng = np.random.default_rng(seed)
+    partner = np.full(len(sources), -1)
+    for name in dict.fromkeys(sources.tolist()):
+        own = rng.permutation(np.flatnonzero(sources == name))
+        if len(own) > 1:
+            partner[own] = np.roll(own, 1)
+    return partner
+
+
+def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
+    """Attention similarity as published, from grids, a few maps at a time.
+
+    Parameters
+    ----------
+    original, other : array_like, (images, …, rows, columns)
+        Grids of attention as the model gives it; the axes between broadcast.
+
+    Returns
+    -------
+    ndarray, (images, …)
+        `helpers.analysis.scores.attention_similarity` of their maps.
+    """
+    original, other = np.asarray(original), np.asarray(other)
+    starts = range(0, len(original), PAIRS_AT_ONCE)
+    blocks = [slice(start, start + PAIRS_AT_ONCE) for start in starts]
+    return np.concatenate(
+        [
+            scores.attention_similarity(
+                scores.attention_map(original[block]), scores.attention_map(other[block])
+            )
+            for block in blocks
+        ]
+    )
+
+
+def attention_similarity(moved: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Compare attention maps as equation (6) does, where both are known.
+
+    Both maps are scaled to [0, 1] anew in the region that they share: what a view cuts off must
+    not set the scale of what it shows.
+
+    Parameters
+    ----------
+    moved : array_like, (…, h, w)
+        The original's map, moved as the view; NaN beyond the image.
+    augmented : array_like, (…, h, w)
+        The view's map.
+
+    Returns
+    -------
+    ndarray, (…)
+        Similarity in [0.5, 1]; NaN where the two share nothing.
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes differ.
+    """
+    moved, augmented = _matched(moved, augmented, 2)
+    scaled = [_scaled(np.where(np.isnan(moved), np.nan, side)) for side in (moved, augmented)]
+    return 1 / (1 + _known_mean(np.square(scaled[0] - scaled[1]), (-2, -1)))
+
+
+def patch_similarity(moved: ArrayLike, augmented: ArrayLike) -> np.ndarray:
+    """Compare pixels as equations (7) and (8) do, where both are known.
+
+    Parameters
+    ----------
+    moved : array_like, (…, h, w, 3)
+        The original, moved as the view, from 0 to 255; NaN beyond the image.
+    augmented : array_like, (…, h, w, 3)
+        The view.
+
+    Returns
+    -------
+    ndarray, (…)
+        Similarity in [0.5, 1], the mean over patches that hold any known pixel; NaN where none
+        does.
+
+    Raises
+    ------
+    WorkbookError
+        If the shapes differ, or h and w are no multiples of the grid's 4.
+    """
+    moved, augmented = _matched(moved, augmented, 3)
+    *batch, height, width, channels = moved.shape
+    if height % PATCH_GRID or width % PATCH_GRID:
+        raise WorkbookError(
+            f"Images of {height} × {width} pixels don't split into {PATCH_GRID} × {PATCH_GRID}"
+            " patches; give multiples of that, such as 224 × 224."
+        )
+    grid = (PATCH_GRID, height // PATCH_GRID, PATCH_GRID, width // PATCH_GRID, channels)
+    squares = np.square(moved - augmented).reshape(*batch, *grid)
+    error = _known_mean(squares, (-4, -2, -1))  # … × rows × columns of patches
+    return _known_mean(1 / (1 + error / 255**2), (-2, -1))
+
+
+def _matched(moved: ArrayLike, augmented: ArrayLike, axes: int) -> list[np.ndarray]:
+    sides = [np.asarray(side, dtype=np.float64) for side in (moved, augmented)]
+    if sides[0].shape != sides[1].shape or sides[0].ndim < axes:
+        raise WorkbookError(
+            f"The moved original has shape {sides[0].shape} and the view {sides[1].shape}; both"
+            f" must be the same, with {axes} axes or more."
+        )
+    return sides
+
+
+def _scaled(maps: np.ndarray) -> np.ndarray:
+    """Scale maps to [0, 1] in their known region; a constant becomes 0."""
+    known = ~np.isnan(maps)
+    low = np.where(known, maps, np.inf).min(axis=(-2, -1), keepdims=True)
+    high = np.where(known, maps, -np.inf).max(axis=(-2, -1), keepdims=True)
+    with np.errstate(invalid="ignore"):
+        reach = high - low
+        return (maps - low) / np.where(reach > 0, reach, 1)
+
+
+def _known_mean(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Mean of what isn't NaN, NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=axes)
+    total = np.sum(values, axis=axes, where=known)
+    return np.where(count, total / np.where(count, count, 1), np.nan)

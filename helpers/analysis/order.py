@@ -1,0 +1,366 @@
+"""Orders of augmentations, and what an agreement of two orders is worth.
+
+An order agrees with another by chance, too, and the order by pixel change or that of an untrained
+network may agree as well as a trained model's. So agreement is counted here for any order alike,
+beside the agreement of all or many random orders.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from helpers.analysis.scores import embedding_similarity
+from helpers.analysis.statistics import PUBLISHED_GROUPS, resample_counts
+from helpers.checks import WorkbookError
+
+TIE = 1e-5
+"""Values that are closer than this count as equal: float32 products differ between machines."""
+
+MOST_ORDERS = factorial(8)
+CONFIDENCE = 0.95
+CHANCE = "chance"
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What random orders reach.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        Mean, and the interval that holds 95 % of random orders.
+    p : float
+        Share of random orders that reach at least what was found.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class PublishedPairs:
+    """How many pairs of augmentations have the published order.
+
+    Attributes
+    ----------
+    agreeing, pairs : int
+        Pairs with the published order, and pairs that the study orders at all.
+    low, high : float
+        95 % bootstrap interval of `agreeing` over images (`bias_corrected`); NaN for one image.
+    chance : Chance
+        The same of random orders.
+    """
+
+    agreeing: int
+    pairs: int
+    low: float
+    high: float
+    chance: Chance
+
+
+@dataclass(frozen=True)
+class OrderCorrelation:
+    """Spearman's rank correlation of two orders.
+
+    Attributes
+    ----------
+    estimate : float
+        NaN where an order has ties only.
+    chance : Chance
+        The same of random orders.
+    """
+
+    estimate: float
+    chance: Chance
+
+
+def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
+    """Say how far each augmentation moves each image: one less the cosine with the original.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        With the view ``original``.
+
+    Returns
+    -------
+    DataArray, (image, augmentation)
+    """
+    original = embeddings.sel(view="original", drop=True)
+    augmented = embeddings.drop_sel(view="original").rename(view="augmentation")
+    similarity = xr.apply_ufunc(
+        lambda *sides: embedding_similarity(sides[0][..., None, :], sides[1]),
+        original,
+        augmented,
+        input_core_dims=[["feature"], ["augmentation", "feature"]],
+        output_core_dims=[["augmentation"]],
+    )
+    return (1 - similarity).transpose("image", "augmentation")
+
+
+def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
+    """Count the pairs of augmentations that have the published order (`PUBLISHED_GROUPS`).
+
+    Parameters
+    ----------
+    moved : array_like, (…, augmentations)
+        How far each augmentation moves images: larger is further.
+    names : array_like of str, (augmentations,)
+
+    Returns
+    -------
+    ndarray of int, (…)
+        A pair of different groups counts where the published further one moves further by more
+        than `TIE`.
+
+    Raises
+    ------
+    WorkbookError
+        If an augmentation of the published groups is missing.
+    """
+    further, nearer = _published_places(list(names))
+    moved = np.asarray(moved, dtype=np.float64)
+    return (moved[..., further] - moved[..., nearer] > TIE).sum(axis=-1)
+
+
+def published_pairs(
+    moved: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
+) -> PublishedPairs:
+    """Hold an order against the published one, and both against chance.
+
+    Parameters
+    ----------
+    moved : DataArray, (image, augmentation)
+        How far each image is moved, larger is further: 1 less a similarity, a distance or pixel
+        change.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    PublishedPairs
+
+    Raises
+    ------
+    WorkbookError
+        If an augmentation of the published groups is missing.
+    """
+    values = moved.transpose("image", "augmentation").to_numpy()
+    names = list(moved["augmentation"].values)
+    agreeing = int(count_pairs(np.nanmean(values, axis=0), names))
+    resampled = count_pairs(_resampled_means(values, n_resamples, seed), names)
+    low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
+    stated = [name for group in PUBLISHED_GROUPS.values() for name in group]
+    by_chance = count_pairs(_orders(len(stated), seed), stated)
+    return PublishedPairs(
+        agreeing, len(_published_places(names)[0]), low, high, _chance(by_chance, agreeing)
+    )
+
+
+def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: int) -> pd.DataFrame:
+    """Hold several orders against the published one: a model's and its baselines'.
+
+    Parameters
+    ----------
+    orders : mapping of str to DataArray, (image, augmentation)
+        Name → how far each image is moved, such as a model's and an untrained one's shift, and
+        pixel change.
+    **options
+        Options of `published_pairs`.
+
+    Returns
+    -------
+    DataFrame
+        A row per order and a last one, ``chance``: `agreeing`, with the 95 % interval `low` to
+        `high` over images (of ``chance``: over random orders), `pairs`, and `p`, the share of
+        random orders that agree in at least as many.
+    """
+    found = {name: published_pairs(moved, **options) for name, moved in orders.items()}
+    rows = {
+        name: [own.agreeing, own.low, own.high, own.pairs, own.chance.p]
+        for name, own in found.items()
+    }
+    any_of = next(iter(found.values()))
+    chance = any_of.chance
+    rows[CHANCE] = [chance.mean, chance.low, chance.high, any_of.pairs, np.nan]
+    columns = ["agreeing", "low", "high", "pairs", "p"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def pairs_difference(
+    first: xr.DataArray, second: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Compare how many published pairs two orders of the same images have.
+
+    Parameters
+    ----------
+    first, second : DataArray, (image, augmentation)
+        As of `published_pairs`, of the same images.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    estimate, low, high : float
+        First less second, with its 95 % interval: every resample holds the same images in both.
+
+    Raises
+    ------
+    WorkbookError
+        If the images differ.
+    """
+    if not np.array_equal(first["image"], second["image"]):
+        raise WorkbookError(
+            "The two orders are of different images; pairs are compared image by image, so give"
+            " both for the same images in the same order."
+        )
+    names = first["augmentation"].values
+    sides = [
+        own.sel(augmentation=names).transpose("image", "augmentation").to_numpy()
+        for own in (first, second)
+    ]
+    found = [int(count_pairs(np.nanmean(side, axis=0), names)) for side in sides]
+    resampled = [count_pairs(_resampled_means(side, n_resamples, seed), names) for side in sides]
+    if len(sides[0]) < 2:
+        return float(found[0] - found[1]), np.nan, np.nan
+    return found[0] - found[1], *bias_corrected(resampled[0] - resampled[1], found[0] - found[1])
+
+
+def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]:
+    """Correct a bootstrap interval for an estimate that lies off the middle of its resamples.
+
+    Efron's bias-corrected percentile interval (1981). Resampling blurs an order, so that a count of
+    pairs in the right order lies at the upper edge of its resamples. The acceleration of the BCa
+    interval is taken as 0: it needs a statistic that changes when one image is left out, and a
+    count hardly ever does.
+
+    Parameters
+    ----------
+    resampled : array_like, (resamples,)
+    estimate : float
+
+    Returns
+    -------
+    low, high : float
+        95 % interval; resamples equal to the estimate count as half below it.
+    """
+    resampled = np.asarray(resampled, np.float64)
+    below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2
+    half_step = 1 / (2 * len(resampled))
+    bias = stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
+    tails = stats.norm.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    places = stats.norm.cdf(2 * bias + tails)
+    low, high = np.quantile(resampled, places, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> OrderCorrelation:
+    """Correlate two orders of the same things, beside random orders of them.
+
+    Parameters
+    ----------
+    first, second : array_like, (n,)
+        Values to order by. Those closer than `TIE` to the next smaller one share its rank.
+    seed : int
+        Of the random orders, where there are more than `MOST_ORDERS`.
+
+    Returns
+    -------
+    OrderCorrelation
+
+    Raises
+    ------
+    WorkbookError
+        If the lengths differ or there are fewer than three.
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.shape != second.shape or first.ndim != 1 or len(first) < 3:
+        raise WorkbookError(
+            f"Orders of shape {first.shape} and {second.shape} can't be correlated; both need one"
+            " value for each of the same things, three or more."
+        )
+    ranks, other = (_standardised(stats.rankdata(rounded(side))) for side in (first, second))
+    estimate = float(ranks @ other)
+    random = ranks[_orders(len(ranks), seed)] @ other
+    # An order that equals the one found must count as reaching it in spite of rounding.
+    return OrderCorrelation(estimate, _chance(random, estimate - 1e-12))
+
+
+def rounded(values: ArrayLike) -> np.ndarray:
+    """Make values equal where they are closer than `TIE`, so that rounding decides no order.
+
+    Parameters
+    ----------
+    values : array_like, (n,)
+
+    Returns
+    -------
+    ndarray, (n,)
+        Every value that is within `TIE` of the next smaller one becomes that one's.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    starts = np.diff(values[order], prepend=-np.inf) > TIE
+    groups = np.cumsum(starts) - 1
+    result = np.empty_like(values)
+    result[order] = values[order][starts][groups]
+    return result
+
+
+def _published_places(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the further and the nearer augmentation of every published pair."""
+    groups = [[*own] for own in PUBLISHED_GROUPS.values()]
+    if missing := [name for own in groups for name in own if name not in names]:
+        raise WorkbookError(
+            f"There is no {', '.join(missing)} among the augmentations; the published order can"
+            " only be compared with all its augmentations."
+        )
+    places = [[names.index(name) for name in own] for own in groups]
+    pairs = [
+        (one, other)
+        for at, further in enumerate(places)
+        for nearer in places[at + 1 :]
+        for one in further
+        for other in nearer
+    ]
+    return tuple(np.transpose(pairs))
+
+
+def _resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Means without NaN of every resample, (resamples, augmentations)."""
+    counts = resample_counts(len(values), n_resamples, seed)
+    with np.errstate(invalid="ignore"):
+        return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
+
+
+def _orders(n: int, seed: int) -> np.ndarray:
+    """All orders of n things, (orders, n), or `MOST_ORDERS` random ones where there are more."""
+    if factorial(n) <= MOST_ORDERS:
+        return np.array(list(permutations(range(n))))
+    rng = np.random.default_rng(seed)
+    return rng.permuted(np.tile(np.arange(n), (MOST_ORDERS, 1)), axis=1)
+
+
+def _chance(random: np.ndarray, found: float) -> Chance:
+    return Chance(float(random.mean()), *_tails(random), float((random >= found).mean()))
+
+
+def _tails(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _standardised(ranks: np.ndarray) -> np.ndarray:
+    """Ranks, centred and of length 1; NaN where all are equal."""
+    centred = ranks - ranks.mean()
+    length = np.linalg.norm(centred)
+    return centred / (length or np.nan)

@@ -1,0 +1,210 @@
+"""Zero-shot predictions held against what is true: accuracy, accuracy lost, prediction flips.
+
+A question is asked only of images with a true answer (`helpers.data.truth`), so a flip is a change
+from or to a right or wrong answer and never one of two answers that mean nothing.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.directions import zero_shot
+from helpers.analysis.statistics import mean_with_interval, resample_counts
+
+ORIGINAL = "original"
+TAILS = (0.025, 0.975)
+
+
+def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.DataArray:
+    """Return the number of every question's true value.
+
+    Parameters
+    ----------
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+    truth : mapping of str to DataFrame of str
+        View → a row per image, a column per property, "" where nothing is known; as of
+        `helpers.data.truth.truth_of_views`.
+
+    Returns
+    -------
+    DataArray of int, (view, image, property)
+        The number of the value among the property's texts, for each property with two texts or
+        more and an image that has one of them; -1 where an image has none. ``chance`` (property)
+        is one over the number of values.
+    """
+    first = next(iter(truth.values()))
+    values = {
+        name: texts["text"].values[texts["property"].values == name].tolist()
+        for name in dict.fromkeys(texts["property"].values.tolist())
+        if name in first
+    }
+    asked = [name for name, own in values.items() if len(own) > 1 and first[name].isin(own).any()]
+    numbers = [
+        [[_number(value, values[name]) for value in own[name]] for name in asked]
+        for own in truth.values()
+    ]
+    return xr.DataArray(
+        np.array(numbers, int).reshape(len(truth), len(asked), len(first)),
+        dims=("view", "property", "image"),
+        coords={
+            "view": list(truth),
+            "image": first.index.to_numpy(object),
+            "property": asked,
+            "chance": ("property", [1 / len(values[name]) for name in asked]),
+        },
+    ).transpose("view", "image", "property")
+
+
+def _number(value: str, values: list[str]) -> int:
+    return values.index(value) if value in values else -1
+
+
+def judged(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
+    """Ask every question of the images that have a true answer.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (…, image, view, …, feature)
+        Embeddings of views, of early read-outs or of patched passes, normalised or not.
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+    true : DataArray of int, (view, image, property)
+        As of `true_values`, of these images and views and perhaps others.
+
+    Returns
+    -------
+    DataArray, (…, image, view, …, property)
+        1 where the zero-shot prediction is right, 0 where it is wrong, NaN where nothing is asked.
+    """
+    predicted = _asked(embeddings, texts, true)
+    true = true.sel({axis: predicted[axis].values for axis in ("image", "view")})
+    return (predicted == true).astype(float).where(true >= 0).transpose(*predicted.dims)
+
+
+def flipped(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
+    """Say which zero-shot predictions differ from the original's, of images with a true answer.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        With the view ``original``.
+    texts, true
+        As for `judged`.
+
+    Returns
+    -------
+    DataArray, (image, augmentation, property)
+        1 where the prediction flips, 0 where it stays, NaN where nothing is asked.
+    """
+    predicted = _asked(embeddings, texts, true)
+    augmented = predicted.drop_sel(view=ORIGINAL).rename(view="augmentation")
+    changed = augmented != predicted.sel(view=ORIGINAL, drop=True)
+    known = true.sel(view=ORIGINAL, image=predicted["image"].values, drop=True) >= 0
+    return changed.astype(float).where(known).transpose("image", "augmentation", "property")
+
+
+def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
+    return zero_shot(embeddings, texts)["prediction"].sel(property=true["property"].values)
+
+
+def lost(right: xr.DataArray) -> xr.DataArray:
+    """Return what each augmentation takes of a right answer.
+
+    Parameters
+    ----------
+    right : DataArray, (image, view, …)
+        As of `judged`, with the view ``original``; or whether an image is retrieved.
+
+    Returns
+    -------
+    DataArray, (image, augmentation, …)
+        1 where a right answer turned wrong, -1 where a wrong one turned right, else 0. Its mean is
+        the accuracy lost, paired image by image.
+    """
+    augmented = right.drop_sel(view=ORIGINAL).rename(view="augmentation")
+    difference = right.sel(view=ORIGINAL, drop=True) - augmented
+    return difference.transpose("image", "augmentation", ...)
+
+
+def by_property(values: xr.DataArray) -> pd.DataFrame:
+    """Average over the images that are asked.
+
+    Parameters
+    ----------
+    values : DataArray, (image, augmentation, property)
+        NaN where nothing is asked.
+
+    Returns
+    -------
+    DataFrame, (augmentation, property)
+    """
+    return values.mean("image").transpose("augmentation", "property").to_pandas()
+
+
+def over_questions(values: xr.DataArray) -> pd.DataFrame:
+    """Average over each image's questions, then over images.
+
+    Parameters
+    ----------
+    values : DataArray, (image, augmentation, property)
+        NaN where nothing is asked.
+
+    Returns
+    -------
+    DataFrame
+        As of `helpers.analysis.statistics.mean_with_interval`: every image that is asked anything
+        counts equally.
+    """
+    return mean_with_interval(values.mean("property"))
+
+
+def recovered(
+    clean: xr.DataArray,
+    augmented: xr.DataArray,
+    patched: xr.DataArray,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Say how much of the accuracy that augmentations cost comes back by activation patching.
+
+    Parameters
+    ----------
+    clean : DataArray, (image, property)
+        Whether the original's predictions are right, as of `judged`.
+    augmented, patched : DataArray, (image, view, property)
+        The same of the augmented views, without and with components patched.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    dict of str to float
+        ``clean``, ``augmented`` and ``patched`` accuracy, means over images; ``back``, patched less
+        augmented accuracy, with ``back_low`` and ``back_high``, its 95 % interval over images; and
+        ``recovered``, that as a part of clean less augmented accuracy, NaN where nothing is lost.
+        All NaN where no image is asked anything.
+    """
+    of_image = {
+        "clean": clean.mean("property"),
+        "augmented": augmented.mean(["view", "property"]),
+        "patched": patched.mean(["view", "property"]),
+    }
+    asked = of_image["clean"].notnull().values
+    values = {name: own.values[asked] for name, own in of_image.items()}
+    means = {name: float(own.mean()) if asked.any() else np.nan for name, own in values.items()}
+    back = values["patched"] - values["augmented"]
+    low = high = np.nan
+    if len(back) > 1:
+        counts = resample_counts(len(back), n_resamples, seed) / len(back)
+        low, high = np.quantile(counts @ back, TAILS)
+    gap = means["clean"] - means["augmented"]
+    return means | {
+        "back": means["patched"] - means["augmented"],
+        "back_low": float(low),
+        "back_high": float(high),
+        "recovered": (means["patched"] - means["augmented"]) / gap if gap > 0 else np.nan,
+    }

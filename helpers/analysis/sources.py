@@ -1,0 +1,51 @@
+"""Images by where they come from: photographs and drawn scenes are not alike."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+SOURCE = "source"
+Arrays = xr.DataArray | xr.Dataset
+
+
+def by_source(values: Arrays) -> dict[str, Arrays]:
+    """Part arrays by the source of their images.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset, (…, image, …)
+        With the coordinate ``source`` (image), as the arrays of a run have it.
+
+    Returns
+    -------
+    dict of str to DataArray or Dataset
+        Source → its images, in the order in which sources first appear.
+    """
+    sources = values[SOURCE].values
+    return {
+        name: values.isel(image=np.flatnonzero(sources == name))
+        for name in dict.fromkeys(sources.tolist())
+    }
+
+
+def table_by_source(
+    values: Arrays, table: Callable[[Arrays], pd.DataFrame | pd.Series]
+) -> pd.DataFrame | pd.Series:
+    """Make the same table of every source's images.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset
+        As for `by_source`.
+    table : callable
+        From the images of a source to a table or a series.
+
+    Returns
+    -------
+    DataFrame or Series
+        The tables below one another, with the level ``source`` before their own index.
+    """
+    tables = {name: table(own) for name, own in by_source(values).items()}
+    return pd.concat(tables, names=[SOURCE])

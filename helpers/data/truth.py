@@ -1,0 +1,90 @@
+"""What is known to be true of images: the questions that have an answer.
+
+A scene is drawn, so its properties are known; of a bundled photograph its caption is. A question is
+asked only of images with a true answer: a photograph has no fill, and a scene shows none of the
+photographs.
+"""
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+from helpers.data.augmentations import VIEWS
+from helpers.data.images import Image
+from helpers.data.photos import PHOTOS
+
+SCENE = re.compile(r"(?:.*/)?scene-(\d+)-(\d+)")
+CAPTION = "caption"
+PHOTOGRAPH = "photograph"
+MIRROR = "horizontal_flip"
+SIDES = {"left": "right", "right": "left"}
+
+
+def known_truth(images: Iterable[Image]) -> pd.DataFrame:
+    """Say what is known of images.
+
+    Parameters
+    ----------
+    images : iterable of Image
+
+    Returns
+    -------
+    DataFrame of str
+        A row per image, indexed by id. ``caption`` is a sentence about it: of a scene all that
+        fits, else what its source says. Then a column per property: of scenes those of
+        `helpers.data.scenes.PROPERTIES`, where a property of objects counts if all objects share
+        its value; ``photograph`` of the bundled photographs, which is their caption. "" where
+        nothing is known.
+    """
+    images = list(images)
+    table = pd.DataFrame([_known(image) for image in images], index=[image.id for image in images])
+    rest = [name for name in table.columns if name != CAPTION]
+    return table[[CAPTION, *rest]].fillna("").rename_axis("image")
+
+
+def truth_of_views(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Say what is true of each view: in a mirror, left is right.
+
+    The other augmentations keep what the original shows, or change it by an unknown amount: an
+    object may be repainted (colour jitter) or move to another place (shift, scale, rotate). Of them
+    the truth is that of the original.
+
+    Parameters
+    ----------
+    truth : DataFrame of str
+        As of `known_truth`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        View → its truth.
+    """
+    views = dict.fromkeys(VIEWS, truth)
+    if "position" in truth:
+        views[MIRROR] = truth.assign(position=truth["position"].map(_mirrored))
+    return views
+
+
+def _mirrored(position: str) -> str:
+    return " ".join(SIDES.get(word, word) for word in position.split(" "))
+
+
+def _known(image: Image) -> dict[str, str]:
+    # A file of a user's that is called like a scene need not be one.
+    drawn = image.path is None and SCENE.fullmatch(image.id)
+    if drawn:
+        return _known_of_scene(*map(int, drawn.groups()))
+    caption = image.caption or ""
+    bundled = image.path is None and caption in PHOTOS.values()
+    return {CAPTION: caption} | ({PHOTOGRAPH: caption} if bundled else {})
+
+
+def _known_of_scene(seed: int, index: int) -> dict[str, str]:
+    # A run on photographs need not load what draws scenes.
+    from helpers.data.scenes import PROPERTIES, scene
+
+    one = scene(index, seed)
+    shared = one.attributes[list(PROPERTIES)].nunique() == 1
+    first = one.attributes.iloc[0]
+    return {CAPTION: one.full_caption} | {name: first[name] for name in PROPERTIES if shared[name]}

@@ -1,0 +1,114 @@
+"""Means with intervals as dots in rows: several series beside one another, a panel per group."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from helpers.figures import style
+from helpers.figures.layout import panels
+
+# Hues of Paul Tol's "bright" scheme, with a marker each: told apart in grey, too.
+SERIES = (
+    ("#222222", "o"),
+    ("#EE6677", "D"),
+    ("#4477AA", "s"),
+    ("#228833", "^"),
+    ("#CCBB44", "v"),
+)
+SPREAD = 0.56
+
+
+def interval_dots(
+    groups: Mapping[str, pd.DataFrame],
+    *,
+    xlabel: str,
+    bands: Mapping[str, tuple[float, float]] | None = None,
+    band_label: str = "",
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw means with their intervals.
+
+    Parameters
+    ----------
+    groups : mapping of str to DataFrame
+        Title of a panel → columns `row`, `series`, `mean`, `low`, `high`; rows and series in the
+        order in which they first appear. A name of a view gets its label; a series without a name
+        is in no legend. A missing interval is not drawn.
+    xlabel : str
+        What is measured.
+    bands : mapping of str to (float, float), optional
+        Title of a panel → a range to shade.
+    band_label : str
+        What the bands are, for the legend.
+    limits : tuple of float, optional
+        Of the x axis; by default those of the data.
+
+    Returns
+    -------
+    Figure
+        A legend above the panels where there is more than one series.
+    """
+    first = next(iter(groups.values()))
+    rows, series = list(dict.fromkeys(first["row"])), list(dict.fromkeys(first["series"]))
+    size = (max(3.6, 7.6 / len(groups)), 1.4 + 0.42 * len(rows))
+    figure, axes = panels(len(groups), columns=3, size=size, sharey=True, sharex=True)
+    for (title, table), ax in zip(groups.items(), axes, strict=True):
+        if bands and title in bands:
+            ax.axvspan(*bands[title], color="#D9D9D9", zorder=0, linewidth=0)
+        _draw(ax, table, rows, series)
+        ax.set_title(title)
+    axes[0].set_yticks(range(len(rows)), [style.LABELS.get(name, name) for name in rows])
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    axes[0].set_xlim(limits)
+    figure.supxlabel(xlabel, fontsize=11)
+    _legend(figure, series, band_label if bands else "")
+    return figure
+
+
+def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put tables of means below one another, as `interval_dots` takes them.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Series → columns `mean`, `low`, `high`, indexed by row.
+
+    Returns
+    -------
+    DataFrame
+        Columns `row`, `series`, `mean`, `low`, `high`.
+    """
+    parts = [
+        table[["mean", "low", "high"]].rename_axis("row").reset_index().assign(series=name)
+        for name, table in tables.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(ax: Axes, table: pd.DataFrame, rows: Sequence[str], series: Sequence[str]) -> None:
+    offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(series)) if len(series) > 1 else [0]
+    for name, offset, (color, marker) in zip(series, offsets, SERIES, strict=False):
+        own = table[table["series"] == name]
+        heights = np.array([rows.index(row) for row in own["row"]]) + offset
+        ax.hlines(heights, own["low"], own["high"], color=color, linewidth=1.8)
+        ax.plot(own["mean"], heights, marker, color=color, markersize=5.5)
+    ax.grid(axis="x")
+    ax.tick_params(axis="y", length=0)
+    for height in range(1, len(rows)):
+        ax.axhline(height - 0.5, color="#EEEEEE", linewidth=0.8, zorder=0)
+
+
+def _legend(figure: Figure, series: Sequence[str], band_label: str) -> None:
+    handles = [
+        Line2D([], [], color=color, marker=marker, markersize=6, linewidth=1.8, label=name)
+        for name, (color, marker) in zip(series, SERIES, strict=False)
+        if name
+    ]
+    if band_label:
+        handles.append(Line2D([], [], color="#D9D9D9", linewidth=9, label=band_label))
+    if len(handles) > 1 or band_label:
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))

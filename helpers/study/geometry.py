@@ -1,0 +1,138 @@
+"""Embedding shifts under other borders, and scores with the geometry undone, kept with a run."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import xarray as xr
+from filelock import FileLock
+
+from helpers.analysis import aligned
+from helpers.analysis.scores import attention_map, embedding_similarity
+from helpers.data import geometry
+from helpers.study.arrays import Arrays, Variable
+from helpers.study.run import Run
+
+STEP = "geometry"
+
+
+def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.DataArray:
+    """Return embedding similarities with another border, computing what is missing.
+
+    Parameters
+    ----------
+    run : Run
+    border : str
+        One of `helpers.data.geometry.BORDERS`.
+    severities : sequence of float
+
+    Returns
+    -------
+    DataArray, (severity, image, augmentation)
+        Of the augmentations that have a border; NaN where a crop would leave too little.
+    """
+    severities = [float(each) for each in severities]
+    shape = {"severity": severities, "augmentation": list(geometry.BORDERED)}
+    name = "-".join([border, *(f"{each:g}" for each in severities)])
+    draw = partial(_bordered, run, border, severities)
+    computed = _kept(run, f"borders/{name}", "embedding_similarity", shape, draw, _similarities)
+    # Labels of arrays on disk are texts.
+    computed = computed.assign_coords(severity=severities)
+    return computed.transpose("severity", "image", "augmentation")
+
+
+def aligned_scores(run: Run) -> xr.Dataset:
+    """Return attention and patch similarity with each view's geometry undone.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Dataset
+        ``attention_similarity`` and ``patch_similarity``, (image, augmentation), of the geometric
+        augmentations; see `helpers.analysis.aligned`.
+    """
+    shape = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
+    draw = partial(_moved, run, run.encodings()["attention"])
+    return _kept(run, "aligned", "aligned", shape, draw, _aligned).to_dataset("score")
+
+
+def _kept(
+    run: Run,
+    place: str,
+    variable: str,
+    shape: dict[str, list],
+    draw: Callable[[str], object],
+    compute: Callable[[Run, object], np.ndarray],
+) -> xr.DataArray:
+    """Read a value per readable image, or else draw in threads and compute batch by batch."""
+    images = run.encodings()["image"]
+    path = run.folder / f"{place}.zarr"
+    path.parent.mkdir(exist_ok=True)
+    coordinates = {"image": ("image", list(images.values))}
+    coordinates["source"] = ("image", list(images["source"].values))
+    with FileLock(path.with_suffix(".lock")):
+        arrays = Arrays(path, run.identity | {"place": place}, coordinates)
+        size = run.parameters.batch_size
+        arrays.allocate(STEP, [Variable(variable, shape, "float64")], size)
+        missing = np.flatnonzero(~arrays.done(STEP))
+        with ThreadPoolExecutor(run.parameters.workers) as pool:
+            for start in range(0, len(missing), size):
+                rows = missing[start : start + size]
+                drawn = pool.map(draw, images.values[rows])
+                values = np.stack([compute(run, own) for own in drawn])
+                arrays.write(STEP, rows, {variable: values})
+        return arrays.read(STEP, [variable])[variable]
+
+
+def _bordered(run: Run, border: str, severities: list[float], image_id: str) -> list:
+    """Draw an image, and its pairs of original and view: severity by severity."""
+    original, seed = run.views(image_id)["original"], run.parameters.seed
+    pairs = [
+        geometry.with_border(original, name, border, image_id, seed, severity)
+        for severity in severities
+        for name in geometry.BORDERED
+    ]
+    return [original, pairs]
+
+
+def _similarities(run: Run, drawn: list) -> np.ndarray:
+    """Encode an image's pairs in one pass, (severities, augmentations)."""
+    original, pairs = drawn
+    known = [pair for pair in pairs if pair is not None]
+    # What is not cut is encoded once.
+    cut = [reference for reference, _ in known if reference is not original]
+    views = [view for _, view in known]
+    embeddings = run.model.encode(np.stack([original, *cut, *views])).embedding
+    references = embeddings[1 : 1 + len(cut)] if cut else embeddings[:1]
+    similarity = np.full(len(pairs), np.nan)
+    similarity[[pair is not None for pair in pairs]] = embedding_similarity(
+        references, embeddings[1 + len(cut) :]
+    )
+    return similarity.reshape(-1, len(geometry.BORDERED))
+
+
+def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
+    """Move an image and its attention as each view did, beside the view and its own attention."""
+    views, own = run.views(image_id), attention.sel(image=image_id)
+    severity, seed = run.parameters.severity, run.parameters.seed
+    before = attention_map(own.sel(view="original").values)
+    moved = []
+    for name in geometry.GEOMETRIC:
+        origin = geometry.origins(name, image_id, seed, severity)
+        maps = geometry.moved_as(before, origin), attention_map(own.sel(view=name).values)
+        moved.append((*maps, geometry.moved_as(views["original"], origin), views[name]))
+    return [np.stack(part) for part in zip(*moved, strict=True)]
+
+
+def _aligned(_, moved: list) -> np.ndarray:
+    before, after, pixels_before, pixels_after = moved
+    return np.stack(
+        [
+            aligned.attention_similarity(before, after),
+            aligned.patch_similarity(pixels_before, pixels_after),
+        ]
+    )

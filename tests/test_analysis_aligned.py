@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from helpers.analysis import aligned, scores
+from helpers.checks import WorkbookError
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def full_range(maps):
+    maps[..., 0, 0], maps[..., 0, 1] = 0, 1
+    return maps
+
+
+def test_where_all_is_known_the_scores_are_the_published_ones(rng):
+    before, after = full_range(rng.random((2, 5, 16, 16)))
+    expected = scores.attention_similarity(before, after)
+    assert aligned.attention_similarity(before, after) == pytest.approx(expected)
+    before, after = rng.integers(0, 256, (2, 5, 16, 16, 3), dtype=np.uint8)
+    expected = scores.patch_similarity(before, after)
+    assert aligned.patch_similarity(before, after) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_is_beyond_the_image_takes_no_part(rng):
+    before = full_range(rng.random((16, 16)))
+    after = before.copy()
+    before[10:], after[10:] = np.nan, 7
+    assert aligned.attention_similarity(before, after) == 1
+    pixels = rng.uniform(0, 255, (16, 16, 3))
+    other = pixels.copy()
+    pixels[6:], other[6:] = np.nan, 0
+    assert aligned.patch_similarity(pixels, other) == 1
+
+
+def test_a_patch_counts_by_its_known_pixels(rng):
+    before, after = rng.uniform(0, 255, (2, 8, 8, 3))
+    before[3, 3] = before[6:, 6:] = np.nan
+    similar = []
+    for row in range(0, 8, 2):
+        for column in range(0, 8, 2):
+            patch = (slice(row, row + 2), slice(column, column + 2))
+            squares = (before[patch] - after[patch]) ** 2
+            if not np.isnan(squares).all():
+                similar.append(1 / (1 + np.nanmean(squares) / 255**2))
+    assert len(similar) == 15
+    assert aligned.patch_similarity(before, after) == pytest.approx(np.mean(similar))
+
+
+def test_the_shared_region_sets_the_scale():
+    before = np.array([[np.nan, 0.2], [0.4, 0.6]])
+    after = np.array([[1.0, 0.0], [0.1, 0.2]])
+    assert aligned.attention_similarity(before, after) == pytest.approx(1)
+
+
+def test_nothing_in_common_has_no_score():
+    nothing, constant = np.full((4, 4), np.nan), np.ones((4, 4))
+    assert np.isnan(aligned.attention_similarity(nothing, constant))
+    assert np.isnan(aligned.patch_similarity(np.full((4, 4, 3), np.nan), np.ones((4, 4, 3))))
+    assert aligned.attention_similarity(constant, constant) == 1
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(WorkbookError, match="must be the same"):
+        aligned.attention_similarity(np.ones((4, 4)), np.ones((4, 5)))
+    with pytest.raises(WorkbookError, match="multiples"):
+        aligned.patch_similarity(np.ones((5, 4, 3)), np.ones((5, 4, 3)))
+
+
+def test_partners_are_other_images_of_the_same_source():
+    sources = np.array(["a"] * 5 + ["b"] * 2 + ["c"])
+    partner = aligned.partners(sources)
+    assert partner[-1] == -1
+    paired = partner[:-1]
+    assert (paired != np.arange(7)).all() and (sources[paired] == sources[:-1]).all()
+    assert sorted(paired) == list(range(7))
+
+
+def test_attention_in_place_is_the_published_score(rng, monkeypatch):
+    monkeypatch.setattr(aligned, "PAIRS_AT_ONCE", 2)
+    grids = rng.random((5, 3, 4, 4))
+    maps = scores.attention_map(grids)
+    expected = scores.attention_similarity(maps[:, :1], maps[:, 1:])
+    assert aligned.attention_in_place(grids[:, :1], grids[:, 1:]) == pytest.approx(expected)

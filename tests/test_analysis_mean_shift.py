@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from helpers.analysis import mean_shift
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def shifts(values):
+    names = [f"a{number}" for number in range(np.shape(values)[1])]
+    axes = ("image", "augmentation", "feature")
+    return xr.DataArray(values, dims=axes, coords={"augmentation": names})
+
+
+def planted(rng, images=80, features=40, noise=1.0):
+    """Shifts along e0, along (e0 + e1)/√2, and in no common direction; all of like length."""
+    values = rng.normal(0, noise / np.sqrt(features), (images, 3, features))
+    values[:, 0, 0] += 1
+    values[:, 1, :2] += 1 / np.sqrt(2)
+    return values
+
+
+def test_products_are_those_of_a_plain_double_loop(rng):
+    values = rng.normal(size=(6, 3, 4))
+    counts = rng.multinomial(6, [1 / 6] * 6, size=2).astype(float)
+    products, lengths = mean_shift._products(values, counts)
+    for row, weights in enumerate(counts):
+        total, weight = np.zeros((3, 3)), 0.0
+        for i in range(6):
+            for j in range(6):
+                if i != j:
+                    total += weights[i] * weights[j] * values[i] @ values[j].T
+                    weight += weights[i] * weights[j]
+        assert products[row] == pytest.approx(total / weight)
+        assert lengths[row] == pytest.approx(
+            np.average(np.square(values).sum(-1), axis=0, weights=weights)
+        )
+
+
+def test_planted_directions_are_found(rng):
+    found = mean_shift.mean_shift_directions(shifts(planted(rng)), n_resamples=199)
+    assert found.common["share"].to_numpy() == pytest.approx([0.5, 0.5, 0], abs=0.06)
+    assert (found.common["q"] <= 0.05).tolist() == [True, True, False]
+    pair = found.cosines.sel(augmentation="a0", other="a1")
+    assert pair["estimate"].item() == pytest.approx(1 / np.sqrt(2), abs=0.06)
+    assert pair["low"] < 1 / np.sqrt(2) < pair["high"]
+    assert pair["q"].item() <= 0.05
+    assert np.argwhere(found.told().to_numpy()).tolist() == [[0, 1], [1, 0]]
+
+
+def test_what_two_shifts_of_one_image_share_is_no_common_direction(rng):
+    own = rng.normal(size=(60, 1, 30))
+    values = own + 0.01 * rng.normal(size=(60, 2, 30))
+    found = mean_shift.mean_shift_directions(shifts(values), n_resamples=199)
+    assert np.abs(found.common["share"]).max() < 0.05
+    assert not found.cosines["q"].sel(augmentation="a0", other="a1").item() <= 0.05
+
+
+def test_random_shifts_rarely_have_a_direction():
+    found = [
+        mean_shift.mean_shift_directions(
+            shifts(np.random.default_rng(seed).normal(size=(20, 4, 10))), n_resamples=99
+        )
+        for seed in range(30)
+    ]
+    assert np.mean([(each.common["q"] <= 0.05).any() for each in found]) < 0.2
+
+
+def test_two_images_have_no_interval_and_one_has_no_direction(rng):
+    found = mean_shift.mean_shift_directions(shifts(rng.normal(size=(2, 2, 5))), n_resamples=9)
+    assert found.common[["low", "high", "q"]].isna().all(axis=None)
+    alone = mean_shift.mean_shift_directions(shifts(rng.normal(size=(1, 2, 5))), n_resamples=9)
+    assert alone.common.isna().all(axis=None) and alone.cosines["estimate"].isnull().all()
+
+
+def test_principal_shares_count_directions(rng):
+    axes = np.eye(6)[:2]
+    vectors = np.concatenate([3 * axes[:1].repeat(4, 0), axes[1:].repeat(4, 0)])
+    assert mean_shift.principal_shares(vectors, k=2) == pytest.approx(
+        {"first": 0.9, "first 2": 1.0, "half": 1}
+    )
+    assert np.isnan(mean_shift.principal_shares(np.zeros((3, 4)))["first"])
+    values = rng.normal(size=(50, 4))
+    energy = np.linalg.eigvalsh(values.T @ values)[::-1]
+    assert mean_shift.principal_shares(values)["first"] == pytest.approx(energy[0] / energy.sum())
+
+
+def views(rng, images=40, features=8):
+    original = rng.normal(size=(images, 1, features))
+    moved = original + 3 * np.eye(features)[0]
+    values = np.concatenate([original, moved], axis=1)
+    coords = {"view": ["original", "moved"]}
+    return xr.DataArray(values, dims=("image", "view", "feature"), coords=coords)
+
+
+def test_a_shift_that_all_images_share_is_taken_off(rng):
+    embeddings = views(rng)
+    corrected = mean_shift.without_mean_shift(embeddings)
+    np.testing.assert_allclose(corrected.sel(view="moved"), embeddings.sel(view="original"))
+    np.testing.assert_allclose(corrected.sel(view="original"), embeddings.sel(view="original"))
+
+
+def test_an_image_takes_no_part_in_what_is_taken_off_it(rng):
+    embeddings = views(rng, images=2)
+    embeddings[0, 1] += 100
+    corrected = mean_shift.without_mean_shift(embeddings)
+    shift = (embeddings - embeddings.sel(view="original")).sel(view="moved").values
+    np.testing.assert_allclose(
+        corrected.sel(view="moved").values[0], embeddings.values[0, 1] - shift[1]
+    )
+    assert mean_shift.without_mean_shift(embeddings[:1]).isnull().all()

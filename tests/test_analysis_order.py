@@ -1,0 +1,170 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from helpers.analysis import order
+from helpers.analysis.statistics import (
+    PUBLISHED_GROUPS,
+    compare_with_published,
+    rank_augmentations,
+)
+from helpers.checks import WorkbookError
+from helpers.data import AUGMENTATIONS
+
+NAMES = list(AUGMENTATIONS)
+STATED = [name for group in PUBLISHED_GROUPS.values() for name in group]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def moved(rng, images=20, means=None):
+    values = rng.normal(means if means is not None else np.zeros(9), 1, (images, 9))
+    return xr.DataArray(
+        values,
+        coords={"image": np.arange(images), "augmentation": NAMES},
+        dims=("image", "augmentation"),
+    )
+
+
+def count_by_loop(values):
+    group_of = {name: at for at, group in enumerate(PUBLISHED_GROUPS.values()) for name in group}
+    return sum(
+        group_of[one] < group_of[other] and values[one] > values[other] + order.TIE
+        for one, other in permutations(group_of, 2)
+    )
+
+
+def test_pairs_are_counted_as_a_plain_loop_counts_them(rng):
+    for _ in range(20):
+        values = dict(zip(NAMES, rng.normal(size=9), strict=True))
+        assert order.count_pairs(list(values.values()), NAMES) == count_by_loop(values)
+
+
+def test_pairs_are_those_of_the_ranking(rng):
+    data = moved(rng)
+    ranking = rank_augmentations(data, higher_is_closer=False)
+    assert order.published_pairs(data).agreeing == compare_with_published(ranking).pairs_agreeing
+
+
+def test_the_published_order_itself_has_all_pairs_and_its_reverse_none(rng):
+    places = np.array([STATED.index(name) if name in STATED else 0 for name in NAMES])
+    for sign, agreeing in ((-1, 23), (1, 0)):
+        found = order.published_pairs(moved(rng, means=sign * 1000.0 * places))
+        assert (found.agreeing, found.pairs) == (agreeing, 23)
+        assert found.low == found.high == agreeing
+
+
+def test_ties_agree_with_nothing():
+    assert order.count_pairs(np.linspace(0, order.TIE / 2, 9), NAMES) == 0
+
+
+def test_chance_is_half_of_the_pairs_and_p_is_exact(rng):
+    found = order.published_pairs(moved(rng))
+    assert found.chance.mean == pytest.approx(23 / 2)
+    counts = [count_by_loop(dict(zip(STATED, own, strict=True))) for own in permutations(range(8))]
+    assert found.chance.p == pytest.approx(np.mean(np.array(counts) >= found.agreeing))
+    assert [found.chance.low, found.chance.high] == pytest.approx(
+        np.quantile(counts, [0.025, 0.975])
+    )
+
+
+def test_a_table_has_a_row_per_order_and_one_of_chance(rng):
+    table = order.pairs_beside_baselines({"model": moved(rng), "pixel change": moved(rng)})
+    assert list(table.index) == ["model", "pixel change", "chance"]
+    assert table.loc["chance", "agreeing"] == pytest.approx(11.5)
+    assert (table["pairs"] == 23).all()
+
+
+def test_the_difference_of_an_order_with_itself_is_exactly_nothing(rng):
+    own = moved(rng)
+    assert order.pairs_difference(own, own) == (0, 0, 0)
+
+
+def test_the_difference_is_paired_by_images(rng):
+    own = moved(rng)
+    with pytest.raises(WorkbookError, match="different images"):
+        order.pairs_difference(own, own.isel(image=slice(None, None, -1)))
+
+
+def test_one_image_has_no_interval(rng):
+    found = order.published_pairs(moved(rng, images=1))
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_rank_correlation_is_scipys(rng):
+    first, second = rng.normal(size=(2, 9))
+    found = order.rank_correlation(first, second)
+    assert found.estimate == pytest.approx(stats.spearmanr(first, second).statistic)
+
+
+def test_rank_correlation_s_p_is_that_of_all_permutations(rng):
+    first, second = rng.normal(size=(2, 6))
+    found = order.rank_correlation(first, second)
+    exact = stats.permutation_test(
+        (first,),
+        lambda own: stats.spearmanr(own, second).statistic,
+        permutation_type="pairings",
+        alternative="greater",
+    )
+    assert found.chance.p == pytest.approx(exact.pvalue)
+    assert found.chance.mean == pytest.approx(0, abs=1e-12)
+
+
+def test_an_order_of_ties_has_no_correlation():
+    assert np.isnan(order.rank_correlation([1, 1, 1 + 1e-7], [1, 2, 3]).estimate)
+
+
+def test_what_can_t_be_correlated_is_refused():
+    with pytest.raises(WorkbookError, match="three or more"):
+        order.rank_correlation([1, 2], [1, 2])
+
+
+def test_a_missing_augmentation_is_named():
+    with pytest.raises(WorkbookError, match="noise"):
+        order.count_pairs(np.zeros(8), NAMES[1:])
+
+
+def test_near_values_become_equal_and_others_stay():
+    values = np.array([0.5, 0.5 + 5e-6, 0.7, 0.1])
+    assert order.rounded(values).tolist() == [0.5, 0.5, 0.7, 0.1]
+
+
+def test_a_correction_of_no_bias_is_the_percentile_interval(rng):
+    resampled = np.sort(rng.normal(size=2001))
+    low, high = order.bias_corrected(resampled, resampled[1000])
+    assert [low, high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.02)
+
+
+def test_a_correction_is_scipys_without_acceleration(rng):
+    # The mean of a symmetric sample has no acceleration.
+    half = rng.exponential(size=15)
+    sample = np.concatenate([half, -half])
+    found = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="BCa", rng=1)
+    low, high = order.bias_corrected(found.bootstrap_distribution, sample.mean())
+    expected = found.confidence_interval
+    assert [low, high] == pytest.approx([expected.low, expected.high], abs=0.01)
+
+
+def test_an_estimate_at_the_upper_edge_raises_its_interval():
+    resampled = np.repeat([17, 18, 19, 20], [100, 300, 300, 300])
+    low, high = order.bias_corrected(resampled, 20)
+    assert high == 20 and low > np.quantile(resampled, 0.025)
+
+
+def test_how_far_images_move_is_one_less_the_cosine(rng):
+    values = rng.normal(size=(4, 3, 6))
+    coords = {"view": ["original", "a", "b"], "source": ("image", list("xxyy"))}
+    embeddings = xr.DataArray(values, dims=("image", "view", "feature"), coords=coords)
+    found = order.moved_by(embeddings)
+    for image in range(4):
+        for at, name in ((1, "a"), (2, "b")):
+            one, other = values[image, 0], values[image, at]
+            cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+            assert found.sel(augmentation=name)[image].item() == pytest.approx(1 - cosine)
+    assert list(found["source"].values) == list("xxyy")

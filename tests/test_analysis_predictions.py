@@ -1,0 +1,115 @@
+"""Predictions are held against the truth, where there is one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers.analysis import predictions
+
+VIEWS = ["original", "noise", "blur"]
+
+
+@pytest.fixture
+def texts():
+    """Three colours, two shapes and one property of a single value, each its own direction."""
+    names = ["red", "green", "blue", "round", "square", "alone"]
+    properties = ["colour"] * 3 + ["shape"] * 2 + ["single"]
+    coords = {"text": names, "property": ("text", properties)}
+    return xr.DataArray(np.eye(6), dims=("text", "feature"), coords=coords)
+
+
+@pytest.fixture
+def truth():
+    return pd.DataFrame(
+        {"colour": ["red", "blue", ""], "shape": ["square", "", "octagon"], "single": "alone"},
+        index=["a", "b", "c"],
+    )
+
+
+def asked(texts, truth):
+    return predictions.true_values(texts, dict.fromkeys(VIEWS, truth))
+
+
+@pytest.fixture
+def embeddings():
+    """Image a keeps its colour and loses its shape under noise; b gains its colour under blur."""
+    shown = {
+        "a": [(0, 4), (0, 3), (0, 4)],
+        "b": [(1, 3), (1, 4), (2, 3)],
+        "c": [(0, 3), (1, 4), (2, 3)],
+    }
+    values = np.zeros((3, 3, 6))
+    for image, views in enumerate(shown.values()):
+        for view, places in enumerate(views):
+            values[image, view, list(places)] = 1
+    coords = {"image": list(shown), "view": VIEWS}
+    return xr.DataArray(values, dims=("image", "view", "feature"), coords=coords)
+
+
+def test_only_questions_with_a_true_answer_are_asked(texts, truth):
+    true = asked(texts, truth)
+    assert true["property"].values.tolist() == ["colour", "shape"]
+    np.testing.assert_array_equal(true.sel(view="noise"), [[0, 1], [2, -1], [-1, -1]])
+    np.testing.assert_allclose(true["chance"], [1 / 3, 1 / 2])
+    assert asked(texts, truth[[]]).sizes == {"view": 3, "image": 3, "property": 0}
+
+
+def test_a_view_may_have_a_truth_of_its_own(embeddings, texts, truth):
+    other = truth.assign(shape=["round", "", ""])
+    true = predictions.true_values(texts, dict.fromkeys(VIEWS, truth) | {"noise": other})
+    right = predictions.judged(embeddings, texts, true)
+    np.testing.assert_array_equal(right.sel(image="a", property="shape"), [1, 1, 1])
+    lost = predictions.lost(right)
+    assert not lost.sel(image="a").any()
+
+
+def test_right_wrong_and_not_asked(embeddings, texts, truth):
+    true = asked(texts, truth)
+    right = predictions.judged(embeddings, texts, true)
+    nan = np.nan
+    np.testing.assert_array_equal(right.sel(image="a"), [[1, 1], [1, 0], [1, 1]])
+    np.testing.assert_array_equal(right.sel(image="b"), [[0, nan], [0, nan], [1, nan]])
+    assert right.sel(image="c").isnull().all()
+    reordered = predictions.judged(embeddings.transpose("view", "feature", "image"), texts, true)
+    xr.testing.assert_equal(reordered.transpose(*right.dims), right)
+
+
+def test_accuracy_lost_and_flips(embeddings, texts, truth):
+    true = asked(texts, truth)
+    lost = predictions.lost(predictions.judged(embeddings, texts, true))
+    assert lost.sel(image="a", augmentation="noise", property="shape") == 1
+    assert lost.sel(image="b", augmentation="blur", property="colour") == -1
+    table = predictions.over_questions(lost)
+    assert table.loc["noise", "mean"] == pytest.approx((0.5 + 0) / 2)
+    assert table.loc["blur", ["mean", "n"]].tolist() == [-0.5, 2]
+    flipped = predictions.flipped(embeddings, texts, true)
+    assert flipped.sum() == 2 and flipped.sel(image="c").isnull().all()
+
+
+def test_what_patching_gives_back(texts):
+    rng = np.random.default_rng(0)
+    clean = xr.DataArray(np.ones((40, 2)), dims=("image", "property"))
+    clean[:5, 1] = np.nan
+    axes = ("image", "view", "property")
+    draws = rng.random((40, 3, 2))
+    asked = clean.notnull()
+    augmented = xr.DataArray((draws < 0.4).astype(float), dims=axes).where(asked)
+    patched = xr.DataArray((draws < 0.7).astype(float), dims=axes).where(asked)
+    found = predictions.recovered(clean, augmented, patched)
+    means = [own.mean(["view", "property"]).mean().item() for own in (augmented, patched)]
+    assert [found["augmented"], found["patched"]] == pytest.approx(means)
+    assert found["recovered"] == pytest.approx((means[1] - means[0]) / (1 - means[0]))
+    assert found["back_low"] < means[1] - means[0] < found["back_high"]
+    assert np.isnan(
+        predictions.recovered(clean, clean.expand_dims("view", 1), patched)["recovered"]
+    )
+
+
+def test_without_questions_nothing_is_recovered_and_one_image_has_no_interval():
+    clean = xr.DataArray(np.ones((3, 2)), dims=("image", "property"))
+    views = clean.expand_dims(view=2, axis=1)
+    nothing = predictions.recovered(clean * np.nan, views * np.nan, views * np.nan)
+    assert np.isnan(list(nothing.values())).all()
+    one = predictions.recovered(clean[:1], 0 * views[:1], 0.5 * views[:1])
+    assert one["recovered"] == 0.5 and np.isnan(one["back_low"])

@@ -1,0 +1,68 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.checks import WorkbookError
+from helpers.figures import dots, heatmaps
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def table():
+    means = pd.DataFrame(
+        {"mean": [0.2, 0.8], "low": [0.1, np.nan], "high": [0.3, np.nan]}, index=["noise", "blur"]
+    )
+    return dots.stacked({"one": means, "other": means + 0.1})
+
+
+def test_a_dot_lies_at_every_mean_in_its_own_row(table):
+    figure = dots.interval_dots({"photos": table, "scenes": table}, xlabel="score")
+    for ax in figure.axes:
+        drawn = {round(x, 3) for line in ax.lines for x in line.get_xdata() if 0 < x < 1}
+        assert drawn >= {0.2, 0.8, 0.3, 0.9}
+        places = [round(y) for line in ax.lines[:2] for y in line.get_ydata()]
+        assert places == [0, 1, 0, 1]
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == ["Noise", "Blur"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "other"]
+
+
+def test_a_band_is_drawn_in_its_panel_and_named(table):
+    figure = dots.interval_dots(
+        {"photos": table, "scenes": table},
+        xlabel="score",
+        bands={"photos": (0.4, 0.5)},
+        band_label="chance",
+    )
+    assert [len(ax.patches) for ax in figure.axes] == [1, 0]
+    assert figure.legends[0].get_texts()[-1].get_text() == "chance"
+
+
+def test_one_series_needs_no_legend(table):
+    figure = dots.interval_dots({"": table[table["series"] == "one"]}, xlabel="score")
+    assert not figure.legends
+
+
+def test_heatmaps_write_their_numbers_and_leave_unknown_cells_empty():
+    table = pd.DataFrame({"a": [0.123, np.nan]}, index=["noise", "blur"])
+    figure = heatmaps.heatmaps({"one": table, "two": 1 - table})
+    texts = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert texts == [["0.12", ""], ["0.88", ""]]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["Noise", "Blur"]
+
+
+def test_a_value_that_rounds_to_nothing_has_no_sign():
+    figure = heatmaps.heatmaps({"one": pd.DataFrame({"a": [-0.001]})}, limits=(-1, 1))
+    assert figure.axes[0].texts[0].get_text() == "0.00"
+
+
+def test_heatmaps_of_other_rows_are_refused():
+    one, other = (pd.DataFrame({"a": [1.0]}, index=[name]) for name in ("noise", "blur"))
+    with pytest.raises(WorkbookError, match="same rows"):
+        heatmaps.heatmaps({"one": one, "other": other})
