@@ -94,8 +94,8 @@ def component_labels(layers: int, heads: int, rest: Sequence[str] | None = None)
     -------
     list of str
         ``L0.H0`` … for heads, ``L0.MLP`` …, ``class token`` (what enters the first block),
-        ``L0.bias`` … (of the attention's output), ``pool MLP`` in a model whose pool has one, and
-        ``constant`` (the biases of norms and pool).
+        ``L0.bias`` … (of the attention's output), ``pool`` where the pool has an MLP of its own,
+        and ``constant`` (the biases of norms and pool).
     """
     biases = [f"L{layer}.bias" for layer in range(layers)]
     return [

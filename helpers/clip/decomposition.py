@@ -322,7 +322,7 @@ def rest_labels(layers: int, pool_mlp: bool) -> list[str]:
     list of str
     """
     biases = [f"L{layer}.bias" for layer in range(layers)]
-    return ["class token", *biases, *(["pool MLP"] if pool_mlp else []), "constant"]
+    return ["class token", *biases, *(["pool"] if pool_mlp else []), "constant"]
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
