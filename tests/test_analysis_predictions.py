@@ -104,3 +104,12 @@ def test_what_patching_gives_back(texts):
     assert np.isnan(
         predictions.recovered(clean, clean.expand_dims("view", 1), patched)["recovered"]
     )
+
+
+def test_without_questions_nothing_is_recovered_and_one_image_has_no_interval():
+    clean = xr.DataArray(np.ones((3, 2)), dims=("image", "property"))
+    views = clean.expand_dims(view=2, axis=1)
+    nothing = predictions.recovered(clean * np.nan, views * np.nan, views * np.nan)
+    assert np.isnan(list(nothing.values())).all()
+    one = predictions.recovered(clean[:1], 0 * views[:1], 0.5 * views[:1])
+    assert one["recovered"] == 0.5 and np.isnan(one["back_low"])

@@ -24,8 +24,12 @@ def shift():
 
 
 def drawn(shift, parts):
-    notes = pd.DataFrame({"answers change": ["66%", "9%"]}, index=NAMES)
-    return summary.answer(shift, parts, notes).axes[0]
+    notes = pd.DataFrame({"accuracy lost": ["66%", "9%"]}, index=NAMES)
+    sides = [{"photos": half, "scenes": own} for half, own in ((shift / 2, shift), (parts, parts))]
+    first, second = summary.answer(*sides, {"photos": notes, "scenes": notes}).axes
+    assert [ax.get_title(loc="left") for ax in (first, second)] == ["photos", "scenes"]
+    np.testing.assert_allclose(widths(first), widths(second) / 2)
+    return second
 
 
 def widths(ax):
@@ -43,7 +47,7 @@ def test_bars_are_as_long_as_the_shift_and_divided_by_the_shares(shift):
     np.testing.assert_allclose(pieces.sum(axis=0), [0.1, 0.5])
     np.testing.assert_allclose(pieces[:, 1], 0.5 * shares[0])
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["Blur", "Noise"]
-    assert {"answers change", "66%", "9%"} == {text.get_text() for text in ax.texts}
+    assert {"accuracy lost", "66%", "9%"} == {text.get_text() for text in ax.texts}
 
 
 def test_a_negative_share_has_no_length(shift):

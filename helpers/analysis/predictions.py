@@ -186,6 +186,7 @@ def recovered(
         ``clean``, ``augmented`` and ``patched`` accuracy, means over images; ``back``, patched less
         augmented accuracy, with ``back_low`` and ``back_high``, its 95 % interval over images; and
         ``recovered``, that as a part of clean less augmented accuracy, NaN where nothing is lost.
+        All NaN where no image is asked anything.
     """
     of_image = {
         "clean": clean.mean("property"),
@@ -194,14 +195,16 @@ def recovered(
     }
     asked = of_image["clean"].notnull().values
     values = {name: own.values[asked] for name, own in of_image.items()}
-    means = {name: float(own.mean()) for name, own in values.items()}
+    means = {name: float(own.mean()) if asked.any() else np.nan for name, own in values.items()}
     back = values["patched"] - values["augmented"]
-    counts = resample_counts(len(back), n_resamples, seed) / len(back)
-    low, high = np.quantile(counts @ back, TAILS) if len(back) > 1 else (np.nan, np.nan)
+    low = high = np.nan
+    if len(back) > 1:
+        counts = resample_counts(len(back), n_resamples, seed) / len(back)
+        low, high = np.quantile(counts @ back, TAILS)
     gap = means["clean"] - means["augmented"]
     return means | {
-        "back": float(back.mean()),
+        "back": means["patched"] - means["augmented"],
         "back_low": float(low),
         "back_high": float(high),
-        "recovered": float(back.mean() / gap) if gap > 0 else np.nan,
+        "recovered": (means["patched"] - means["augmented"]) / gap if gap > 0 else np.nan,
     }

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, tick_views
+from helpers.figures.layout import tick_views
 
 # Two hues for two kinds of part, which differ in lightness too; dark is late.
 COLORS: Mapping[str, str] = MappingProxyType(
@@ -24,26 +25,46 @@ COLORS: Mapping[str, str] = MappingProxyType(
 WIDTH = 0.66
 
 
-def answer(shift: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> Figure:
+def answer(
+    shift: Mapping[str, pd.DataFrame],
+    parts: Mapping[str, pd.DataFrame],
+    notes: Mapping[str, pd.DataFrame],
+) -> Figure:
     """How far each augmentation moves embeddings, where in the model that arises, and what follows.
 
     Parameters
     ----------
-    shift : DataFrame
-        By augmentation: `mean`, `low`, `high` of the shift's size.
-    parts : DataFrame, (augmentations, parts)
-        Shares of the shift's squared length, columns of `COLORS`. Bars are as long as the shift and
-        split like these; a negative share, which works against the shift, has no length.
-    notes : DataFrame of str, (augmentations, notes)
-        What to write beside each bar; a column has its name on top.
+    shift : mapping of str to DataFrame
+        Source of images → by augmentation, `mean`, `low`, `high` of the shift's size.
+    parts : mapping of str to DataFrame, (augmentations, parts)
+        Source → shares of the shift, columns of `COLORS`. Bars are as long as the shift and split
+        like these; a negative share, which works against the shift, has no length.
+    notes : mapping of str to DataFrame of str, (augmentations, notes)
+        Source → what to write beside each bar; a column has its name on top.
 
     Returns
     -------
     Figure
-        The augmentation that moves embeddings furthest on top.
+        A panel per source, in each the augmentation that moves embeddings furthest on top.
     """
-    ax = axes_or_new(None, (8.5 + 1.9 * notes.shape[1], 5.2))
-    rows = shift.sort_values("mean")
+    columns = next(iter(notes.values())).shape[1]
+    size = (7.5 + 2.1 * columns, 0.9 + 4.3 * len(shift))
+    figure, axes = plt.subplots(len(shift), 1, figsize=size, sharex=True, squeeze=False)
+    for source, ax in zip(shift, axes.flat, strict=True):
+        _bars(ax, shift[source].sort_values("mean"), parts[source], notes[source])
+        ax.set_title(source)
+    longest = max(np.nan_to_num(own[["mean", "high"]]).max() for own in shift.values())
+    ax.set_xlim(0, 1.05 * longest or 1)
+    ax.set_xlabel("size of the shift: 1 less the cosine similarity of embeddings")
+    handles = ax.get_legend_handles_labels()
+    title = (
+        "bars are split like the shares of the shift, mean over images, by the part that wrote it"
+    )
+    figure.legend(*handles, loc="outside lower center", ncols=len(COLORS), title=title)
+    return figure
+
+
+def _bars(ax: Axes, rows: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> None:
     _stacked(ax, rows["mean"], parts.loc[rows.index])
     lengths = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
     ax.errorbar(
@@ -56,15 +77,7 @@ def answer(shift: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> Fig
     tick_views(ax, list(rows.index))
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.set_xlim(0, 1.05 * np.nan_to_num(rows[["mean", "high"]]).max() or 1)
-    ax.set_xlabel("size of the shift: 1 less the cosine similarity of embeddings")
     _write(ax, notes.loc[rows.index])
-    ax.figure.legend(
-        loc="outside lower center",
-        ncols=len(COLORS),
-        title="bars are split like the squared length of the shift, by the part that wrote it",
-    )
-    return ax.figure
 
 
 def _stacked(ax: Axes, lengths: pd.Series, parts: pd.DataFrame) -> None:
@@ -85,6 +98,6 @@ def _write(ax: Axes, notes: pd.DataFrame, *, step: float = 0.23) -> None:
 
 def _column(ax: Axes, at: float, name: str, texts: Sequence[str]) -> None:
     look = {"va": "center", "fontsize": 9.5, "annotation_clip": False}
-    ax.annotate(name, (at, 1.0), xycoords="axes fraction", weight="bold", **look)
+    ax.annotate(name, (at, 1.035), xycoords="axes fraction", weight="bold", **look)
     for height, text in enumerate(texts):
         ax.annotate(text, (at, height), xycoords=("axes fraction", "data"), **look)

@@ -65,8 +65,8 @@ SECTIONS = (
         (
             Exhibit("08_shares_by_layer", "What heads and MLPs of each layer carry of a shift"),
             Exhibit("08_head_map", "The share of every head"),
-            Exhibit("08_restoring", "How much of a shift goes when leading heads are put back"),
-            Exhibit("08_depth", "At which depth the class token moves"),
+            Exhibit("08_patching", "How much of a shift activation patching of few heads removes"),
+            Exhibit("08_depth", "At which depth the residual stream moves"),
         ),
     ),
     Section(
@@ -76,7 +76,9 @@ SECTIONS = (
             Exhibit("06_labels_and_probes", "Whether the labels of the heads are right"),
             Exhibit("07_contrast", "Where two texts differ in an image"),
             Exhibit("07_segmentation_iou", "How well texts find what they name"),
-            Exhibit("08_text_directions", "The texts along which embeddings move"),
+            Exhibit("08_text_directions", "The texts along which embeddings move, beside chance"),
+            Exhibit("08_accuracy", "Which zero-shot predictions flip, and which are lost"),
+            Exhibit("08_logit_lens", "At which depth properties can be predicted"),
         ),
     ),
     Section(
