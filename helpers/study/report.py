@@ -54,6 +54,7 @@ SECTIONS = (
             Exhibit("01_views", "What the nine augmentations do to an image"),
             Exhibit("02_views_move", "Where the augmentations move the embeddings"),
             Exhibit("03_score_heatmap", "Six scores of nine augmentations"),
+            Exhibit("03_order", "The published order, beside its baselines"),
             Exhibit("03_l2_bars", "How far each augmentation moves the embedding"),
             Exhibit("04_directions", "Which augmentations move images the same way"),
             Exhibit("05_attention", "Where the last layer looks, before and after"),
@@ -84,7 +85,8 @@ SECTIONS = (
         "How much it takes",
         (
             Exhibit("09_dose_response", "Responses to growing severity"),
-            Exhibit("09_flip_rate", "How often zero-shot answers change"),
+            Exhibit("09_borders", "What the black border does to a response"),
+            Exhibit("09_accuracy_lost", "Accuracy that growing severity takes"),
             Exhibit("09_equal_change", "Similarity at equal change in pixels"),
             Exhibit("09_crossing", "The severity at which similarity falls below 0.9"),
         ),
