@@ -262,3 +262,25 @@ def test_differences_of_scores_are_of_the_same_resamples():
     assert table.loc["clarity", "low"] > 0
     same = labels.score_differences(own, again, own, again)
     assert (same == 0).all(axis=None)
+
+
+def test_the_first_choice_stands_beside_the_next_by_standard_deviation():
+    heads = planted()
+    texts = pool().assign_coords(value=("text", ["warm", "green", "blue", "c", "c", "c", "x", "y"]))
+    picks = labels.first_choices(heads, texts)
+    assert picks.loc[(4, 1), ["first", "next", "same value"]].tolist() == ["square", "star", True]
+    assert picks.loc[(4, 0), ["first", "next", "same value"]].tolist() == ["red", "green", False]
+    spread = heads.values[:, 0, 0].std(axis=0)
+    assert picks.loc[(4, 0), "behind"] == pytest.approx(1 - spread[1] / spread[0], rel=1e-5)
+    first = labels.read_heads(heads, texts)["text"].isel(choice=0).values.ravel()
+    assert picks["first"].tolist() == [POOL[place] for place in first]
+
+
+def test_of_equal_first_choices_the_earlier_text_is_named():
+    texts = pool().assign_coords(value=("text", POOL))
+    alike = planted()
+    alike[..., 1] = alike[..., 0]
+    assert labels.first_choices(alike, texts).loc[(4, 0), ["first", "next"]].tolist() == [
+        "red",
+        "green",
+    ]

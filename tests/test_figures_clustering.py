@@ -78,7 +78,4 @@ def test_matrices_are_in_the_order_of_the_tree(tree):
     order = hierarchy.leaves_list(tree.linkage)
     ax = figures.distance_heatmap(tree)
     np.testing.assert_allclose(ax.images[0].get_array(), tree.distances[np.ix_(order, order)])
-    together = np.equal.outer(tree.labels, tree.labels).astype(float)
-    ax = figures.together_heatmap(together, tree)
-    np.testing.assert_allclose(ax.images[0].get_array(), together[np.ix_(order, order)])
     assert ticks(ax) == [style.label(NAMES[leaf]) for leaf in order]

@@ -71,7 +71,11 @@ def test_a_model_alone_can_be_ranked(similarities):
 
 
 def test_shifts_have_a_row_an_augmentation_and_a_marker_a_model():
-    figure = comparison.shift_by_model(tidy(), tidy())
+    figure = comparison.shift_by_model({"photos": (tidy(), tidy()), "scenes": (tidy(), tidy())})
+    assert [ax.get_title(loc="left").split(":")[0] for ax in figure.axes] == [
+        *["photos"] * 2,
+        *["scenes"] * 2,
+    ]
     for ax in figure.axes:
         bars = ax.containers
         assert len(bars) == 2

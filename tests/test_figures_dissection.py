@@ -165,7 +165,10 @@ def test_texts_within_chance_are_hollow():
         for name in NAMES
         for text, mean, beyond in [("red", 0.3, True), (" ".join(["long words"] * 8), -0.1, False)]
     ]
-    first = panels_of(figures.text_directions(pd.DataFrame(rows)))[0]
+    table = pd.DataFrame(rows)
+    shown = panels_of(figures.text_directions({"photos": table, "scenes": table}))
+    assert [ax.get_title(loc="left") for ax in shown[::9]] == ["Noise (photos)", "Noise (scenes)"]
+    first = shown[0]
     assert ticks(first)[0] == "colour: red"
     assert ticks(first)[1].replace("\n", " ") == "colour: " + " ".join(["long words"] * 8)
     assert max(map(len, ticks(first)[1].split("\n"))) <= figures.LONGEST_LINE

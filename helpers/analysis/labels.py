@@ -24,7 +24,7 @@ import xarray as xr
 
 from helpers.analysis.statistics import false_discovery_rates, resample_counts
 from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
-from helpers.analysis.ties import first_largest
+from helpers.analysis.ties import first_largest, largest_first
 from helpers.checks import WorkbookError
 
 TOP = 5
@@ -131,6 +131,40 @@ def near_ties(readings: xr.Dataset) -> xr.DataArray:
         Whether the runner-up's texts explain at least `NEAR_TIE` of what the label's do.
     """
     return readings["runner_up_share"] >= NEAR_TIE * readings["clarity"]
+
+
+def first_choices(contributions: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
+    """Say by how much each head's first text was chosen over the next.
+
+    Parameters
+    ----------
+    contributions : DataArray, (image, layer, head, feature)
+        What each head added to the embeddings.
+    texts : DataArray, (text, feature)
+        Normalised embeddings of the pool, with the coordinate ``value``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per head (layer, head): the texts `first` and `next` by the standard deviation of the
+        contributions along them, which is what TEXTSPAN's first choice goes by; `behind`, by what
+        part the next is smaller; and whether both name the `same value`.
+    """
+    heads = contributions.transpose("layer", "head", "image", "feature").astype(np.float32)
+    spread = (heads @ texts).std("image").transpose("layer", "head", "text")
+    order = largest_first(spread.values)[..., :2]
+    pair = np.take_along_axis(spread.values, order, axis=-1)
+    with np.errstate(invalid="ignore"):  # a head that doesn't vary: 0 / 0 is NaN
+        behind = 1 - pair[..., 1] / pair[..., 0]
+    columns = {
+        "first": texts["text"].values[order[..., 0]],
+        "next": texts["text"].values[order[..., 1]],
+        "behind": behind,
+        "same value": np.equal(*np.moveaxis(texts["value"].values[order], -1, 0)),
+    }
+    axes = ("layer", "head")
+    frame = xr.Dataset({name: (axes, values) for name, values in columns.items()})
+    return frame.assign_coords(layer=heads["layer"], head=heads["head"]).to_dataframe()
 
 
 def written_labels(readings: xr.Dataset) -> xr.DataArray:

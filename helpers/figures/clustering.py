@@ -164,30 +164,6 @@ def distance_heatmap(clustering: Clustering, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def together_heatmap(
-    together: np.ndarray, clustering: Clustering, *, ax: Axes | None = None
-) -> Axes:
-    """Share of bootstrap resamples in which two augmentations fall in one cluster.
-
-    Parameters
-    ----------
-    together : numpy.ndarray, (augmentations, augmentations)
-        As in `helpers.analysis.clustering.Stability`.
-    clustering : Clustering
-        The tree whose order to use.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The annotated matrix.
-    """
-    ax = _matrix(together, clustering, cmap=style.SEQUENTIAL, ax=ax, vmin=0, vmax=1)
-    ax.set_title("Share of resamples in one cluster")
-    return ax
-
-
 def _matrix(
     values: np.ndarray, clustering: Clustering, *, ax: Axes | None, **options: object
 ) -> Axes:

@@ -69,33 +69,31 @@ def _ranks(ax: Axes, moved: pd.DataFrame) -> None:
     ax.set(ylabel="rank (1 moves furthest)")
 
 
-def shift_by_model(similarity: pd.DataFrame, relative: pd.DataFrame, *, title: str = "") -> Figure:
+def shift_by_model(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Figure:
     """How far each augmentation moves each model, absolute and relative.
 
     Parameters
     ----------
-    similarity : DataFrame
-        Columns `model`, `augmentation`, `mean`, `low`, `high`: embedding similarity.
-    relative : DataFrame
-        The same of `helpers.analysis.comparison.relative_shift`.
-    title : str
-        Which images.
+    tables : mapping of str to (DataFrame, DataFrame)
+        Source of images → columns `model`, `augmentation`, `mean`, `low`, `high` of embedding
+        similarity, and the same of `helpers.analysis.comparison.relative_shift`.
 
     Returns
     -------
     Figure
-        Two panels, a row per augmentation and a marker per model.
+        Two panels a source, a row per augmentation and a marker per model.
     """
-    figure, axes = panels(2, columns=2, size=(5.6, 4.8), sharey=True)
-    order = similarity.groupby("augmentation")["mean"].mean().sort_values(ascending=False).index
-    figure.suptitle(title)
-    measures = ("Embedding similarity", "Shift in units of the distance between images")
-    for ax, table, measure in zip(axes, (similarity, relative), measures, strict=True):
-        _dots(ax, table, list(order), _looks(table["model"].unique()))
-        ax.set_title(measure, fontsize=11)
-        ax.grid(axis="x")
-    axes[1].axvline(1, color=style.REFERENCE, linestyle=":", linewidth=1.4)
-    models = len(similarity["model"].unique())
+    figure, axes = panels(2 * len(tables), columns=2, size=(5.6, 4.6))
+    measures = ("embedding similarity", "shift, in distances between images")
+    for place, (source, pair) in enumerate(tables.items()):
+        means = pair[0].groupby("augmentation")["mean"].mean()
+        order = list(means.sort_values(ascending=False, kind="stable").index)
+        for ax, table, measure in zip(axes[2 * place :], pair, measures, strict=False):
+            _dots(ax, table, order, _looks(table["model"].unique()))
+            ax.set_title(f"{source}: {measure}", fontsize=11)
+            ax.grid(axis="x")
+        axes[2 * place + 1].axvline(1, color=style.REFERENCE, linestyle=":", linewidth=1.4)
+    models = len(pair[0]["model"].unique())
     figure.legend(*_named(axes[0], models), loc="outside lower center", ncols=min(3, models))
     return figure
 

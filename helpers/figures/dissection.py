@@ -215,37 +215,42 @@ def profile_trees(profiles: Clustering, embeddings: Clustering) -> Figure:
     return figure
 
 
-def text_directions(table: pd.DataFrame, *, title: str = "") -> Figure:
+def text_directions(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw the texts towards which, and away from which, each augmentation moves images.
 
     Parameters
     ----------
-    table : DataFrame
-        As of `helpers.analysis.directions.text_table`.
-    title : str
-        Which images.
+    tables : mapping of str to DataFrame
+        Source of images → as of `helpers.analysis.directions.text_table`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel per augmentation: mean cosines with intervals; within the grey band a random
-        direction could be, hollow dots reach into it.
+        A panel per source and augmentation: mean cosines with intervals; within the grey band a
+        random mixture of the texts could be, hollow dots are not beyond chance.
     """
-    names = table["augmentation"].unique()
-    figure, axes = panels(len(names), size=(4.7, 2.4), sharex=True)
-    for name, ax in zip(names, axes, strict=True):
-        own = table[table["augmentation"] == name]
-        chance = own["chance"].iloc[0]
-        ax.axvspan(-chance, chance, color="#DDDDDD", linewidth=0)
-        ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
-        _dots(ax, own, color=style.color(name), hollow=~own["beyond_chance"].to_numpy())
-        labels = own["property"].str.cat(own["text"], sep=": ")
-        ax.set_yticks(range(len(own)), [fill(text, LONGEST_LINE) for text in labels], fontsize=9)
-        ax.set_title(style.label(name), fontsize=11)
-        few_ticks(ax)
-    figure.suptitle(title)
+    parts = [
+        (source, own)
+        for source, table in tables.items()
+        for _, own in table.groupby("augmentation", sort=False)
+    ]
+    figure, axes = panels(len(parts), size=(4.7, 2.4), sharex=True)
+    for (source, own), ax in zip(parts, axes, strict=True):
+        _texts(ax, own)
+        ax.set_title(f"{style.label(own['augmentation'].iloc[0])} ({source})", fontsize=11)
     figure.supxlabel("cosine of shift and text, mean and 95 % interval over images", fontsize=11)
     return figure
+
+
+def _texts(ax: Axes, rows: pd.DataFrame) -> None:
+    chance = rows["chance"].iloc[0]
+    ax.axvspan(-chance, chance, color="#DDDDDD", linewidth=0)
+    ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
+    color = style.color(rows["augmentation"].iloc[0])
+    _dots(ax, rows, color=color, hollow=~rows["beyond_chance"].to_numpy())
+    labels = rows["property"].str.cat(rows["text"], sep=": ")
+    ax.set_yticks(range(len(rows)), [fill(text, LONGEST_LINE) for text in labels], fontsize=9)
+    few_ticks(ax)
 
 
 def patching_curves(curves: pd.DataFrame, heads: int) -> Figure:

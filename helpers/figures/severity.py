@@ -17,7 +17,11 @@ BEYOND = 0.05  # how far outside answers beyond the range are drawn, as a part o
 
 
 def dose_response(
-    groups: Mapping[str, pd.DataFrame], *, reference: float | None = None, ylabel: str
+    groups: Mapping[str, pd.DataFrame],
+    *,
+    ylabel: str,
+    reference: float | None = None,
+    columns: int = 3,
 ) -> Figure:
     """Responses over severity, a panel per group and a line per series.
 
@@ -26,17 +30,19 @@ def dose_response(
     groups : mapping of str to DataFrame
         Title → columns `severity`, `series`, `mean`, `low`, `high`. A name of a view gets its
         label.
-    reference : float, optional
-        A value to mark with a dotted line.
     ylabel : str
         What responds.
+    reference : float, optional
+        A value to mark with a dotted line.
+    columns : int
+        Panels side by side.
 
     Returns
     -------
     Figure
         Bands are the intervals; one legend for all panels, which share their axes.
     """
-    figure, axes = panels(len(groups), columns=3, size=(3.4, 2.5), sharex=True, sharey=True)
+    figure, axes = panels(len(groups), columns=columns, size=(3.4, 2.5), sharex=True, sharey=True)
     series = list(dict.fromkeys(next(iter(groups.values()))["series"]))
     for (title, table), ax in zip(groups.items(), axes, strict=True):
         for name, (color, marker) in zip(series, SERIES, strict=False):

@@ -56,6 +56,7 @@ SECTIONS = (
             Exhibit("01_views", "What the nine augmentations do to an image"),
             Exhibit("02_views_move", "Where the augmentations move the embeddings"),
             Exhibit("03_score_heatmap", "Six scores of nine augmentations"),
+            Exhibit("03_order", "The published order, beside its baselines"),
             Exhibit("03_l2_bars", "How far each augmentation moves the embedding"),
             Exhibit("04_directions", "Which augmentations move images the same way"),
             Exhibit("05_attention", "Where the last layer looks, before and after"),
@@ -66,8 +67,8 @@ SECTIONS = (
         (
             Exhibit("08_shares_by_layer", "What heads and MLPs of each layer carry of a shift"),
             Exhibit("08_head_map", "The share of every head"),
-            Exhibit("08_restoring", "How much of a shift goes when leading heads are put back"),
-            Exhibit("08_depth", "At which depth the class token moves"),
+            Exhibit("08_patching", "How much of a shift activation patching of few heads removes"),
+            Exhibit("08_depth", "At which depth the residual stream moves"),
         ),
     ),
     Section(
@@ -77,14 +78,17 @@ SECTIONS = (
             Exhibit("06_labels_and_probes", "Whether the labels of the heads are right"),
             Exhibit("07_contrast", "Where two texts differ in an image"),
             Exhibit("07_segmentation_iou", "How well texts find what they name"),
-            Exhibit("08_text_directions", "The texts along which embeddings move"),
+            Exhibit("08_text_directions", "The texts along which embeddings move, beside chance"),
+            Exhibit("08_accuracy", "Which zero-shot predictions flip, and which are lost"),
+            Exhibit("08_logit_lens", "At which depth properties can be predicted"),
         ),
     ),
     Section(
         "How much it takes",
         (
             Exhibit("09_dose_response", "Responses to growing severity"),
-            Exhibit("09_flip_rate", "How often zero-shot answers change"),
+            Exhibit("09_borders", "What the black border does to a response"),
+            Exhibit("09_accuracy_lost", "Accuracy that growing severity takes"),
             Exhibit("09_equal_change", "Similarity at equal change in pixels"),
             Exhibit("09_crossing", "The severity at which similarity falls below 0.9"),
         ),
