@@ -99,6 +99,7 @@ SECTIONS = (
             Exhibit("10_ranking", "Whether models rank the augmentations alike"),
             Exhibit("10_shift_by_model", "How far each model is moved"),
             Exhibit("10_depth_by_model", "At which depth the shift is written"),
+            Exhibit("10_kinds_by_depth", "What heads, MLPs and pooling carry, by depth"),
             Exhibit("10_heads_by_model", "Which heads carry it, from model to model"),
         ),
     ),
