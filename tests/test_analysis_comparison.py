@@ -158,3 +158,33 @@ def test_the_same_baseline_twice_explains_no_more():
     assert table["explained"].max() - table["explained"].min() < 1e-12
     flat = comparison.explained_order(named(np.ones(9)), {"once": pixels})
     assert flat["explained"].isna().all()
+
+
+@pytest.fixture
+def pooled(shares):
+    """The same with a pool that has an MLP of its own and carries a tenth of every shift."""
+    pool = xr.full_like(shares.isel(component=[0]), 0.1).assign_coords(component=["pool"])
+    return xr.concat([0.9 * shares, pool], "component")
+
+
+def test_a_pool_is_written_after_the_last_layer(shares, pooled):
+    up_to = comparison.share_up_to_depth(pooled)
+    np.testing.assert_allclose(up_to["depth"], np.arange(5) / 4)
+    np.testing.assert_allclose(up_to[:, :-1], 0.9 * comparison.share_up_to_depth(shares))
+    np.testing.assert_allclose(up_to[:, -1] - up_to[:, -2], 0.1)
+
+
+def test_halves_and_quarters_add_up_to_the_whole(shares, pooled):
+    halves = comparison.shares_by_half(pooled)
+    assert list(halves)[-2:] == ["pool", "rest"]
+    assert "pool" not in comparison.shares_by_half(shares)
+    np.testing.assert_allclose(halves["pool"], 0.1)
+    np.testing.assert_allclose(halves.sum(axis=1), 1)
+    quarters = comparison.shares_by_quarter(pooled)
+    assert quarters.sum() == pytest.approx(1)
+    assert quarters["pool", ""] == pytest.approx(0.1)
+    means = pooled.mean(["image", "augmentation"]).to_series()
+    for layer, quarter in enumerate(("first", "second", "third")):  # where three layers begin
+        heads = [f"L{layer}.H{head}" for head in range(4)]
+        assert quarters["heads", quarter] == pytest.approx(means[heads].sum())
+        assert quarters["MLPs", quarter] == pytest.approx(means[f"L{layer}.MLP"])

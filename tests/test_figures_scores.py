@@ -252,3 +252,14 @@ def test_plots_go_where_they_are_told(summary, dataset):
         before = len(plt.get_fignums())
         assert draw(own) is own
         assert len(plt.get_fignums()) == before
+
+
+def test_figures_do_without_a_score_that_a_model_lacks(dataset):
+    summary = statistics.summarise(dataset.drop_vars("attention_similarity"), n_resamples=10)
+    shown = [score for score in scores.SIMILARITIES if score != "attention_similarity"]
+    radar = scores.radar_grid(summary).axes[0]
+    assert len(radar.get_xticks()) == len(shown)
+    panel = scores.profiles(summary).axes[0]
+    assert len(ticks(panel)) == len(shown)
+    middle = scores.score_heatmap(summary, title="").axes[0]
+    assert len(ticks(middle, "x")) == len(shown)

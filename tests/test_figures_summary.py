@@ -41,7 +41,7 @@ def widths(ax):
 
 
 def test_bars_are_as_long_as_the_shift_and_divided_by_the_shares(shift):
-    shares = np.array([[0.1, 0.4, 0.1, 0.3, 0.1], [0.2, 0.2, 0.2, 0.2, 0.2]])
+    shares = np.array([[0.1, 0.4, 0.1, 0.2, 0.1, 0.1], [0.2, 0.2, 0.2, 0.2, 0.1, 0.1]])
     ax = drawn(shift, pd.DataFrame(shares, index=NAMES, columns=list(summary.COLORS)))
     pieces = widths(ax)
     np.testing.assert_allclose(pieces.sum(axis=0), [0.1, 0.5])
@@ -51,7 +51,7 @@ def test_bars_are_as_long_as_the_shift_and_divided_by_the_shares(shift):
 
 
 def test_a_negative_share_has_no_length(shift):
-    shares = np.array([[-0.1, 0.6, 0.2, 0.2, 0.1], [0.2, 0.2, 0.2, 0.2, 0.2]])
+    shares = np.array([[-0.1, 0.6, 0.2, 0.1, 0.1, 0.1], [0.2, 0.2, 0.2, 0.2, 0.1, 0.1]])
     pieces = widths(drawn(shift, pd.DataFrame(shares, index=NAMES, columns=list(summary.COLORS))))
     assert pieces[0, 1] == 0
     assert pieces[:, 1].sum() == pytest.approx(0.5)
@@ -61,3 +61,12 @@ def test_without_a_shift_there_are_no_bars():
     none = pd.DataFrame({"mean": [0.0, 0.0], "low": np.nan, "high": np.nan}, index=NAMES)
     pieces = widths(drawn(none, pd.DataFrame(0.0, index=NAMES, columns=list(summary.COLORS))))
     assert not pieces.any()
+
+
+def test_without_an_account_bars_are_whole(shift):
+    notes = pd.DataFrame({"below 0.9 at": ["0.2", "1.4"]}, index=NAMES)
+    figure = summary.answer({"photos": shift}, None, {"photos": notes})
+    (ax,) = figure.axes
+    lengths = [bar.get_width() for bar in ax.patches]
+    assert lengths == [0.1, 0.5]
+    assert not figure.legends

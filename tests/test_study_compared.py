@@ -1,5 +1,8 @@
 """The models that a run is compared with, in the order of training."""
 
+import numpy as np
+from transformers import CLIPConfig, CLIPModel
+
 from helpers import study
 from helpers.study.compared import runs_in_training_order, untrained_model
 
@@ -36,3 +39,19 @@ def test_the_untrained_network_is_its_own_baseline(parameters):
     run, titles = opened(parameters, model="ViT-B-32", compare=[])
     assert untrained_model(run) == "ViT-B-32"
     assert titles == ["ViT-B-32, untrained"]
+
+
+def test_a_folder_of_transformers_has_an_untrained_network_too(parameters, tmp_path):
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 2}
+    vision = sizes | {"image_size": 32, "patch_size": 16}
+    config = CLIPConfig(text_config=sizes, vision_config=vision, projection_dim=16)
+    folder = tmp_path / "mine"
+    CLIPModel(config).save_pretrained(folder)
+    run, titles = opened(parameters, model=str(folder), compare=[])
+    assert untrained_model(run) == f"{folder}:0"
+    assert titles == ["mine, untrained", "mine"]
+    first, last = runs_in_training_order(run)
+    assert last is run
+    assert first.folder.parent == run.folder / "models"
+    assert not np.allclose(first.encodings()["embedding"], run.encodings()["embedding"], atol=1e-3)

@@ -306,12 +306,14 @@ def _check_activations(path: Path, kind: str, config: dict) -> None:
         raise WorkbookError(f"{path} gives image and text tower different activations.")
 
 
-def build(folder: Path) -> nn.Module:
+def build(folder: Path, *, trained: bool = True) -> nn.Module:
     """Build the model of a folder and load its weights.
 
     Parameters
     ----------
     folder : Path
+    trained : bool
+        False leaves the weights random (seed 0).
 
     Returns
     -------
@@ -325,7 +327,11 @@ def build(folder: Path) -> nn.Module:
     """
     config = read_config(folder)
     kind = KINDS[config["model_type"]]
-    model = kind.build(sizes(config, "vision"), sizes(config, "text"), config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = kind.build(sizes(config, "vision"), sizes(config, "text"), config)
+    if not trained:
+        return model
     path = files.weights_in(folder)
     load_into(model, files.read(path), kind.rules, path)
     return model

@@ -99,9 +99,9 @@ def _embedded(_: str, pretrained: str | None, __: Path | None) -> Opened:
     return Opened(clip, tokenizer, clip.text_projection.shape[1])
 
 
-def _hugging_face(name: str, _: None, path: Path) -> Opened:
-    folder = path.parent
-    clip = huggingface.build(folder)
+def _hugging_face(name: str, pretrained: str | None, path: Path | None) -> Opened:
+    folder = weights.folder(name, pretrained)
+    clip = huggingface.build(folder, trained=path is not None)
     tokenizer = huggingface.open_tokenizer(folder, name)
     features = huggingface.features(folder)
     return Opened(clip, tokenizer, features, *huggingface.normalisation(folder))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import archives, files, hub
+from helpers.clip.embedded.files import UNTRAINED
 
 EMBEDDED = "embedded"
 OPEN_CLIP = "open_clip"
@@ -79,7 +80,8 @@ def locate(name: str, pretrained: str | None) -> Path | None:
 
         return embedded.weights_file(pretrained)
     if kind == HUGGING_FACE:
-        return files.weights_in(_folder(name, pretrained))
+        own = folder(name, pretrained)
+        return None if pretrained == UNTRAINED else files.weights_in(own)
     if pretrained is None:
         return None
     path = Path(pretrained).expanduser()
@@ -120,14 +122,13 @@ def _sha256(path: Path) -> str:
 def title(name: str, pretrained: str | None) -> str:
     """Return how results name a model; says *untrained* or *embedded* where that is so."""
     if name == EMBEDDED:
-        from helpers.clip.embedded.files import UNTRAINED
-
         if pretrained == UNTRAINED:
             return "embedded model, untrained"
         return "embedded model" if pretrained is None else f"embedded model at step {pretrained}"
     if is_hugging_face(name):
         path = Path(name).expanduser()
-        return path.absolute().name if path.exists() else name
+        own = path.absolute().name if path.exists() else name
+        return f"{own}, untrained" if pretrained == UNTRAINED else own
     return f"{name}, {Path(pretrained).name if pretrained else 'untrained'}"
 
 
@@ -180,10 +181,29 @@ def _local_file(path: Path) -> Path:
     return path
 
 
-def _folder(name: str, pretrained: str | None) -> Path:
-    if pretrained is not None:
+def folder(name: str, pretrained: str | None) -> Path:
+    """Find the folder of a model of `transformers`, downloading it where it is not there.
+
+    Parameters
+    ----------
+    name : str
+        A folder, a file in it, or an id.
+    pretrained : str or None
+        None for the folder's weights, or ``"0"`` for the same architecture untrained.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    WorkbookError
+        If other weights are asked for, or the folder can't be had.
+    """
+    if pretrained not in (None, UNTRAINED):
         raise WorkbookError(
-            f"The model {name} comes with its weights; leave pretrained ({pretrained}) out."
+            f"The model {name} comes with its weights; leave pretrained ({pretrained}) out, or give"
+            f" {UNTRAINED} for the same architecture untrained."
         )
     path = Path(name).expanduser()
     if path.exists():

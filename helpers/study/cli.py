@@ -159,7 +159,7 @@ def _absolute_weights(model: str) -> str:
     name, pretrained = split_model(model)
     if pretrained is None:
         return _absolute_model(name)
-    return f"{name}:{_absolute_file(pretrained)}"
+    return f"{_absolute_model(name)}:{_absolute_file(pretrained)}"
 
 
 def _absolute_model(name: str) -> str:

@@ -85,7 +85,7 @@ def untrained_model(run: Run) -> str:
     str
     """
     name = run.parameters.model
-    return f"{name}:{UNTRAINED}" if name == weights.EMBEDDED else name
+    return f"{name}:{UNTRAINED}" if _brings_weights(name) else name
 
 
 def untrained_run(run: Run) -> Run:
@@ -128,9 +128,14 @@ def runs_in_training_order(run: Run) -> Iterator[Run]:
 
 def _steps_trained(model: tuple[str, str | None]) -> float:
     name, pretrained = model
-    if name != weights.EMBEDDED:
+    if not _brings_weights(name):
         return float("inf") if pretrained else 0
     return float(pretrained) if pretrained and pretrained.isdigit() else float("inf")
+
+
+def _brings_weights(name: str) -> bool:
+    """Say whether a name alone means trained weights."""
+    return name == weights.EMBEDDED or weights.is_hugging_face(name)
 
 
 def folder_name(model: str) -> str:
@@ -150,4 +155,4 @@ def folder_name(model: str) -> str:
         return model.replace(":", "-")
     name, pretrained = split_model(model)
     key = hashlib.sha256(model.encode()).hexdigest()[:8]
-    return f"{name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', Path(pretrained or '').stem)}-{key}"
+    return f"{Path(name).name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', Path(pretrained or '').stem)}-{key}"
