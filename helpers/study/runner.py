@@ -17,9 +17,10 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from helpers.clip import weights
+from helpers.clip.capabilities import QUESTIONS
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
-from helpers.study.fitting import fitted
+from helpers.study.fitting import fitted, lacks
 from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
 from helpers.study.report import write_report
 from helpers.study.run import Run
@@ -110,7 +111,8 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    run.find_capabilities()
+    for sentence in lacks(QUESTIONS, run.find_capabilities()):
+        print(sentence)
     base = _origin(run)
     origins = {
         source: hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
