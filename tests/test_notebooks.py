@@ -1,12 +1,16 @@
 """What every numbered notebook must be, whatever it is about; nbval executes them."""
 
+import ast
 import re
+from itertools import combinations
 from statistics import median
 
 import nbformat
 import pytest
 
 from helpers.clip import weights
+from helpers.clip.capabilities import QUESTIONS, Capabilities
+from helpers.study.fitting import fitted
 from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
 from helpers.study.stamps import KEY, stamp_of
@@ -92,3 +96,47 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
     ]
     assert set((ROOT / "notebooks").glob("*.ipynb")) == set(numbered_notebooks())
     assert "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks\n" in MAKEFILE
+
+
+LACKS = [
+    lacking
+    for count in range(1, len(QUESTIONS) + 1)
+    for lacking in combinations(QUESTIONS, count)
+    # without an account of its parts a tower tells nothing of where it looks, either
+    if ("account" in lacking) == ("attention" in lacking)
+]
+
+
+def defined_by(tree):
+    """Return the names that a cell's statements bind for later cells, and all that it reads."""
+    local = {
+        each.id if isinstance(each, ast.Name) else each.arg
+        for part in ast.walk(tree)
+        if isinstance(part, ast.FunctionDef | ast.Lambda)
+        for each in ast.walk(part)
+        if isinstance(each, ast.arg) or (isinstance(each, ast.Name) and is_stored(each))
+    }
+    names = [each for each in ast.walk(tree) if isinstance(each, ast.Name)]
+    bound = {each.id for each in names if is_stored(each)}
+    for each in ast.walk(tree):
+        if isinstance(each, ast.FunctionDef):
+            bound.add(each.name)
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            bound |= {alias.asname or alias.name.split(".")[0] for alias in each.names}
+    return bound, {each.id for each in names if not is_stored(each)} - local
+
+
+def is_stored(name):
+    return isinstance(name.ctx, ast.Store)
+
+
+@pytest.mark.parametrize("lacking", LACKS, ids="+".join)
+def test_cells_that_stay_use_nothing_of_cells_left_out(notebook, lacking):
+    capabilities = Capabilities("a model", dict.fromkeys(lacking, "of what it is"))
+    cells = [defined_by(ast.parse(cell.source)) for cell in code_cells(notebook)]
+    anywhere = {name for bound, _ in cells for name in bound}
+    so_far = set()
+    for cell in code_cells(fitted(notebook, capabilities)):
+        bound, read = defined_by(ast.parse(cell.source))
+        so_far |= bound
+        assert not (read & anywhere) - so_far, cell.source

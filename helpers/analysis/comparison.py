@@ -6,7 +6,7 @@ number of a head means nothing.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ ONE_DIRECTION = 1e-9
 HEAD = re.compile(r"L(\d+)\.H\d+")
 LAYER = re.compile(r"L(\d+)\.")
 TOGETHER = "together"
+POOL = "pool"
+REST = ("rest", "")
+QUARTERS = ("first", "second", "third", "last")
 
 
 def head_components(shares: xr.DataArray) -> xr.DataArray:
@@ -90,11 +93,13 @@ def share_up_to_depth(shares: xr.DataArray) -> xr.DataArray:
     -------
     DataArray, (augmentation, depth)
         Share of the shift that the class token at the start and all layers up to a depth carry;
-        `depth` is the part of the layers, from 0 (before the first) to 1. The constant, which no
-        image changes, is left out.
+        `depth` is the part of the layers, from 0 (before the first) to 1. A pool's own MLP, which
+        reads what the last layer leaves, counts as one more layer. The constant, which no image
+        changes, is left out.
     """
     means = shares.mean("image").transpose("augmentation", "component")
-    layer = np.array([_layer_of(name) for name in _labels(shares)])
+    layers = _number_of_layers(_labels(shares))
+    layer = np.array([_layer_of(name, layers) for name in _labels(shares)])
     last = int(layer.max())
     by_layer = [means.values[:, layer == at].sum(axis=1) for at in range(-1, last + 1)]
     return xr.DataArray(
@@ -119,15 +124,31 @@ def shares_by_half(shares: xr.DataArray) -> pd.DataFrame:
     -------
     DataFrame
         By augmentation: ``heads, first half``, ``heads, second half``, ``MLPs, first half``,
-        ``MLPs, second half`` and ``rest``. A middle layer belongs to the first half.
+        ``MLPs, second half``, ``pool`` where that has an MLP of its own, and ``rest``. A middle
+        layer belongs to the first half.
     """
     means = shares.mean("image").transpose("augmentation", "component").to_pandas()
-    layers = 1 + max(map(_layer_of, means.columns))
-    groups = [_half_of(component, layers) for component in means.columns]
-    names = [
-        f"{kind}, {half}" for kind in ("heads", "MLPs") for half in ("first half", "second half")
-    ]
-    return means.T.groupby(groups).sum().T[[*names, "rest"]]
+    parts = _by_kind_and_part(means, ("first half", "second half"))
+    return parts.set_axis([", ".join(filter(None, name)) for name in parts.columns], axis=1)
+
+
+def shares_by_quarter(shares: xr.DataArray) -> pd.Series:
+    """Add up shares by kind of part and quarter of the depth, mean over images and augmentations.
+
+    Parameters
+    ----------
+    shares : DataArray, (image, augmentation, component)
+        As of `helpers.analysis.dissection.shares`.
+
+    Returns
+    -------
+    Series
+        By `kind` (``heads``, ``MLPs``, ``pool`` where that has an MLP of its own, and ``rest``) and
+        `quarter`, "" for the last two. A layer belongs to the quarter that it begins in.
+    """
+    means = shares.mean("image").transpose("augmentation", "component").to_pandas()
+    found = _by_kind_and_part(means, QUARTERS).mean()
+    return found.rename_axis(["kind", "quarter"])
 
 
 def depth_of_half(up_to_depth: xr.DataArray) -> pd.Series:
@@ -233,7 +254,8 @@ def correlation_by_layer_alone(
         As for `profile_correlation`.
     """
     means = [each.mean(axis=0) for each in _paired_heads(first, second)]
-    layer = np.array([_layer_of(name) for name in _labels(head_components(second))])
+    names = list(_labels(head_components(second)))
+    layer = np.array([_layer_of(name, _number_of_layers(names)) for name in names])
     rng = np.random.default_rng(seed)
     # Heads come sorted by layer; this sorts them by layer and, within it, by chance.
     orders = np.stack([np.lexsort((rng.random(len(layer)), layer)) for _ in range(n_permutations)])
@@ -398,14 +420,34 @@ def _labels(shares: xr.DataArray) -> Iterable[str]:
     return shares["component"].values
 
 
-def _layer_of(component: str) -> int:
+def _number_of_layers(components: Iterable[str]) -> int:
+    return 1 + max(int(found[1]) for found in map(LAYER.match, components) if found)
+
+
+def _layer_of(component: str, layers: int) -> int:
     """Layer of a component; -1 for what enters the first, and -2 for the constant."""
     found = LAYER.match(component)
-    return int(found[1]) if found else {"class token": -1}.get(component, -2)
+    return int(found[1]) if found else {"class token": -1, POOL: layers}.get(component, -2)
 
 
-def _half_of(component: str, layers: int) -> str:
+def _by_kind_and_part(means: pd.DataFrame, parts: Sequence[str]) -> pd.DataFrame:
+    """Add up shares (…, components) by kind and equal parts of the depth, the first parts first."""
+    layers = _number_of_layers(means.columns)
+    groups = [_group_of(component, layers, parts) for component in means.columns]
+    order = [*((kind, part) for kind in ("heads", "MLPs") for part in parts), (POOL, ""), REST]
+    index = pd.MultiIndex.from_tuples(groups)
+    return (
+        means.T.set_axis(index)
+        .groupby(level=[0, 1])
+        .sum()
+        .T[[group for group in order if group in groups]]
+    )
+
+
+def _group_of(component: str, layers: int, parts: Sequence[str]) -> tuple[str, str]:
+    if component == POOL:
+        return POOL, ""
     kind = "heads" if HEAD.fullmatch(component) else "MLPs" if component.endswith("MLP") else None
     if kind is None:
-        return "rest"
-    return f"{kind}, {'first' if 2 * _layer_of(component) < layers else 'second'} half"
+        return REST
+    return kind, parts[len(parts) * _layer_of(component, layers) // layers]

@@ -5,7 +5,7 @@ from 0 to 1; the L2 distance has no upper limit and is lower where less has chan
 gets a scale of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -71,7 +71,7 @@ def score_heatmap(
         means = means.iloc[leaf_order(linkage)]
         draw_tree(left, linkage)
         left.set_axis_off()
-    similarity, distance = means[list(SIMILARITIES)], means[list(DISTANCES)]
+    similarity, distance = means[_among(SIMILARITIES, means)], means[_among(DISTANCES, means)]
     floor = np.floor(10 * np.nanmin(similarity)) / 10
     _heatmap(middle, similarity, style.SEQUENTIAL, "similarity (1: unchanged)", vmin=floor, vmax=1)
     _heatmap(right, distance, f"{style.SEQUENTIAL}_r", "distance (0: unchanged)", vmin=0)
@@ -133,7 +133,7 @@ def profiles(summary: pd.DataFrame) -> Figure:
     figure, axes = panels(len(names), size=(3.9, 2.5), sharex=True)
     for name, ax in zip(names, axes, strict=True):
         rows = summary[summary["augmentation"] == name].set_index("score")
-        ranked = rows.loc[list(SIMILARITIES)].sort_values("mean")
+        ranked = rows.loc[_among(SIMILARITIES, rows.index)].sort_values("mean")
         labels = [_short(score) for score in ranked.index]
         _bars(ax, ranked, labels, [style.color(name)] * len(ranked))
         ax.set_title(f"{style.label(name)}, L2 {rows.loc['l2_distance', 'mean']:.2f}", fontsize=11)
@@ -276,7 +276,7 @@ def histograms(
 
 
 def radar_grid(summary: pd.DataFrame) -> Figure:
-    """Draw the five similarities of each augmentation as a polygon, a panel each.
+    """Draw the similarities of each augmentation as a polygon, a panel each.
 
     Parameters
     ----------
@@ -288,15 +288,16 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
     matplotlib.figure.Figure
         The grey outline is the mean over augmentations. Radius 0 to 1.
     """
-    means = _pivot(summary, "mean")[list(SIMILARITIES)]
-    angles = np.linspace(0, 2 * np.pi, len(SIMILARITIES), endpoint=False)
+    means = _pivot(summary, "mean")
+    means = means[_among(SIMILARITIES, means)]
+    angles = np.linspace(0, 2 * np.pi, means.shape[1], endpoint=False)
     figure, axes = panels(len(means), size=(4, 3.3), subplot_kw={"projection": "polar"})
     for (name, row), ax in zip(means.iterrows(), axes, strict=True):
         ax.set_theta_zero_location("N")
         _polygon(ax, angles, means.mean(), color=style.REFERENCE, linestyle="--", linewidth=1.2)
         _polygon(ax, angles, row, color=style.color(name), linewidth=2)
         ax.fill(angles, row, color=style.color(name), alpha=0.25)
-        ax.set_xticks(angles, [_short(score) for score in SIMILARITIES], fontsize=9)
+        ax.set_xticks(angles, [_short(score) for score in means], fontsize=9)
         ax.tick_params(axis="x", pad=9)
         ax.set_ylim(0, 1)
         ax.set_yticks([0.25, 0.5, 0.75, 1], ["", "0.5", "", "1"], fontsize=8)
@@ -397,6 +398,11 @@ def departure(
     ax.set_xlabel(f"{style.label(score)}, mean: dot by the equation, ring as published")
     ax.set_title(style.label(score))
     return ax
+
+
+def _among(scores: Sequence[str], there: Iterable[str]) -> list[str]:
+    """Return the scores that a model has: without attention, there is one less."""
+    return [score for score in scores if score in there]
 
 
 def _pivot(summary: pd.DataFrame, value: str) -> pd.DataFrame:

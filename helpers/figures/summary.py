@@ -19,15 +19,18 @@ COLORS: Mapping[str, str] = MappingProxyType(
         "heads, second half": "#1F5A94",
         "MLPs, first half": "#FDD0A2",
         "MLPs, second half": "#D9730D",
+        "pool": "#6A51A3",
         "rest": "#BBBBBB",
     }
 )
+WHOLE = "#7F7F7F"
 WIDTH = 0.66
+SPLIT = "bars are split like the shares of the shift, mean over images, by the part that wrote it"
 
 
 def answer(
     shift: Mapping[str, pd.DataFrame],
-    parts: Mapping[str, pd.DataFrame],
+    parts: Mapping[str, pd.DataFrame] | None,
     notes: Mapping[str, pd.DataFrame],
 ) -> Figure:
     """How far each augmentation moves embeddings, where in the model that arises, and what follows.
@@ -37,8 +40,9 @@ def answer(
     shift : mapping of str to DataFrame
         Source of images → by augmentation, `mean`, `low`, `high` of the shift's size.
     parts : mapping of str to DataFrame, (augmentations, parts)
-        Source → shares of the shift, columns of `COLORS`. Bars are as long as the shift and split
-        like these; a negative share, which works against the shift, has no length.
+        Source → shares of the shift, columns among `COLORS`. Bars are as long as the shift and
+        split like these; a negative share, which works against the shift, has no length. None
+        where the model gives no account: bars are whole.
     notes : mapping of str to DataFrame of str, (augmentations, notes)
         Source → what to write beside each bar; a column has its name on top.
 
@@ -51,21 +55,22 @@ def answer(
     size = (7.5 + 2.1 * columns, 0.9 + 4.3 * len(shift))
     figure, axes = plt.subplots(len(shift), 1, figsize=size, sharex=True, squeeze=False)
     for source, ax in zip(shift, axes.flat, strict=True):
-        _bars(ax, shift[source].sort_values("mean"), parts[source], notes[source])
+        _bars(ax, shift[source].sort_values("mean"), parts and parts[source], notes[source])
         ax.set_title(source)
     longest = max(np.nan_to_num(own[["mean", "high"]]).max() for own in shift.values())
     ax.set_xlim(0, 1.05 * longest or 1)
     ax.set_xlabel("size of the shift: 1 less the cosine similarity of embeddings")
-    handles = ax.get_legend_handles_labels()
-    title = (
-        "bars are split like the shares of the shift, mean over images, by the part that wrote it"
-    )
-    figure.legend(*handles, loc="outside lower center", ncols=len(COLORS), title=title)
+    if parts:
+        handles = ax.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]), title=SPLIT)
     return figure
 
 
-def _bars(ax: Axes, rows: pd.DataFrame, parts: pd.DataFrame, notes: pd.DataFrame) -> None:
-    _stacked(ax, rows["mean"], parts.loc[rows.index])
+def _bars(ax: Axes, rows: pd.DataFrame, parts: pd.DataFrame | None, notes: pd.DataFrame) -> None:
+    if parts is None:
+        ax.barh(range(len(rows)), rows["mean"], height=WIDTH, color=WHOLE)
+    else:
+        _stacked(ax, rows["mean"], parts.loc[rows.index])
     lengths = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
     ax.errorbar(
         rows["mean"],
@@ -84,8 +89,9 @@ def _stacked(ax: Axes, lengths: pd.Series, parts: pd.DataFrame) -> None:
     positive = parts.clip(lower=0)
     portions = positive.div(positive.sum(axis=1).replace(0, np.nan), axis=0).fillna(0)
     start = np.zeros(len(lengths))
-    for name, color in COLORS.items():
+    for name in parts.columns:
         width = (portions[name] * lengths).to_numpy()
+        color = COLORS[name]
         ax.barh(range(len(lengths)), width, left=start, height=WIDTH, color=color, label=name)
         start = start + width
 

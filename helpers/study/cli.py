@@ -194,9 +194,8 @@ def _check_models(parameters: Parameters, pool: "Texts") -> None:
     for name, pretrained in dict.fromkeys([(parameters.model, parameters.pretrained), *compared]):
         weights.locate(name, pretrained)
         model = load(name, pretrained, parameters.device, parameters.precision)
-        if sentence := model.capabilities.lack("account"):
-            raise WorkbookError(f"{sentence} `workbook models` says which models do.")
-        model.check_texts(pool.texts)
+        if model.capabilities.texts:
+            model.check_texts(pool.texts)
 
 
 def _models(given: argparse.Namespace) -> int:

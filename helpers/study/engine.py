@@ -146,10 +146,8 @@ class Engine:
         values = self._encoded(drawn)
         clock.lap("encode")
         scores = [
-            scored(pixels, embedding, attention)
-            for pixels, embedding, attention in zip(
-                drawn.values(), values["embedding"], values["attention"], strict=True
-            )
+            scored(pixels, {name: value[place] for name, value in values.items()})
+            for place, pixels in enumerate(drawn.values())
         ]
         values |= {name: np.stack([score[name] for score in scores]) for name in scores[0]}
         clock.lap("score")
@@ -173,7 +171,7 @@ class Engine:
         pixels = np.zeros((size, *next(iter(drawn.values())).shape), np.uint8)
         pixels[places] = list(drawn.values())
         encoding = self.model.encode(pixels.reshape(-1, *pixels.shape[2:]), by_token=True)
-        values = encoded(encoding, self._parameters.layers)
+        values = encoded(encoding, self.model.capabilities, self._parameters.layers)
         return {name: value[places] for name, value in values.items()}
 
     def _write(self, visits: Iterable[_Visit]) -> Outcome:

@@ -14,8 +14,6 @@ from helpers.data import geometry
 from helpers.study.arrays import Arrays, Variable
 from helpers.study.run import Run
 
-STEP = "geometry"
-
 
 def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.DataArray:
     """Return embedding similarities with another border, computing what is missing.
@@ -75,17 +73,18 @@ def _kept(
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))
     with FileLock(path.with_suffix(".lock")):
-        arrays = Arrays(path, run.identity | {"place": place}, coordinates)
+        arrays = Arrays(str(path))
+        arrays.create(run.identity | {"place": place}, coordinates)
         size = run.parameters.batch_size
-        arrays.allocate(STEP, [Variable(variable, shape, "float64")], size)
-        missing = np.flatnonzero(~arrays.done(STEP))
+        arrays.allocate([Variable(variable, shape, "float64")], size)
+        missing = np.flatnonzero(~arrays.done())
         with ThreadPoolExecutor(run.parameters.workers) as pool:
             for start in range(0, len(missing), size):
                 rows = missing[start : start + size]
                 drawn = pool.map(draw, images.values[rows])
                 values = np.stack([compute(run, own) for own in drawn])
-                arrays.write(STEP, rows, {variable: values})
-        return arrays.read(STEP, [variable])[variable]
+                arrays.write(rows, {variable: values})
+        return arrays.read([variable])[variable]
 
 
 def _bordered(run: Run, border: str, severities: list[float], image_id: str) -> list:

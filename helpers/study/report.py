@@ -10,6 +10,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from helpers.clip.capabilities import QUESTIONS
+from helpers.study.fitting import lacks, left_out
 from helpers.study.run import Run
 
 
@@ -97,6 +99,7 @@ SECTIONS = (
             Exhibit("10_ranking", "Whether models rank the augmentations alike"),
             Exhibit("10_shift_by_model", "How far each model is moved"),
             Exhibit("10_depth_by_model", "At which depth the shift is written"),
+            Exhibit("10_kinds_by_depth", "What heads, MLPs and pooling carry, by depth"),
             Exhibit("10_heads_by_model", "Which heads carry it, from model to model"),
         ),
     ),
@@ -124,6 +127,8 @@ def write_report(
     """
     loader = PackageLoader("helpers.study", ".")
     template = Environment(loader=loader, autoescape=True).get_template("report.html.j2")
+    notebooks = [nbformat.read(path.with_suffix(".ipynb"), as_version=4) for path in pages]
+    left = [each for notebook in notebooks for each in left_out(notebook)]
     record = run.record
     page = template.render(
         run=run,
@@ -133,15 +138,43 @@ def write_report(
         unreadable=run.unreadable.to_dict("records"),
         summary={"figure": SUMMARY, "sentences": _sentences(run.folder)},
         main_table={"title": MAIN_TABLE.title, "html": _table_html(run.folder)},
-        sections=SECTIONS,
+        sections=[_fitted(section, left) for section in SECTIONS],
+        lacks=lacks(QUESTIONS, run.capabilities),
         saved={path.stem for path in (run.folder / "figures").glob("*.png")},
         reports={title: _below(run, path) for title, path in reports.items()},
-        notebooks=[(_heading(path), _below(run, path)) for path in pages],
+        notebooks=[_entry(run, *each) for each in zip(pages, notebooks, strict=True)],
         tables=sorted(path.name for path in (run.folder / "tables").glob("*.csv")),
     )
     path = run.folder / "index.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _fitted(section: Section, left: Sequence[tuple[str, list[str]]]) -> dict[str, object]:
+    """Part a section's figures into those that stay and those whose cells were left out."""
+    why = {
+        figure: sentences
+        for figure in section.figures
+        for code, sentences in left
+        if f'"{figure.name}"' in code
+    }
+    return {
+        "heading": section.heading,
+        "figures": [figure for figure in section.figures if figure not in why],
+        "left_out": [figure.title for figure in why],
+        "lacks": list(dict.fromkeys(sentence for own in why.values() for sentence in own)),
+    }
+
+
+def _entry(run: Run, page: Path, notebook: nbformat.NotebookNode) -> dict[str, object]:
+    """Describe a notebook in the list: title, place, and why all of it is left out, if it is."""
+    is_empty = len(notebook.cells) == 1 + len(left_out(notebook))
+    lacking = [sentence for _, sentences in left_out(notebook) for sentence in sentences]
+    return {
+        "title": _heading(notebook),
+        "place": _below(run, page),
+        "lacks": lacking if is_empty else [],
+    }
 
 
 def _below(run: Run, path: Path) -> str:
@@ -158,8 +191,9 @@ def _table_html(folder: Path) -> Markup | None:
     return Markup(pd.read_csv(path).to_html(index=False, border=0)) if path.exists() else None
 
 
-def _heading(page: Path) -> str:
+def _heading(notebook: nbformat.NotebookNode) -> str:
     """Return a notebook's title: its first heading."""
-    cells = nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells
-    headings = (cell.source.splitlines()[0] for cell in cells if cell.source.startswith("# "))
+    headings = (
+        cell.source.splitlines()[0] for cell in notebook.cells if cell.source.startswith("# ")
+    )
     return next(headings).removeprefix("# ")

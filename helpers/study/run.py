@@ -12,9 +12,9 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
-from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
+from helpers.clip.capabilities import Capabilities, capabilities
 from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
 from helpers.data.texts import Texts
 from helpers.study import places
@@ -25,6 +25,7 @@ from helpers.study.record import Record, installed_versions
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
 from helpers.study.texts import embedded_texts, open_pool, own_pool
+from helpers.study.visit import kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -88,6 +89,29 @@ class Run(Results):
         """The model, loaded when it is first asked for."""
         return self._engine.model
 
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the model can give, as ``run.json`` says; see `find_capabilities`."""
+        reasons = self.record.get("capabilities")
+        if reasons is None:
+            return self.find_capabilities()
+        return Capabilities(self.parameters.model, reasons)
+
+    def find_capabilities(self) -> Capabilities:
+        """Ask the model's name what the model can give, and write it into ``run.json``.
+
+        A notebook then needs no model to know it. Ask again where something may have changed, such
+        as a tokenizer's file that wasn't on the machine.
+
+        Returns
+        -------
+        Capabilities
+        """
+        found = capabilities(self.parameters.model)
+        self._record.update(capabilities=dict(found.reasons))
+        self.capabilities = found
+        return found
+
     @property
     def title(self) -> str:
         """How results name the model, such as ``embedded model``."""
@@ -105,9 +129,10 @@ class Run(Results):
         -------
         Dataset
             ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
-            view, row, column), float32, unscaled.
+            view, row, column), float32, unscaled; no ``attention`` where the model gives none.
         """
-        return self._get(["embedding", "attention"])
+        rows = kept(self.capabilities)
+        return self._get([row.name for row in rows if row.name in ("embedding", "attention")])
 
     def contributions(self) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.
@@ -118,8 +143,14 @@ class Run(Results):
             ``heads`` (image, layer, head, feature), float16: contributions of the heads of the last
             layers, as many as the parameter ``layers`` says. ``parts`` (image, part, feature),
             float32: class token, attention and MLP of every layer, and constant; their sum is the
-            embedding.
+            embedding, beside a ``pool``'s own MLP where the model has one.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account.
         """
+        self._require("account")
         return self._get(["heads", "parts"])
 
     def dissection(self) -> xr.Dataset:
@@ -133,7 +164,13 @@ class Run(Results):
             from a patch; ``depth_similarity`` (image, augmentation, depth), the cosine similarity
             of original and augmented class token, read out before the first block (``start``) and
             after each.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account.
         """
+        self._require("account")
         return self._get(["shares", "patch_shares", "depth_similarity"])
 
     def pixel_change(self) -> xr.DataArray:
@@ -151,7 +188,13 @@ class Run(Results):
         DataArray, (text, feature)
             float32; the coordinate ``property`` has the texts' properties, "" where untagged, and
             ``value`` what each names.
+
+        Raises
+        ------
+        WorkbookError
+            If the model embeds no texts on this machine.
         """
+        self._require("texts")
         return self._embedded(self.texts, "texts.zarr")
 
     def named_texts(self) -> xr.DataArray:
@@ -163,6 +206,11 @@ class Run(Results):
         -------
         DataArray, (text, feature)
             As of `text_embeddings`.
+
+        Raises
+        ------
+        WorkbookError
+            As for `text_embeddings`.
         """
         texts = self.text_embeddings()
         if (texts["property"] != UNKNOWN).all():
@@ -189,15 +237,15 @@ class Run(Results):
         return Run(replace(parameters, out=places.below(self.parameters, self.folder, name)))
 
     def scores(self) -> xr.Dataset:
-        """Return every readable image's six scores, computing what is missing.
+        """Return every readable image's scores, computing what is missing.
 
         Returns
         -------
         Dataset
             One variable (image, augmentation), float64, for each row of
-            `helpers.analysis.scores.SCORES`.
+            `helpers.analysis.scores.SCORES`; of attention maps, only where the model gives them.
         """
-        return self._get(list(SCORES))
+        return self._get(scores_of(self.capabilities))
 
     @property
     def unreadable(self) -> pd.DataFrame:
@@ -236,6 +284,10 @@ class Run(Results):
             "view": ("view", list(VIEWS)),
             "augmentation": ("augmentation", list(VIEWS[1:])),
         }
+
+    def _require(self, question: str) -> None:
+        if lack := self.capabilities.lack(question):
+            raise WorkbookError(lack)
 
     def _get(self, names: Sequence[str]) -> xr.Dataset:
         self.compute()

@@ -14,10 +14,12 @@ import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
+from nbformat import NotebookNode
 
 from helpers.clip import weights
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
+from helpers.study.fitting import fitted
 from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
 from helpers.study.report import write_report
 from helpers.study.run import Run
@@ -85,7 +87,8 @@ def run_study(run: Run) -> Path:
 def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     """Execute notebooks with a run's parameters, into the run's folder; the summary last.
 
-    Arrays come first, with all cores; then notebooks, two at a time.
+    Arrays come first, with all cores; then notebooks, two at a time. What the model can't answer is
+    left out of them (`helpers.study.fitting`).
 
     A notebook that was executed before is kept where neither it nor the parameters, the arrays,
     the texts, the compared weights or any code of the workbook have changed since, and all that it
@@ -107,6 +110,7 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
+    run.find_capabilities()
     base = _origin(run)
     origins = {
         source: hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
@@ -126,14 +130,17 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
 
 def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
     if sources:
-        run.compute()
-        run.named_texts()
+        _compute(run)
     for number, other_runs in READS.items():
         if any(source.name.startswith(number) for source in sources):
             for other in other_runs(run):
-                other.compute()
-                if other.title != run.title:  # with a model of its own, which reads texts anew
-                    other.named_texts()
+                _compute(other, with_texts=other.title != run.title)
+
+
+def _compute(run: Run, with_texts: bool = True) -> None:
+    run.compute()
+    if with_texts and run.find_capabilities().texts:
+        run.named_texts()
 
 
 def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
@@ -163,9 +170,12 @@ def _share_of_cores() -> Iterator[None]:
 
 def _run_notebook(source: Path, run: Run, origin: str) -> None:
     executed = run.folder / "notebooks" / source.name
-    _execute(
-        source, executed, asdict(run.parameters) | {"out": run.parameters.out or str(run.folder)}
-    )
+    notebook = fitted(nbformat.read(source, as_version=4), run.capabilities)
+    if any(cell.cell_type == "code" for cell in notebook.cells):
+        out = run.parameters.out or str(run.folder)
+        _execute(notebook, executed, asdict(run.parameters) | {"out": out})
+    else:
+        nbformat.write(notebook, executed)
     executed.with_suffix(".html").write_text(_rendered(executed), encoding="utf-8")
     _mark(executed, {"origin": origin, "saved": _saved_by(executed)})
 
@@ -176,7 +186,8 @@ def _origin(run: Run) -> str:
     for path in sorted((ROOT / "helpers").rglob("*.py")):
         digest.update(path.read_bytes())
     compared = [_fingerprint(model) for model in compared_models(run)]
-    made_of = [asdict(run.parameters), run.identity, run.record["versions"]]
+    record = run.record
+    made_of = [asdict(run.parameters), run.identity, record["versions"], record["capabilities"]]
     digest.update(json.dumps([*made_of, run.texts.fingerprint, compared]).encode())
     return digest.hexdigest()
 
@@ -208,23 +219,24 @@ def _saved_by(executed: Path) -> list[str]:
     return sorted(path.name for path in paths)
 
 
-def _execute(source: Path, executed: Path, parameters: dict[str, object]) -> None:
+def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, object]) -> None:
+    name = executed.stem
     try:
         papermill.execute_notebook(
-            source,
+            notebook,
             executed,
             parameters=parameters,
             cwd=NOTEBOOKS,
-            progress_bar={"desc": source.stem, "bar_format": PROGRESS},
+            progress_bar={"desc": name, "bar_format": PROGRESS},
             extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
         )
     except papermill.PapermillExecutionError as error:
         raise CellError(
-            f"Notebook {source.stem} failed in cell {error.cell_index}: {error.ename}:"
+            f"Notebook {name} failed in cell {error.cell_index}: {error.ename}:"
             f" {error.evalue}\nThe notebook up to there: {executed}"
         ) from error
     except DeadKernelError as error:
-        raise CellError(f"Notebook {source.stem} failed: its kernel died. {executed}") from error
+        raise CellError(f"Notebook {name} failed: its kernel died. {executed}") from error
 
 
 def _rendered(notebook: Path) -> str:

@@ -1,6 +1,7 @@
 """All that a run keeps of an image, computed while its views are in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,35 @@ from helpers.study.arrays import Variable
 
 if TYPE_CHECKING:
     from helpers.clip import Encoding, Model
+    from helpers.clip.capabilities import Capabilities
 
 CHANGES = {"augmentation": len(AUGMENTATIONS)}
 Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row of the table of what is kept of an image beside its scores.
+
+    Attributes
+    ----------
+    name : str
+    needs : str
+        Which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none.
+    axes : callable
+        From a `helpers.clip.Model` and the number of layers whose heads are kept to the axes of a
+        `helpers.study.arrays.Variable`.
+    values : callable
+        From an `helpers.clip.Encoding` of images × views and the same number to values with first
+        axis images.
+    dtype : str
+    """
+
+    name: str
+    needs: str
+    axes: Callable[["Model", int], dict]
+    values: Callable[["Encoding", int], np.ndarray]
+    dtype: str = "float32"
 
 
 def variables(model: "Model", layers: int) -> list[Variable]:
@@ -29,26 +56,23 @@ def variables(model: "Model", layers: int) -> list[Variable]:
     Returns
     -------
     list of Variable
+        Of what the model can't give, none.
     """
-    rows, columns = model.grid
-    labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
-    parts = part_labels(model.layers, model.rest_labels)
-    kept = list(range(model.layers))[-layers:]
-    depths = ["start", *map(str, range(model.layers))]
-    return [
-        Variable("embedding", {"view": len(VIEWS), "feature": model.features}),
-        Variable("attention", {"view": len(VIEWS), "row": rows, "column": columns}),
-        Variable(
-            "heads",
-            {"layer": kept, "head": list(range(model.heads)), "feature": model.features},
-            "float16",
-        ),
-        Variable("parts", {"part": parts, "feature": model.features}),
-        Variable("shares", CHANGES | {"component": labels}),
-        Variable("patch_shares", CHANGES | {"row": rows, "column": columns}),
-        Variable("depth_similarity", CHANGES | {"depth": depths}),
-        *(Variable(name, CHANGES, "float64") for name in (*SCORES, "pixel_change")),
+    by_model = [
+        Variable(row.name, row.axes(model, layers), row.dtype) for row in kept(model.capabilities)
     ]
+    scores = [*scores_of(model.capabilities), "pixel_change"]
+    return by_model + [Variable(name, CHANGES, "float64") for name in scores]
+
+
+def kept(capabilities: "Capabilities") -> list[Kept]:
+    """Return the rows of `KEPT` that a model can fill."""
+    return [row for row in KEPT if row.needs not in capabilities.reasons]
+
+
+def scores_of(capabilities: "Capabilities") -> list[str]:
+    """Return the scores of `helpers.analysis.scores.SCORES` that a model has."""
+    return [name for name, score in SCORES.items() if score.needs not in capabilities.reasons]
 
 
 def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
@@ -61,13 +85,15 @@ def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
     return [rest[0], *by_layer, *rest[1 + layers :]]
 
 
-def encoded(encoding: "Encoding", layers: int) -> Values:
+def encoded(encoding: "Encoding", capabilities: "Capabilities", layers: int) -> Values:
     """Take what is kept from one forward pass over all views of some images.
 
     Parameters
     ----------
     encoding : Encoding
         Of n images × views, view by view, the original first; encoded by token.
+    capabilities : Capabilities
+        Of the model.
     layers : int
         As for `variables`.
 
@@ -76,49 +102,70 @@ def encoded(encoding: "Encoding", layers: int) -> Values:
     dict of str to ndarray
         Variable → values with first axis n.
     """
-    embedding = _by_image(encoding.embedding)  # images × views × features
-    components = _by_image(dissection.components(encoding).values)
-    depths = _by_image(encoding.depths)
-    return {
-        "embedding": embedding,
-        "attention": _by_image(encoding.attention),
-        "heads": _by_image(encoding.heads)[:, 0, -layers:],
-        "parts": _parts(encoding),
-        "shares": dissection.shift_shares(components[:, :1], components[:, 1:]),
-        "patch_shares": _patch_shares(encoding, embedding),
-        "depth_similarity": embedding_similarity(depths[:, :1], depths[:, 1:]),
-    }
+    return {row.name: row.values(encoding, layers) for row in kept(capabilities)}
 
 
-def scored(drawn: np.ndarray, embedding: np.ndarray, attention: np.ndarray) -> Values:
+def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray]) -> Values:
     """Compare the augmented views of one image with its original.
 
     Parameters
     ----------
     drawn : ndarray of uint8, views × 224 × 224 × 3
         The original first.
-    embedding, attention : ndarray, views × …
-        Of the same views, as `encoded` gives them.
+    by_model : mapping of str to ndarray
+        What `encoded` gives of the same views, without the axis of images: ``embedding`` and,
+        where the model has it, ``attention``.
 
     Returns
     -------
     dict of str to ndarray of float64, (augmentations,)
-        The six scores and the pixel change.
+        The scores that the model has and the pixel change.
     """
-    inputs = {"embedding": embedding, "attention": attention_map(attention)}
-    by_model = {
+    inputs = {name: _COMPARED_AS[name](by_model[name]) for name in _COMPARED_AS if name in by_model}
+    compared = {
         name: score.function(inputs[score.needs][:1], inputs[score.needs][1:])
         for name, score in SCORES.items()
         if score.needs in inputs
     }
-    return by_model | pixel_scores(drawn[0], drawn[1:])
+    return compared | pixel_scores(drawn[0], drawn[1:])
+
+
+_COMPARED_AS = {"embedding": np.asarray, "attention": attention_map}
 
 
 def _by_image(of_views: np.ndarray) -> np.ndarray:
     return of_views.reshape(-1, len(VIEWS), *of_views.shape[1:])
 
 
-def _patch_shares(encoding: "Encoding", embedding: np.ndarray) -> np.ndarray:
+def _embedding(encoding: "Encoding", layers: int) -> np.ndarray:
+    return _by_image(encoding.embedding)  # images × views × features
+
+
+def _attention(encoding: "Encoding", layers: int) -> np.ndarray:
+    return _by_image(encoding.attention)
+
+
+def _heads(encoding: "Encoding", layers: int) -> np.ndarray:
+    return _by_image(encoding.heads)[:, 0, -layers:]
+
+
+def _parts(encoding: "Encoding", layers: int) -> np.ndarray:
+    original = slice(None, None, len(VIEWS))
+    rest, mlps = encoding.rest[original], encoding.mlps[original]
+    depth = mlps.shape[1]
+    biases = rest[:, 1 : 1 + depth]
+    attention = encoding.heads[original].sum(axis=2) + biases  # images × layers × features
+    by_layer = np.stack([attention, mlps], axis=2).reshape(len(rest), -1, rest.shape[-1])
+    return np.concatenate([rest[:, :1], by_layer, rest[:, 1 + depth :]], axis=1)
+
+
+def _shares(encoding: "Encoding", layers: int) -> np.ndarray:
+    components = _by_image(dissection.components(encoding).values)
+    return dissection.shift_shares(components[:, :1], components[:, 1:])
+
+
+def _patch_shares(encoding: "Encoding", layers: int) -> np.ndarray:
+    embedding = _embedding(encoding, layers)
     shift = embedding[:, 1:] - embedding[:, :1]  # images × changes × features
     along = encoding.tokens_along(shift.repeat(len(VIEWS), axis=0))  # views × tokens × changes
     along = _by_image(along[:, encoding.prefix :])  # images × views × patches × changes
@@ -128,11 +175,44 @@ def _patch_shares(encoding: "Encoding", embedding: np.ndarray) -> np.ndarray:
     return shares.reshape(*shift.shape[:2], *encoding.attention.shape[1:])
 
 
-def _parts(encoding: "Encoding") -> np.ndarray:
-    original = slice(None, None, len(VIEWS))
-    rest, mlps = encoding.rest[original], encoding.mlps[original]
-    layers = mlps.shape[1]
-    biases = rest[:, 1 : 1 + layers]
-    attention = encoding.heads[original].sum(axis=2) + biases  # images × layers × features
-    by_layer = np.stack([attention, mlps], axis=2).reshape(len(rest), -1, rest.shape[-1])
-    return np.concatenate([rest[:, :1], by_layer, rest[:, 1 + layers :]], axis=1)
+def _depth_similarity(encoding: "Encoding", layers: int) -> np.ndarray:
+    depths = _by_image(encoding.depths)
+    return embedding_similarity(depths[:, :1], depths[:, 1:])
+
+
+def _of_views(model: "Model", layers: int) -> dict:
+    return {"view": len(VIEWS), "feature": model.features}
+
+
+def _grid(model: "Model", layers: int) -> dict:
+    return dict(zip(("row", "column"), model.grid, strict=True))
+
+
+def _of_heads(model: "Model", layers: int) -> dict:
+    last = list(range(model.layers))[-layers:]
+    return {"layer": last, "head": list(range(model.heads)), "feature": model.features}
+
+
+def _of_parts(model: "Model", layers: int) -> dict:
+    return {"part": part_labels(model.layers, model.rest_labels), "feature": model.features}
+
+
+def _of_components(model: "Model", layers: int) -> dict:
+    labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
+    return CHANGES | {"component": labels}
+
+
+def _of_depths(model: "Model", layers: int) -> dict:
+    return CHANGES | {"depth": ["start", *map(str, range(model.layers))]}
+
+
+KEPT = (
+    # name, needs, axes, values
+    Kept("embedding", "", _of_views, _embedding),
+    Kept("attention", "attention", lambda *of: {"view": len(VIEWS)} | _grid(*of), _attention),
+    Kept("heads", "account", _of_heads, _heads, "float16"),
+    Kept("parts", "account", _of_parts, _parts),
+    Kept("shares", "account", _of_components, _shares),
+    Kept("patch_shares", "account", lambda *of: CHANGES | _grid(*of), _patch_shares),
+    Kept("depth_similarity", "account", _of_depths, _depth_similarity),
+)

@@ -1,0 +1,90 @@
+"""Notebooks fitted to a model: what it can't answer is left out, and one line says why.
+
+A cell that only some models can answer carries a tag, such as ``needs-account``, and so does the
+prose that goes with it. A whole notebook has the list ``needs`` in its metadata. What can be needed
+is `helpers.clip.capabilities.QUESTIONS`.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from helpers.clip.capabilities import QUESTIONS, Capabilities
+
+TAG = "needs-"
+
+
+def fitted(notebook: NotebookNode, capabilities: Capabilities) -> NotebookNode:
+    """Return a notebook without the cells that a model can't answer.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        It opens with its title, which always stays.
+    capabilities : Capabilities
+
+    Returns
+    -------
+    NotebookNode
+        In place of the cells left out, one line for each run of consecutive ones. Its metadata
+        have their code (``left_out``) and what it says (``lacks``).
+    """
+    title, *others = notebook.cells
+    lacking = [lacks(whole_needs(notebook) + needs(cell), capabilities) for cell in others]
+    cells = [title]
+    for is_lacking, group in groupby(zip(others, lacking, strict=True), lambda pair: bool(pair[1])):
+        group = list(group)
+        cells += [_line(group)] if is_lacking else [cell for cell, _ in group]
+    return NotebookNode(notebook | {"cells": cells})
+
+
+def left_out(notebook: NotebookNode) -> list[tuple[str, list[str]]]:
+    """Return what was left out of a fitted notebook: code, and sentences that say why."""
+    lines = [cell.metadata for cell in notebook.cells if "left_out" in cell.metadata]
+    return [(line["left_out"], line["lacks"]) for line in lines]
+
+
+def whole_needs(notebook: NotebookNode) -> list[str]:
+    """Return what all of a notebook needs."""
+    return list(notebook.metadata.get("needs", []))
+
+
+def needs(cell: NotebookNode) -> list[str]:
+    """Return what a cell needs, as its tags say."""
+    tags = cell.metadata.get("tags", [])
+    return [tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)]
+
+
+def lacks(needed: Iterable[str], capabilities: Capabilities) -> list[str]:
+    """Say what a model lacks of what is needed, a sentence each.
+
+    Parameters
+    ----------
+    needed : iterable of str
+        Of `QUESTIONS`.
+    capabilities : Capabilities
+
+    Returns
+    -------
+    list of str
+        Empty where nothing is lacking.
+
+    Raises
+    ------
+    WorkbookError
+        If something else is needed.
+    """
+    ordered = sorted(set(needed), key=lambda name: (*QUESTIONS, name).index(name))
+    return [sentence for name in ordered if (sentence := capabilities.lack(name))]
+
+
+def _line(group: list[tuple[NotebookNode, list[str]]]) -> NotebookNode:
+    sentences = list(dict.fromkeys(sentence for _, own in group for sentence in own))
+    code = "\n".join(cell.source for cell, _ in group if cell.cell_type == "code")
+    return new_markdown_cell(
+        f"*Left out: {' '.join(sentences)}*",
+        id=group[0][0].id,
+        metadata={"left_out": code, "lacks": sentences},
+    )
