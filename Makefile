@@ -5,7 +5,7 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study test test-style test-units test-notebooks test-kernels lab bench train-embedded requirements
+.PHONY: study test test-style test-units test-notebooks test-kernels notebooks lab bench train-embedded requirements
 
 # Runs a command, then prints how long it took and whether it passed.
 timed = start=$$(date +%s); ( $(2) ); status=$$?; \
@@ -39,6 +39,11 @@ test-notebooks: .venv
 test-kernels: .venv
 	@$(call elsewhere,ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=SSE41)
 	@$(call elsewhere,ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell)
+
+# Executes the committed notebooks anew, in place; test-notebooks compares with what they say.
+notebooks: .venv
+	cd notebooks && ../$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False [0-9]*.ipynb
 
 lab: .venv
 	$(BIN)/jupyter lab --notebook-dir notebooks

@@ -18,10 +18,8 @@ from scipy import stats
 
 from helpers.analysis.scores import embedding_similarity
 from helpers.analysis.statistics import PUBLISHED_GROUPS, resample_counts
+from helpers.analysis.ties import merged
 from helpers.checks import WorkbookError
-
-TIE = 1e-5
-"""Values that are closer than this count as equal: float32 products differ between machines."""
 
 MOST_ORDERS = factorial(8)
 CONFIDENCE = 0.95
@@ -119,8 +117,8 @@ def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
     Returns
     -------
     ndarray of int, (…)
-        A pair of different groups counts where the published further one moves further by more
-        than `TIE`.
+        A pair of different groups counts where the published further one moves further;
+        tied ones (`helpers.analysis.ties`) don't.
 
     Raises
     ------
@@ -128,8 +126,8 @@ def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
         If an augmentation of the published groups is missing.
     """
     further, nearer = _published_places(list(names))
-    moved = np.asarray(moved, dtype=np.float64)
-    return (moved[..., further] - moved[..., nearer] > TIE).sum(axis=-1)
+    moved = merged(moved)
+    return (moved[..., further] > moved[..., nearer]).sum(axis=-1)
 
 
 def published_pairs(
@@ -269,7 +267,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> O
     Parameters
     ----------
     first, second : array_like, (n,)
-        Values to order by. Those closer than `TIE` to the next smaller one share its rank.
+        Values to order by. Tied ones (`helpers.analysis.ties`) share a rank.
     seed : int
         Of the random orders, where there are more than `MOST_ORDERS`.
 
@@ -288,32 +286,11 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> O
             f"Orders of shape {first.shape} and {second.shape} can't be correlated; both need one"
             " value for each of the same things, three or more."
         )
-    ranks, other = (_standardised(stats.rankdata(rounded(side))) for side in (first, second))
+    ranks, other = (_standardised(stats.rankdata(merged(side))) for side in (first, second))
     estimate = float(ranks @ other)
     random = ranks[_orders(len(ranks), seed)] @ other
     # An order that equals the one found must count as reaching it in spite of rounding.
     return OrderCorrelation(estimate, _chance(random, estimate - 1e-12))
-
-
-def rounded(values: ArrayLike) -> np.ndarray:
-    """Make values equal where they are closer than `TIE`, so that rounding decides no order.
-
-    Parameters
-    ----------
-    values : array_like, (n,)
-
-    Returns
-    -------
-    ndarray, (n,)
-        Every value that is within `TIE` of the next smaller one becomes that one's.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
-    starts = np.diff(values[order], prepend=-np.inf) > TIE
-    groups = np.cumsum(starts) - 1
-    result = np.empty_like(values)
-    result[order] = values[order][starts][groups]
-    return result
 
 
 def _published_places(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
