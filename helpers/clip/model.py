@@ -12,6 +12,7 @@ from helpers.checks import WorkbookError
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.forward import Parts, Restored, forward, images_at_once, join
+from helpers.clip.kernels import QuickLinear
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 
 TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
@@ -177,7 +178,7 @@ class Model:
             If `pixels` has another shape or type.
         """
         if not self.capabilities.account:
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode(), self._autocast(), QuickLinear():
                 embedding = self.clip.encode_image(self._normalised(pixels))
             return EmbeddingAlone(embedding, self.capabilities.lack("account"))
         size = images_at_once(self.tower, by_token)
@@ -188,7 +189,7 @@ class Model:
     def _pass(
         self, pixels: torch.Tensor, by_token: bool, restored: Restored | None = None
     ) -> Parts:
-        with self._autocast():
+        with self._autocast(), QuickLinear():
             return forward(self.tower, pixels, by_token=by_token, restored=restored)
 
     def encode_restored(
