@@ -1,11 +1,12 @@
 """What works with every model that open_clip names: ``python -m tests.towers_table``.
 
-Builds every vision tower, small where it can be (one image, the real input size, untrained), and
-writes the table of `helpers/clip/README.md`. ``--full NAME …`` instead compares towers of full size
-with their libraries: the embedding, and the sum of all contributions.
+Builds every vision tower without weights, and writes the table of `helpers/clip/README.md` and the
+one that `helpers.clip.capabilities` reads. ``--full NAME …`` instead compares towers of full size,
+with random weights, with their libraries: the embedding, and the sum of all contributions.
 """
 
 import argparse
+import csv
 import logging
 import sys
 from pathlib import Path
@@ -16,9 +17,10 @@ import torch
 
 from helpers.clip import weights
 from helpers.clip.building import vision_tower
-from helpers.clip.capabilities import capabilities
+from helpers.clip.capabilities import TABLE, why_no_account
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward
+from helpers.clip.kernels import QuickLinear
 from helpers.clip.towers import open_tower
 
 PAGE = Path(__file__).parents[1] / "helpers" / "clip" / "README.md"
@@ -39,12 +41,12 @@ FULL = (
 )
 
 
-def kind(name: str) -> str:
-    """Name the library's class of a model's vision tower, and its pooling."""
+def kind(name: str, known: bool) -> str:
+    """Name the library's class of a model's vision tower, and its pooling where it is known."""
     with torch.device("meta"):
         visual = vision_tower(open_clip.get_model_config(name))
     module = getattr(visual, "trunk", visual)
-    if not capabilities(name).account:
+    if not known:
         return type(module).__name__
     return f"{type(module).__module__.split('.')[0]} {type(module).__name__}, {pooling(visual)}"
 
@@ -69,26 +71,31 @@ def gives_the_shift(name: str) -> bool:
     return found.shape == (1, config["embed_dim"])
 
 
-def rows() -> dict[str, list[str]]:
+def reasons() -> dict[str, str]:
+    """Say of every name why its tower can't be taken apart; "" where it can."""
+    return {name: why_no_account(name) or "" for name in weights.open_clip_names()}
+
+
+def rows(why: dict[str, str]) -> dict[str, list[str]]:
     """Group the names by kind of tower."""
     groups: dict[str, list[str]] = {}
-    for name in weights.open_clip_names():
+    for name, reason in why.items():
         if not gives_the_shift(name):
             sys.exit(f"{name} gives no embedding")
-        groups.setdefault(kind(name), []).append(name)
+        groups.setdefault(kind(name, not reason), []).append(name)
     return groups
 
 
-def table(groups: dict[str, list[str]]) -> list[str]:
+def table(groups: dict[str, list[str]], why: dict[str, str]) -> list[str]:
     """Write the table, and what it sums to."""
-    ordered = sorted(groups.items(), key=lambda one: (-capabilities(one[1][0]).account, one[0]))
+    ordered = sorted(groups.items(), key=lambda one: (bool(why[one[1][0]]), one[0]))
     lines = [
         "| kind of tower | models | shift | attention and account | names |",
         "|---|---|---|---|---|",
     ]
     account = 0
     for kind_of, names in ordered:
-        known = capabilities(names[0]).account
+        known = not why[names[0]]
         account += len(names) * known
         mark = "yes" if known else "no"
         lines.append(f"| {kind_of} | {len(names)} | yes | {mark} | {', '.join(names)} |")
@@ -102,8 +109,11 @@ def table(groups: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def write(lines: list[str]) -> None:
-    """Put the table between the marks of the page."""
+def write(lines: list[str], why: dict[str, str]) -> None:
+    """Put the table between the marks of the page, and the reasons beside the code."""
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("model", "why"), *why.items()])
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
     _, after = rest.split(MARKS[1])
@@ -121,7 +131,8 @@ def compare(name: str) -> None:
         expected = visual(images)
         expected = (expected[0] if isinstance(expected, tuple) else expected).numpy()
         tower = open_tower(visual)
-        encoding = Encoding(forward(tower, images), Readout(tower))
+        with QuickLinear():
+            encoding = Encoding(forward(tower, images), Readout(tower))
     embedding = relative_error(encoding.embedding, expected)
     total = relative_error(encoding.total(), encoding.embedding)
     print(f"| {name} | {embedding:.0e} | {total:.0e} |", flush=True)
@@ -153,8 +164,9 @@ def main() -> None:
     parser.add_argument("--full", nargs="*", metavar="NAME")
     given = parser.parse_args()
     if given.full is None:
-        lines = table(rows())
-        write(lines)
+        why = reasons()
+        lines = table(rows(why), why)
+        write(lines, why)
         print("\n".join(lines))
         return
     print("| model | embedding | sum of contributions |\n|---|---|---|")

@@ -1,9 +1,10 @@
 """What of the workbook works with a model: asked of its name, before any weights are loaded."""
 
-import json
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 
 from helpers.checks import one_of
@@ -14,6 +15,9 @@ QUESTIONS = {
     "texts": "embeddings of texts",
 }
 """What a model may lack; every model gives embeddings of images, and so the shift."""
+
+TABLE = Path(__file__).with_name("towers.csv")
+"""Why each of open_clip's towers can't be taken apart; made by ``make towers``."""
 
 
 @dataclass(frozen=True)
@@ -111,28 +115,42 @@ def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:
     return Capabilities(name, MappingProxyType(reasons))
 
 
-def _why_no_account(name: str) -> str | None:
+def why_no_account(name: str) -> str | None:
+    """Build the vision tower of an open_clip model without weights, and say why it is unknown.
+
+    Parameters
+    ----------
+    name : str
+        One of open_clip's.
+
+    Returns
+    -------
+    str or None
+        The end of a sentence; None where the tower can be taken apart.
+    """
     import open_clip
-
-    config = open_clip.get_model_config(name)
-    vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
-    if isinstance(vision.get("layers"), int):
-        vision["layers"] = 1  # all are alike
-    return _why(json.dumps({"embed_dim": config["embed_dim"], "vision_cfg": vision}))
-
-
-@cache
-def _why(config: str) -> str | None:
-    """Say why a tower can't be taken apart; many models have the same but for the image's size."""
     import torch
 
     from helpers.clip.building import vision_tower
     from helpers.clip.towers import UnknownTower, open_tower
 
     with torch.device("meta"):
-        visual = vision_tower(json.loads(config))
+        visual = vision_tower(open_clip.get_model_config(name))
         try:
             open_tower(visual)
         except UnknownTower as error:
             return str(error)
     return None
+
+
+@cache
+def _why_no_account(name: str) -> str | None:
+    known = _table()
+    return known[name] or None if name in known else why_no_account(name)
+
+
+@cache
+def _table() -> dict[str, str]:
+    """Read what building all towers gave, which takes half a minute; ``""`` for known towers."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return {row["model"]: row["why"] for row in csv.DictReader(file)}

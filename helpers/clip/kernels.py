@@ -26,7 +26,7 @@ class QuickLinear(TorchFunctionMode):
 
 
 def linear(
-    input: torch.Tensor,  # noqa: A002 - as in torch
+    input: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
