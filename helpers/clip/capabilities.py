@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from helpers.checks import one_of
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 QUESTIONS = {
     "attention": "a map of what it looks at",
@@ -115,38 +119,43 @@ def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:
     return Capabilities(name, MappingProxyType(reasons))
 
 
-def why_no_account(name: str) -> str | None:
-    """Build the vision tower of an open_clip model without weights, and say why it is unknown.
+def why_unknown(visual: "Module") -> str | None:
+    """Say why a vision tower can't be taken apart.
 
     Parameters
     ----------
-    name : str
-        One of open_clip's.
+    visual : Module
+        The vision tower of an open_clip model.
 
     Returns
     -------
     str or None
-        The end of a sentence; None where the tower can be taken apart.
+        The end of a sentence; None where it can.
     """
-    import open_clip
     import torch
 
-    from helpers.clip.building import vision_tower
     from helpers.clip.towers import UnknownTower, open_tower
 
-    with torch.device("meta"):
-        visual = vision_tower(open_clip.get_model_config(name))
-        try:
+    try:
+        with torch.device("meta"):
             open_tower(visual)
-        except UnknownTower as error:
-            return str(error)
+    except UnknownTower as error:
+        return str(error)
     return None
 
 
 @cache
 def _why_no_account(name: str) -> str | None:
     known = _table()
-    return known[name] or None if name in known else why_no_account(name)
+    if name in known:
+        return known[name] or None
+    import open_clip
+    import torch
+
+    from helpers.clip.building import vision_tower
+
+    with torch.device("meta"):
+        return why_unknown(vision_tower(open_clip.get_model_config(name)))
 
 
 @cache
