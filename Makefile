@@ -5,7 +5,8 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study test test-style test-units test-notebooks test-kernels notebooks lab bench train-embedded requirements
+.PHONY: study test test-style test-units test-notebooks test-kernels notebooks lab bench towers \
+	train-embedded requirements
 
 # Runs a command, then prints how long it took and whether it passed.
 timed = start=$$(date +%s); ( $(2) ); status=$$?; \
@@ -50,6 +51,10 @@ lab: .venv
 
 bench: .venv
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# All towers that open_clip names; ARGS="--full" compares some of full size with their libraries.
+towers: .venv
+	$(BIN)/python -m tests.towers_table $(ARGS)
 
 train-embedded: .venv
 	$(BIN)/python -m helpers.clip.embedded.train $(ARGS)

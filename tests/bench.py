@@ -25,6 +25,8 @@ from helpers.analysis.neighbours import nearest
 from helpers.analysis.scores import SCORES
 from helpers.analysis.textspan import textspan
 from helpers.clip import load
+from helpers.clip.decomposition import Encoding
+from helpers.clip.forward import forward
 from helpers.clip.model import Model
 from helpers.data import Image, open_images, views
 from helpers.study.parameters import OUTPUTS, Parameters, from_profile
@@ -34,6 +36,7 @@ from tests.published_way import hugging_face_clip, study_image
 from tests.reference_textspan import plain_textspan
 
 MODELS = ("embedded", "ViT-B-32", "ViT-B-16")
+TOWERS = (*MODELS, "ViT-B-16-SigLIP", "EVA02-B-16")
 SIZED = (*MODELS, "ViT-L-14")
 VIEWS_AT_ONCE = 30
 PIXELS = np.random.default_rng(0).integers(0, 256, (VIEWS_AT_ONCE, 224, 224, 3), dtype=np.uint8)
@@ -67,7 +70,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured: rounds, and the images, models and counts of the rows that need some."""
+    """What is measured: rounds, and the images, models and counts of the rows that need some.
+
+    Without models, a row takes its own.
+    """
 
     rounds: int
     images: str
@@ -106,6 +112,13 @@ def decompose(model: Model) -> None:
     model.encode(PIXELS).total()
 
 
+def decompose_alike(model: Model) -> None:
+    """Do the same in the kernels of `encode_image`, all images at once."""
+    with torch.inference_mode():
+        parts = forward(model.tower, model._normalised(PIXELS))
+        Encoding(parts, model._readout).total()
+
+
 def parts_of(images: Sequence[Image], rounds: int) -> list[list[Image]]:
     """Share images out to rounds, so that together they cover all."""
     return [list(images[start::rounds]) for start in range(min(rounds, len(images)))]
@@ -113,18 +126,22 @@ def parts_of(images: Sequence[Image], rounds: int) -> list[list[Image]]:
 
 def the_pass(options: Options) -> Iterator[Line]:
     """(a) Embedding, attention and all contributions against the embedding alone."""
-    for name in options.models:
+    what = "pass with contributions / encode_image"
+    for name in options.models or TOWERS:
         for precision in ("float32", "bfloat16"):
             model = load(name, device="cpu", precision=precision)
             other = partial(plain, model, model._normalised(PIXELS))
             found = times_faster(partial(decompose, model), other, options.rounds)
-            yield line("a", f"pass with contributions / encode_image, {name}, {precision}", found)
+            yield line("a", f"{what}, {name}, {precision}", found)
+            if precision == "float32":
+                found = times_faster(partial(decompose_alike, model), other, options.rounds)
+                yield line("a", f"{what}, {name}, {precision}, both in the same kernels", found)
 
 
 def whole_study(options: Options) -> Iterator[Line]:
     """(b) Files to arrays against `encode_image` on ready tensors; each round on other images."""
     images = open_images(options.images)
-    for name in options.models:
+    for name in options.models or MODELS:
         model = load(name, device="cpu")
         study_seconds(images[:1], model=name)
         parts = parts_of(images, options.rounds)
@@ -190,7 +207,7 @@ def published_way(options: Options) -> Iterator[Line]:
 
 def materialised(options: Options) -> Iterator[Line]:
     """(d) All contributions against a decomposition that forms every summand, one image a time."""
-    for name in (name for name in options.models if name != "embedded"):
+    for name in (name for name in options.models or MODELS if name != "embedded"):
         model = load(name, device="cpu")
         one = model._normalised(PIXELS[:1])
         found = times_faster(
@@ -258,7 +275,7 @@ def share_of_peak(options: Options) -> Iterator[Line]:
     """(g) Arithmetic of `encode_image` that the pass gets done a second, of a product's peak."""
     one, other = torch.randn(1536, 3072), torch.randn(3072, 3072)
     products = 2 * one.shape[0] * one.shape[1] * other.shape[1]
-    for name in options.models:
+    for name in options.models or MODELS:
         model = load(name, device="cpu")
         with FlopCounterMode(display=False) as counted:
             plain(model, model._normalised(PIXELS))
@@ -330,7 +347,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", default="photos", help="a source with files, for b and c")
-    parser.add_argument("--models", nargs="+", default=MODELS, help="for a, b, d and g")
+    parser.add_argument("--models", nargs="+", default=(), help="for a, b, d and g")
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000], help="for f")
     given = parser.parse_args()
     options = Options(given.rounds, given.images, given.models, given.counts)

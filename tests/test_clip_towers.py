@@ -1,21 +1,25 @@
 """Every kind of vision tower at a small size: the library's embedding, taken apart exactly."""
 
+import csv
+
 import numpy as np
 import pytest
 import timm
 import torch
+from open_clip import get_model_config
 from open_clip.transformer import VisionTransformer
 from timm.layers import RmsNorm
 from torch import nn
 
 from helpers.checks import WorkbookError
 from helpers.clip import load
-from helpers.clip.building import Towers
-from helpers.clip.capabilities import capabilities
+from helpers.clip.building import Towers, vision_tower
+from helpers.clip.capabilities import TABLE, capabilities, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import Restored, forward, images_at_once, join
 from helpers.clip.huggingface import Trunk
 from helpers.clip.towers import UnknownTower, open_tower
+from helpers.clip.weights import open_clip_names
 
 SIZE, WIDTH, LAYERS, HEADS = 32, 48, 3, 4
 SMALL = {"img_size": SIZE, "patch_size": 8, "embed_dim": WIDTH, "depth": LAYERS, "num_heads": HEADS}
@@ -357,6 +361,28 @@ def test_a_residual_network_gives_the_shift_and_says_why_no_more(pixels):
 def test_capabilities_are_known_without_weights(name, account):
     assert capabilities(name).account is account
     assert capabilities(name).attention is account
+
+
+def test_the_table_of_towers_names_all_models():
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == list(open_clip_names())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ViT-B-32",
+        "EVA02-B-16",
+        "ViT-B-16-SigLIP",
+        "RN50",
+        "convnext_base",
+        "vit_relpos_medium_patch16_cls_224",
+    ],
+)
+def test_the_table_of_towers_says_what_building_one_gives(name):
+    with torch.device("meta"):
+        visual = vision_tower(get_model_config(name))
+    assert capabilities(name).reasons.get("account") == why_unknown(visual)
 
 
 def test_pairs_are_judged_by_softmax_or_one_by_one():

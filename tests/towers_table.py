@@ -1,14 +1,17 @@
 """What works with every model that open_clip names: ``python -m tests.towers_table``.
 
-Builds every vision tower, small where it can be (one image, the real input size, untrained), and
-writes the table of `helpers/clip/README.md`. ``--full NAME …`` instead compares towers of full size
-with their libraries: the embedding, and the sum of all contributions.
+Builds every vision tower without weights, and writes the table of `helpers/clip/README.md` and the
+one that `helpers.clip.capabilities` reads. ``--full NAME …`` instead compares towers of full size,
+with random weights, with their libraries: the embedding, and the sum of all contributions.
 """
 
 import argparse
+import csv
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import open_clip
@@ -16,9 +19,10 @@ import torch
 
 from helpers.clip import weights
 from helpers.clip.building import vision_tower
-from helpers.clip.capabilities import capabilities
+from helpers.clip.capabilities import TABLE, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward
+from helpers.clip.kernels import QuickLinear
 from helpers.clip.towers import open_tower
 
 PAGE = Path(__file__).parents[1] / "helpers" / "clip" / "README.md"
@@ -39,14 +43,31 @@ FULL = (
 )
 
 
-def kind(name: str) -> str:
-    """Name the library's class of a model's vision tower, and its pooling."""
-    with torch.device("meta"):
-        visual = vision_tower(open_clip.get_model_config(name))
-    module = getattr(visual, "trunk", visual)
-    if not capabilities(name).account:
-        return type(module).__name__
-    return f"{type(module).__module__.split('.')[0]} {type(module).__name__}, {pooling(visual)}"
+@dataclass(frozen=True)
+class Row:
+    """What is known of a model: its kind of tower, and why that can't be taken apart, or ""."""
+
+    kind: str
+    why: str
+
+
+def built(name: str) -> torch.nn.Module:
+    """Build a model's vision tower without weights."""
+    # timm draws weights on the meta device, too, where they have no values: most of the time.
+    with torch.device("meta"), patch("timm.layers.weight_init._trunc_normal_"):
+        return vision_tower(open_clip.get_model_config(name)).eval()
+
+
+def row(name: str) -> Row:
+    """Build a model's vision tower, and find out what it gives."""
+    visual = built(name)
+    if not gives_the_shift(visual, open_clip.get_model_config(name)["embed_dim"]):
+        sys.exit(f"{name} gives no embedding")
+    module, why = getattr(visual, "trunk", visual), why_unknown(visual)
+    kind = type(module).__name__
+    if why is None:
+        kind = f"{type(module).__module__.split('.')[0]} {kind}, {pooling(visual)}"
+    return Row(kind, why or "")
 
 
 def pooling(visual: torch.nn.Module) -> str:
@@ -57,42 +78,32 @@ def pooling(visual: torch.nn.Module) -> str:
     return "class token" if pool.reads == slice(0, 1) else "mean"
 
 
-def gives_the_shift(name: str) -> bool:
+def gives_the_shift(visual: torch.nn.Module, features: int) -> bool:
     """Run the whole tower on an image, without weights: shapes alone, on the meta device."""
-    config = open_clip.get_model_config(name)
+    size = visual.image_size
+    height, width = (size, size) if isinstance(size, int) else size
     with torch.device("meta"):
-        visual = vision_tower(config).eval()
-        size = visual.image_size
-        height, width = (size, size) if isinstance(size, int) else size
         found = visual(torch.zeros(1, 3, height, width))
     found = found[0] if isinstance(found, tuple) else found
-    return found.shape == (1, config["embed_dim"])
+    return found.shape == (1, features)
 
 
-def rows() -> dict[str, list[str]]:
-    """Group the names by kind of tower."""
-    groups: dict[str, list[str]] = {}
-    for name in weights.open_clip_names():
-        if not gives_the_shift(name):
-            sys.exit(f"{name} gives no embedding")
-        groups.setdefault(kind(name), []).append(name)
-    return groups
-
-
-def table(groups: dict[str, list[str]]) -> list[str]:
-    """Write the table, and what it sums to."""
-    ordered = sorted(groups.items(), key=lambda one: (-capabilities(one[1][0]).account, one[0]))
+def table(rows: dict[str, Row]) -> list[str]:
+    """Group the names by kind of tower, and say what they sum to."""
+    groups: dict[Row, list[str]] = {}
+    for name, own in rows.items():
+        groups.setdefault(own, []).append(name)
+    ordered = sorted(groups.items(), key=lambda one: (bool(one[0].why), one[0].kind))
     lines = [
         "| kind of tower | models | shift | attention and account | names |",
         "|---|---|---|---|---|",
     ]
     account = 0
-    for kind_of, names in ordered:
-        known = capabilities(names[0]).account
-        account += len(names) * known
-        mark = "yes" if known else "no"
-        lines.append(f"| {kind_of} | {len(names)} | yes | {mark} | {', '.join(names)} |")
-    total = sum(map(len, groups.values()))
+    for own, names in ordered:
+        account += len(names) * (not own.why)
+        mark = "no" if own.why else "yes"
+        lines.append(f"| {own.kind} | {len(names)} | yes | {mark} | {', '.join(names)} |")
+    total = len(rows)
     version = open_clip.__version__
     return [
         f"Of open_clip {version}'s {total} names, {total} give the shift and {account} the exact"
@@ -102,8 +113,11 @@ def table(groups: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def write(lines: list[str]) -> None:
-    """Put the table between the marks of the page."""
+def write(lines: list[str], rows: dict[str, Row]) -> None:
+    """Put the table between the marks of the page, and the reasons beside the code."""
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("model", "why"), *((name, own.why) for name, own in rows.items())])
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
     _, after = rest.split(MARKS[1])
@@ -121,7 +135,8 @@ def compare(name: str) -> None:
         expected = visual(images)
         expected = (expected[0] if isinstance(expected, tuple) else expected).numpy()
         tower = open_tower(visual)
-        encoding = Encoding(forward(tower, images), Readout(tower))
+        with QuickLinear():
+            encoding = Encoding(forward(tower, images), Readout(tower))
     embedding = relative_error(encoding.embedding, expected)
     total = relative_error(encoding.total(), encoding.embedding)
     print(f"| {name} | {embedding:.0e} | {total:.0e} |", flush=True)
@@ -153,8 +168,9 @@ def main() -> None:
     parser.add_argument("--full", nargs="*", metavar="NAME")
     given = parser.parse_args()
     if given.full is None:
-        lines = table(rows())
-        write(lines)
+        rows = {name: row(name) for name in weights.open_clip_names()}
+        lines = table(rows)
+        write(lines, rows)
         print("\n".join(lines))
         return
     print("| model | embedding | sum of contributions |\n|---|---|---|")

@@ -1,12 +1,17 @@
 """What of the workbook works with a model: asked of its name, before any weights are loaded."""
 
-import json
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from helpers.checks import one_of
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 QUESTIONS = {
     "attention": "a map of what it looks at",
@@ -14,6 +19,9 @@ QUESTIONS = {
     "texts": "embeddings of texts",
 }
 """What a model may lack; every model gives embeddings of images, and so the shift."""
+
+TABLE = Path(__file__).with_name("towers.csv")
+"""Why each of open_clip's towers can't be taken apart; made by ``make towers``."""
 
 
 @dataclass(frozen=True)
@@ -111,28 +119,47 @@ def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:
     return Capabilities(name, MappingProxyType(reasons))
 
 
-def _why_no_account(name: str) -> str | None:
-    import open_clip
+def why_unknown(visual: "Module") -> str | None:
+    """Say why a vision tower can't be taken apart.
 
-    config = open_clip.get_model_config(name)
-    vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
-    if isinstance(vision.get("layers"), int):
-        vision["layers"] = 1  # all are alike
-    return _why(json.dumps({"embed_dim": config["embed_dim"], "vision_cfg": vision}))
+    Parameters
+    ----------
+    visual : Module
+        The vision tower of an open_clip model.
+
+    Returns
+    -------
+    str or None
+        The end of a sentence; None where it can.
+    """
+    import torch
+
+    from helpers.clip.towers import UnknownTower, open_tower
+
+    try:
+        with torch.device("meta"):
+            open_tower(visual)
+    except UnknownTower as error:
+        return str(error)
+    return None
 
 
 @cache
-def _why(config: str) -> str | None:
-    """Say why a tower can't be taken apart; many models have the same but for the image's size."""
+def _why_no_account(name: str) -> str | None:
+    known = _table()
+    if name in known:
+        return known[name] or None
+    import open_clip
     import torch
 
     from helpers.clip.building import vision_tower
-    from helpers.clip.towers import UnknownTower, open_tower
 
     with torch.device("meta"):
-        visual = vision_tower(json.loads(config))
-        try:
-            open_tower(visual)
-        except UnknownTower as error:
-            return str(error)
-    return None
+        return why_unknown(vision_tower(open_clip.get_model_config(name)))
+
+
+@cache
+def _table() -> dict[str, str]:
+    """Read what building all towers gave, which takes half a minute; ``""`` for known towers."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return {row["model"]: row["why"] for row in csv.DictReader(file)}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 import torch
@@ -11,7 +12,15 @@ from torchvision.transforms import v2
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
-from helpers.clip.forward import Parts, Restored, forward, images_at_once, join
+from helpers.clip.forward import (
+    Parts,
+    Restored,
+    forward,
+    images_at_once,
+    images_in_reused_memory,
+    join,
+)
+from helpers.clip.kernels import QuickLinear
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 
 TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
@@ -177,18 +186,25 @@ class Model:
             If `pixels` has another shape or type.
         """
         if not self.capabilities.account:
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode(), self._autocast(), QuickLinear():
                 embedding = self.clip.encode_image(self._normalised(pixels))
             return EmbeddingAlone(embedding, self.capabilities.lack("account"))
-        size = images_at_once(self.tower, by_token)
+        count = self._passes(len(pixels), by_token)
         with torch.inference_mode():
-            pieces = self._normalised(pixels).split(size)
+            pieces = self._normalised(pixels).tensor_split(count)
             return Encoding(join([self._pass(one, by_token) for one in pieces]), self._readout)
+
+    def _passes(self, images: int, by_token: bool) -> int:
+        """Return in how many passes images are encoded, of about as many images each."""
+        size = images_at_once(self.tower, by_token)
+        if self.device == "cpu":
+            size = min(size, images_in_reused_memory(self.tower))
+        return ceil(images / size)
 
     def _pass(
         self, pixels: torch.Tensor, by_token: bool, restored: Restored | None = None
     ) -> Parts:
-        with self._autocast():
+        with self._autocast(), QuickLinear():
             return forward(self.tower, pixels, by_token=by_token, restored=restored)
 
     def encode_restored(
@@ -226,12 +242,12 @@ class Model:
                 f" don't fit {len(pixels)} images; heads must have the shape {expected}."
             )
         chosen = torch.from_numpy(np.asarray(heads, bool)).to(self.device)
-        size = images_at_once(self.tower, by_token=False)
+        count = self._passes(len(pixels), by_token=False)
         with torch.inference_mode():
             pieces = zip(
-                self._normalised(pixels).split(size),
-                chosen.split(size),
-                original.head_outputs.split(size),
+                self._normalised(pixels).tensor_split(count),
+                chosen.tensor_split(count),
+                original.head_outputs.tensor_split(count),
                 strict=True,
             )
             found = [self._pass(one, False, Restored(*put)).embedding for one, *put in pieces]
