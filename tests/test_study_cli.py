@@ -214,10 +214,11 @@ def test_images_lists_a_source(folder_of_images, capsys):
 
 def test_models_lists_names_and_tags(capsys):
     assert main(["models"]) == 0
-    listed = capsys.readouterr().out
-    assert listed.startswith("embedded")
-    assert "ViT-L-14: openai" in listed
-    assert "RN50" not in listed
+    title, *listed = capsys.readouterr().out.splitlines()
+    assert title.startswith("Each line: a model, what works with it")
+    assert listed[0] == "embedded: shift, attention, heads; comes with the workbook"
+    assert "ViT-L-14: shift, attention, heads" in listed
+    assert "RN50: shift" in listed
 
 
 def test_the_module_runs_as_a_script():
