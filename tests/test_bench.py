@@ -15,7 +15,8 @@ def test_the_materialised_decomposition_is_ours(pixels):
     model = load("embedded", device="cpu")
     ours = model.encode(pixels, by_token=True).tokens_of_heads()
     other = contributions(model.clip.visual, model._normalised(pixels)).transpose(2, 3)
-    np.testing.assert_allclose(other, ours, atol=1e-5 * abs(ours).max())
+    # Two passes in float32, in other kernels: each of half a million entries to four digits.
+    np.testing.assert_allclose(other, ours, atol=5e-5 * abs(ours).max())
 
 
 def test_the_published_way_gives_our_scores():
