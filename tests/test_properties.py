@@ -23,12 +23,12 @@ from helpers.data import AUGMENTATIONS
 from tests.test_clip_towers import random, relative_error
 
 SEEDS = st.integers(0, 2**32 - 1)
-RESAMPLES = {"n_resamples": 20}
+RESAMPLES = {"n_resamples": 10}
 SYMMETRIC = [name for name in scores.SCORES if name != "detail_similarity"]
 CLOSEST = {"l2_distance": 0.0}
 SHAPES = {"embedding": (7,), "attention": (5, 6), "pixels": (16, 17, 3)}
 
-quickly = settings(max_examples=30, deadline=None, database=None, derandomize=True)
+quickly = settings(max_examples=15, deadline=None, database=None, derandomize=True)
 finite = st.floats(-1e3, 1e3, width=32)
 
 
@@ -255,7 +255,7 @@ def towers(draw):
     )
 
 
-@settings(quickly, max_examples=40)
+@settings(quickly, max_examples=25)
 @given(towers(), st.integers(1, 3))
 def test_every_small_tower_is_the_sum_of_its_parts(visual, count):
     size = visual.image_size[0]
