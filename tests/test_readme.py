@@ -107,7 +107,12 @@ def check_papermill(arguments, capsys):
 
 
 def check_jupyter(arguments, capsys):
+    """The slides hold the summary's figure and findings, and no code."""
     subprocess.run([sys.executable, "-m", "jupyter", *arguments], check=True, capture_output=True)
+    page = Path("00_summary.slides.html").read_text()
+    assert len(re.findall("<img[^>]*data:image/png", page)) == 1
+    assert "moves embeddings furthest" in page
+    assert "run_from" not in page
 
 
 def check_make(arguments, capsys):
@@ -143,16 +148,6 @@ def test_every_command_runs(page, runs, home, capsys):
     names = {}
     for code in blocks(page, "python"):
         exec(code, names)
-
-
-def test_the_slides_hold_the_figure_and_the_findings_alone(home):
-    (command,) = [each for each in blocks(RECIPES, "bash") if "slides" in each]
-    for _, *arguments in calls(command, home):
-        check_jupyter(arguments, None)
-    page = (home / "00_summary.slides.html").read_text()
-    assert page.count("data:image/png") == 1
-    assert "moves embeddings furthest" in page
-    assert "run_from" not in page
 
 
 @pytest.mark.parametrize("page", [README, RECIPES], ids=["README", "recipes"])
