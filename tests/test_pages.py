@@ -170,6 +170,22 @@ def test_hostile_text_is_shown_as_text_and_nothing_happens(browser, pages, name)
     assert SCRIPT in shown or name == "comparison"
 
 
+def test_a_figure_opens_large_and_closes_by_keyboard(browser, pages):
+    visit = Visit(browser, pages["file"], width=390)
+    page, figure = visit.page, visit.page.locator("figure")
+    small = figure.locator("img").bounding_box()["width"]
+    figure.locator(".card").focus()
+    page.keyboard.press("Enter")
+    assert figure.evaluate("one => getComputedStyle(one).position") == "fixed"
+    assert figure.locator("img").bounding_box()["width"] > small
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Close"
+    page.keyboard.press("Enter")
+    assert figure.evaluate("one => getComputedStyle(one).position") == "static"
+    assert visit.events == []
+    page.close()
+
+
 @pytest.mark.parametrize("width, scheme", LOOKS)
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_fit_and_can_be_read_by_anyone(browser, pages, name, width, scheme):

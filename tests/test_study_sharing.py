@@ -63,6 +63,7 @@ def test_digits_follow_the_interval(low, high, expected):
 def test_numbers_are_written_with_their_signs():
     assert written(-0.123, -0.2, 0.1) == "−0.12"
     assert written(0.123, -0.2, 0.1, signed=True) == "+0.12"
+    assert written(-0.001, -0.2, 0.1, signed=True) == "0.00"
     assert written(np.nan, np.nan, np.nan) == "–"
 
 

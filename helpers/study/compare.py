@@ -10,7 +10,7 @@ from helpers.analysis.sources import by_source
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
 from helpers.checks import WorkbookError
 from helpers.figures import style
-from helpers.study.gather import differing, labels
+from helpers.study.gather import as_text, differing, labels
 from helpers.study.pages import page
 from helpers.study.score_table import cells
 from helpers.study.stored import StoredRun, find_runs
@@ -116,7 +116,7 @@ def _have_the_same_images(first: StoredRun, other: StoredRun) -> bool:
 def _rendered(runs: Sequence[StoredRun], table: pd.DataFrame) -> str:
     names = labels(runs)
     given = [run.shorten(run.parameters) for run in runs]
-    facts = {name: [own.get(name) for own in given] for name in differing(runs)}
+    facts = {name: [as_text(own.get(name)) for own in given] for name in differing(runs)}
     return page(
         "comparison.html.j2",
         title=f"CLIP shift workbook: {', '.join(names)}",

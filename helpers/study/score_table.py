@@ -70,8 +70,9 @@ def written(value: float, low: float, high: float, signed: bool = False) -> str:
     """Write a number with the digits that the width of its interval allows."""
     if math.isnan(value):
         return UNKNOWN
-    text = f"{value:{'+' if signed else ''}.{decimals(low, high)}f}"
-    return text.replace("-", "−")
+    rounded = round(value, decimals(low, high)) + 0.0  # a zero has no sign
+    sign = "+" if signed and rounded else ""
+    return f"{rounded:{sign}.{decimals(low, high)}f}".replace("-", "−")
 
 
 def decimals(low: float, high: float) -> int:
