@@ -93,6 +93,14 @@ def test_parts_add_up_what_belongs_to_a_layer():
     np.testing.assert_allclose(parts.sum("part"), values.sum(-1))
 
 
+def test_a_pool_with_an_mlp_of_its_own_is_a_part():
+    labels = component_labels(2, 2, ("pool", "constant"))
+    values = np.random.default_rng(0).random((1, 1, len(labels)))
+    parts = dissection.part_shares(as_shares(values, labels))
+    assert parts["part"].values[-2:].tolist() == ["pool", "rest"]
+    np.testing.assert_allclose(parts.values[0, 0, -2:], values[0, 0, -2:])
+
+
 def test_heads_come_on_their_grid_and_back():
     labels = component_labels(12, 11)
     values = np.random.default_rng(0).random((2, 3, len(labels)))

@@ -62,6 +62,17 @@ def test_bars_of_layers_add_up_to_the_shift(parts):
     assert ax.yaxis_inverted()
 
 
+def test_bars_show_a_pool_only_where_there_is_one(parts):
+    def legend(parts):
+        return [text.get_text() for text in figures.layer_bars({"photos": parts}).legends[0].texts]
+
+    assert legend(parts)[2:] == ["rest"]
+    assert legend(parts.assign_coords(part=[*parts["part"].values[:3], "pool", "rest"]))[2:] == [
+        "pool",
+        "rest",
+    ]
+
+
 def test_head_maps_share_a_scale_about_zero():
     values = np.random.default_rng(0).normal(0, 0.02, (9, 12, 12))
     values[3, 4, 5] = 0.3

@@ -111,15 +111,28 @@ def test_what_is_sent_names_no_folder_of_the_senders(run, parameters, tmp_path):
     printed = new_output("stream", name="stdout", text=f"file://{parameters['images']}/0.png")
     table = new_output("execute_result", data={"text/html": f"<p>{parameters['images']}</p>"})
     write_notebook(run, printed, table, source=named)
+    run.save_table(pd.DataFrame({"file": [f"{parameters['images']}/0.png"]}), "01_files")
     sent = share_report(run.folder, tmp_path / "sent").parent
     write_report(run.folder)
-    pages = [*sent.rglob("*.html"), sent / "run.json", *run.folder.rglob("*.html")]
-    assert len(pages) == 5
+    texts = [path for path in sent.rglob("*") if path.suffix in (".html", ".json", ".csv")]
+    pages = [*texts, *run.folder.rglob("*.html")]
+    assert len(pages) == 6
     for page in pages:
         for private in (str(tmp_path), str(Path.home())):
             assert private not in page.read_text(), page
     assert "…/images/0.png" in (sent / "notebooks" / "01_question.html").read_text()
     assert json.loads((sent / "run.json").read_text())["parameters"]["images"] == "…/images"
+
+
+def test_a_place_that_can_not_be_written_is_told(run, tmp_path):
+    (tmp_path / "file").touch()
+    for out, why in (
+        (tmp_path / "file" / "report.html", "can't be written"),
+        (tmp_path / "file" / "folder", "can't be written"),
+        (run.folder, "is the run itself"),
+    ):
+        with pytest.raises(WorkbookError, match=f"{why}.* --out"):
+            share_report(run.folder, out)
 
 
 def test_an_unfinished_or_missing_run_is_told(parameters, tmp_path):

@@ -14,6 +14,7 @@ import xarray as xr
 from scipy import stats
 
 from helpers.analysis import ties
+from helpers.analysis.dissection import POOL
 from helpers.analysis.statistics import correlate_scores, resample_counts
 from helpers.checks import WorkbookError
 
@@ -23,7 +24,6 @@ ONE_DIRECTION = 1e-9
 HEAD = re.compile(r"L(\d+)\.H\d+")
 LAYER = re.compile(r"L(\d+)\.")
 TOGETHER = "together"
-POOL = "pool"
 REST = ("rest", "")
 QUARTERS = ("first", "second", "third", "last")
 

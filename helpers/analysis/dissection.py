@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NO_SHIFT = 1e-5
 """A shift shorter than this part of the embedding is float32's rounding: there is none."""
 
-REST = "rest"
+POOL, REST = "pool", "rest"
 
 
 def shares(original: "Encoding", augmented: "Encoding") -> xr.DataArray:
@@ -198,9 +198,9 @@ def part_shares(shares: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     DataArray, (…, part)
-        ``L0 heads``, ``L0 MLP``, ``L1 heads`` …, then ``rest``: the class token that enters the
-        first block, the biases of the attentions' outputs and the constant. Sums to what `shares`
-        sums to.
+        ``L0 heads``, ``L0 MLP``, ``L1 heads`` …, then ``pool`` where the pool has an MLP of its
+        own, and ``rest``: the class token that enters the first block, the biases of the
+        attentions' outputs and the constant. Sums to what `shares` sums to.
     """
     groups = [_part_of(label) for label in shares["component"].values]
     parts = sorted(set(groups), key=_layer_then_kind)
@@ -386,10 +386,12 @@ def _check_match(before: tuple, after: tuple) -> None:
 
 def _part_of(label: str) -> str:
     layer, _, kind = label.partition(".")
+    if label == POOL:
+        return POOL
     if kind == "MLP":
         return f"{layer} MLP"
     return f"{layer} heads" if kind.startswith("H") else REST
 
 
 def _layer_then_kind(part: str) -> tuple[float, str]:
-    return (np.inf, part) if part == REST else (int(part.split()[0][1:]), part.lower())
+    return (np.inf, part) if part in (POOL, REST) else (int(part.split()[0][1:]), part.lower())

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers.analysis.clustering import Clustering
-from helpers.analysis.dissection import REST
+from helpers.analysis.dissection import POOL, REST
 from helpers.figures import style
 from helpers.figures.clustering import dendrogram
 from helpers.figures.layout import (
@@ -24,6 +24,7 @@ from helpers.figures.layout import (
     panels,
     shortened,
     tick_views,
+    title_view,
 )
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
@@ -33,6 +34,7 @@ OVERLAY_QUANTILE = 0.99
 KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"heads": ("Blues", "attention heads"), "MLP": ("Oranges", "MLPs")}
 )
+OTHERS: Mapping[str, str] = MappingProxyType({POOL: "#6A51A3", REST: "#BBBBBB"})
 CURVES: Mapping[tuple[str, str], Mapping[str, object]] = MappingProxyType(
     {
         ("top", "direct"): {"linestyle": "-", "marker": "o", "label": "top heads, direct effect"},
@@ -59,8 +61,8 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A panel per source. Heads in blue, then MLPs in orange, darker with depth, then the rest in
-        grey; what works against the shift lies left of zero.
+        A panel per source. Heads in blue, then MLPs in orange, darker with depth, then the pool's
+        own MLP, if any, and the rest in grey; what works against the shift lies left of zero.
     """
     size = (3.4 + 4.6 * len(parts), 5)
     figure, axes = plt.subplots(1, len(parts), figsize=size, sharey=True, squeeze=False)
@@ -68,7 +70,7 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
         _layer_bars(ax, own)
         ax.set_title(source)
     figure.supxlabel("share of the shift, mean over images", fontsize=11)
-    _kinds_legend(figure)
+    _kinds_legend(figure, next(iter(parts.values()))["part"].values)
     return figure
 
 
@@ -179,7 +181,7 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
             own = shares.isel(image=image, augmentation=view - 1).values
             _overlay(ax, pixels[image, view], own, scale)
     for name, ax in zip(["original", *names], axes[0], strict=True):
-        ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
+        title_view(ax, name)
     colors = ScalarMappable(scale, style.DIVERGING)
     label = "share of the shift in what heads read from a patch"
     bar = figure.colorbar(
@@ -330,12 +332,12 @@ def _depth_lines(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _heads_then_mlps(parts: Sequence[str]) -> list[str]:
-    return [part for kind in (*KINDS, REST) for part in parts if part.endswith(kind)]
+    return [part for kind in (*KINDS, *OTHERS) for part in parts if part.endswith(kind)]
 
 
 def _part_color(part: str, parts: Sequence[str]) -> tuple | str:
-    if part == REST:
-        return "#BBBBBB"
+    if part in OTHERS:
+        return OTHERS[part]
     layer, kind = part.split()
     layers = max(sum(other.endswith(kind) for other in parts) - 1, 1)
     return plt.get_cmap(KINDS[kind][0])(0.2 + 0.7 * int(layer[1:]) / layers)
@@ -353,7 +355,7 @@ def _stack(
     bars.set_label(part)
     for sign in ends:
         ends[sign] = ends[sign] + np.where(signs == sign, widths, 0)
-    if part != REST:
+    if part not in OTHERS:
         texts = [part.split()[0] if abs(width) >= LABELLED else "" for width in widths]
         dark = np.dot(color[:3], (0.2126, 0.7152, 0.0722)) < 0.5
         ax.bar_label(
@@ -361,11 +363,13 @@ def _stack(
         )
 
 
-def _kinds_legend(figure: Figure) -> None:
-    names = {label: plt.get_cmap(cmap)(0.65) for cmap, label in KINDS.values()}
-    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in (*names.values(), "#BBBBBB")]
-    labels = [*(f"{name}, darker with depth" for name in names), "rest"]
-    figure.legend(handles, labels, loc="outside upper left", ncols=3)
+def _kinds_legend(figure: Figure, parts: Sequence[str]) -> None:
+    kinds = {
+        f"{name}, darker with depth": plt.get_cmap(cmap)(0.65) for cmap, name in KINDS.values()
+    }
+    colors = kinds | {part: color for part, color in OTHERS.items() if part in parts}
+    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in colors.values()]
+    figure.legend(handles, colors, loc="outside upper left", ncols=len(colors))
 
 
 def _dots(ax: Axes, rows: pd.DataFrame, *, color: str, hollow: np.ndarray | None = None) -> None:

@@ -14,6 +14,7 @@ from helpers.study.gather import as_text, differing, labels
 from helpers.study.pages import page
 from helpers.study.score_table import cells
 from helpers.study.stored import StoredRun, find_runs
+from helpers.study.writing import writing
 
 ROW = ["source", "score", "augmentation"]
 NAMES = {
@@ -75,15 +76,9 @@ def write_comparison(given: Sequence[str | Path], out: Path) -> tuple[Path, Path
         )
     table = compared(runs)
     path = out.with_suffix(".csv")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing("comparison", out):
         table.to_csv(path, index=False)
         out.write_text(_rendered(runs, table), encoding="utf-8")
-    except OSError as error:
-        raise WorkbookError(
-            f"The comparison can't be written to {out}: {error.strerror}. Choose another place"
-            " with --out."
-        ) from error
     return out, path
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.checks import WorkbookError
 from helpers.study.stored import StoredRun, find_runs
+from helpers.study.writing import writing
 
 NEUTRAL = ("device", "batch_size", "workers", "cluster", "out")
 """Parameters that results don't depend on."""
@@ -80,12 +80,6 @@ def write_gathered(given: Iterable[str | Path], out: Path) -> Path:
         If a folder holds no run, or the file can't be written.
     """
     table = gathered(find_runs(given))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing("table", out):
         table.to_csv(out, index=False)
-    except OSError as error:
-        raise WorkbookError(
-            f"The table can't be written to {out}: {error.strerror}. Choose another place with"
-            " --out."
-        ) from error
     return out

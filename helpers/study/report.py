@@ -20,6 +20,7 @@ from helpers.study.pages import page
 from helpers.study.pictures import Picture, picture
 from helpers.study.score_table import score_table
 from helpers.study.stored import RECORD, StoredRun
+from helpers.study.writing import writing
 
 
 @dataclass(frozen=True)
@@ -120,20 +121,20 @@ class Holding:
     picture : callable
         From the path of a figure to what its element needs.
     table : callable
-        From the path of a table to its address.
+        From the name and text of a table to its address.
     links : bool
         Whether notebooks, other reports and the record lie beside the page.
     """
 
     picture: Callable[[Path], Picture]
-    table: Callable[[Path], str]
+    table: Callable[[str, str], str]
     links: bool
 
 
-BESIDE = Holding(lambda path: picture(path), lambda path: f"tables/{path.name}", links=True)
+BESIDE = Holding(picture, lambda name, text: f"tables/{name}", links=True)
 WITHIN = Holding(
     lambda path: picture(path, embed=True),
-    lambda path: f"data:text/csv;base64,{b64encode(path.read_bytes()).decode()}",
+    lambda name, text: f"data:text/csv;base64,{b64encode(text.encode()).decode()}",
     links=False,
 )
 
@@ -180,22 +181,19 @@ def share_report(folder: Path, out: Path) -> Path:
         If the folder holds no run, or nothing can be written there.
     """
     run = StoredRun(folder)
-    try:
-        if out.suffix.lower() in (".html", ".htm"):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            return _write(out, report_page(run, WITHIN))
-        return _share_folder(run, out)
-    except OSError as error:
-        raise WorkbookError(
-            f"The report can't be written to {out}: {error.strerror}. Choose another place with"
-            " --out."
-        ) from error
+    if out == run.folder:
+        raise WorkbookError(f"{out} is the run itself; choose another place with --out.")
+    with writing("report", out):
+        is_page = out.suffix.lower() in (".html", ".htm")
+        return _write(out, report_page(run, WITHIN)) if is_page else _share_folder(run, out)
 
 
 def _share_folder(run: StoredRun, out: Path) -> Path:
     (out / "notebooks").mkdir(parents=True, exist_ok=True)
-    for kind in ("figures", "tables"):
-        shutil.copytree(run.folder / kind, out / kind, dirs_exist_ok=True)
+    (out / "tables").mkdir(exist_ok=True)
+    shutil.copytree(run.folder / "figures", out / "figures", dirs_exist_ok=True)
+    for name, text in _tables(run).items():
+        _write(out / "tables" / name, text)
     for executed in _notebooks(run):
         place = (out / "notebooks" / executed.name).with_suffix(".html")
         _write(place, notebook_page(executed, run.shorten))
@@ -229,7 +227,7 @@ def report_page(run: StoredRun, holding: Holding) -> str:
         is_embedded=run.parameters["model"] == EMBEDDED,
         name=run.name,
         count=run.scores.sizes["image"],
-        findings=_findings(run.folder),
+        findings=run.shorten(_findings(run.folder)),
         summary=SUMMARY,
         scores=score_table(run.summary),
         sections=[_fitted(section, left) for section in SECTIONS],
@@ -238,7 +236,7 @@ def report_page(run: StoredRun, holding: Holding) -> str:
         lacks=lacks(QUESTIONS, run.capabilities),
         **_what_was_run(record),
         notebooks=[_entry(path, own, holding) for path, own in executed.items()],
-        tables={path.name: holding.table(path) for path in sorted(_files(run, "tables", "csv"))},
+        tables={name: holding.table(name, text) for name, text in _tables(run).items()},
         record=RECORD if holding.links else None,
     )
 
@@ -288,6 +286,12 @@ def _shown_figures(run: StoredRun) -> list[Path]:
 
 def _files(run: StoredRun, kind: str, ending: str) -> list[Path]:
     return list((run.folder / kind).glob(f"*.{ending}"))
+
+
+def _tables(run: StoredRun) -> dict[str, str]:
+    """Return the tables as they are sent: name → text."""
+    paths = sorted(_files(run, "tables", "csv"))
+    return {path.name: run.shorten(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def _notebooks(run: StoredRun) -> list[Path]:
