@@ -28,6 +28,7 @@ CUDA = (
 )
 EXCEPTIONS = {
     # package: reason
+    "axe-playwright-python": "MIT by its LICENSE file; it holds axe, MPL-2.0: in tests alone",
     "certifi": WEAK,
     "fqdn": WEAK,
     "hypothesis": WEAK + "; in tests alone",
