@@ -12,7 +12,7 @@ import numpy as np
 from helpers.data import Image, UnreadableImage, views
 from helpers.study.arrays import Arrays
 from helpers.study.parameters import Parameters
-from helpers.study.visit import Values, encoded, scored, variables
+from helpers.study.visit import CONTENT, Values, content_of, encoded, scored, variables
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -139,7 +139,7 @@ class Engine:
 
     def _visit(self, batch: Batch) -> _Visit:
         clock = _Clock()
-        drawn, unreadable = self._drawn(batch)
+        drawn, contents, unreadable = self._drawn(batch)
         clock.lap("draw")
         if not drawn:
             return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
@@ -150,20 +150,24 @@ class Engine:
             for place, pixels in enumerate(drawn.values())
         ]
         values |= {name: np.stack([score[name] for score in scores]) for name in scores[0]}
+        values[CONTENT.name] = np.stack(contents)
         clock.lap("score")
         return _Visit(list(drawn), values, Outcome(len(drawn), unreadable, clock.seconds))
 
-    def _drawn(self, batch: Batch) -> tuple[dict[int, np.ndarray], dict[str, str]]:
-        drawn, unreadable = {}, {}
+    def _drawn(
+        self, batch: Batch
+    ) -> tuple[dict[int, np.ndarray], list[np.ndarray], dict[str, str]]:
+        drawn, contents, unreadable = {}, [], {}
+        seed, severity = self._parameters.seed, self._parameters.severity
         for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
             try:
-                own = views(
-                    image.pixels, image.id, self._parameters.seed, self._parameters.severity
-                )
-                drawn[row] = np.stack(list(own.values()))
+                pixels = image.pixels
             except UnreadableImage as error:
                 unreadable[image.id] = str(error)
-        return drawn, unreadable
+                continue
+            drawn[row] = np.stack(list(views(pixels, image.id, seed, severity).values()))
+            contents.append(content_of(pixels))
+        return drawn, contents, unreadable
 
     def _encoded(self, drawn: dict[int, np.ndarray]) -> Values:
         size = self._images_per_pass

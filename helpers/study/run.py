@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
-from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
@@ -18,10 +17,12 @@ from helpers.clip.capabilities import Capabilities, capabilities
 from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
 from helpers.data.texts import Texts
 from helpers.study import places
-from helpers.study.arrays import Arrays
+from helpers.study.arrays import DONE, Arrays
+from helpers.study.damage import DamagedArrays, mend
 from helpers.study.engine import Batch, Engine, Outcome
+from helpers.study.locks import ToldLock
 from helpers.study.parameters import Parameters
-from helpers.study.record import Record, installed_versions
+from helpers.study.record import Record, circumstances, code_version, installed_versions
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
 from helpers.study.texts import embedded_texts, open_pool, own_pool
@@ -73,16 +74,20 @@ class Run(Results):
         self._arrays = Arrays(place)
         with self._lock:
             self._arrays.create(self.identity, self._coordinates())
+            self._mend([])
+            if self._arrays.done().any():
+                self._record.tell_if_missing()
             self._record.update(
                 parameters=asdict(parameters),
                 identity=self.identity,
                 versions=installed_versions(),
+                code=code_version(),
             )
 
     @cached_property
-    def _lock(self) -> FileLock:
+    def _lock(self) -> ToldLock:
         # One process at a time computes and records; another one waits and then finds it done.
-        return FileLock(self.folder / "arrays.lock")
+        return ToldLock(self.folder / "arrays.lock")
 
     @property
     def model(self) -> "Model":
@@ -267,15 +272,22 @@ class Run(Results):
     def compute(self) -> None:
         """Compute what is missing: a single visit to an image gives all that is kept of it."""
         with self._lock:
+            self._mend([DONE])
             missing = self._missing()
             if len(missing):
                 self._fill(missing)
+            if "images" not in self.record:
+                self._record.update(images=self._contents())
+
+    def tell(self, sentence: str) -> None:
+        """Tell the user of damage, and keep the sentence in ``run.json``."""
+        self._record.tell(sentence)
 
     def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
         with self._lock:
             # The model is loaded only where embeddings are missing.
             encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
-            return embedded_texts(self.folder / name, texts, encode)
+            return embedded_texts(self.folder / name, texts, encode, self.tell)
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
         return {
@@ -291,7 +303,26 @@ class Run(Results):
 
     def _get(self, names: Sequence[str]) -> xr.Dataset:
         self.compute()
-        return self._arrays.read(names)
+        try:
+            return self._arrays.read(names)
+        except DamagedArrays:
+            self._mend()
+            self.compute()
+            return self._arrays.read(names)
+
+    def _mend(self, names: Sequence[str] | None = None) -> None:
+        """Tell of damage in arrays, so that `compute` fills what it spoiled."""
+        ids, place = self.images.ids, self._arrays.place
+        with self._lock:
+            mend(self._arrays, lambda found: self.tell(found.sentence(place, ids)), names)
+
+    def _contents(self) -> dict[str, str]:
+        """Return the SHA-256 of every readable image's pixels."""
+        content = self._arrays.read(["content"])["content"]
+        return {
+            image: row.tobytes().hex()
+            for image, row in zip(content["image"].values, content.values, strict=True)
+        }
 
     def _missing(self) -> np.ndarray:
         unreadable = self.record.get("unreadable", {})
@@ -300,6 +331,7 @@ class Run(Results):
 
     def _fill(self, missing: np.ndarray) -> None:
         self._engine.allocate()
+        self._record.add_circumstances(circumstances())
         batches = [
             Batch(rows, [self.images[row] for row in rows.tolist()])
             for rows in self._arrays.batches(missing)
