@@ -5,6 +5,7 @@ process killed at any moment therefore loses at most the batch that it was worki
 carries a checksum, and one that is missing is damaged, too.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from helpers.checks import WorkbookError
 from helpers.study import manifest
-from helpers.study.damage import NOBODY, Damage, DamagedArrays, Watched, damaged_chunks
+from helpers.study.damage import NOBODY, Damage, DamagedArrays, Watched, damaged_chunks, is_variable
 from helpers.study.manifest import Manifest
 
 DONE = "done"
@@ -164,6 +165,23 @@ class Arrays:
         for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
             self._variables[name].oindex[rows] = value
 
+    def ids(self) -> list[str]:
+        """Return the ids of all images, finished or not."""
+        return self._array("image")[:].tolist()
+
+    def variables(self) -> list[str]:
+        """Return the names of all variables."""
+        names = sorted(self._manifest.names() - {DONE})
+        return [name for name in names if is_variable(self._array(name))]
+
+    def count_files(self) -> int:
+        """Return how many files, chunks and metadata, there are."""
+        return 1 + sum(1 + self._array(name).nchunks for name in self._manifest.names())
+
+    def rows(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Read some images' values of variables, finished or not."""
+        return {name: self._array(name).oindex[rows] for name in names}
+
     def read(self, names: Sequence[str]) -> xr.Dataset:
         """Read variables of all finished images.
 
@@ -287,16 +305,20 @@ class Arrays:
         self._seal()
 
     def _seal(self) -> None:
-        apart = [name for name, (axis, _) in self._coordinates.items() if name != axis]
-        known = {name: self._array(name) for name in self._manifest.names()}
-        labels = {
+        there = self._manifest.read() or self._entries()
+        known = {name: self._array(name) for name in self._manifest.stored()}
+        there["labels"] = {
             name: array[:].tolist()
             for name, array in known.items()
-            if array.metadata.dimension_names == (name,) and name not in self._coordinates
+            if not is_variable(array) and array.metadata.dimension_names != ("image",)
         }
+        self._manifest.write(there)
+
+    def _entries(self) -> dict[str, object]:
+        """Return what a group's metadata say beside those of its arrays."""
         # xarray finds labels that have another name than their axis by "coordinates".
-        entries = {"coordinates": " ".join(apart), "labels": labels}
-        self._manifest.write(self._identity, entries)
+        apart = [name for name, (axis, _) in self._coordinates.items() if name != axis]
+        return {"identity": json.dumps(self._identity), "coordinates": " ".join(apart)}
 
     def _make_labels(self, name: str, axis: str, labels: Sequence) -> None:
         labels = _labels(labels)
@@ -318,7 +340,7 @@ class Arrays:
             name=name,
             dimension_names=axes,
             compressors=CHECKED,
-            attributes=manifest.mark(self._identity),
+            attributes=manifest.mark(self._identity or self._manifest.identity()),
             overwrite=True,  # left by a process that was killed meanwhile
             **options,
         )

@@ -116,13 +116,18 @@ def damaged_chunks(store: Store, name: str, needed: Callable) -> Iterator[Damage
     Damage
     """
     array = zarr.open_array(store, path=name, mode="r")
-    by_image = array.dtype.kind in "fub" and array.metadata.dimension_names[0] == "image"
+    by_image = is_variable(array)
     for number in range(array.cdata_shape[0]):
         start = number * array.chunks[0]
         rows = np.arange(start, min(start + array.chunks[0], array.shape[0]))
         if not _is_intact(store, name, rows, by_image and not needed(rows)):
             key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
             yield Damage(f"{name}/{key}", rows if by_image else NOBODY)
+
+
+def is_variable(array: zarr.Array) -> bool:
+    """Tell a variable, with a row per image, from labels."""
+    return array.dtype.kind in "fub" and array.metadata.dimension_names[0] == "image"
 
 
 def mend(arrays: "Arrays", tell: Callable[[Damage], None], names: Sequence[str] | None = None):

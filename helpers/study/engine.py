@@ -1,6 +1,7 @@
 """The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -110,14 +111,35 @@ class Engine:
         Outcome
             Of each batch in turn, when its values are written.
         """
+        with self._visits(batches) as visits:
+            for batch in batches:
+                outcome = self._write(next(visits) for _ in self._passes(batch))
+                yield outcome.shared_by(self._parameters.workers)
+
+    def compute(self, batches: Sequence[Batch]) -> Iterator[tuple[np.ndarray, Values]]:
+        """Compute batches as `fill` does, and hand out their values instead of writing them.
+
+        Parameters
+        ----------
+        batches : sequence of Batch
+
+        Yields
+        ------
+        tuple of (ndarray of int, dict of str to ndarray)
+            Positions of readable images that share a pass, and their values.
+        """
+        with self._visits(batches) as visits:
+            for visit in visits:
+                yield np.array(visit.rows, int), visit.values
+
+    @contextmanager
+    def _visits(self, batches: Sequence[Batch]) -> Iterator[Iterator["_Visit"]]:
         from helpers.study.lanes import ahead, lanes
 
         count = self._parameters.workers
         passes = (own for batch in batches for own in self._passes(batch))
         with lanes(count) as pool:
-            visits = ahead(pool, self._visit, passes, WAITING_PER_LANE * count)
-            for batch in batches:
-                yield self._write(next(visits) for _ in self._passes(batch)).shared_by(count)
+            yield ahead(pool, self._visit, passes, WAITING_PER_LANE * count)
 
     def fill_alone(self, batch: Batch) -> Outcome:
         """Compute one batch in the calling thread."""

@@ -44,23 +44,17 @@ class Manifest:
         data = self._get(KEY)
         return json.loads(data)["attributes"] if data and is_sealed(data) else None
 
-    def write(self, identity: Mapping, entries: Mapping[str, object]) -> None:
+    def write(self, entries: Mapping[str, object]) -> None:
         """Seal the metadata of all arrays in the store, and then that of the group.
 
         Parameters
         ----------
-        identity : dict
         entries : dict
-            Can be written as JSON.
+            Can be written as JSON; ``identity`` is in it, itself as JSON.
         """
         keys = [f"{name}/{KEY}" for name in sorted(self.stored())]
-        attributes = {
-            **entries,
-            "identity": json.dumps(identity),
-            "metadata": {key: self._seal(key) for key in keys},
-            "checksum": BLANK,
-        }
-        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        own = {"metadata": {key: self._seal(key) for key in keys}, "checksum": BLANK}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": {**entries, **own}}
         self._set(KEY, sealed(json.dumps(document, indent=1)))
 
     def names(self) -> set[str]:
