@@ -33,7 +33,7 @@ def test_rows_alternate_for_every_image(grid):
     np.testing.assert_array_equal(axes[3, 3].images[1].get_array(), grid["maps"][1, 3])
     labels = [ax.get_ylabel().splitlines() for ax in axes[:, 0]]
     assert labels == [["one", "image"], ["one", "overlay"], ["two", "image"], ["two", "overlay"]]
-    titles = [ax.get_title().replace("\n", " ") for ax in axes[0]]
+    titles = [ax.get_title().replace("-\n", "-").replace("\n", " ") for ax in axes[0]]
     assert titles == [style.label(name) for name in VIEWS]
 
 

@@ -27,7 +27,7 @@ def cells(figure, rows, columns):
 
 
 def titles_of(axes):
-    return [ax.get_title().replace("\n", " ") for ax in axes]
+    return [ax.get_title().replace("-\n", "-").replace("\n", " ") for ax in axes]
 
 
 def test_view_grids_show_every_view(pixels):

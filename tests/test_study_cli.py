@@ -228,6 +228,14 @@ def test_the_module_runs_as_a_script():
     assert ended.stderr.startswith("workbook: ")
 
 
+def test_a_reader_may_leave_before_the_end(folder_of_images):
+    command = [sys.executable, "-m", "helpers.study.cli", "images", str(folder_of_images)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 0
+
+
 def test_help_names_profiles_and_parameters(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["run", "--help"])

@@ -73,7 +73,7 @@ _ROWS = (
     ),
     Augmentation(
         "shift_scale_rotate",
-        "Shift, scale, rotate",
+        "Shift-scale-rotate",
         "shift ± 6.25 %, scale 0.9–1.1 per axis, rotation ± 15°, black outside",
         "the three limits",
     ),
@@ -97,7 +97,7 @@ _ROWS = (
     ),
     Augmentation(
         "random_brightness_contrast",
-        "Brightness, contrast",
+        "Brightness-contrast",
         "contrast factor 0.8–1.2, brightness ± 0.2 of full scale",
         "both limits",
     ),

@@ -47,7 +47,7 @@ def truth_of_views(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Say what is true of each view: in a mirror, left is right.
 
     The other augmentations keep what the original shows, or change it by an unknown amount: an
-    object may be repainted (colour jitter) or move to another place (shift, scale, rotate). Of them
+    object may be repainted (colour jitter) or move to another place (shift-scale-rotate). Of them
     the truth is that of the original.
 
     Parameters

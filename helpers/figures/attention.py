@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from helpers.checks import WorkbookError, one_of
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, bare, shortened
+from helpers.figures.layout import axes_or_new, bare, shortened, title_view
 
 OVERLAY_OPACITY = 0.55
 MAX_IMAGES = 7
@@ -66,7 +66,7 @@ def attention_grid(
         if view == 0:
             ax.set_ylabel(f"{shortened(titles[image])}\n{kinds[line]}", fontsize=9)
     for name, ax in zip(views, axes[0], strict=True):
-        ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
+        title_view(ax, name)
     for kind in (kind for kind in kinds if kind in _BAR_LABELS):
         _color_bar(figure, axes, kind, drawn[kind])
     return figure

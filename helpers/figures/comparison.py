@@ -166,6 +166,7 @@ def heads_by_model(few: pd.DataFrame, same: pd.DataFrame, by_layer: pd.DataFrame
         right.tick_params(labelleft=False)
         right.grid(axis="x")
         right.set_title("Correlation of heads' shares with the run's model", fontsize=11)
+        right.set_xlabel("correlation; light: with heads exchanged within their layers")
         figure.legend(
             *_named(right, len(same["model"].unique())), loc="outside lower right", ncols=2
         )

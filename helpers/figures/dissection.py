@@ -24,6 +24,7 @@ from helpers.figures.layout import (
     panels,
     shortened,
     tick_views,
+    title_view,
 )
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
@@ -180,7 +181,7 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
             own = shares.isel(image=image, augmentation=view - 1).values
             _overlay(ax, pixels[image, view], own, scale)
     for name, ax in zip(["original", *names], axes[0], strict=True):
-        ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
+        title_view(ax, name)
     colors = ScalarMappable(scale, style.DIVERGING)
     label = "share of the shift in what heads read from a patch"
     bar = figure.colorbar(

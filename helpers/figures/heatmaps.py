@@ -70,10 +70,11 @@ def heatmaps(
         names = [style.LABELS.get(name, _text(name)) for name in table.columns]
         ax.set_xticks(range(len(names)), names, **_slant(names))
         ax.set_title(title)
-        ax.set_xlabel(column_label)
         bare(ax)
     labels = [style.LABELS.get(name, _text(name)) for name in first.index]
     axes.flat[0].set_yticks(range(len(labels)), labels)
+    if column_label:
+        figure.supxlabel(column_label, fontsize=11)
     if bar_label:
         figure.colorbar(image, ax=list(axes.flat), pad=0.02, label=bar_label)
     return figure

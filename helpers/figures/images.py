@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from helpers.checks import WorkbookError
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, bare, sample_note, shortened, tick_views
+from helpers.figures.layout import axes_or_new, bare, sample_note, shortened, tick_views, title_view
 
 FULL_SCALE = 255
 DOTS = 200
@@ -157,7 +157,7 @@ def _grid(views: Sequence[str], titles: Sequence[str]) -> tuple[Figure, np.ndarr
         ax.set(xticks=[], yticks=[])
         bare(ax)
     for name, ax in zip(views, axes[0], strict=True):
-        ax.set_title(style.label(name).replace(", ", ",\n"), fontsize=10, loc="center")
+        title_view(ax, name)
     for title, ax in zip(titles, axes[:, 0], strict=True):
         ax.set_ylabel(shortened(title), fontsize=9)
     return figure, axes

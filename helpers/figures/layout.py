@@ -1,6 +1,7 @@
 """What several figures share: axes on demand, panels, annotated cells, notes on the sample."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from helpers.figures import style
+
+LONGEST_TITLE = 14  # characters on a line above a small panel
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -113,6 +116,19 @@ def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y") -> None:
         ax.set_yticks(places, labels)
     else:
         ax.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor")
+
+
+def title_view(ax: Axes, name: str) -> None:
+    """Write a view's label above a small panel, on as many lines as it needs.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The panel.
+    name : str
+        Name of a view.
+    """
+    ax.set_title(fill(style.label(name), LONGEST_TITLE), fontsize=10, loc="center")
 
 
 def few_ticks(ax: Axes, count: int = 4) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -48,10 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        return given.command(given)
+        code = given.command(given)
+        sys.stdout.flush()
+        return code
     except WorkbookError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 0
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
