@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.checks import WorkbookError
@@ -146,6 +147,15 @@ def test_only_what_damage_spoiled_is_computed_again(file, again, damage, expecte
         xr.testing.assert_identical(mended, before)
     assert [line for line in wrong_in(run) if "notebooks" not in line] == []
     assert not open_run(**GIVEN, out=str(run))._arrays.damage()
+
+
+def test_a_damaged_chunk_that_an_image_is_to_be_written_into_is_mended(run, expected, capsys):
+    flip(run / "arrays.zarr" / "heads" / "c" / "0" / "0" / "0" / "0", random.Random(0))
+    zarr.open_array(run / "arrays.zarr" / "done")[0] = False
+    _, found = read_all(run)
+    assert "arrays.zarr/heads/c/0/0/0/0 is damaged" in capsys.readouterr().err
+    for mended, before in zip(found, expected, strict=True):
+        xr.testing.assert_identical(mended, before)
 
 
 @pytest.mark.parametrize("damage", [lambda path: flip(path, random.Random(1)), Path.unlink])

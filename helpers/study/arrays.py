@@ -161,9 +161,17 @@ class Arrays:
             Positions of images of one chunk.
         values : dict of str to ndarray
             Variable → values, first axis as long as `rows`.
+
+        Raises
+        ------
+        DamagedArrays
+            If the rest of their chunk is damaged.
         """
-        for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
-            self._variables[name].oindex[rows] = value
+        try:
+            for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
+                self._variables[name].oindex[rows] = value
+        except ValueError as error:  # of a damaged chunk that has other images, too
+            raise DamagedArrays(self.place) from error
 
     def ids(self) -> list[str]:
         """Return the ids of all images, finished or not."""
@@ -174,9 +182,13 @@ class Arrays:
         names = sorted(self._manifest.names() - {DONE})
         return [name for name in names if is_variable(self._array(name))]
 
+    def labels(self) -> list[str]:
+        """Return the names of all labels of axes."""
+        return sorted(self._manifest.names() - {DONE, *self.variables()})
+
     def count_files(self) -> int:
-        """Return how many files, chunks and metadata, there are."""
-        return 1 + sum(1 + self._array(name).nchunks for name in self._manifest.names())
+        """Return how many files there are, chunks and metadata."""
+        return self._manifest.count_files()
 
     def rows(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Read some images' values of variables, finished or not."""

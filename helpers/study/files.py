@@ -39,7 +39,8 @@ def replaced(path: Path) -> Iterator[Path]:
 
 def seal_folder(folder: Path) -> None:
     """Write the checksums of all files in a folder into one more, as ``sha256sum`` does."""
-    (folder / CHECKSUMS).write_text(_checksums(folder), encoding="utf-8")
+    text = f"# checksum: {BLANK}\n{_checksums(folder)}"
+    (folder / CHECKSUMS).write_text(sealed(text), encoding="utf-8")
 
 
 def damaged_files(folder: Path) -> list[str]:
@@ -52,12 +53,16 @@ def damaged_files(folder: Path) -> list[str]:
     Returns
     -------
     list of str
-        The files that are missing, or have changed, or whose line in the list has.
+        The files that are missing or have changed; the list of checksums alone, if it has.
     """
-    file = folder / CHECKSUMS
-    told = file.read_text("utf-8", errors="replace").splitlines() if file.exists() else []
-    found = _checksums(folder).splitlines()
-    return sorted({line.partition("  ")[2] for line in {*told} ^ {*found}})
+    path = folder / CHECKSUMS
+    data = path.read_bytes() if path.exists() else b""
+    if not is_sealed(data):
+        return [CHECKSUMS]
+    told = data.decode().splitlines()[1:]
+    return sorted(
+        {line.partition("  ")[2] for line in {*told} ^ {*_checksums(folder).splitlines()}}
+    )
 
 
 def _checksums(folder: Path) -> str:

@@ -6,7 +6,7 @@ the group's holds copies of those of all arrays, and can be made anew from them.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
@@ -66,7 +66,15 @@ class Manifest:
 
     def stored(self) -> set[str]:
         """Return the names of all arrays whose metadata are in the store."""
-        return {name for name in sync(_listed(self._store)) if self._get(f"{name}/{KEY}")}
+        return {
+            name
+            for name in sync(_collected(self._store.list_dir("")))
+            if self._get(f"{name}/{KEY}")
+        }
+
+    def count_files(self) -> int:
+        """Return how many files the store holds."""
+        return len(sync(_collected(self._store.list())))
 
     def damaged(self) -> list[str]:
         """Return the files of metadata that are missing or not as they were written."""
@@ -103,5 +111,5 @@ def mark(identity: Mapping) -> dict[str, str]:
     return {"of": digest[:16], "checksum": BLANK}
 
 
-async def _listed(store: Store) -> list[str]:
-    return [name async for name in store.list_dir("")]
+async def _collected(listed: AsyncIterator[str]) -> list[str]:
+    return [name async for name in listed]

@@ -275,7 +275,7 @@ class Run(Results):
             self._mend([DONE])
             missing = self._missing()
             if len(missing):
-                self._fill(missing)
+                self._fill_mended(missing)
             if "images" not in self.record:
                 self._record.update(images=self._contents())
 
@@ -306,11 +306,11 @@ class Run(Results):
         try:
             return self._arrays.read(names)
         except DamagedArrays:
-            self._mend()
+            self._mend([*names, *self._arrays.labels()])
             self.compute()
             return self._arrays.read(names)
 
-    def _mend(self, names: Sequence[str] | None = None) -> None:
+    def _mend(self, names: Sequence[str]) -> None:
         """Tell of damage in arrays, so that `compute` fills what it spoiled."""
         ids, place = self.images.ids, self._arrays.place
         with self._lock:
@@ -328,6 +328,13 @@ class Run(Results):
         unreadable = self.record.get("unreadable", {})
         known = np.array([image in unreadable for image in self.images.ids])
         return np.flatnonzero(~(self._arrays.done() | known))
+
+    def _fill_mended(self, missing: np.ndarray) -> None:
+        try:
+            self._fill(missing)
+        except DamagedArrays:  # a chunk that other images of it were to be written into
+            self._mend(self._arrays.variables())
+            self._fill(self._missing())
 
     def _fill(self, missing: np.ndarray) -> None:
         self._engine.allocate()
