@@ -127,8 +127,8 @@ SPOILED = {
     "arrays.zarr/heads/zarr.json": 0,
     "arrays.zarr/done/zarr.json": 0,
     "arrays.zarr/zarr.json": 0,
-    "texts.zarr/embedding/c/0/0": 0,
-    "texts.zarr/zarr.json": 0,
+    "texts.zarr/texts/embedding/c/0/0": 0,
+    "texts.zarr/texts/zarr.json": 0,
     "texts.zarr/checksums.txt": 0,
 }
 

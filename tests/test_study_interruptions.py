@@ -14,7 +14,7 @@ from helpers.study.cli import FAILED, main
 from helpers.study.locks import ToldLock
 from tests.interruptions import differing, left_in
 
-TRIES = 6
+TRIES = 4
 
 
 class Killed(BaseException):

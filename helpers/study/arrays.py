@@ -149,8 +149,19 @@ class Arrays:
         return np.split(rows, np.flatnonzero(np.diff(chunks)) + 1) if len(rows) else []
 
     def done(self) -> np.ndarray:
-        """Return which images are finished, booleans of length images."""
-        return self._array(DONE)[:] if self._is_allocated else np.zeros(self._count, bool)
+        """Return which images are finished, booleans of length images.
+
+        Raises
+        ------
+        DamagedArrays
+            If what says so is damaged.
+        """
+        if not self._is_allocated:
+            return np.zeros(self._count, bool)
+        try:
+            return self._array(DONE)[:]
+        except ValueError as error:
+            raise DamagedArrays(self.place) from error
 
     def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         """Write some images' rows of all variables, then mark these images as done.

@@ -26,7 +26,7 @@ from helpers.study.record import Record, circumstances, code_version, installed_
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
 from helpers.study.texts import embedded_texts, open_pool, own_pool
-from helpers.study.visit import kept, scores_of
+from helpers.study.visit import CONTENT, kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -74,7 +74,7 @@ class Run(Results):
         self._arrays = Arrays(place)
         with self._lock:
             self._arrays.create(self.identity, self._coordinates())
-            self._mend([])
+            self._mend([CONTENT.name])  # which nothing else reads
             if self._arrays.done().any():
                 self._record.tell_if_missing()
             self._record.update(
@@ -272,7 +272,6 @@ class Run(Results):
     def compute(self) -> None:
         """Compute what is missing: a single visit to an image gives all that is kept of it."""
         with self._lock:
-            self._mend([DONE])
             missing = self._missing()
             if len(missing):
                 self._fill_mended(missing)
@@ -318,7 +317,7 @@ class Run(Results):
 
     def _contents(self) -> dict[str, str]:
         """Return the SHA-256 of every readable image's pixels."""
-        content = self._arrays.read(["content"])["content"]
+        content = self._arrays.read([CONTENT.name])[CONTENT.name]
         return {
             image: row.tobytes().hex()
             for image, row in zip(content["image"].values, content.values, strict=True)

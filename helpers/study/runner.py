@@ -220,7 +220,7 @@ def _fingerprint(model: str) -> str:
 
 
 def _is_kept(run: Run, executed: Path, origin: str) -> bool:
-    if not executed.exists():
+    if not executed.exists() and not executed.with_suffix(".html").exists():
         return False
     if damaged := damage_of(executed):
         files = ", ".join(damaged)

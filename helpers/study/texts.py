@@ -19,6 +19,8 @@ from helpers.study.parameters import Parameters
 if TYPE_CHECKING:
     from helpers.clip import Model
 
+# Beside the checksums, which Zarr would wonder at in a group.
+GROUP = "texts"
 Encode = Callable[[Sequence[str]], np.ndarray]
 
 
@@ -65,7 +67,7 @@ def embedded_texts(
     if path.exists() and (damaged := damaged_files(path)):
         tell(f"{path}: {', '.join(damaged)} damaged or missing; the texts are embedded again.")
     elif path.exists():
-        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+        with xr.open_zarr(path, group=GROUP, consolidated=False, chunks=None) as dataset:
             if dataset.attrs["texts"] == texts.fingerprint:
                 return _as_text(dataset["embedding"].load())
     embeddings = _embed(texts, encode)
@@ -115,7 +117,7 @@ def _embed(texts: Texts, encode: Encode) -> xr.DataArray:
 def _keep(path: Path, dataset: xr.Dataset) -> None:
     # Written aside and renamed: a process that is killed leaves no half-written texts behind.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    dataset.to_zarr(partial, mode="w", consolidated=False)
+    dataset.to_zarr(partial, group=GROUP, mode="w", consolidated=False)
     seal_folder(partial)
     shutil.rmtree(path, ignore_errors=True)
     partial.replace(path)

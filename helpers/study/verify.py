@@ -94,7 +94,7 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
     yield _check_texts(f"{name}texts", sorted(folder.glob("*texts.zarr")))
-    if any((folder / "notebooks").glob("*.ipynb")):
+    if any((folder / "notebooks").iterdir()):
         yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
         page = folder / REPORT
         sound = page.exists() and is_sealed(page.read_bytes())
@@ -155,7 +155,8 @@ def _check_texts(what: str, folders: Sequence[Path]) -> Check:
 
 
 def _check_notebooks(what: str, folder: Path) -> Check:
-    executed = sorted((folder / "notebooks").glob("*.ipynb"))
+    # One that is missing is known by its page.
+    executed = sorted({path.with_suffix(".ipynb") for path in (folder / "notebooks").glob("*.*")})
     wrong = [
         f"{folder / name} is damaged, missing or unfinished"
         for path in executed
