@@ -17,7 +17,7 @@ from helpers.clip.capabilities import Capabilities, capabilities
 from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
 from helpers.data.texts import Texts
 from helpers.study import places
-from helpers.study.arrays import DONE, Arrays
+from helpers.study.arrays import Arrays
 from helpers.study.damage import DamagedArrays, mend
 from helpers.study.engine import Batch, Engine, Outcome
 from helpers.study.locks import ToldLock
