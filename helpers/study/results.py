@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from helpers.study.files import replaced
+from helpers.study.pictures import DESCRIPTION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,11 +27,12 @@ class Results:
 
     def save_table(self, table: pd.DataFrame, name: str) -> None:
         """Write a table to ``tables/<name>.csv``."""
-        with replaced(self.folder / "tables" / f"{name}.csv") as partial:
-            table.to_csv(partial)
+        table.to_csv(self.folder / "tables" / f"{name}.csv")
 
     def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
         """Sign a figure with what it shows and write it to ``figures/<name>.png``.
+
+        The file says in words what the figure shows, for those who can't see it.
 
         Parameters
         ----------
@@ -41,7 +42,9 @@ class Results:
         source : str, optional
             Where the figure's data come from, if not from the run's model alone.
         """
+        from helpers.figures.descriptions import describe
+
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
-        with replaced(self.folder / "figures" / f"{name}.png") as partial:
-            figure.savefig(partial)
+        told = {DESCRIPTION: describe(figure)}
+        figure.savefig(self.folder / "figures" / f"{name}.png", metadata=told)

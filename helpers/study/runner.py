@@ -1,8 +1,7 @@
-"""The notebooks of a run, executed by papermill, two at a time, and rendered as HTML."""
+"""The notebooks of a run, executed by papermill, two at a time."""
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,9 +11,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
-import psutil
 from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from helpers.clip import weights
@@ -22,10 +19,7 @@ from helpers.clip.capabilities import QUESTIONS
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
 from helpers.study.fitting import fitted, lacks
-from helpers.study.locks import ToldLock
-from helpers.study.marks import damage_of, mark, origin_of, seal_page
-from helpers.study.parameters import NOTEBOOKS, split_model
-from helpers.study.record import helpers_digest
+from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
@@ -38,15 +32,6 @@ READS = {
 KERNELS = 2
 THREADS = "OMP_NUM_THREADS"
 
-REMOTE_SCRIPTS = (
-    "require_js_url",
-    "jquery_url",
-    "mathjax_url",
-    "mermaid_js_url",
-    "mermaid_layout_elk_js_url",
-    "widget_renderer_url",
-    "jupyter_widgets_base_url",
-)
 PROGRESS = "{desc}: cell {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
 
@@ -79,27 +64,18 @@ def run_study(run: Run) -> Path:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    reports = {}
-    with ToldLock(run.folder / "study.lock"):
-        if run.parameters.compare_fully:
-            for model in compared_models(run):
-                other = compared_run(run, model)
-                print(f"{other.title}: {other.folder}")
-                reports[other.title] = _notebooks_and_report(other, _alone(), {})
-        return _notebooks_and_report(run, numbered_notebooks(), reports)
+    if run.parameters.compare_fully:
+        for model in compared_models(run):
+            other = compared_run(run, model)
+            print(f"{other.title}: {other.folder}")
+            alone = [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
+            run_notebooks(other, alone)
+            write_report(other.folder)
+    run_notebooks(run, numbered_notebooks())
+    return write_report(run.folder)
 
 
-def _alone() -> list[Path]:
-    return [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
-
-
-def _notebooks_and_report(run: Run, sources: Sequence[Path], reports: Mapping[str, Path]) -> Path:
-    page = write_report(run, run_notebooks(run, sources), reports)
-    seal_page(page)
-    return page
-
-
-def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
+def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
     """Execute notebooks with a run's parameters, into the run's folder; the summary last.
 
     Arrays come first, with all cores; then notebooks, two at a time. What the model can't answer is
@@ -114,11 +90,6 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     run : Run
     sources : sequence of Path
         The notebooks.
-
-    Returns
-    -------
-    list of Path
-        The rendered notebooks, HTML, in the order of `sources`.
 
     Raises
     ------
@@ -135,13 +106,12 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     left = {
         source: origin
         for source, origin in origins.items()
-        if not _is_kept(run, run.folder / "notebooks" / source.name, origin)
+        if not _is_kept(run.folder / "notebooks" / source.name, origin)
     }
     _compute_arrays(run, left)
     for last in (False, True):
         own = {source: left[source] for source in left if source.name.startswith(SUMMARY) == last}
         _execute_side_by_side(run, own)
-    return [(run.folder / "notebooks" / source.name).with_suffix(".html") for source in sources]
 
 
 def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
@@ -167,17 +137,8 @@ def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
         try:
             for future in as_completed(futures):
                 future.result()
-        except KeyboardInterrupt:
-            _end_kernels()
-            raise
         finally:
             kernels.shutdown(cancel_futures=True)
-
-
-def _end_kernels() -> None:
-    # A terminal's Ctrl-C doesn't reach them, and a notebook may have minutes to go.
-    for process in psutil.Process().children():
-        process.terminate()
 
 
 @contextmanager
@@ -201,13 +162,14 @@ def _run_notebook(source: Path, run: Run, origin: str) -> None:
         _execute(notebook, executed, asdict(run.parameters) | {"out": out})
     else:
         nbformat.write(notebook, executed)
-    executed.with_suffix(".html").write_text(_rendered(executed), encoding="utf-8")
-    mark(executed, origin)
+    _mark(executed, {"origin": origin, "saved": _saved_by(executed)})
 
 
 def _origin(run: Run) -> str:
     """Hash all that executed notebooks follow from, beside the notebooks themselves."""
-    digest = hashlib.sha256(helpers_digest().encode())
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "helpers").rglob("*.py")):
+        digest.update(path.read_bytes())
     compared = [_fingerprint(model) for model in compared_models(run)]
     record = run.record
     made_of = [asdict(run.parameters), run.identity, record["versions"], record["capabilities"]]
@@ -219,17 +181,27 @@ def _fingerprint(model: str) -> str:
     return weights.fingerprint(weights.locate(*split_model(model)))
 
 
-def _is_kept(run: Run, executed: Path, origin: str) -> bool:
-    if not executed.exists() and not executed.with_suffix(".html").exists():
+def _is_kept(executed: Path, origin: str) -> bool:
+    if not executed.exists():
         return False
-    if damaged := damage_of(executed):
-        files = ", ".join(damaged)
-        run.tell(f"{run.folder}: {files} damaged, missing or unfinished; executed again.")
-        return False
-    if origin_of(executed) != origin:
-        return False
-    print(f"{executed.stem}: kept; nothing that it is made of has changed")
-    return True
+    mark = nbformat.read(executed, as_version=4).metadata.get("workbook", {})
+    kept = mark.get("origin") == origin and mark["saved"] == _saved_by(executed)
+    if kept:
+        print(f"{executed.stem}: kept; nothing that it is made of has changed")
+    return kept
+
+
+def _mark(executed: Path, mark: dict[str, object]) -> None:
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata["workbook"] = mark
+    nbformat.write(notebook, executed)
+
+
+def _saved_by(executed: Path) -> list[str]:
+    """Return the tables and figures that carry a notebook's number."""
+    folder, number = executed.parents[1], executed.stem[:3]
+    paths = (path for kind in ("tables", "figures") for path in (folder / kind).glob(f"{number}*"))
+    return sorted(path.name for path in paths)
 
 
 def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, object]) -> None:
@@ -250,11 +222,3 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
         ) from error
     except DeadKernelError as error:
         raise CellError(f"Notebook {name} failed: its kernel died. {executed}") from error
-
-
-def _rendered(notebook: Path) -> str:
-    # Pages must open without a network: no script or style sheet may come from elsewhere.
-    exporter = HTMLExporter(**dict.fromkeys(REMOTE_SCRIPTS, ""))
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    exporter.log.setLevel(logging.ERROR)  # it warns of figures without alternative text
-    return exporter.from_filename(str(notebook))[0]
