@@ -5,7 +5,7 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study test test-style test-units test-notebooks test-kernels notebooks lab bench towers \
+.PHONY: study test test-style test-units test-notebooks test-kernels soak notebooks lab bench towers \
 	train-embedded requirements
 
 # Runs a command, then prints how long it took and whether it passed.
@@ -29,12 +29,16 @@ test-style: .venv
 	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 
 test-units: .venv
-	@$(call timed,unit tests,$(BIN)/pytest)
+	@$(call timed,unit tests,$(BIN)/pytest --tally test)
 
 NBVAL := -p tests.nbval_numbers --nbval --nbval-current-env \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 test-notebooks: .venv
 	@$(call timed,notebooks,$(BIN)/python -m pytest $(NBVAL))
+
+# The long versions of the tests: hours.
+soak: .venv
+	@$(call timed,soak,$(BIN)/pytest tests/soak_*.py --tally soak $(ARGS))
 
 # The kernels of other processors, on this one; with outputs of their own, so that all is computed.
 test-kernels: .venv

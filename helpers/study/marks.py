@@ -1,5 +1,6 @@
 """Marks on executed notebooks: what they were made from, and checksums of all that they made."""
 
+import sys
 from pathlib import Path
 
 import nbformat
@@ -15,7 +16,7 @@ def mark(executed: Path, origin: str) -> None:
     Parameters
     ----------
     executed : Path
-        Below the folder of its run; its page is beside it.
+        Below the folder of its run.
     origin : str
         Digest of all that it follows from.
     """
@@ -25,11 +26,27 @@ def mark(executed: Path, origin: str) -> None:
         partial.write_text(sealed(nbformat.writes(notebook)), encoding="utf-8")
 
 
-def seal_page(page: Path) -> None:
-    """Put its own checksum into a page, as a comment at its end."""
-    text = page.read_text(encoding="utf-8")
-    with replaced(page) as partial:
+def write_page(path: Path, text: str) -> Path:
+    """Write a page of a run, with its own checksum as a comment at its end.
+
+    Parameters
+    ----------
+    path : Path
+        A page that is there already is replaced; if it has changed since it was written, that is
+        told.
+    text : str
+        HTML.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    if path.exists() and not is_sealed(path.read_bytes()):
+        print(f"{path} was damaged or unfinished; written again.", file=sys.stderr)
+    with replaced(path) as partial:
         partial.write_text(sealed(f"{text}\n<!-- checksum: {BLANK} -->\n"), encoding="utf-8")
+    return path
 
 
 def origin_of(executed: Path) -> str | None:
@@ -39,7 +56,7 @@ def origin_of(executed: Path) -> str | None:
 
 
 def damage_of(executed: Path) -> list[str]:
-    """Compare a notebook, its page, tables and figures with what they were when it was marked.
+    """Compare a notebook, its tables and figures with what they were when it was marked.
 
     Parameters
     ----------
@@ -70,9 +87,7 @@ def _mark_of(executed: Path) -> dict | None:
 
 
 def _made_by(executed: Path) -> dict[str, str]:
-    """Return the checksums of a notebook's page, and of tables and figures with its number."""
+    """Return the checksums of tables and figures with a notebook's number."""
     folder, number = executed.parents[1], executed.stem[:3]
     made = [path for kind in ("tables", "figures") for path in (folder / kind).glob(f"{number}*")]
-    if executed.with_suffix(".html").exists():
-        made.append(executed.with_suffix(".html"))
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(made)}

@@ -94,11 +94,9 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
     yield _check_texts(f"{name}texts", sorted(folder.glob("*texts.zarr")))
-    if any((folder / "notebooks").iterdir()):
+    if _executed(folder):
         yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
-        page = folder / REPORT
-        sound = page.exists() and is_sealed(page.read_bytes())
-        yield Check(f"{name}report", 1, [] if sound else [f"{page} is damaged or missing"])
+        yield _check_pages(f"{name}pages", folder)
 
 
 def _runs_below(folder: Path) -> list[Path]:
@@ -154,15 +152,32 @@ def _check_texts(what: str, folders: Sequence[Path]) -> Check:
     return Check(what, count, wrong)
 
 
+def _executed(folder: Path) -> list[Path]:
+    """List the executed notebooks of a run, with those of which only the page is left."""
+    found = [
+        path for ending in ("ipynb", "html") for path in (folder / "notebooks").glob(f"*.{ending}")
+    ]
+    return sorted({path.with_suffix(".ipynb") for path in found})
+
+
 def _check_notebooks(what: str, folder: Path) -> Check:
-    # One that is missing is known by its page.
-    executed = sorted({path.with_suffix(".ipynb") for path in (folder / "notebooks").glob("*.*")})
+    executed = _executed(folder)
     wrong = [
         f"{folder / name} is damaged, missing or unfinished"
         for path in executed
         for name in marks.damage_of(path)
     ]
     return Check(what, sum(map(marks.count_of, executed)), wrong)
+
+
+def _check_pages(what: str, folder: Path) -> Check:
+    pages = [folder / REPORT, *(path.with_suffix(".html") for path in _executed(folder))]
+    wrong = [
+        f"{page} is damaged or missing"
+        for page in pages
+        if not (page.exists() and is_sealed(page.read_bytes()))
+    ]
+    return Check(what, len(pages), wrong)
 
 
 def _check_images(what: str, folder: Path, share: float) -> Check:
