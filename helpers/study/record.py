@@ -47,12 +47,8 @@ class Record:
         """Return all entries; none where there is no file, and of a damaged one only that it is."""
         if not self._path.exists():
             return {}
-        data = self._path.read_bytes()
-        if not is_sealed(data):
-            return self._lost("is damaged")
-        entries = json.loads(data)
-        del entries["checksum"]
-        return entries
+        entries = read_undamaged(self._path)
+        return self._lost("is damaged") if entries is None else entries
 
     def update(self, **entries: object) -> None:
         """Replace entries. A process that is killed leaves the old file or the new one."""
@@ -103,6 +99,14 @@ class Record:
                 timings=_summed(told.get("timings", {}), images, seconds),
                 unreadable=told.get("unreadable", {}) | unreadable,
             )
+
+
+def read_undamaged(path: Path) -> dict | None:
+    """Return the entries of a ``run.json``; None where it is missing or damaged."""
+    data = path.read_bytes() if path.exists() else b""
+    if not is_sealed(data):
+        return None
+    return {name: value for name, value in json.loads(data).items() if name != "checksum"}
 
 
 def _summed(before: Mapping, images: int, seconds: Mapping[str, float]) -> dict:

@@ -3,7 +3,6 @@
 Nothing is written, and nothing mended: opening the run does that.
 """
 
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from helpers.study.arrays import Arrays
 from helpers.study.engine import Batch, Engine
 from helpers.study.files import damaged_files, is_sealed
 from helpers.study.parameters import Parameters
-from helpers.study.record import circumstances
+from helpers.study.record import circumstances, read_undamaged
 
 RECORD, REPORT = "run.json", "index.html"
 TOLERANCES = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-5, "uint8": 0.0}
@@ -89,7 +88,7 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     ------
     Check
     """
-    record = _read_sealed(folder / RECORD)
+    record = read_undamaged(folder / RECORD)
     lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
@@ -112,11 +111,6 @@ def _verify_one(folder: Path, name: str, share: float) -> Iterator[Check]:
         yield Check(f"{name}images computed again", 0, [why])
         return
     yield _check_images(f"{name}images computed again", folder, share)
-
-
-def _read_sealed(path: Path) -> dict | None:
-    data = path.read_bytes() if path.exists() else b""
-    return json.loads(data) if is_sealed(data) else None
 
 
 def _places(folder: Path, record: Mapping | None) -> list[str]:
@@ -181,7 +175,7 @@ def _check_pages(what: str, folder: Path) -> Check:
 
 
 def _check_images(what: str, folder: Path, share: float) -> Check:
-    record = _read_sealed(folder / RECORD)
+    record = read_undamaged(folder / RECORD)
     parameters = Parameters(**record["parameters"])
     try:
         images = open_images(parameters.sources, parameters.limit, _subset_seed(parameters))
