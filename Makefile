@@ -5,8 +5,8 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study test test-style test-units test-notebooks test-kernels soak notebooks lab bench towers \
-	train-embedded requirements
+.PHONY: study check audit test test-style test-units test-notebooks test-kernels soak notebooks \
+	lab bench towers train-embedded requirements
 
 # Runs a command, then prints how long it took and whether it passed.
 timed = start=$$(date +%s); ( $(2) ); status=$$?; \
@@ -23,7 +23,13 @@ study: .venv
 # Unit tests and notebooks take about as long, and run side by side.
 test: .venv
 	@$(call timed,all of make test,$(MAKE) --no-print-directory --jobs 2 --output-sync \
-		test-style test-units test-notebooks)
+		check test-units test-notebooks)
+
+check: test-style audit
+
+# Licences of what is pinned, from installed metadata.
+audit: .venv
+	@$(call timed,audit,$(BIN)/python -m tests.audit)
 
 test-style: .venv
 	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from helpers.data.augmentations import VIEWS
+from helpers.data.decode import UnreadableImage
 from helpers.data.images import Image
 from helpers.data.photos import PHOTOS
 
@@ -75,9 +76,16 @@ def _known(image: Image) -> dict[str, str]:
     drawn = image.path is None and SCENE.fullmatch(image.id)
     if drawn:
         return _known_of_scene(*map(int, drawn.groups()))
-    caption = image.caption or ""
+    caption = _caption_of(image)
     bundled = image.path is None and caption in PHOTOS.values()
     return {CAPTION: caption} | ({PHOTOGRAPH: caption} if bundled else {})
+
+
+def _caption_of(image: Image) -> str:
+    try:
+        return image.caption or ""
+    except UnreadableImage:  # a run tells it of the image, which it can't read either
+        return ""
 
 
 def _known_of_scene(seed: int, index: int) -> dict[str, str]:

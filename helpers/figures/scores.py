@@ -72,7 +72,7 @@ def score_heatmap(
         draw_tree(left, linkage)
         left.set_axis_off()
     similarity, distance = means[_among(SIMILARITIES, means)], means[_among(DISTANCES, means)]
-    floor = np.floor(10 * np.nanmin(similarity)) / 10
+    floor = np.nan_to_num(np.floor(10 * similarity.min(axis=None)) / 10)
     _heatmap(middle, similarity, style.SEQUENTIAL, "similarity (1: unchanged)", vmin=floor, vmax=1)
     _heatmap(right, distance, f"{style.SEQUENTIAL}_r", "distance (0: unchanged)", vmin=0)
     right.set_yticks([])
@@ -102,7 +102,7 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, (9, 6))
     table = distances.transpose("image", "augmentation").to_pandas()
     names = list(table.median().sort_values().index)
-    positions = np.linspace(0, 1.3 * np.nanmax(table) or 1, 400)
+    positions = np.linspace(0, np.nan_to_num(1.3 * table.max(axis=None)) or 1, 400)
     for height, name in enumerate(names):
         _ridge(ax, table[name].dropna().to_numpy(), positions, height, style.color(name))
     tick_views(ax, names)
@@ -264,11 +264,12 @@ def histograms(
     figure, axes = panels(table.shape[1], sharex=True, sharey=True)
     for name, ax in zip(table.columns, axes, strict=True):
         own = table[name].dropna()
-        share = np.full(len(everything), len(own) / len(everything))
+        share = np.full(len(everything), len(own) / max(1, len(everything)))
         ax.hist(everything, edges, weights=share, color="#DDDDDD")
         ax.hist(own, edges, color=style.color(name), alpha=0.85)
         ax.axvline(own.mean(), color=style.INK, linestyle="--", linewidth=1)
-        ax.set_title(f"{style.label(name)}, mean {own.mean():.2f}", fontsize=11)
+        mean = f"mean {own.mean():.2f}" if len(own) else "undefined"
+        ax.set_title(f"{style.label(name)}, {mean}", fontsize=11)
         few_ticks(ax)
     figure.supxlabel(f"{style.label(score)} ({sample_note(table.count())})")
     figure.supylabel("images")
@@ -439,7 +440,7 @@ def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, col
 
 
 def _bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
-    low, high = values.min(), values.max()
+    low, high = (values.min(), values.max()) if len(values) else (0, 0)
     if np.isclose(low, high):
         # Equal up to rounding; NumPy widens the range of exactly equal values in the same way.
         low, high = low - 0.5, high + 0.5

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # A processor's core is as fast with one image at a time; a GPU waits for more.
 IMAGES_PER_PASS = {"cpu": 1, "cuda": 16}
 WAITING_PER_LANE = 4
+NOT_FINITE = "the model gives numbers for it that are not finite"
 PARTS = ("draw", "encode", "score", "write")
 
 
@@ -166,7 +167,11 @@ class Engine:
         if not drawn:
             return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
         values = self._encoded(drawn)
+        drawn, values, undefined = _finite(batch, drawn, values)
+        unreadable |= undefined
         clock.lap("encode")
+        if not drawn:
+            return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
         scores = [
             scored(pixels, {name: value[place] for name, value in values.items()})
             for place, pixels in enumerate(drawn.values())
@@ -216,6 +221,21 @@ class Engine:
             {image: why for own in outcomes for image, why in own.unreadable.items()},
             {part: sum(own.seconds.get(part, 0.0) for own in outcomes) for part in PARTS},
         )
+
+
+def _finite(
+    batch: Batch, drawn: dict[int, np.ndarray], values: Values
+) -> tuple[dict[int, np.ndarray], Values, dict[str, str]]:
+    """Leave out images for which a model gave NaN or infinity, and say which: no mean has them."""
+    by_image = [value.reshape(len(drawn), -1) for value in values.values()]
+    known = np.all([np.isfinite(value).all(axis=1) for value in by_image], axis=0)
+    if known.all():
+        return drawn, values, {}
+    ids = dict(zip(batch.rows.tolist(), (image.id for image in batch.images), strict=True))
+    undefined = [ids[row] for row, one in zip(drawn, known, strict=True) if not one]
+    left = {row: own for (row, own), one in zip(drawn.items(), known, strict=True) if one}
+    told = {name: str(UnreadableImage(name, NOT_FINITE)) for name in undefined}
+    return left, {name: value[known] for name, value in values.items()}, told
 
 
 class _Clock:
