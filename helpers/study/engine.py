@@ -1,6 +1,7 @@
 """The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -12,7 +13,7 @@ import numpy as np
 from helpers.data import Image, UnreadableImage, views
 from helpers.study.arrays import Arrays
 from helpers.study.parameters import Parameters
-from helpers.study.visit import Values, encoded, scored, variables
+from helpers.study.visit import CONTENT, Values, content_of, encoded, scored, variables
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -111,14 +112,35 @@ class Engine:
         Outcome
             Of each batch in turn, when its values are written.
         """
+        with self._visits(batches) as visits:
+            for batch in batches:
+                outcome = self._write(next(visits) for _ in self._passes(batch))
+                yield outcome.shared_by(self._parameters.workers)
+
+    def compute(self, batches: Sequence[Batch]) -> Iterator[tuple[np.ndarray, Values]]:
+        """Compute batches as `fill` does, and hand out their values instead of writing them.
+
+        Parameters
+        ----------
+        batches : sequence of Batch
+
+        Yields
+        ------
+        tuple of (ndarray of int, dict of str to ndarray)
+            Positions of readable images that share a pass, and their values.
+        """
+        with self._visits(batches) as visits:
+            for visit in visits:
+                yield np.array(visit.rows, int), visit.values
+
+    @contextmanager
+    def _visits(self, batches: Sequence[Batch]) -> Iterator[Iterator["_Visit"]]:
         from helpers.study.lanes import ahead, lanes
 
         count = self._parameters.workers
         passes = (own for batch in batches for own in self._passes(batch))
         with lanes(count) as pool:
-            visits = ahead(pool, self._visit, passes, WAITING_PER_LANE * count)
-            for batch in batches:
-                yield self._write(next(visits) for _ in self._passes(batch)).shared_by(count)
+            yield ahead(pool, self._visit, passes, WAITING_PER_LANE * count)
 
     def fill_alone(self, batch: Batch) -> Outcome:
         """Compute one batch in the calling thread."""
@@ -140,7 +162,7 @@ class Engine:
 
     def _visit(self, batch: Batch) -> _Visit:
         clock = _Clock()
-        drawn, unreadable = self._drawn(batch)
+        drawn, contents, unreadable = self._drawn(batch)
         clock.lap("draw")
         if not drawn:
             return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
@@ -155,20 +177,24 @@ class Engine:
             for place, pixels in enumerate(drawn.values())
         ]
         values |= {name: np.stack([score[name] for score in scores]) for name in scores[0]}
+        values[CONTENT.name] = np.stack(contents)
         clock.lap("score")
         return _Visit(list(drawn), values, Outcome(len(drawn), unreadable, clock.seconds))
 
-    def _drawn(self, batch: Batch) -> tuple[dict[int, np.ndarray], dict[str, str]]:
-        drawn, unreadable = {}, {}
+    def _drawn(
+        self, batch: Batch
+    ) -> tuple[dict[int, np.ndarray], list[np.ndarray], dict[str, str]]:
+        drawn, contents, unreadable = {}, [], {}
+        seed, severity = self._parameters.seed, self._parameters.severity
         for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
             try:
-                own = views(
-                    image.pixels, image.id, self._parameters.seed, self._parameters.severity
-                )
-                drawn[row] = np.stack(list(own.values()))
+                pixels = image.pixels
             except UnreadableImage as error:
                 unreadable[image.id] = str(error)
-        return drawn, unreadable
+                continue
+            drawn[row] = np.stack(list(views(pixels, image.id, seed, severity).values()))
+            contents.append(content_of(pixels))
+        return drawn, contents, unreadable
 
     def _encoded(self, drawn: dict[int, np.ndarray]) -> Values:
         size = self._images_per_pass

@@ -15,7 +15,7 @@ from helpers.study.arrays import Arrays
 from helpers.study.parameters import OUTPUTS, Parameters, profile_of
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
-ARRAYS_VERSION = 4
+ARRAYS_VERSION = 5
 
 
 def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:

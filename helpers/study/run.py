@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
-from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
@@ -19,13 +18,15 @@ from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
 from helpers.data.texts import Texts
 from helpers.study import places
 from helpers.study.arrays import Arrays
+from helpers.study.damage import DamagedArrays, mend
 from helpers.study.engine import Batch, Engine, Outcome
+from helpers.study.locks import ToldLock
 from helpers.study.parameters import Parameters
-from helpers.study.record import Record, installed_versions
+from helpers.study.record import Record, circumstances, code_version, installed_versions
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
 from helpers.study.texts import embedded_texts, open_pool, own_pool
-from helpers.study.visit import kept, scores_of
+from helpers.study.visit import CONTENT, kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -73,16 +74,20 @@ class Run(Results):
         self._arrays = Arrays(place)
         with self._lock:
             self._arrays.create(self.identity, self._coordinates())
+            self._mend([CONTENT.name])  # which nothing else reads
+            if self._arrays.done().any():
+                self._record.tell_if_missing()
             self._record.update(
                 parameters=asdict(parameters),
                 identity=self.identity,
                 versions=installed_versions(),
+                code=code_version(),
             )
 
     @cached_property
-    def _lock(self) -> FileLock:
+    def _lock(self) -> ToldLock:
         # One process at a time computes and records; another one waits and then finds it done.
-        return FileLock(self.folder / "arrays.lock")
+        return ToldLock(self.folder / "arrays.lock")
 
     @property
     def model(self) -> "Model":
@@ -269,13 +274,19 @@ class Run(Results):
         with self._lock:
             missing = self._missing()
             if len(missing):
-                self._fill(missing)
+                self._fill_mended(missing)
+            if "images" not in self.record:
+                self._record.update(images=self._contents())
+
+    def tell(self, sentence: str) -> None:
+        """Tell the user of damage, and keep the sentence in ``run.json``."""
+        self._record.tell(sentence)
 
     def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
         with self._lock:
             # The model is loaded only where embeddings are missing.
             encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
-            return embedded_texts(self.folder / name, texts, encode)
+            return embedded_texts(self.folder / name, texts, encode, self.tell)
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
         return {
@@ -291,15 +302,42 @@ class Run(Results):
 
     def _get(self, names: Sequence[str]) -> xr.Dataset:
         self.compute()
-        return self._arrays.read(names)
+        try:
+            return self._arrays.read(names)
+        except DamagedArrays:
+            self._mend([*names, *self._arrays.labels()])
+            self.compute()
+            return self._arrays.read(names)
+
+    def _mend(self, names: Sequence[str]) -> None:
+        """Tell of damage in arrays, so that `compute` fills what it spoiled."""
+        ids, place = self.images.ids, self._arrays.place
+        with self._lock:
+            mend(self._arrays, lambda found: self.tell(found.sentence(place, ids)), names)
+
+    def _contents(self) -> dict[str, str]:
+        """Return the SHA-256 of every readable image's pixels."""
+        content = self._arrays.read([CONTENT.name])[CONTENT.name]
+        return {
+            image: row.tobytes().hex()
+            for image, row in zip(content["image"].values, content.values, strict=True)
+        }
 
     def _missing(self) -> np.ndarray:
         unreadable = self.record.get("unreadable", {})
         known = np.array([image in unreadable for image in self.images.ids])
         return np.flatnonzero(~(self._arrays.done() | known))
 
+    def _fill_mended(self, missing: np.ndarray) -> None:
+        try:
+            self._fill(missing)
+        except DamagedArrays:  # a chunk that other images of it were to be written into
+            self._mend(self._arrays.variables())
+            self._fill(self._missing())
+
     def _fill(self, missing: np.ndarray) -> None:
         self._engine.allocate()
+        self._record.add_circumstances(circumstances())
         batches = [
             Batch(rows, [self.images[row] for row in rows.tolist()])
             for rows in self._arrays.batches(missing)

@@ -1,5 +1,6 @@
 """All that a run keeps of an image, computed while its views are in memory."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from helpers.clip.capabilities import Capabilities
 
 CHANGES = {"augmentation": len(AUGMENTATIONS)}
+CONTENT = Variable("content", {"byte": 32}, "uint8")
+"""The SHA-256 of an image's decoded pixels: the same image on another day and machine."""
 Values = dict[str, np.ndarray]
 
 
@@ -62,7 +65,14 @@ def variables(model: "Model", layers: int) -> list[Variable]:
         Variable(row.name, row.axes(model, layers), row.dtype) for row in kept(model.capabilities)
     ]
     scores = [*scores_of(model.capabilities), "pixel_change"]
-    return by_model + [Variable(name, CHANGES, "float64") for name in scores]
+    return [CONTENT, *by_model, *(Variable(name, CHANGES, "float64") for name in scores)]
+
+
+def content_of(pixels: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of pixels and their shape, as 32 bytes."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def kept(capabilities: "Capabilities") -> list[Kept]:
