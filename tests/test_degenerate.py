@@ -1,6 +1,7 @@
 """What numbers are where there is little to compute them from, and what NaN and infinity do."""
 
 import warnings
+from itertools import count
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +21,7 @@ from helpers.clip import load
 from helpers.data import AUGMENTATIONS, VIEWS, views
 from helpers.figures import scores as figures
 from helpers.study import engine, open_run
+from helpers.study.visit import CONTENT, content_of
 
 NAMES = list(AUGMENTATIONS)
 ONE_COLOUR = ("edge_similarity", "detail_similarity")
@@ -252,27 +254,33 @@ def test_images_without_a_direction_are_in_no_cluster():
         clustering.mean_cosine_distance(np.full((2, 3, 8), np.nan))
 
 
-def test_an_image_of_which_the_model_gives_nan_is_told_and_in_no_mean(parameters, monkeypatch):
+@pytest.mark.parametrize("images_per_pass", [1, 2])
+def test_an_image_of_which_the_model_gives_nan_is_told_and_in_no_mean(
+    images_per_pass, parameters, monkeypatch
+):
     plain = engine.encoded
+    passes = count()
 
-    def broken(encoding, capabilities, layers):
-        found = plain(encoding, capabilities, layers)
-        if broken.left:
-            broken.left -= 1
+    def broken(*arguments):
+        found = plain(*arguments)
+        if next(passes) == 1:  # that of 1.png, and of 2.png where two share a pass
             found["embedding"][0, VIEWS.index("blur"), 3] = np.inf
         return found
 
-    broken.left = 1
     monkeypatch.setattr(engine, "encoded", broken)
+    monkeypatch.setitem(engine.IMAGES_PER_PASS, "cpu", images_per_pass)
     run = open_run(**parameters | {"workers": 1, "layers": 1})
     told = run.unreadable.set_index("image")["reason"]
-    assert list(told.index) == ["-broken.png", "0.png"]
-    assert told["0.png"] == (
-        "Image '0.png' can't be read: the model gives numbers for it that are not finite."
+    assert sorted(told.index) == ["-broken.png", "1.png"]
+    assert told["1.png"] == (
+        "Image '1.png' can't be read: the model gives numbers for it that are not finite."
     )
-    assert run.scores().sizes["image"] == 5
-    assert np.isfinite(run.scores()["l2_distance"]).all()
-    assert (mean_with_interval(run.scores()["l2_distance"])["n"] == 5).all()
+    found = run.scores()
+    assert found["image"].values.tolist() == ["0.png", "2.png", "3.png", "4.png", "5.png"]
+    assert np.isfinite(found["l2_distance"]).all()
+    assert (mean_with_interval(found["l2_distance"])["n"] == 5).all()
+    kept = run._arrays.read([CONTENT.name])[CONTENT.name].sel(image="2.png")
+    np.testing.assert_array_equal(kept, content_of(run.images[3].pixels))
 
 
 def test_a_text_of_which_the_model_gives_nan_is_told(model, monkeypatch):

@@ -166,7 +166,7 @@ class Engine:
         clock.lap("draw")
         if not drawn:
             return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
-        values = self._encoded(drawn)
+        values = self._encoded(drawn) | {CONTENT.name: np.stack(contents)}
         drawn, values, undefined = _finite(batch, drawn, values)
         unreadable |= undefined
         clock.lap("encode")
@@ -177,7 +177,6 @@ class Engine:
             for place, pixels in enumerate(drawn.values())
         ]
         values |= {name: np.stack([score[name] for score in scores]) for name in scores[0]}
-        values[CONTENT.name] = np.stack(contents)
         clock.lap("score")
         return _Visit(list(drawn), values, Outcome(len(drawn), unreadable, clock.seconds))
 
