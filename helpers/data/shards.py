@@ -74,7 +74,8 @@ def open_shards(pattern: str) -> list[Image]:
     ------
     WorkbookError
         If the pattern is invalid, or a shard is missing, compressed, corrupt, cut short or without
-        images.
+        images, or holds a part of a sample that is a link, a device or a sparse file, or whose name
+        leads out of a folder.
     """
     shards = _expand(pattern)
     missing = [shard for shard in shards if not os.path.exists(shard)]
