@@ -11,8 +11,8 @@ import pytest
 
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS, MAX_SEVERITY, SIZE, VIEWS, open_images, views
-from helpers.data import augmentations as module
-from helpers.data.transforms import CommonRandom
+from helpers.data import changes
+from helpers.data.transforms import TRANSFORMS, CommonRandom
 
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 IDS = [f"image-{index}" for index in range(60)]
@@ -25,8 +25,8 @@ def photo():
 
 def drawn(name, image_id, severity=1.0, pixels=GREY):
     """Draw a view as `views` does and hand back the transform, which holds what was drawn."""
-    state = module._state(0, image_id, name)
-    transform = AUGMENTATIONS[name].transform(severity)
+    state = changes._key(0, image_id, name)
+    transform = TRANSFORMS[name](severity)
     transform.set_random_state(np.random.default_rng(state), CommonRandom(state))
     result = transform(image=pixels)["image"]
     return transform.params, result

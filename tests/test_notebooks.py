@@ -10,7 +10,8 @@ import pytest
 
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS, Capabilities
-from helpers.study.fitting import fitted
+from helpers.data import SETS, STUDY
+from helpers.study.fitting import OF_STUDY, fitted
 from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
 from helpers.study.stamps import KEY, stamp_of
@@ -98,10 +99,11 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
     assert "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks\n" in MAKEFILE
 
 
+NEEDED = (OF_STUDY, *QUESTIONS)
 LACKS = [
     lacking
-    for count in range(1, len(QUESTIONS) + 1)
-    for lacking in combinations(QUESTIONS, count)
+    for count in range(1, len(NEEDED) + 1)
+    for lacking in combinations(NEEDED, count)
     # without an account of its parts a tower tells nothing of where it looks, either
     if ("account" in lacking) == ("attention" in lacking)
 ]
@@ -133,10 +135,11 @@ def is_stored(name):
 @pytest.mark.parametrize("lacking", LACKS, ids="+".join)
 def test_cells_that_stay_use_nothing_of_cells_left_out(notebook, lacking):
     capabilities = Capabilities("a model", dict.fromkeys(lacking, "of what it is"))
+    changes = SETS["photography"] if OF_STUDY in lacking else STUDY
     cells = [defined_by(ast.parse(cell.source)) for cell in code_cells(notebook)]
     anywhere = {name for bound, _ in cells for name in bound}
     so_far = set()
-    for cell in code_cells(fitted(notebook, capabilities)):
+    for cell in code_cells(fitted(notebook, capabilities, changes)):
         bound, read = defined_by(ast.parse(cell.source))
         so_far |= bound
         assert not (read & anywhere) - so_far, cell.source

@@ -53,7 +53,9 @@ def _ranks(ax: Axes, moved: pd.DataFrame) -> None:
     names = list(moved.columns)
     ranks = (-moved.apply(ties.merged)).rank(method="first")
     for name, row in ranks.iterrows():
-        ax.plot(range(len(names)), row, "o-", color=style.color(name), linewidth=2.5, ms=8)
+        ax.plot(
+            range(len(names)), row, color=style.color(name), linewidth=2.5, ms=8, **style.line(name)
+        )
     ax.set_xticks(range(len(names)), [_wrapped(name) for name in names])
     last = ranks[names[-1]].sort_values()
     ax.set_yticks(range(1, len(last) + 1))

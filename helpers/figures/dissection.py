@@ -24,7 +24,7 @@ from helpers.figures.layout import (
     panels,
     shortened,
     tick_views,
-    title_view,
+    view_axes,
 )
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
@@ -165,23 +165,18 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
         its patches carry together.
     """
     names = shares["augmentation"].values
-    size = len(titles), len(names) + 1
-    figure, axes = plt.subplots(*size, figsize=(1.4 * size[1], 1.75 * size[0] + 0.6), squeeze=False)
+    rows = [shortened(title) for title in titles]
+    figure, axes = view_axes(["original", *names], rows, size=(1.4, 1.75))
     # A single patch that carries half of a shift would leave all others pale.
     reach = float(np.quantile(np.abs(shares), OVERLAY_QUANTILE)) or 1.0
     scale = Normalize(-reach, reach, clip=True)
     for place, ax in np.ndenumerate(axes):
         image, view = place
-        ax.set(xticks=[], yticks=[])
-        bare(ax)
         if view == 0:
             ax.imshow(pixels[image, 0])
-            ax.set_ylabel(shortened(titles[image]), fontsize=9)
         else:
             own = shares.isel(image=image, augmentation=view - 1).values
             _overlay(ax, pixels[image, view], own, scale)
-    for name, ax in zip(["original", *names], axes[0], strict=True):
-        title_view(ax, name)
     colors = ScalarMappable(scale, style.DIVERGING)
     label = "share of the shift in what heads read from a patch"
     bar = figure.colorbar(
@@ -326,7 +321,7 @@ def _depth_lines(ax: Axes, table: pd.DataFrame) -> None:
     last = table[table["depth"] == depths[-1]].sort_values("mean", ascending=False, kind="stable")
     for name in last["augmentation"]:
         rows = table[table["augmentation"] == name]
-        look = {"label": style.label(name), "marker": "o"}
+        look = {"label": style.label(name), **style.line(name)}
         _band(ax, range(len(depths)), rows, style.color(name), look)
     ax.set_xticks(range(len(depths)), depths)
 

@@ -89,8 +89,9 @@ def equal_change(
         ax.axvline(level, color="#CCCCCC", linestyle=":", linewidth=1.4, zorder=0)
     ends = {}
     for name, own in points.sort_values("change").groupby("augmentation", sort=False):
-        size, marker = (12, "*") if own["change"].nunique() == 1 else (4, "o")
-        ax.plot(own["change"], own["mean"], color=style.color(name), marker=marker, ms=size)
+        star = {"marker": "*", "ms": 12} if own["change"].nunique() == 1 else {}
+        look = {"ms": 4, **style.line(name), **star}
+        ax.plot(own["change"], own["mean"], color=style.color(name), **look)
         ends[name] = own[["change", "mean"]].iloc[-1].to_numpy()
     ax.set_xlim(0, None)
     ax.set(xlabel="mean pixel change (root mean square, 1: full scale)", ylabel="mean similarity")

@@ -15,7 +15,7 @@ from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.clip.capabilities import Capabilities, capabilities
-from helpers.data import Images, UnreadableImage, open_images, views
+from helpers.data import STUDY, Images, UnreadableImage, open_images, views
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts
 from helpers.study import places
@@ -126,6 +126,11 @@ class Run(Results):
         image = self._by_id[one_of("image", image_id, self._by_id)]
         given = self.parameters
         return views(image.pixels, image.id, given.seed, given.severity, self.changes)
+
+    @property
+    def of_study(self) -> bool:
+        """Whether the changes are the published study's, so that it can be compared with."""
+        return self.changes == STUDY
 
     @property
     def view_names(self) -> tuple[str, ...]:
