@@ -114,7 +114,9 @@ def test_glass_keeps_the_pixels_before_they_are_blurred():
 def test_brightness_and_contrast_are_the_published_maps(photo):
     colours = np.tile(np.uint8([30, 60, 90]), (SIZE, SIZE, 1))
     brighter = changed(colours, "brightness", "a", 0, 3)
-    assert brighter[0, 0].tolist() == [round(level * (90 + 0.3 * 255) / 90) for level in (30, 60, 90)]
+    assert brighter[0, 0].tolist() == [
+        round(level * (90 + 0.3 * 255) / 90) for level in (30, 60, 90)
+    ]
     assert (changed(np.zeros_like(GREY), "brightness", "a", 0, 1) == round(0.1 * 255)).all()
     low = changed(photo, "contrast", "a", 0, 2).astype(float)
     np.testing.assert_allclose(low.mean((0, 1)), photo.mean((0, 1)), atol=0.5)
@@ -148,7 +150,9 @@ def test_a_stop_doubles_the_light():
 
 def test_a_crop_enlarges_a_window(photo):
     view = changed(photo, "cropping", "a", 0, 3).astype(float)
-    assert np.abs(np.diff(view, axis=0)).mean() < np.abs(np.diff(photo.astype(float), axis=0)).mean()
+    assert (
+        np.abs(np.diff(view, axis=0)).mean() < np.abs(np.diff(photo.astype(float), axis=0)).mean()
+    )
 
 
 @pytest.mark.parametrize(

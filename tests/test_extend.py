@@ -90,10 +90,11 @@ def test_a_change_of_a_cell_is_known_by_its_code():
     first = CHANGES["same"]
     assert (first.label, first.parameters, first.scaled) == ("As it is", "Nothing.", "none")
 
-    @extend.change(severity="none")
-    def same(pixels, severity, rng):
+    def other(pixels, severity, rng):
         return pixels.copy()
 
+    other.__name__ = "same"
+    extend.change(severity="none")(other)
     assert CHANGES["same"].origin != first.origin
     assert CHANGES["same"].label == style.label("same") == "Same"
     assert style.color("same") not in style.STUDY_COLORS.values()

@@ -23,6 +23,7 @@ from helpers.figures.layout import (
     few_ticks,
     panels,
     shortened,
+    tall,
     tick_views,
     view_axes,
 )
@@ -64,7 +65,7 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
         A panel per source. Heads in blue, then MLPs in orange, darker with depth, then the pool's
         own MLP, if any, and the rest in grey; what works against the shift lies left of zero.
     """
-    size = (3.4 + 4.6 * len(parts), 5)
+    size = tall((3.4 + 4.6 * len(parts), 5), next(iter(parts.values())).sizes["augmentation"])
     figure, axes = plt.subplots(1, len(parts), figsize=size, sharey=True, squeeze=False)
     for (source, own), ax in zip(parts.items(), axes.flat, strict=True):
         _layer_bars(ax, own)
@@ -206,7 +207,7 @@ def profile_trees(profiles: Clustering, embeddings: Clustering) -> Figure:
     matplotlib.figure.Figure
     """
     titles = ("By which heads move", "By where embeddings go")
-    figure, axes = plt.subplots(1, 2, figsize=(12.4, 4.2))
+    figure, axes = plt.subplots(1, 2, figsize=tall((12.4, 4.2), len(profiles.names)))
     for clustering, title, ax in zip((profiles, embeddings), titles, axes, strict=True):
         dendrogram(clustering, title=title, ax=ax)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from helpers.checks import WorkbookError
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, sample_note, shortened, tick_views, view_axes
+from helpers.figures.layout import axes_or_new, sample_note, shortened, tall, tick_views, view_axes
 
 FULL_SCALE = 255
 DOTS = 200
@@ -127,8 +127,8 @@ def change_bars(means: pd.DataFrame, values: xr.DataArray, *, ax: Axes | None = 
     matplotlib.axes.Axes
         Bars with intervals, in the order of `means` from top to bottom.
     """
-    ax = axes_or_new(ax, (9, 5))
     means = means[::-1]
+    ax = axes_or_new(ax, tall((9, 5), len(means)))
     names, heights = list(means.index), np.arange(len(means))
     whiskers = (means["mean"] - means["low"], means["high"] - means["mean"])
     colors = [style.color(name) for name in names]

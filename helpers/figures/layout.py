@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from helpers.figures import style
 
+MADE_FOR = 9  # changes that heights of figures suit: the study's
 MOST_COLUMNS = 11  # of views side by side: the original and ten changes
 LONGEST_TITLE = 14  # characters on a line above a small panel
 
@@ -33,6 +34,22 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
         Axes to draw on.
     """
     return plt.subplots(figsize=size)[1] if ax is None else ax
+
+
+def tall(size: tuple[float, float], changes: int) -> tuple[float, float]:
+    """Make a figure that has a row per change higher, where it was made for fewer.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Width and height in inches that suit `MADE_FOR` changes.
+    changes : int
+
+    Returns
+    -------
+    tuple of float
+    """
+    return size[0], size[1] * max(1.0, changes / MADE_FOR)
 
 
 def panels(

@@ -2,12 +2,12 @@
 
 A cell that only some models can answer carries a tag, such as ``needs-account``, and so does the
 prose that goes with it. A whole notebook has the list ``needs`` in its metadata. What can be needed
-is `helpers.clip.capabilities.QUESTIONS`, and ``study``: that the run's changes are the published
-study's nine, with which it can be compared.
+is `helpers.clip.capabilities.QUESTIONS` of the model, and `OF_CHANGES` of the run's changes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -16,11 +16,22 @@ from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import STUDY
 
 TAG = "needs-"
-OF_STUDY = "study"
-NOT_OF_STUDY = (
-    "This is about the published study's own nine changes, and the run makes others;"
-    " -p changes study shows it."
+SEVERAL = 3  # the fewest that an order, a correlation or a tree says anything of
+
+OF_CHANGES: Mapping[str, tuple[Callable[[Sequence[str]], bool], str]] = MappingProxyType(
+    {
+        "study": (
+            lambda changes: tuple(changes) == STUDY,
+            "This is about the published study's own nine changes, and the run makes others;"
+            " -p changes study shows it.",
+        ),
+        "several": (
+            lambda changes: len(changes) >= SEVERAL,
+            f"This holds changes against one another, and the run makes fewer than {SEVERAL}.",
+        ),
+    }
 )
+"""What may be needed of a run's changes → whether they are so, and what is said where not."""
 
 
 def fitted(
@@ -77,7 +88,7 @@ def lacks(
     Parameters
     ----------
     needed : iterable of str
-        Of `QUESTIONS`, and ``study``.
+        Of `QUESTIONS` and `OF_CHANGES`.
     capabilities : Capabilities
         Of the model.
     changes : sequence of str
@@ -93,11 +104,17 @@ def lacks(
     WorkbookError
         If something else is needed.
     """
-    known = (OF_STUDY, *QUESTIONS)
+    known = (*OF_CHANGES, *QUESTIONS)
     ordered = sorted(set(needed), key=lambda name: (*known, name).index(name))
-    other = "" if tuple(changes) == STUDY else NOT_OF_STUDY
-    sentences = (other if name == OF_STUDY else capabilities.lack(name) for name in ordered)
+    sentences = (_lack(name, capabilities, changes) for name in ordered)
     return [sentence for sentence in sentences if sentence]
+
+
+def _lack(name: str, capabilities: Capabilities, changes: Sequence[str]) -> str:
+    if name not in OF_CHANGES:
+        return capabilities.lack(name)
+    are_so, sentence = OF_CHANGES[name]
+    return "" if are_so(changes) else sentence
 
 
 def _line(group: list[tuple[NotebookNode, list[str]]]) -> NotebookNode:
