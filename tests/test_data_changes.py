@@ -15,7 +15,7 @@ from helpers.data.noise import plasma, poisson
 
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 OTHERS = (*SETS["corruptions"], *SETS["photography"])
-GROWING = sorted(set(OTHERS) - {"elastic_transform", "snow", "frost"})
+GROWING = sorted(set(OTHERS) - {"elastic_transform", "frost", "glass_blur"})
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +114,13 @@ def test_glass_keeps_the_pixels_before_they_are_blurred():
 def test_brightness_and_contrast_are_the_published_maps(photo):
     colours = np.tile(np.uint8([30, 60, 90]), (SIZE, SIZE, 1))
     brighter = changed(colours, "brightness", "a", 0, 3)
-    assert brighter[0, 0].tolist() == [
-        round(level * (90 + 0.3 * 255) / 90) for level in (30, 60, 90)
-    ]
-    assert (changed(np.zeros_like(GREY), "brightness", "a", 0, 1) == round(0.1 * 255)).all()
+    expected = [level * (90 + 0.3 * 255) / 90 for level in (30, 60, 90)]
+    np.testing.assert_allclose(brighter[0, 0], expected, atol=0.51)
+    dark = changed(np.zeros_like(GREY), "brightness", "a", 0, 1)
+    np.testing.assert_allclose(dark, 0.1 * 255, atol=0.51)
     low = changed(photo, "contrast", "a", 0, 2).astype(float)
     np.testing.assert_allclose(low.mean((0, 1)), photo.mean((0, 1)), atol=0.5)
-    assert low.std() / photo.std() == pytest.approx(0.3, rel=0.2)
+    np.testing.assert_allclose(low.std((0, 1)) / photo.std((0, 1)), 0.3, atol=0.01)
 
 
 def test_pixels_and_compression_are_pillows(photo):
@@ -178,7 +178,7 @@ def digest(photo, names):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("corruptions", "CORRUPTIONS_DIGEST"), ("photography", "PHOTOGRAPHY_DIGEST")],
+    [("corruptions", "c13f2e782719ab70"), ("photography", "cfc62caf3b6dc9be")],
 )
 def test_pixels_are_the_same_on_every_processor(photo, name, expected):
     assert digest(photo, SETS[name]) == expected
