@@ -45,6 +45,7 @@ test-kernels: .venv
 notebooks: .venv
 	cd notebooks && ../$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False [0-9]*.ipynb
+	$(BIN)/python -m tests.readme_picture
 
 lab: .venv
 	$(BIN)/jupyter lab --notebook-dir notebooks

@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from helpers.study.notebook_page import notebook_page
 from helpers.study.parameters import NOTEBOOKS, ROOT
-from helpers.study.runner import _rendered
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -234,7 +234,7 @@ def test_an_image_of_ones_own_is_taken(page, tmp_path):
 def test_a_page_without_a_kernel_shows_the_last_pictures(page, notebook):
     last = {use.panel: source(cell_of(page, use.panel)) for use in USES}
     kept = {panel: saved(page, notebook, panel) for panel in last}
-    html = _rendered(notebook)
+    html = notebook_page(notebook, lambda told: told)
     for panel, picture in last.items():
         assert picture in kept[panel]
         assert picture in html

@@ -38,7 +38,7 @@ def test_a_second_upload_of_the_same_name_is_an_image_of_its_own(run):
         pages.append(panel.page)
     assert panel.controls["image"].options[-3:] == ("a.png", "a.png (2)", "a.png (3)")
     assert panel.controls["image"].value == "a.png (3)"
-    pictures = {page.split(">")[0] for page in pages}
+    pictures = {page.split('"')[1] for page in pages}
     assert len(pictures) == 3
 
 
@@ -56,7 +56,7 @@ def test_an_image_of_ones_own_is_offered_beside_those_of_the_run(run):
     own = np.zeros((32, 32, 3), np.uint8)
     panel = interpret.panel("segmentation", run, image=own, text="a red object")
     assert panel.controls["image"].value == "your image"
-    assert "<img" in panel.page
+    assert 'alt="model embedded model · image your image · text a red object' in panel.page
 
 
 def test_one_image_names_no_head_and_the_panel_says_so(parameters):

@@ -1,4 +1,4 @@
-"""Augmentations of the same images are compared image by image."""
+"""What is compared on the same images is compared image by image."""
 
 from itertools import combinations
 
@@ -55,6 +55,75 @@ def paired_differences(
     columns = {"mean": differences.mean(axis=0), "low": low, "high": high, "p": p, "q": q}
     rows = pd.DataFrame(pairs, columns=["first", "second"]).assign(**columns)
     return rows.assign(differs=rows["q"] <= FALSE_DISCOVERY_RATE)
+
+
+def differences_between(
+    first: xr.DataArray,
+    other: xr.DataArray,
+    *,
+    paired: bool = True,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare a score of two runs, image by image where they have images in common.
+
+    Parameters
+    ----------
+    first, other : DataArray, (image, augmentation)
+        A score.
+    paired : bool
+        Whether the same id is the same image in both. Then only shared images count; otherwise, and
+        where none is shared, they are two samples, which takes larger differences to tell apart.
+    n_resamples, seed : int
+        Number of bootstrap resamples of the images, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        A row per augmentation that both have: `mean` (other less first), `low`, `high` (95 %, BCa),
+        `p` (t test; of two samples, Welch's), `n` (images of the smaller sample) and `paired`.
+        Intervals and p are NaN for fewer than three images.
+    """
+    shared = np.intersect1d(first["image"], other["image"]) if paired else []
+    sides = [each.sel(image=shared) if len(shared) else each for each in (first, other)]
+    names = [name for name in first["augmentation"].values if name in other["augmentation"]]
+    compare = _as_pairs if len(shared) else _as_samples
+    rows = [
+        compare(*(each.sel(augmentation=name).values for each in sides), n_resamples, seed)
+        for name in names
+    ]
+    index = pd.Index(names, name="augmentation")
+    table = pd.DataFrame(rows, index=index, columns=["mean", "low", "high", "p", "n"])
+    return table.assign(paired=len(shared) > 0)
+
+
+def _as_pairs(first: np.ndarray, other: np.ndarray, n_resamples: int, seed: int) -> list[float]:
+    differences = (other - first)[~np.isnan(other - first)]
+    if not len(differences):
+        return [np.nan] * 4 + [0]
+    tested = _tested(differences[:, None], n_resamples, seed)[:, 0]
+    return [differences.mean(), *tested, len(differences)]
+
+
+def _as_samples(first: np.ndarray, other: np.ndarray, n_resamples: int, seed: int) -> list[float]:
+    samples = [each[~np.isnan(each)] for each in (other, first)]
+    least = min(map(len, samples))
+    if not least:
+        return [np.nan] * 4 + [0]
+    mean = samples[0].mean() - samples[1].mean()
+    if least < 3 or not all(map(np.ptp, samples)):
+        return [mean, np.nan, np.nan, np.nan, least]
+    interval = stats.bootstrap(
+        samples,
+        lambda one, two, axis: one.mean(axis=axis) - two.mean(axis=axis),
+        n_resamples=n_resamples,
+        batch=100,
+        confidence_level=CONFIDENCE,
+        method="BCa",
+        rng=seed,
+    ).confidence_interval
+    p = stats.ttest_ind(*samples, equal_var=False).pvalue
+    return [mean, interval.low, interval.high, p, least]
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:

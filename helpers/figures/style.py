@@ -85,6 +85,7 @@ SETTINGS: Mapping[str, object] = MappingProxyType(
         "axes.edgecolor": REFERENCE,
         "axes.labelcolor": INK,
         "text.color": INK,
+        "text.parse_math": False,  # a caption may hold dollars; no formula is drawn
         "xtick.color": INK,
         "ytick.color": INK,
         "axes.axisbelow": True,

@@ -278,7 +278,8 @@ class Panel:
         with warnings.catch_warnings(record=True) as noticed:
             warnings.simplefilter("always", UserWarning)
             try:
-                picture = _picture(self._analysis.function(self.run, **self._chosen()))
+                figure = self._analysis.function(self.run, **self._chosen())
+                picture = _picture(figure, self._told())
             except WorkbookError as error:
                 picture = _message(error)
         self._show(picture, [str(one.message) for one in noticed])
@@ -289,9 +290,11 @@ class Panel:
             values["image"] = self._uploads[values["image"]]
         return values
 
+    def _told(self) -> str:
+        return " · ".join(f"{name} {widget.value}" for name, widget in self.controls.items())
+
     def _show(self, picture: str, notices: list[str] | None = None) -> None:
-        chosen = [f"{name} {widget.value}" for name, widget in self.controls.items()]
-        lines = [" · ".join(chosen), *(notices or [])]
+        lines = [self._told(), *(notices or [])]
         self.page = picture + "".join(f"<p>{escape(line)}</p>" for line in lines)
         if self._handle is not None:
             self._handle.update(HTML(self.page))
@@ -312,13 +315,14 @@ def _unused(name: str, used: Collection[str]) -> str:
     return next(one for one in chain([name], numbered) if one not in used)
 
 
-def _picture(figure: Figure) -> str:
+def _picture(figure: Figure, alt: str) -> str:
     file = BytesIO()
     # JPEG, since thumbnails of photographs as PNG would make notebooks large.
     figure.savefig(file, format="jpeg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 90})
     # Left open, the figure would appear below the next cell that is run.
     plt.close(figure)
-    return f'<img src="data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}">'
+    source = f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
+    return f'<img src="{source}" alt="{escape(alt)}">'
 
 
 def _message(error: WorkbookError) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``workbook run``, ``workbook models`` and ``workbook images``."""
+"""The command line: ``workbook run``, and what is done with runs, models and images."""
 
 import argparse
 import os
@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_models(commands)
     _add_images(commands)
+    _add_report(commands)
+    _add_compare(commands)
+    _add_gather(commands)
     return parser
 
 
@@ -115,6 +118,54 @@ def _add_images(commands) -> None:
     command = commands.add_parser("images", help="list what a source of images holds")
     command.add_argument("source", metavar="SOURCE", help="a named source, folder, shards or list")
     command.set_defaults(command=_images)
+
+
+def _add_report(commands) -> None:
+    command = commands.add_parser(
+        "report",
+        help="write a run's report to send to others",
+        description="Write the report of a finished run as one file, or as a folder with the pages"
+        " of its notebooks. It opens without a network and names no folder of this machine.",
+    )
+    command.add_argument("run", metavar="RUN", help="folder of the run")
+    command.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="a file NAME.html (default: report.html in the run's folder), or a folder",
+    )
+    command.set_defaults(command=_report)
+
+
+def _add_compare(commands) -> None:
+    command = commands.add_parser(
+        "compare",
+        help="put runs side by side",
+        description="Write the scores of runs side by side, and how each differs from the first:"
+        " image by image where they share images.",
+    )
+    _take_runs(command, "folders of the runs, the one to compare with first")
+    command.add_argument(
+        "--out", metavar="NAME.html", default="comparison.html", help="(default: comparison.html)"
+    )
+    command.set_defaults(command=_compare)
+
+
+def _add_gather(commands) -> None:
+    command = commands.add_parser(
+        "gather",
+        help="gather the scores of runs into one table",
+        description="Write the mean scores of runs as one tidy CSV, a row for each run, source of"
+        " images, score and change, with the parameters in which the runs differ.",
+    )
+    _take_runs(command, "folders of runs, or folders that hold some")
+    command.add_argument(
+        "--out", metavar="NAME.csv", default="gathered.csv", help="(default: gathered.csv)"
+    )
+    command.set_defaults(command=_gather)
+
+
+def _take_runs(command: argparse.ArgumentParser, meaning: str) -> None:
+    command.add_argument("runs", nargs="+", metavar="RUN", help=meaning)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -226,6 +277,29 @@ def _images(given: argparse.Namespace) -> int:
             print(error)
     if len(images) > SHOWN_IMAGES:
         print(f"and {len(images) - SHOWN_IMAGES} more")
+    return 0
+
+
+def _report(given: argparse.Namespace) -> int:
+    from helpers.study.report import share_report
+
+    out = Path(given.out or Path(given.run) / "report.html").expanduser().absolute()
+    print(f"Report: {share_report(Path(given.run), out)}")
+    return 0
+
+
+def _compare(given: argparse.Namespace) -> int:
+    from helpers.study.compare import write_comparison
+
+    page, table = write_comparison(given.runs, Path(given.out).expanduser().absolute())
+    print(f"Comparison: {page}\nTable: {table}")
+    return 0
+
+
+def _gather(given: argparse.Namespace) -> int:
+    from helpers.study.gather import write_gathered
+
+    print(f"Table: {write_gathered(given.runs, Path(given.out).expanduser().absolute())}")
     return 0
 
 

@@ -1,18 +1,26 @@
-"""The report of a run: one HTML page that links its notebooks, tables and figures."""
+"""The report of a run: a page that links its notebooks, tables and figures, or holds them."""
 
-from collections.abc import Mapping, Sequence
+import json
+import shutil
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import nbformat
 import pandas as pd
-from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
 
+from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
+from helpers.clip.weights import EMBEDDED
 from helpers.study.fitting import lacks, left_out
-from helpers.study.run import Run
+from helpers.study.gather import as_text
+from helpers.study.notebook_page import heading, notebook_page
+from helpers.study.pages import page
+from helpers.study.pictures import Picture, picture
+from helpers.study.score_table import score_table
+from helpers.study.stored import RECORD, StoredRun
+from helpers.study.writing import writing
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,8 @@ class Section:
     figures: tuple[Exhibit, ...]
 
 
+QUESTION = "What does a change to an image do to CLIP, and which part of CLIP does it?"
 SUMMARY = Exhibit("00_summary", "The answer in one figure")
-MAIN_TABLE = Exhibit(
-    "03_scores", "Mean score of every augmentation, with 95 % bootstrap interval and n"
-)
 SECTIONS = (
     Section(
         "What moves",
@@ -106,48 +112,144 @@ SECTIONS = (
 )
 
 
-def write_report(
-    run: Run, pages: Sequence[Path], reports: Mapping[str, Path] = MappingProxyType({})
-) -> Path:
-    """Write ``index.html`` of a run.
+@dataclass(frozen=True)
+class Holding:
+    """How a report comes by what it shows.
+
+    Attributes
+    ----------
+    picture : callable
+        From the path of a figure to what its element needs.
+    table : callable
+        From the name and text of a table to its address.
+    links : bool
+        Whether notebooks, other reports and the record lie beside the page.
+    """
+
+    picture: Callable[[Path], Picture]
+    table: Callable[[str, str], str]
+    links: bool
+
+
+BESIDE = Holding(picture, lambda name, text: f"tables/{name}", links=True)
+WITHIN = Holding(
+    lambda path: picture(path, embed=True),
+    lambda name, text: f"data:text/csv;base64,{b64encode(text.encode()).decode()}",
+    links=False,
+)
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of a run into its folder: ``index.html``, and the notebooks' pages.
 
     Parameters
     ----------
-    run : Run
-    pages : sequence of Path
-        The rendered notebooks, below the run's folder.
-    reports : mapping of str to Path
-        Titles of compared models → their own reports, below the run's folder.
+    folder : Path
+        Of the run.
 
     Returns
     -------
     Path
-        The page. It works from the file system, without a network. A figure or table that no
-        notebook of this run saved is told.
+        The page. It works from the file system, without a network, and names no folder of this
+        machine. A figure or table that no notebook of the run saved is told.
     """
-    loader = PackageLoader("helpers.study", ".")
-    template = Environment(loader=loader, autoescape=True).get_template("report.html.j2")
-    notebooks = [nbformat.read(path.with_suffix(".ipynb"), as_version=4) for path in pages]
-    left = [each for notebook in notebooks for each in left_out(notebook)]
-    record = run.record
-    page = template.render(
-        run=run,
-        count=len(run.images) - len(run.unreadable),
-        parameters=record["parameters"],
-        versions=record["versions"],
-        unreadable=run.unreadable.to_dict("records"),
-        summary={"figure": SUMMARY, "sentences": _sentences(run.folder)},
-        main_table={"title": MAIN_TABLE.title, "html": _table_html(run.folder)},
+    run = StoredRun(folder)
+    for executed in _notebooks(run):
+        _write(executed.with_suffix(".html"), notebook_page(executed, run.shorten))
+    return _write(run.folder / "index.html", report_page(run, BESIDE))
+
+
+def share_report(folder: Path, out: Path) -> Path:
+    """Write the report of a run as something to send: one file, or a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    out : Path
+        A name that ends in ``.html`` becomes a single file with the figures and tables in it; any
+        other a folder, which has the notebooks' pages, too. Neither names a folder of this machine.
+
+    Returns
+    -------
+    Path
+        The page to open.
+
+    Raises
+    ------
+    WorkbookError
+        If the folder holds no run, or nothing can be written there.
+    """
+    run = StoredRun(folder)
+    if out == run.folder:
+        raise WorkbookError(f"{out} is the run itself; choose another place with --out.")
+    with writing("report", out):
+        is_page = out.suffix.lower() in (".html", ".htm")
+        return _write(out, report_page(run, WITHIN)) if is_page else _share_folder(run, out)
+
+
+def _share_folder(run: StoredRun, out: Path) -> Path:
+    (out / "notebooks").mkdir(parents=True, exist_ok=True)
+    (out / "tables").mkdir(exist_ok=True)
+    shutil.copytree(run.folder / "figures", out / "figures", dirs_exist_ok=True)
+    for name, text in _tables(run).items():
+        _write(out / "tables" / name, text)
+    for executed in _notebooks(run):
+        place = (out / "notebooks" / executed.name).with_suffix(".html")
+        _write(place, notebook_page(executed, run.shorten))
+    for other in _reports(run).values():
+        _share_folder(other, out / other.folder.relative_to(run.folder))
+    _write(out / RECORD, json.dumps(run.shorten(run.record), indent=2, ensure_ascii=False) + "\n")
+    return _write(out / "index.html", report_page(run, BESIDE))
+
+
+def report_page(run: StoredRun, holding: Holding) -> str:
+    """Render a report.
+
+    Parameters
+    ----------
+    run : StoredRun
+    holding : Holding
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    record = run.shorten(run.record)
+    executed = {path: nbformat.read(path, as_version=4) for path in _notebooks(run)}
+    left = [each for notebook in executed.values() for each in left_out(notebook)]
+    return page(
+        "report.html.j2",
+        title=f"CLIP shift workbook: {run.name}",
+        question=QUESTION,
+        model=run.title,
+        is_embedded=run.parameters["model"] == EMBEDDED,
+        name=run.name,
+        count=run.scores.sizes["image"],
+        findings=run.shorten(_findings(run.folder)),
+        summary=SUMMARY,
+        scores=score_table(run.summary),
         sections=[_fitted(section, left) for section in SECTIONS],
+        pictures={path.stem: holding.picture(path) for path in _shown_figures(run)},
+        reports=_places(run) if holding.links else {},
         lacks=lacks(QUESTIONS, run.capabilities),
-        saved={path.stem for path in (run.folder / "figures").glob("*.png")},
-        reports={title: _below(run, path) for title, path in reports.items()},
-        notebooks=[_entry(run, *each) for each in zip(pages, notebooks, strict=True)],
-        tables=sorted(path.name for path in (run.folder / "tables").glob("*.csv")),
+        **_what_was_run(record),
+        notebooks=[_entry(path, own, holding) for path, own in executed.items()],
+        tables={name: holding.table(name, text) for name, text in _tables(run).items()},
+        record=RECORD if holding.links else None,
     )
-    path = run.folder / "index.html"
-    path.write_text(page, encoding="utf-8")
-    return path
+
+
+def _what_was_run(record: Mapping) -> dict[str, object]:
+    images = record["parameters"]["images"]
+    return {
+        "parameters": {name: as_text(each) for name, each in record["parameters"].items()},
+        "sources": [images] if isinstance(images, str) else images,
+        "versions": record["versions"],
+        "timings": record.get("timings", {}),
+        "unreadable": record.get("unreadable", {}),
+    }
 
 
 def _fitted(section: Section, left: Sequence[tuple[str, list[str]]]) -> dict[str, object]:
@@ -166,34 +268,52 @@ def _fitted(section: Section, left: Sequence[tuple[str, list[str]]]) -> dict[str
     }
 
 
-def _entry(run: Run, page: Path, notebook: nbformat.NotebookNode) -> dict[str, object]:
+def _entry(executed: Path, notebook: nbformat.NotebookNode, holding: Holding) -> dict[str, object]:
     """Describe a notebook in the list: title, place, and why all of it is left out, if it is."""
     is_empty = len(notebook.cells) == 1 + len(left_out(notebook))
     lacking = [sentence for _, sentences in left_out(notebook) for sentence in sentences]
     return {
-        "title": _heading(notebook),
-        "place": _below(run, page),
+        "title": heading(notebook),
+        "place": f"notebooks/{executed.stem}.html" if holding.links else None,
         "lacks": lacking if is_empty else [],
     }
 
 
-def _below(run: Run, path: Path) -> str:
-    return path.relative_to(run.folder).as_posix()
+def _shown_figures(run: StoredRun) -> list[Path]:
+    shown = {figure.name for section in SECTIONS for figure in section.figures} | {SUMMARY.name}
+    return [path for path in _files(run, "figures", "png") if path.stem in shown]
 
 
-def _sentences(folder: Path) -> list[str]:
+def _files(run: StoredRun, kind: str, ending: str) -> list[Path]:
+    return list((run.folder / kind).glob(f"*.{ending}"))
+
+
+def _tables(run: StoredRun) -> dict[str, str]:
+    """Return the tables as they are sent: name → text."""
+    paths = sorted(_files(run, "tables", "csv"))
+    return {path.name: run.shorten(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def _notebooks(run: StoredRun) -> list[Path]:
+    return sorted(_files(run, "notebooks", "ipynb"))
+
+
+def _reports(run: StoredRun) -> dict[str, StoredRun]:
+    """Return the compared models' runs that have a report of their own."""
+    others = [StoredRun(path.parent) for path in run.folder.glob("models/*/index.html")]
+    return {other.title: other for other in others}
+
+
+def _places(run: StoredRun) -> dict[str, str]:
+    found = _reports(run).items()
+    return {t: f"{own.folder.relative_to(run.folder).as_posix()}/index.html" for t, own in found}
+
+
+def _findings(folder: Path) -> list[dict[str, str]]:
     path = folder / "tables" / f"{SUMMARY.name}.csv"
-    return list(pd.read_csv(path)["sentence"]) if path.exists() else []
+    return pd.read_csv(path).fillna("").to_dict("records") if path.exists() else []
 
 
-def _table_html(folder: Path) -> Markup | None:
-    path = folder / "tables" / f"{MAIN_TABLE.name}.csv"
-    return Markup(pd.read_csv(path).to_html(index=False, border=0)) if path.exists() else None
-
-
-def _heading(notebook: nbformat.NotebookNode) -> str:
-    """Return a notebook's title: its first heading."""
-    headings = (
-        cell.source.splitlines()[0] for cell in notebook.cells if cell.source.startswith("# ")
-    )
-    return next(headings).removeprefix("# ")
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path

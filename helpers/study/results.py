@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from helpers.study.pictures import DESCRIPTION
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -30,6 +32,8 @@ class Results:
     def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
         """Sign a figure with what it shows and write it to ``figures/<name>.png``.
 
+        The file says in words what the figure shows, for those who can't see it.
+
         Parameters
         ----------
         figure : Figure
@@ -38,6 +42,9 @@ class Results:
         source : str, optional
             Where the figure's data come from, if not from the run's model alone.
         """
+        from helpers.figures.descriptions import describe
+
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
-        figure.savefig(self.folder / "figures" / f"{name}.png")
+        told = {DESCRIPTION: describe(figure)}
+        figure.savefig(self.folder / "figures" / f"{name}.png", metadata=told)

@@ -1,8 +1,7 @@
-"""The notebooks of a run, executed by papermill, two at a time, and rendered as HTML."""
+"""The notebooks of a run, executed by papermill, two at a time."""
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,7 +12,6 @@ from pathlib import Path
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from helpers.clip import weights
@@ -34,15 +32,6 @@ READS = {
 KERNELS = 2
 THREADS = "OMP_NUM_THREADS"
 
-REMOTE_SCRIPTS = (
-    "require_js_url",
-    "jquery_url",
-    "mathjax_url",
-    "mermaid_js_url",
-    "mermaid_layout_elk_js_url",
-    "widget_renderer_url",
-    "jupyter_widgets_base_url",
-)
 PROGRESS = "{desc}: cell {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
 
@@ -75,17 +64,18 @@ def run_study(run: Run) -> Path:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    reports = {}
     if run.parameters.compare_fully:
         for model in compared_models(run):
             other = compared_run(run, model)
             print(f"{other.title}: {other.folder}")
             alone = [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
-            reports[other.title] = write_report(other, run_notebooks(other, alone))
-    return write_report(run, run_notebooks(run, numbered_notebooks()), reports)
+            run_notebooks(other, alone)
+            write_report(other.folder)
+    run_notebooks(run, numbered_notebooks())
+    return write_report(run.folder)
 
 
-def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
+def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
     """Execute notebooks with a run's parameters, into the run's folder; the summary last.
 
     Arrays come first, with all cores; then notebooks, two at a time. What the model can't answer is
@@ -100,11 +90,6 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     run : Run
     sources : sequence of Path
         The notebooks.
-
-    Returns
-    -------
-    list of Path
-        The rendered notebooks, HTML, in the order of `sources`.
 
     Raises
     ------
@@ -127,7 +112,6 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> list[Path]:
     for last in (False, True):
         own = {source: left[source] for source in left if source.name.startswith(SUMMARY) == last}
         _execute_side_by_side(run, own)
-    return [(run.folder / "notebooks" / source.name).with_suffix(".html") for source in sources]
 
 
 def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
@@ -178,7 +162,6 @@ def _run_notebook(source: Path, run: Run, origin: str) -> None:
         _execute(notebook, executed, asdict(run.parameters) | {"out": out})
     else:
         nbformat.write(notebook, executed)
-    executed.with_suffix(".html").write_text(_rendered(executed), encoding="utf-8")
     _mark(executed, {"origin": origin, "saved": _saved_by(executed)})
 
 
@@ -200,7 +183,7 @@ def _fingerprint(model: str) -> str:
 
 
 def _is_kept(executed: Path, origin: str) -> bool:
-    if not executed.exists() or not executed.with_suffix(".html").exists():
+    if not executed.exists():
         return False
     mark = nbformat.read(executed, as_version=4).metadata.get("workbook", {})
     kept = mark.get("origin") == origin and mark["saved"] == _saved_by(executed)
@@ -240,11 +223,3 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
         ) from error
     except DeadKernelError as error:
         raise CellError(f"Notebook {name} failed: its kernel died. {executed}") from error
-
-
-def _rendered(notebook: Path) -> str:
-    # Pages must open without a network: no script or style sheet may come from elsewhere.
-    exporter = HTMLExporter(**dict.fromkeys(REMOTE_SCRIPTS, ""))
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
-    exporter.log.setLevel(logging.ERROR)  # it warns of figures without alternative text
-    return exporter.from_filename(str(notebook))[0]

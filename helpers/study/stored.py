@@ -1,0 +1,139 @@
+"""A finished run, read from its folder alone: no image, no weights and no model are needed."""
+
+import json
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.sources import table_by_source
+from helpers.analysis.statistics import summarise
+from helpers.checks import WorkbookError
+from helpers.clip import weights
+from helpers.clip.capabilities import Capabilities
+from helpers.study import places
+from helpers.study.arrays import Arrays
+from helpers.study.private import shortener
+from helpers.study.visit import scores_of
+
+RECORD = "run.json"
+
+
+class StoredRun:
+    """The record, scores, tables, figures and notebooks of a run that has been computed.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the run.
+
+    Attributes
+    ----------
+    folder : Path
+    record : dict
+        What ``run.json`` says.
+
+    Raises
+    ------
+    WorkbookError
+        If the folder holds no run.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder).expanduser().absolute()
+        try:
+            self.record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise WorkbookError(
+                f"{self.folder} holds no run: its {RECORD} can't be read ({error}); give the"
+                " folder that workbook run has written."
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def parameters(self) -> dict:
+        """The parameters as they were given."""
+        return self.record["parameters"]
+
+    @property
+    def title(self) -> str:
+        """How results name the model."""
+        return weights.title(self.parameters["model"], self.parameters["pretrained"])
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model gave."""
+        return Capabilities(self.parameters["model"], self.record.get("capabilities", {}))
+
+    @cached_property
+    def shorten(self) -> Callable[[object], object]:
+        """Leaves the folders of this machine out of texts; see `helpers.study.private`."""
+        told = [self.parameters, self.record.get("unreadable", {})]
+        return shortener(told, self.folder, self.scores["image"].values)
+
+    @cached_property
+    def scores(self) -> xr.Dataset:
+        """Every image's scores, (image, augmentation), as of `helpers.study.run.Run.scores`.
+
+        Raises
+        ------
+        WorkbookError
+            If they have not been computed.
+        """
+        out = self.parameters["out"]
+        url = out if out and places.is_url(out) else self.folder
+        arrays = Arrays(f"{url}/arrays.zarr")
+        if Arrays.identity_of(arrays.place) is None or not arrays.done().any():
+            raise WorkbookError(f"{self.folder} holds no scores yet; finish its run first.")
+        return arrays.read(scores_of(self.capabilities))
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Means of all scores: `source`, `score`, `augmentation`, `mean`, `low`, `high`, `n`.
+
+        The same numbers as in notebook 03: 95 % bootstrap intervals over images.
+        """
+        table = table_by_source(self.scores, summarise).reset_index(level="source")
+        return table.drop(columns="sd").reset_index(drop=True)
+
+
+def find_runs(given: Iterable[str | Path]) -> list[StoredRun]:
+    """Open runs, given by their own folders or by folders that hold several.
+
+    Parameters
+    ----------
+    given : iterable of str or Path
+        Folders. A run's own folder means that run, and not those of other severities and models
+        that lie below it.
+
+    Returns
+    -------
+    list of StoredRun
+        Each once, by name within a folder.
+
+    Raises
+    ------
+    WorkbookError
+        If a folder holds no run.
+    """
+    folders = [found for one in given for found in _runs_in(Path(one).expanduser().absolute())]
+    return [StoredRun(folder) for folder in dict.fromkeys(folders)]
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if (folder / RECORD).exists():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob(f"**/{RECORD}"))
+    outermost = [one for one in found if not any(other in one.parents for other in found)]
+    if not outermost:
+        raise WorkbookError(
+            f"{folder} holds no run, nor does a folder below it; give the folder of a run, or one"
+            " with several."
+        )
+    return outermost

@@ -1,0 +1,59 @@
+"""Sentences from numbers."""
+
+import pytest
+from jinja2 import UndefinedError
+
+from helpers.checks import WorkbookError
+from helpers.study import findings
+from helpers.study.findings import tell
+from helpers.study.parameters import NOTEBOOKS
+
+
+def test_a_finding_has_its_numbers_and_a_meaning():
+    photos = {"far": "noise", "far_by": "0.76", "near": "blur", "near_by": "0.06"}
+    told = tell("moves", sources={"photos": photos, "scenes": photos | {"near": "elastic"}})
+    assert told["sentence"] == (
+        "On photos, noise moves embeddings furthest (0.76) and blur least (0.06); on scenes, noise"
+        " moves embeddings furthest (0.76) and elastic least (0.06) (03, 10)."
+    )
+    assert told["meaning"].startswith("The unit is the distance between two different images")
+
+
+@pytest.mark.parametrize(
+    "nearer, said",
+    [
+        ([], "is no sign of training"),
+        (["scenes"], "is nearer after training for scenes only"),
+        (["photos", "scenes"], "is nearer after training than before"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(nearer, said):
+    own = {"counts": {"model": 15}, "low": 4, "high": 19}
+    told = tell(
+        "order",
+        moved=True,
+        nearer=nearer,
+        pairs=23,
+        sources=dict.fromkeys(["photos", "scenes"], own),
+    )
+    assert said in told["sentence"]
+    assert "on photos, 15 (model), 4 to 19 (random orders); on scenes" in told["sentence"]
+
+
+def test_nothing_moved_is_said_in_place_of_an_order():
+    told = tell("order", moved=False)
+    assert told["sentence"] == "Nothing moved, so there is no order (03, 10)."
+
+
+def test_a_missing_number_is_an_error():
+    with pytest.raises(UndefinedError):
+        tell("moves", sources={"photos": {"far": "noise"}})
+    with pytest.raises(WorkbookError, match="finding has no value 'move'"):
+        tell("move")
+
+
+def test_every_finding_is_told_by_the_summary():
+    source = (NOTEBOOKS / "00_summary.ipynb").read_text()
+    for name, parts in findings._templates().items():
+        assert f'tell(\\"{name}\\"' in source, name
+        assert set(parts) == {"sentence", "meaning"}
