@@ -12,16 +12,16 @@ Equation numbers are those of Dahal, Murad and Rahimi, "Embedding Shift Dissecti
 CVPR-W MIV 2025, arXiv 2503.23495, supplement A.1.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from helpers.analysis.maps import enlarge
 from helpers.checks import WorkbookError
+from helpers.registry import Registry
 
 PATCH_GRID = 4
 DETAIL_GRID = 8
@@ -298,7 +298,9 @@ class Score:
     higher_is_closer : bool
         Whether a higher value means that less has changed.
     equation : str
-        The equation's number in the study.
+        The equation's number in the study; "own" of a user's.
+    origin : str
+        A hash of the user's code that it comes from; "" for the workbook's own.
     """
 
     name: str
@@ -307,6 +309,7 @@ class Score:
     needs: str
     higher_is_closer: bool
     equation: str
+    origin: str = ""
 
 
 _ROWS = (
@@ -318,7 +321,8 @@ _ROWS = (
     ("edge_similarity", "Edge similarity", edge_similarity, "pixels", True, "9-11"),
     ("detail_similarity", "Detail similarity", detail_similarity, "pixels", True, "12"),
 )
-SCORES: Mapping[str, Score] = MappingProxyType({row[0]: Score(*row) for row in _ROWS})
+SCORES: Registry[Score] = Registry("score", [Score(*row) for row in _ROWS])
+"""All scores by name; users add theirs (`helpers.extend`)."""
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

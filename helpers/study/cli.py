@@ -280,6 +280,7 @@ def _parameters(given: argparse.Namespace) -> Parameters:
         model=_absolute_model(parameters.model),
         pretrained=_absolute_file(parameters.pretrained),
         texts=_absolute_file(parameters.texts),
+        extend=_absolute_file(parameters.extend),
         compare=[_absolute_weights(model) for model in parameters.compare],
     )
 

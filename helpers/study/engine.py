@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers.analysis.scores import SCORES
 from helpers.data import Image, UnreadableImage, views
 from helpers.study.arrays import Arrays
 from helpers.study.parameters import Parameters
-from helpers.study.visit import CONTENT, Values, content_of, encoded, scored, variables
+from helpers.study.visit import CONTENT, Asked, Values, content_of, encoded, scored, variables
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -83,6 +84,8 @@ class Engine:
 
     def __init__(self, parameters: Parameters, place: str):
         self._parameters = parameters
+        self._changes = parameters.change_names
+        self.asked = Asked(parameters.layers, len(self._changes), tuple(SCORES))
         self._arrays = Arrays(place)
 
     @cached_property
@@ -97,7 +100,7 @@ class Engine:
         """Make room for all that is kept, in chunks of ``batch_size`` images."""
         size, whole = self._parameters.batch_size, self._images_per_pass
         rows = -(-size // whole) * whole  # no pass is divided between two chunks
-        self._arrays.allocate(variables(self.model, self._parameters.layers), rows)
+        self._arrays.allocate(variables(self.model, self.asked), rows)
 
     def fill(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         """Compute batches in as many threads as the parameter ``workers`` says.
@@ -173,7 +176,9 @@ class Engine:
         if not drawn:
             return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
         scores = [
-            scored(pixels, {name: value[place] for name, value in values.items()})
+            scored(
+                pixels, {name: value[place] for name, value in values.items()}, self.asked.scores
+            )
             for place, pixels in enumerate(drawn.values())
         ]
         values |= {name: np.stack([score[name] for score in scores]) for name in scores[0]}
@@ -191,7 +196,8 @@ class Engine:
             except UnreadableImage as error:
                 unreadable[image.id] = str(error)
                 continue
-            drawn[row] = np.stack(list(views(pixels, image.id, seed, severity).values()))
+            own = views(pixels, image.id, seed, severity, self._changes)
+            drawn[row] = np.stack(list(own.values()))
             contents.append(content_of(pixels))
         return drawn, contents, unreadable
 
@@ -201,7 +207,7 @@ class Engine:
         pixels = np.zeros((size, *next(iter(drawn.values())).shape), np.uint8)
         pixels[places] = list(drawn.values())
         encoding = self.model.encode(pixels.reshape(-1, *pixels.shape[2:]), by_token=True)
-        values = encoded(encoding, self.model.capabilities, self._parameters.layers)
+        values = encoded(encoding, self.model.capabilities, self.asked)
         return {name: value[places] for name, value in values.items()}
 
     def _write(self, visits: Iterable[_Visit]) -> Outcome:

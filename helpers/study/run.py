@@ -14,7 +14,8 @@ from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.clip.capabilities import Capabilities, capabilities
-from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
+from helpers.data import STUDY, Images, UnreadableImage, open_images, views
+from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts
 from helpers.study import places
 from helpers.study.arrays import Arrays
@@ -44,6 +45,8 @@ class Run(Results):
     images : Images
     texts : Texts
         The pool of texts that heads and shifts are read with.
+    changes : tuple of str
+        Names of the changes, in their order.
     folder : Path
         Where all results of the run are; its arrays are elsewhere if ``out`` is a URL.
     identity : dict
@@ -63,6 +66,7 @@ class Run(Results):
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
         fingerprint = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
         self.texts = open_pool(parameters)
+        self.changes = parameters.change_names
         self.identity = places.identity(parameters, self.images, fingerprint)
         self.folder = places.folder(parameters, self.identity)
         self._by_id = {image.id: image for image in self.images}
@@ -125,7 +129,18 @@ class Run(Results):
     def views(self, image_id: str) -> dict[str, np.ndarray]:
         """Draw the views of one image; see `helpers.data.views`."""
         image = self._by_id[one_of("image", image_id, self._by_id)]
-        return views(image.pixels, image.id, self.parameters.seed, self.parameters.severity)
+        given = self.parameters
+        return views(image.pixels, image.id, given.seed, given.severity, self.changes)
+
+    @property
+    def of_study(self) -> bool:
+        """Whether the changes are the published study's, so that it can be compared with."""
+        return self.changes == STUDY
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the views: the original, then the changes."""
+        return (ORIGINAL, *self.changes)
 
     def encodings(self) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.
@@ -159,7 +174,7 @@ class Run(Results):
         return self._get(["heads", "parts"])
 
     def dissection(self) -> xr.Dataset:
-        """Return every image's account of its nine shifts, computing what is missing.
+        """Return every image's account of its shifts, computing what is missing.
 
         Returns
         -------
@@ -250,7 +265,7 @@ class Run(Results):
             One variable (image, augmentation), float64, for each row of
             `helpers.analysis.scores.SCORES`; of attention maps, only where the model gives them.
         """
-        return self._get(scores_of(self.capabilities))
+        return self._get(scores_of(self.capabilities, self._engine.asked.scores))
 
     @property
     def unreadable(self) -> pd.DataFrame:
@@ -292,8 +307,8 @@ class Run(Results):
         return {
             "image": ("image", self.images.ids),
             "source": ("image", [image.source for image in self.images]),
-            "view": ("view", list(VIEWS)),
-            "augmentation": ("augmentation", list(VIEWS[1:])),
+            "view": ("view", list(self.view_names)),
+            "augmentation": ("augmentation", list(self.changes)),
         }
 
     def _require(self, question: str) -> None:

@@ -173,7 +173,7 @@ def _share_of_cores() -> Iterator[None]:
 
 def _run_notebook(source: Path, run: Run, origin: str) -> None:
     executed = run.folder / "notebooks" / source.name
-    notebook = fitted(nbformat.read(source, as_version=4), run.capabilities)
+    notebook = fitted(nbformat.read(source, as_version=4), run.capabilities, run.changes)
     if any(cell.cell_type == "code" for cell in notebook.cells):
         out = run.parameters.out or str(run.folder)
         _execute(notebook, executed, asdict(run.parameters) | {"out": out})
@@ -186,9 +186,10 @@ def _origin(run: Run) -> str:
     """Hash all that executed notebooks follow from, beside the notebooks themselves."""
     digest = hashlib.sha256(helpers_digest().encode())
     compared = [_fingerprint(model) for model in compared_models(run)]
+    extension = run.parameters.extension
     record = run.record
     made_of = [asdict(run.parameters), run.identity, record["versions"], record["capabilities"]]
-    digest.update(json.dumps([*made_of, run.texts.fingerprint, compared]).encode())
+    digest.update(json.dumps([*made_of, run.texts.fingerprint, compared, extension]).encode())
     return digest.hexdigest()
 
 
