@@ -5,6 +5,7 @@ The table is kept in ``outputs/bench/``; a row that is measured again replaces i
 
 import argparse
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -168,20 +169,21 @@ def study_against_plain(model: Model, name: str, images: list[Image]) -> tuple[f
 def study_seconds(images: Sequence[Image], **parameters: object) -> float:
     """Time the study of some images, without loading the model."""
     with tempfile.TemporaryDirectory() as folder:
-        listed = Path(folder, "images.txt")
-        listed.write_text("".join(f"{file_of(image, Path(folder))}\n" for image in images))
-        run = Run(small_study(images=str(listed), out=f"{folder}/run", **parameters))
+        own = Path(folder, "images")
+        own.mkdir()
+        for image in images:
+            copy_to(own, image)
+        run = Run(small_study(images=str(own), out=f"{folder}/run", **parameters))
         run.model  # noqa: B018
         return seconds(run.compute)
 
 
-def file_of(image: Image, folder: Path) -> Path:
-    """Return the file of an image; one that has none is written."""
+def copy_to(folder: Path, image: Image) -> None:
+    """Copy the file of an image into a folder; of one that has none, its pixels."""
     if image.path is None:
-        path = folder / f"{image.id}.png"
-        pillow.fromarray(image.pixels).save(path)
-        return path
-    return image.path
+        pillow.fromarray(image.pixels).save(folder / f"{image.id}.png")
+    else:
+        shutil.copy(image.path, folder)
 
 
 def small_study(**parameters: object) -> Parameters:
