@@ -28,6 +28,8 @@ GIVEN = {
     "limit": None,
     "seed": 0,
     "severity": 1.0,
+    "changes": "study",
+    "extend": None,
     "model": "embedded",
     "pretrained": None,
     "device": "cpu",

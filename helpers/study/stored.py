@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.scores import SCORES
 from helpers.analysis.sources import table_by_source
 from helpers.analysis.statistics import summarise
 from helpers.checks import WorkbookError
@@ -16,7 +17,6 @@ from helpers.study import places
 from helpers.study.arrays import Arrays
 from helpers.study.private import shortener
 from helpers.study.record import read_undamaged
-from helpers.study.visit import scores_of
 
 RECORD = "run.json"
 
@@ -91,7 +91,8 @@ class StoredRun:
         arrays = Arrays(f"{url}/arrays.zarr")
         if Arrays.identity_of(arrays.place) is None or not arrays.done().any():
             raise WorkbookError(f"{self.folder} holds no scores yet; finish its run first.")
-        return arrays.read(scores_of(self.capabilities))
+        kept = arrays.variables()
+        return arrays.read([name for name in SCORES if name in kept])
 
     @cached_property
     def summary(self) -> pd.DataFrame:
