@@ -206,6 +206,17 @@ def test_correlations_are_those_of_scipy(dataset, method, function):
     assert (result["n"].item(), means["n"].item()) == (360, 9)
 
 
+def test_within_augmentations_their_own_rank_correlations_are_averaged(dataset):
+    first, second = "embedding_similarity", "l2_distance"
+    shifted = dataset.assign({second: dataset[second] + 100 * np.arange(9)})
+    result = statistics.correlate_scores(shifted, across="within", n_resamples=5)
+    own = [
+        stats.spearmanr(dataset[first][:, place], dataset[second][:, place]).statistic
+        for place in range(9)
+    ]
+    assert float(result["estimate"].sel(score=first, other=second)) == pytest.approx(np.mean(own))
+
+
 def test_correlation_intervals_resample_whole_images(dataset):
     result = statistics.correlate_scores(dataset, method="pearson", n_resamples=60, seed=2)
     draws = np.random.default_rng(2).integers(40, size=(60, 40))
@@ -243,7 +254,7 @@ def test_a_score_that_does_not_vary_has_no_correlation(dataset):
 def test_correlation_options_are_named(dataset):
     with pytest.raises(WorkbookError, match="spearman, pearson"):
         statistics.correlate_scores(dataset, method="kendall")
-    with pytest.raises(WorkbookError, match="pairs, means"):
+    with pytest.raises(WorkbookError, match="pairs, means, within"):
         statistics.correlate_scores(dataset, across="images")
 
 

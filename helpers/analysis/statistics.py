@@ -235,9 +235,11 @@ def correlate_scores(
         A variable per score, each (image, augmentation).
     method : {"spearman", "pearson"}
         Correlation of ranks or of values.
-    across : {"pairs", "means"}
-        Across all pairs of image and augmentation, leaving out pairs with an undefined score; or
-        across the augmentations' means, where much smaller samples say much less.
+    across : {"pairs", "means", "within"}
+        Across all pairs of image and augmentation, leaving out pairs with an undefined score;
+        across the augmentations' means, where much smaller samples say much less; or within
+        augmentations, where a score counts by its rank among the images of its augmentation, so
+        that only differences between images take part, and every augmentation counts equally.
     confidence : float
         Level of the interval.
     n_resamples, seed : int
@@ -453,6 +455,12 @@ def _augmentation_means(cube: np.ndarray) -> np.ndarray:
     return _defined_pairs(means)
 
 
+def _ranked_within(cube: np.ndarray) -> np.ndarray:
+    """Ranks among the images of an augmentation, (pairs, scores), of pairs with all defined."""
+    known = np.where(np.isnan(cube).any(axis=-1, keepdims=True), np.nan, cube)
+    return _defined_pairs(stats.rankdata(known, axis=0, nan_policy="omit"))
+
+
 def _correlation(rows: np.ndarray) -> np.ndarray:
     """Pearson's correlation of the columns; NaN where a column doesn't vary."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -460,4 +468,8 @@ def _correlation(rows: np.ndarray) -> np.ndarray:
 
 
 _CORRELATIONS = {"spearman": lambda rows: stats.rankdata(rows, axis=0), "pearson": np.asarray}
-_ROWS_ACROSS = {"pairs": _defined_pairs, "means": _augmentation_means}
+_ROWS_ACROSS = {
+    "pairs": _defined_pairs,
+    "means": _augmentation_means,
+    "within": _ranked_within,
+}
