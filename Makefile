@@ -5,8 +5,8 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study test test-style test-units test-notebooks test-kernels notebooks lab bench towers \
-	train-embedded requirements
+.PHONY: study check audit test test-style test-units test-notebooks test-kernels soak notebooks \
+	lab bench towers train-embedded requirements
 
 # Runs a command, then prints how long it took and whether it passed.
 timed = start=$$(date +%s); ( $(2) ); status=$$?; \
@@ -23,18 +23,28 @@ study: .venv
 # Unit tests and notebooks take about as long, and run side by side.
 test: .venv
 	@$(call timed,all of make test,$(MAKE) --no-print-directory --jobs 2 --output-sync \
-		test-style test-units test-notebooks)
+		check test-units test-notebooks)
+
+check: test-style audit
+
+# Licences of what is pinned, from installed metadata.
+audit: .venv
+	@$(call timed,audit,$(BIN)/python -m tests.audit)
 
 test-style: .venv
 	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 
 test-units: .venv
-	@$(call timed,unit tests,$(BIN)/pytest)
+	@$(call timed,unit tests,$(BIN)/pytest --tally test)
 
 NBVAL := -p tests.nbval_numbers --nbval --nbval-current-env \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 test-notebooks: .venv
 	@$(call timed,notebooks,$(BIN)/python -m pytest $(NBVAL))
+
+# The long versions of the tests: hours.
+soak: .venv
+	@$(call timed,soak,$(BIN)/pytest tests/soak_*.py --tally soak $(ARGS))
 
 # The kernels of other processors, on this one; with outputs of their own, so that all is computed.
 test-kernels: .venv

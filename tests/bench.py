@@ -290,11 +290,12 @@ def share_of_peak(options: Options) -> Iterator[Line]:
 
 def bytes_per_image(options: Options) -> Iterator[Line]:
     """(h) What each array takes on disk, before compression."""
-    from helpers.study.visit import variables
+    from helpers.data import STUDY
+    from helpers.study.visit import Asked, variables
 
     for name in SIZED:
         model = load(name, device="cpu")
-        for each in variables(model, small_study().layers):
+        for each in variables(model, Asked(small_study().layers, len(STUDY))):
             size = np.dtype(each.dtype).itemsize * int(np.prod(each.lengths))
             yield line("h", f"array {each.name}, {name}", [size], "bytes")
 

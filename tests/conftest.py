@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from helpers.clip import load
+from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ def parameters(folder_of_images, tmp_path):
         "images": str(folder_of_images),
         "limit": None,
         "seed": 0,
+        "changes": "study",
         "severity": 1.0,
+        "extend": None,
         "model": "embedded",
         "pretrained": None,
         "device": "cpu",

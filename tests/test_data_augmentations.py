@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from helpers.checks import WorkbookError
-from helpers.data import AUGMENTATIONS, MAX_SEVERITY, SIZE, VIEWS, open_images, views
-from helpers.data import augmentations as module
-from helpers.data.transforms import CommonRandom
+from helpers.data import AUGMENTATIONS, MAX_SEVERITY, SIZE, VIEWS, changes, open_images, views
+from helpers.data.transforms import TRANSFORMS, CommonRandom
 
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 IDS = [f"image-{index}" for index in range(60)]
@@ -25,8 +24,8 @@ def photo():
 
 def drawn(name, image_id, severity=1.0, pixels=GREY):
     """Draw a view as `views` does and hand back the transform, which holds what was drawn."""
-    state = module._state(0, image_id, name)
-    transform = AUGMENTATIONS[name].transform(severity)
+    state = changes._key(0, image_id, name)
+    transform = TRANSFORMS[name](severity)
     transform.set_random_state(np.random.default_rng(state), CommonRandom(state))
     result = transform(image=pixels)["image"]
     return transform.params, result
@@ -146,7 +145,7 @@ def test_elastic_displaces_by_alpha_times_a_smooth_field():
         assert np.allclose(three[name] - place, 3 * (one[name] - place), atol=1e-4)
         assert np.abs(np.diff(one[name] - place)).max() < 0.2
     plain = A.ElasticTransform(alpha=30, sigma=60, p=1)
-    state = module._state(0, "a", "elastic")
+    state = changes._key(0, "a", "elastic")
     plain.set_random_state(np.random.default_rng(state), CommonRandom(state))
     plain(image=GREY)
     assert np.array_equal(plain.params["map_x"], one["map_x"])
@@ -176,7 +175,7 @@ def test_own_maps_are_those_of_the_studys_transforms(name, photo):
             ),
         }
     for image_id in IDS[:10]:
-        state = module._state(0, image_id, name)
+        state = changes._key(0, image_id, name)
         studys[name].set_random_state(np.random.default_rng(state), CommonRandom(state))
         expected = studys[name](image=original)["image"]
         assert np.array_equal(drawn(name, image_id, pixels=original)[1], expected)
@@ -227,7 +226,7 @@ def test_draws_are_the_same_in_another_process():
 
 def test_the_hash_of_a_draw_is_fixed():
     # From printf '0\0a\0noise' | b2sum -l 128; another value would change every result.
-    assert module._state(0, "a", "noise") == 0x56D714A4145235D4A9874EA631E4BEFC
+    assert changes._key(0, "a", "noise") == 0x56D714A4145235D4A9874EA631E4BEFC
 
 
 # Severity

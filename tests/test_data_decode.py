@@ -187,7 +187,8 @@ def test_corrupt():
 
 @pytest.mark.parametrize("data", [b"", b"<html>404</html>"], ids=["empty", "text"])
 def test_no_image(data):
-    assert unreadable(BytesIO(data)) == "it is empty or in no image format that Pillow reads"
+    told = "it is empty or no AVIF, BMP, GIF, JPEG, JPEG2000, PNG, PPM, TIFF or WEBP"
+    assert unreadable(BytesIO(data)) == told
 
 
 def test_missing_file_and_folder(tmp_path):

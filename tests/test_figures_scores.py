@@ -256,7 +256,7 @@ def test_plots_go_where_they_are_told(summary, dataset):
 
 def test_figures_do_without_a_score_that_a_model_lacks(dataset):
     summary = statistics.summarise(dataset.drop_vars("attention_similarity"), n_resamples=10)
-    shown = [score for score in scores.SIMILARITIES if score != "attention_similarity"]
+    shown = [score for score in scores._scores(True) if score != "attention_similarity"]
     radar = scores.radar_grid(summary).axes[0]
     assert len(radar.get_xticks()) == len(shown)
     panel = scores.profiles(summary).axes[0]

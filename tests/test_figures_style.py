@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
-from helpers.data import VIEWS
+from helpers.data import SETS, STUDY, VIEWS
 from helpers.figures import layout, style
 
 
@@ -21,11 +21,36 @@ def close_figures():
         plt.close("all")
 
 
-def test_every_view_has_a_colour_of_its_own():
-    assert tuple(style.COLORS) == VIEWS
-    colors = np.array([to_rgb(color) for color in style.COLORS.values()])
+@pytest.fixture
+def shown():
+    """Give changes colours as a notebook does, and the study's back afterwards."""
+    yield style.apply
+    style.apply()
+
+
+TWENTY = (*SETS["corruptions"], *STUDY[:5])
+
+
+@pytest.mark.parametrize("changes", [STUDY[:1], *SETS.values(), TWENTY], ids=len)
+def test_up_to_twenty_changes_have_a_colour_of_their_own(shown, changes):
+    shown(changes)
+    colors = np.array([to_rgb(style.color(name)) for name in ("original", *changes)])
     gaps = [np.abs(a - b).max() for a, b in itertools.combinations(colors, 2)]
     assert min(gaps) > 0.1
+
+
+def test_the_studys_colours_are_the_same_in_every_set(shown):
+    before = {name: style.color(name) for name in STUDY}
+    shown(TWENTY)
+    assert {name: style.color(name) for name in STUDY} == before
+
+
+def test_lines_of_many_changes_differ_in_style_too(shown):
+    shown(TWENTY)
+    looks = [tuple(style.line(name).values()) for name in TWENTY]
+    assert len(set(looks[:10])) == 1
+    assert len(set(looks[10:])) == 1
+    assert looks[0] != looks[-1]
 
 
 def test_every_view_and_score_has_a_label():

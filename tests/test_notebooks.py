@@ -10,7 +10,8 @@ import pytest
 
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS, Capabilities
-from helpers.study.fitting import fitted
+from helpers.data import SETS, STUDY
+from helpers.study.fitting import OF_CHANGES, fitted
 from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
 from helpers.study.stamps import KEY, stamp_of
@@ -98,12 +99,15 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
     assert "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks\n" in MAKEFILE
 
 
+NEEDED = (*OF_CHANGES, *QUESTIONS)
 LACKS = [
     lacking
-    for count in range(1, len(QUESTIONS) + 1)
-    for lacking in combinations(QUESTIONS, count)
+    for count in range(1, len(NEEDED) + 1)
+    for lacking in combinations(NEEDED, count)
     # without an account of its parts a tower tells nothing of where it looks, either
+    # and fewer than three changes aren't the study's
     if ("account" in lacking) == ("attention" in lacking)
+    and ("several" not in lacking or "study" in lacking)
 ]
 
 
@@ -133,10 +137,12 @@ def is_stored(name):
 @pytest.mark.parametrize("lacking", LACKS, ids="+".join)
 def test_cells_that_stay_use_nothing_of_cells_left_out(notebook, lacking):
     capabilities = Capabilities("a model", dict.fromkeys(lacking, "of what it is"))
+    changes = SETS["photography"] if "study" in lacking else STUDY
+    changes = changes[:1] if "several" in lacking else changes
     cells = [defined_by(ast.parse(cell.source)) for cell in code_cells(notebook)]
     anywhere = {name for bound, _ in cells for name in bound}
     so_far = set()
-    for cell in code_cells(fitted(notebook, capabilities)):
+    for cell in code_cells(fitted(notebook, capabilities, changes)):
         bound, read = defined_by(ast.parse(cell.source))
         so_far |= bound
         assert not (read & anywhere) - so_far, cell.source

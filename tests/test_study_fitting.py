@@ -12,6 +12,7 @@ from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
 from helpers.clip import load, weights
 from helpers.clip.capabilities import Capabilities
+from helpers.data import SETS, STUDY
 from helpers.study import open_run
 from helpers.study.fitting import fitted, left_out
 from helpers.study.runner import run_study
@@ -113,6 +114,23 @@ def test_a_whole_notebook_keeps_its_title_and_a_line():
     found = fit(cell("a = 1"), cell("b = 1", "attention"), needs=["account"])
     assert [each.cell_type for each in found.cells] == ["markdown", "markdown"]
     assert fit(cell("a = 1"), needs=["attention"]).cells[1].source == "a = 1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept", "said"),
+    [
+        (STUDY, ["published = 1", "order = 1"], []),
+        (SETS["corruptions"], ["order = 1"], ["the published study's own nine changes"]),
+        (("jpeg",), [], ["the published study's own nine changes", "fewer than 3"]),
+    ],
+    ids=["study", "corruptions", "jpeg"],
+)
+def test_what_the_changes_do_not_give_is_left_out(changes, kept, said):
+    cells = [cell("published = 1", "study"), cell("order = 1", "several")]
+    found = fitted(new_notebook(cells=[new_markdown_cell("# 01"), *cells]), LACKS, changes)
+    assert [each.source for each in found.cells if each.cell_type == "code"] == kept
+    line = " ".join(sentence for _, own in left_out(found) for sentence in own)
+    assert all(part in line for part in said)
 
 
 def test_an_unknown_need_is_refused():

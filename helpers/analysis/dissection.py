@@ -180,11 +180,11 @@ def weighted_mean(shares: xr.DataArray, squared_lengths: xr.DataArray) -> xr.Dat
     Returns
     -------
     DataArray, (augmentation, component)
-        float64; zeros where all shifts have no length.
+        float64; zeros where all shifts have no length, NaN where any share or length is NaN.
     """
     weights = squared_lengths.astype(np.float64)
-    total = weights.sum("image")
-    return (shares * weights).sum("image") / total.where(total > 0, 1)
+    total = weights.sum("image", skipna=False)
+    return (shares * weights).sum("image", skipna=False) / total.where(total != 0, 1)
 
 
 def part_shares(shares: xr.DataArray) -> xr.DataArray:
@@ -299,10 +299,10 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
     Returns
     -------
     DataFrame
-        A row per augmentation: `head`, "" where there is no shift; `mean`, `low`, `high` of its
-        share (95 % interval over images); `second`, the next head's mean share; and `stays`, the
-        share of resamples in which the same head leads. Interval and `stays` are NaN for a single
-        image.
+        A row per augmentation: `head`, "" where there is no shift or a share is NaN; `mean`, `low`,
+        `high` of its share (95 % interval over images); `second`, the next head's mean share, NaN
+        where there is none; and `stays`, the share of resamples in which the same head leads.
+        Interval and `stays` are NaN for a single image.
     """
     values = heads.transpose("image", "augmentation", "component").to_numpy()
     means = values.mean(axis=0, dtype=np.float64)  # augmentations × heads
@@ -312,14 +312,14 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
     own = np.take_along_axis(resampled, leader[None, :, None], axis=-1)[..., 0]
     known = 1 if len(values) > 1 else np.nan
     low, high = known * np.quantile(own, (0.025, 0.975), axis=0)
-    moved = (means != 0).any(axis=1)
+    moved = (means != 0).any(axis=1) & ~np.isnan(means).any(axis=1)
     return pd.DataFrame(
         {
             "head": np.where(moved, heads["component"].values[leader], ""),
             "mean": means.max(axis=1),
             "low": low,
             "high": high,
-            "second": np.sort(means, axis=1)[:, -2],
+            "second": np.sort(means, axis=1)[:, -2] if means.shape[1] > 1 else np.nan,
             "stays": known * (ties.first_largest(resampled) == leader).mean(axis=0),
         },
         index=pd.Index(heads["augmentation"].values, name="augmentation"),

@@ -17,6 +17,7 @@ The last two say how entangled a model is: 0 and 1 would be a text, and a proper
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from helpers.analysis.statistics import false_discovery_rates, resample_counts
 from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
 from helpers.analysis.ties import first_largest, largest_first
 from helpers.checks import WorkbookError
+from helpers.registry import Registry
 
 TOP = 5
 """How many of a head's texts its property, association and overlap are read from."""
@@ -37,6 +39,31 @@ UNKNOWN = ""
 """Property of a text that has none, and of a head whose contributions don't vary."""
 
 Labeller = Callable[[Sequence[str]], str]
+
+
+@dataclass(frozen=True)
+class NamedLabeller:
+    """A row of the table of labellers.
+
+    Attributes
+    ----------
+    name : str
+    label : str
+        The title of its column.
+    function : callable
+        From a head's texts, the most telling first, to a label.
+    origin : str
+        A hash of the user's code that it comes from.
+    """
+
+    name: str
+    label: str
+    function: Labeller
+    origin: str
+
+
+LABELLERS: Registry[NamedLabeller] = Registry("labeller")
+"""Labellers that users registered (`helpers.extend`), beside the property of a head's texts."""
 
 
 def read_heads(
@@ -249,6 +276,23 @@ def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) 
     for place in np.ndindex(labels.shape):
         labels[place] = _named(labeller, list(chosen[place]))
     return readings["property"].copy(data=labels).rename("label")
+
+
+def own_labels(readings: xr.Dataset, texts: Sequence[str]) -> dict[str, xr.DataArray]:
+    """Let all labellers that users registered name each head.
+
+    Parameters
+    ----------
+    readings, texts
+        As for `label_heads`.
+
+    Returns
+    -------
+    dict of str to DataArray, (layer, head)
+        The labeller's label → its labels of heads; empty where there are no labellers.
+    """
+    rows = LABELLERS.values()
+    return {row.label: label_heads(readings, texts, row.function) for row in rows}
 
 
 def _named(labeller: Labeller, texts: list[str]) -> str:

@@ -3,22 +3,25 @@
 Every score takes `(original, augmented)` with any leading axes, which broadcast: an original of
 shape (images, 1, …) against (images, 9, …) gives (images, 9), and what belongs to the original
 alone is computed once. Results are float64. Where an equation has no value (a zero vector, an image
-without an edge, no patch with any detail) the score is NaN, so that means leave it out and n tells.
+without an edge, no patch with any detail, numbers that are not finite) the score is NaN, so that
+means leave it out and n tells. Of an image beside one of a single colour, such as a black one, a
+saturated one or one of a single pixel, edge and detail similarity have no value; all other scores
+have.
 
 Equation numbers are those of Dahal, Murad and Rahimi, "Embedding Shift Dissection on CLIP",
 CVPR-W MIV 2025, arXiv 2503.23495, supplement A.1.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from helpers.analysis.maps import enlarge
 from helpers.checks import WorkbookError
+from helpers.registry import Registry
 
 PATCH_GRID = 4
 DETAIL_GRID = 8
@@ -295,7 +298,9 @@ class Score:
     higher_is_closer : bool
         Whether a higher value means that less has changed.
     equation : str
-        The equation's number in the study.
+        The equation's number in the study; "own" of a user's.
+    origin : str
+        A hash of the user's code that it comes from; "" for the workbook's own.
     """
 
     name: str
@@ -304,6 +309,7 @@ class Score:
     needs: str
     higher_is_closer: bool
     equation: str
+    origin: str = ""
 
 
 _ROWS = (
@@ -315,7 +321,8 @@ _ROWS = (
     ("edge_similarity", "Edge similarity", edge_similarity, "pixels", True, "9-11"),
     ("detail_similarity", "Detail similarity", detail_similarity, "pixels", True, "12"),
 )
-SCORES: Mapping[str, Score] = MappingProxyType({row[0]: Score(*row) for row in _ROWS})
+SCORES: Registry[Score] = Registry("score", [Score(*row) for row in _ROWS])
+"""All scores by name; users add theirs (`helpers.extend`)."""
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -325,10 +332,13 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _matched(original: ArrayLike, augmented: ArrayLike, core: tuple[str, ...]) -> list[np.ndarray]:
-    """Both sides as float64, with equal core axes and leading axes that broadcast."""
+    """Both sides as float64, with equal core axes and leading axes that broadcast.
+
+    Infinity becomes NaN: a distance or a similarity to it would be a number, and say nothing.
+    """
     arrays = [np.asarray(side, dtype=np.float64) for side in (original, augmented)]
     _check_shapes(*arrays, core)
-    return arrays
+    return [np.where(np.isfinite(side), side, np.nan) for side in arrays]
 
 
 def _matched_images(original: ArrayLike, augmented: ArrayLike, smallest: int) -> list[np.ndarray]:

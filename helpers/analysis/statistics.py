@@ -93,7 +93,7 @@ def mean_with_interval(
     Raises
     ------
     WorkbookError
-        If the values have no image or aren't two-dimensional.
+        If the values have no image, aren't two-dimensional, or one is infinite.
     """
     table = _image_table(values)
     intervals = [
@@ -201,7 +201,7 @@ def rank_augmentations(
     Raises
     ------
     WorkbookError
-        If the values have no image or aren't two-dimensional.
+        If the values have no image, aren't two-dimensional, or one is infinite.
     """
     table = _image_table(values)
     sign = 1 if higher_is_closer else -1
@@ -410,7 +410,13 @@ def _image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFram
             f"Values of shape {values.shape} can't be averaged over images; "
             "they need two axes, image and augmentation, with at least one of each."
         )
-    return pd.DataFrame(values)
+    table = pd.DataFrame(values)
+    if infinite := int(np.isinf(table.to_numpy(np.float64)).sum()):
+        raise WorkbookError(
+            f"{infinite} of the {table.size} values are infinite, and so would their mean be; an "
+            "undefined value must be NaN."
+        )
+    return table
 
 
 def _interval_of_mean(
@@ -462,7 +468,9 @@ def _ranked_within(cube: np.ndarray) -> np.ndarray:
 
 
 def _correlation(rows: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of the columns; NaN where a column doesn't vary."""
+    """Pearson's correlation of the columns; NaN where a column doesn't vary, or has one value."""
+    if len(rows) < 2:
+        return np.full((rows.shape[1],) * 2, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.corrcoef(rows, rowvar=False)
 

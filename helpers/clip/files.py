@@ -53,11 +53,34 @@ def weights_in(folder: Path) -> Path:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """Return the files that hold the weights: those that an index lists, or the file itself."""
+    """Return the files that hold the weights: those that an index lists, or the file itself.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of Path
+        Beside the index, and nowhere else.
+
+    Raises
+    ------
+    WorkbookError
+        If the index is damaged, or names something else than files beside it.
+    """
     if not path.name.endswith(".index.json"):
         return [path]
-    listed = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
-    return [path.parent / name for name in sorted(set(listed))]
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
+        names = sorted({str(name) for name in listed})
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WorkbookError(f"{path} is no index of weights files; download it again.") from error
+    if strays := [name for name in names if Path(name).name != name]:
+        raise WorkbookError(
+            f"{path} lists {strays[0]!r}, which is no file beside it; don't trust this model."
+        )
+    return [path.parent / name for name in names]
 
 
 def names_in(path: Path) -> list[str]:

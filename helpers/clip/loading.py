@@ -64,7 +64,7 @@ def load(
     Raises
     ------
     WorkbookError
-        If a value is unknown, or the weights can't be had or don't fit.
+        If a value is unknown, or the weights can't be had, don't fit or aren't finite.
 
     Notes
     -----
@@ -77,8 +77,10 @@ def load(
     device = devices.resolve(device)
     path = weights.locate(name, pretrained)
     opened = WAYS[weights.kind_of(name)](name, pretrained, path)
+    clip = opened.clip.eval().requires_grad_(False).to(device)
+    _check_finite(clip, path)
     return Model(
-        clip=opened.clip.eval().requires_grad_(False).to(device),
+        clip=clip,
         tokenizer=opened.tokenizer,
         name=name,
         pretrained=pretrained,
@@ -90,6 +92,15 @@ def load(
         device=device,
         precision=weights.PRECISIONS[precision],
     )
+
+
+def _check_finite(clip: torch.nn.Module, path: Path | None) -> None:
+    # A sum shows a number that is not finite, in a fraction of the time of looking at each.
+    for name, values in clip.named_parameters():
+        if not values.sum().isfinite():
+            raise WorkbookError(
+                f"The weights in {path} hold NaN or infinity, in {name}; download them again."
+            )
 
 
 def _embedded(_: str, pretrained: str | None, __: Path | None) -> Opened:

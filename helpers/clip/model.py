@@ -269,12 +269,19 @@ class Model:
         Raises
         ------
         WorkbookError
-            If there is no text, or one is empty or longer than the context.
+            If there is no text, one is empty or longer than the context, or the model gives NaN or
+            infinity for one.
         """
         batches = self._tokens(texts).to(self.device).split(TEXTS_AT_ONCE)
         with torch.inference_mode(), self._autocast():
-            encoded = [self.clip.encode_text(tokens).float().cpu() for tokens in batches]
-        return torch.cat(encoded).numpy()
+            encoded = torch.cat([self.clip.encode_text(own).float().cpu() for own in batches])
+        finite = encoded.isfinite().all(dim=1).tolist()
+        if not all(finite):
+            raise WorkbookError(
+                f"{self.title} gives numbers that are not finite for the text"
+                f" {texts[finite.index(False)]!r}; choose another precision, model or text."
+            )
+        return encoded.numpy()
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Check that the model can read texts, without encoding them.

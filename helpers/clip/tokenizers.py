@@ -26,7 +26,8 @@ class HubTokenizer:
     def __init__(self, source: str, **options):
         from open_clip.tokenizer import HFTokenizer
 
-        self.tokenize = HFTokenizer(source, **options)
+        # A folder may name a program of its own as its tokenizer: it is never run.
+        self.tokenize = HFTokenizer(source, trust_remote_code=False, **options)
 
     def __call__(self, texts: Sequence[str], context_length: int) -> torch.Tensor:
         """Return tokens, texts × context length; the last is not 0 where a text needs more."""

@@ -1,22 +1,28 @@
-"""Pixels: images from any source, and the nine augmented views of each. Knows no model."""
+"""Pixels: images from any source, and the changed views of each. Knows no model."""
 
-from helpers.data.augmentations import AUGMENTATIONS, MAX_SEVERITY, SIZE, VIEWS, Augmentation, views
+from helpers.data.augmentations import AUGMENTATIONS
+from helpers.data.change import MAX_SEVERITY, SIZE, Change
+from helpers.data.changes import CHANGES, SETS, STUDY, VIEWS, names_of, views
 from helpers.data.decode import UnreadableImage
 from helpers.data.images import Image, Images
 from helpers.data.sources import SOURCES, Source, absolute, open_images
 
 __all__ = [
     "AUGMENTATIONS",
+    "CHANGES",
     "MAX_SEVERITY",
+    "SETS",
     "SIZE",
     "SOURCES",
+    "STUDY",
     "VIEWS",
-    "Augmentation",
+    "Change",
     "Image",
     "Images",
     "Source",
     "UnreadableImage",
     "absolute",
+    "names_of",
     "open_images",
     "views",
 ]

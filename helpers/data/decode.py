@@ -1,6 +1,8 @@
 """From an image file of any kind to 8-bit RGB."""
 
+import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from os import PathLike
 from types import MappingProxyType
 from typing import BinaryIO
@@ -10,19 +12,29 @@ from PIL import Image as pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from helpers.checks import WorkbookError
+from helpers.data.reading import open_file, why
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """What the names of image files end in, in lower case."""
 
-# Levels of a 16-bit grey value per level of an 8-bit one: 65535 / 255.
-_LEVELS_PER_8_BIT_LEVEL = 257
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What Pillow may take a file for: not EPS, for which it would start another program."""
+
+# Tags of TIFF, and the values of theirs that matter here.
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1
+
+_NO_WHITE = "which have no agreed white"
+
+# Pillow reads up to twice this number of pixels, and there is nothing to warn of below that.
+warnings.filterwarnings("ignore", category=pillow.DecompressionBombWarning)
 
 _REASONS: Mapping[type[Exception], str] = MappingProxyType(
     {
         FileNotFoundError: "there is no such file",
         IsADirectoryError: "it is a folder",
         PermissionError: "this user may not read the file",
-        UnidentifiedImageError: "it is empty or in no image format that Pillow reads",
+        UnidentifiedImageError: f"it is empty or no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
         pillow.DecompressionBombError: (
             f"it has more than {2 * pillow.MAX_IMAGE_PIXELS:,} pixels, Pillow's guard against "
             "files that fill the memory"
@@ -55,14 +67,14 @@ class UnreadableImage(WorkbookError):
 def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
     """Decode an image file to upright 8-bit RGB.
 
-    EXIF orientation is applied; of several frames or pages the first is taken; 16-bit grey is
-    scaled from its full range, transparency composited on white. Colour profiles are not applied,
-    as in CLIP's own preprocessing.
+    EXIF orientation is applied; of several frames or pages the first is taken; grey of up to 16
+    bits is scaled from its full range, transparency composited on white. Colour profiles are not
+    applied, as in CLIP's own preprocessing.
 
     Parameters
     ----------
     file : path or binary file
-        What Pillow opens; the format is told from the bytes, not from the name.
+        In one of `FORMATS`, which is told from the bytes, not from the name.
     image_id : str
         The image's id, for the error.
 
@@ -75,11 +87,15 @@ def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
     UnreadableImage
         If the file is missing, empty, truncated, corrupt, too large or no image.
     """
+    own = isinstance(file, (str, PathLike))
     try:
-        with pillow.open(file) as image:
+        with (
+            open_file(file) if own else nullcontext(file) as opened,
+            pillow.open(opened, formats=FORMATS) as image,
+        ):
             # TIFF is turned upright by load itself, which then drops the tag: load first.
             image.load()
-            return np.array(_as_rgb(_upright(image)))
+            return np.array(_as_rgb(_upright(image), getattr(image, "tag_v2", {})))
     # Pillow's plugins let errors of many kinds through for corrupt files; each means the same here.
     except Exception as error:
         raise UnreadableImage(image_id, _reason(error)) from error
@@ -93,12 +109,14 @@ def _upright(image: pillow.Image) -> pillow.Image:
         return image
 
 
-def _as_rgb(image: pillow.Image) -> pillow.Image:
-    """Convert any of Pillow's modes to RGB."""
-    if image.mode.startswith("I"):
-        return _from_16_bit(image).convert("RGB")
+def _as_rgb(image: pillow.Image, tiff: Mapping[int, object]) -> pillow.Image:
+    """Convert any of Pillow's modes to RGB, given the tags of a TIFF file."""
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, which have no agreed white")
+        raise _NoPixels(f"its pixels are floating-point numbers, {_NO_WHITE}")
+    if any(kind != _UNSIGNED for kind in tiff.get(_SAMPLE_FORMAT, ())):
+        raise _NoPixels(f"its pixels are numbers with a sign, {_NO_WHITE}")
+    if image.mode.startswith("I"):
+        return _from_16_bit(image, tiff).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = pillow.new("RGBA", image.size, "white")
@@ -106,17 +124,28 @@ def _as_rgb(image: pillow.Image) -> pillow.Image:
     return image.convert("RGB")
 
 
-def _from_16_bit(image: pillow.Image) -> pillow.Image:
-    """Scale grey of 16 bits to 8; Pillow's own conversion clips it at 255."""
+def _from_16_bit(image: pillow.Image, tiff: Mapping[int, object]) -> pillow.Image:
+    """Scale grey of 16 bits, or of 12 in TIFF, to 8; Pillow's own conversion clips it at 255."""
+    white = 2 ** max(tiff.get(_BITS, (16,))) - 1
     grey = np.asarray(image).astype(np.int64)
-    if grey.min() < 0 or grey.max() > np.iinfo(np.uint16).max:
-        raise ValueError("its pixels are 32-bit integers, which have no agreed white")
-    return pillow.fromarray(np.rint(grey / _LEVELS_PER_8_BIT_LEVEL).astype(np.uint8))
+    if white > np.iinfo(np.uint16).max or grey.max() > white:
+        raise _NoPixels(f"its pixels are 32-bit integers, {_NO_WHITE}")
+    if tiff.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        grey = white - grey
+    grey[grey == image.info.get("transparency")] = white
+    return pillow.fromarray(np.rint(grey / white * 255).astype(np.uint8))
+
+
+class _NoPixels(ValueError):
+    """Why the numbers in a file are no colours, as a clause."""
 
 
 def _reason(error: Exception) -> str:
-    """Say in a clause why Pillow failed, without the memory addresses that its messages carry."""
+    """Say in a clause why Pillow failed, without paths and addresses that messages carry."""
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             return reason
-    return str(error).rstrip(".") or type(error).__name__
+    if isinstance(error, _NoPixels) or (isinstance(error, OSError) and error.strerror):
+        return why(error)
+    first_line = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return f"it is damaged, or of a kind that Pillow can't read ({first_line})"

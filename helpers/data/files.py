@@ -1,18 +1,20 @@
 """Images that are files of their own: in a folder, or named by a list."""
 
-import csv
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 from helpers.checks import WorkbookError
 from helpers.data.decode import IMAGE_SUFFIXES, decode
 from helpers.data.images import Image
+from helpers.data.reading import BadFile, read_rows, read_text
 
 PATH_COLUMNS = ("path", "image", "filepath")
 CAPTION_COLUMN = "caption"
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def expand(path: str) -> Path:
@@ -78,27 +80,29 @@ def _refuse(error: OSError) -> None:
 
 
 def printable(path: str) -> str:
-    r"""Write bytes of a file name that are no UTF-8 as escapes, so that an id is valid text.
+    r"""Write what is no character to show as escapes, so that an id is one line of valid text.
 
     Parameters
     ----------
     path : str
-        As Python decodes it, such bytes being surrogates.
+        As Python decodes it, bytes that are no UTF-8 being surrogates.
 
     Returns
     -------
     str
-        With `\udcff` and the like in their place.
+        With `\udcff`, `\n` and the like in the place of such bytes and of control characters.
     """
-    return path.encode("utf-8", "backslashreplace").decode()
+    text = path.encode("utf-8", "backslashreplace").decode()
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def open_list(spec: str) -> list[Image]:
     """List the images that a text or CSV file names.
 
-    A text file has one path a line. A CSV file has the paths in its first column, or starts with a
-    header that names a column path, image or filepath and perhaps a column caption. Relative paths
-    start at the list's folder.
+    A text file has one path a line. A CSV file, its cells separated by commas, semicolons or tabs,
+    has the paths in its first column, or starts with a header that names a column path, image or
+    filepath and perhaps a column caption. Relative paths start at the list's folder, and no path
+    may lead out of it: a list from elsewhere must not choose what is read on this machine.
 
     Parameters
     ----------
@@ -114,27 +118,33 @@ def open_list(spec: str) -> list[Image]:
     Raises
     ------
     WorkbookError
-        If the list is no UTF-8 text, names nothing or has a row without a path.
+        If the list is no text, names nothing, has a row without a path, or a path out of its
+        folder.
     """
     path = expand(spec)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = _READERS[path.suffix.lower()](text)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WorkbookError(f"List {spec!r} can't be read: {error}.") from error
-    except _BadList as error:
+        rows = _READERS[path.suffix.lower()](read_text(path))
+        files = [_inside(path.parent, name) for name, _ in rows]
+    except BadFile as error:
         raise WorkbookError(f"List {spec!r} {error}") from error
     if not rows:
         raise WorkbookError(f"List {spec!r} names no images; write one path a line.")
-    files = [path.parent / expand(name) for name, _ in rows]
     return [
-        Image(name, partial(decode, file), caption, path=file)
+        Image(printable(name), partial(decode, file), caption, path=file)
         for (name, caption), file in zip(rows, files, strict=True)
     ]
 
 
-class _BadList(ValueError):
-    """What is wrong with a list, as a sentence without its subject."""
+def _inside(folder: Path, name: str) -> Path:
+    """Find a list's file, which may be a link, below the list's folder."""
+    path = Path(os.path.abspath(folder / expand(name)))
+    # A list made with absolute paths may name its folder by another way than the user does.
+    if not any(path.is_relative_to(way(folder)) for way in (os.path.abspath, os.path.realpath)):
+        raise BadFile(
+            f"names {name!r}, which is not in its folder; put the list into a folder that all its "
+            "images are in or below."
+        )
+    return path
 
 
 def _text_rows(text: str) -> list[tuple[str, str | None]]:
@@ -142,26 +152,34 @@ def _text_rows(text: str) -> list[tuple[str, str | None]]:
 
 
 def _csv_rows(text: str) -> list[tuple[str, str | None]]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(StringIO(text, newline=""))]
-    rows = [row for row in rows if any(row)]
+    rows = read_rows(text, lambda cells: _path_column(cells) or _starts_with_image(cells))
     if not rows:
         return []
-    header = [cell.lower() for cell in rows[0]]
-    column = next((name for name in PATH_COLUMNS if name in header), None)
-    if column is not None:
-        return [_named_row(header, column, row) for row in rows[1:]]
-    if Path(rows[0][0]).suffix.lower() not in IMAGE_SUFFIXES:
-        raise _BadList(
-            f"starts with {rows[0][0]!r}, neither an image file nor a header with a column "
+    first = rows[0].cells
+    column = _path_column(first)
+    if column is None and not _starts_with_image(first):
+        raise BadFile(
+            f"starts with {first[0]!r}, neither an image file nor a header with a column "
             f"{', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}."
         )
-    return [_named_row(["path"], "path", row) for row in rows]
+    if column is None:
+        return [_path_and_caption({"path": row.cells[0]}, "path", row.line) for row in rows]
+    header = [cell.lower() for cell in first]
+    return [_path_and_caption(row.named(header), column, row.line) for row in rows[1:]]
 
 
-def _named_row(header: list[str], column: str, row: list[str]) -> tuple[str, str | None]:
-    cells = dict(zip(header, row, strict=False))
+def _path_column(cells: list[str]) -> str | None:
+    header = [cell.lower() for cell in cells]
+    return next((name for name in PATH_COLUMNS if name in header), None)
+
+
+def _starts_with_image(cells: list[str]) -> bool:
+    return bool(cells) and Path(cells[0]).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _path_and_caption(cells: dict[str, str], column: str, line: int) -> tuple[str, str | None]:
     if not cells.get(column):
-        raise _BadList(f"has the row {','.join(row)!r} without a path; complete or remove it.")
+        raise BadFile(f"has no path in line {line}; complete or remove the line.")
     return cells[column], cells.get(CAPTION_COLUMN) or None
 
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from helpers.checks import one_of
-from helpers.data.augmentations import SIZE, redraw
+from helpers.data.change import SIZE
+from helpers.data.changes import redraw
 from helpers.data.opencv import cv2
 
 GEOMETRIC = ("shift_scale_rotate", "horizontal_flip", "elastic", "perspective")

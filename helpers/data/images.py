@@ -1,12 +1,15 @@
 """An image of a source, and several of them; pixels are decoded when they are asked for."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
 import numpy as np
+
+from helpers.data.decode import UnreadableImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ class Image:
         The file that holds it; None where the id says all, as for scenes.
     source : str
         Short name of the source that it was opened from.
+    state : tuple of int or None
+        Size in bytes and time of change in nanoseconds of the file when it was listed; found where
+        it is not given, and None where there is no file.
     """
 
     id: str
@@ -32,6 +38,11 @@ class Image:
     told: str | Callable[[str], str | None] | None = None
     path: Path | None = None
     source: str = ""
+    state: tuple[int, int] | None = None
+
+    def __post_init__(self):
+        if self.path and self.state is None:
+            object.__setattr__(self, "state", state_of(self.path))
 
     @property
     def pixels(self) -> np.ndarray:
@@ -40,9 +51,15 @@ class Image:
         Raises
         ------
         UnreadableImage
-            If the image is missing, empty, truncated, corrupt, too large or none at all.
+            If the image is missing, empty, truncated, corrupt, too large or none at all, or its
+            file was changed after it was listed.
         """
-        return self.read_pixels(self.id)
+        pixels = self.read_pixels(self.id)
+        if self.path and state_of(self.path) != self.state:
+            raise UnreadableImage(
+                self.id, "its file was changed after the images were listed; list them again"
+            )
+        return pixels
 
     @property
     def caption(self) -> str | None:
@@ -77,7 +94,7 @@ class Images(Sequence[Image]):
         """SHA-256 of the ids and of the sizes and times of the files: other images, another one."""
         digest = hashlib.sha256()
         for image in self._images:
-            digest.update(repr((image.id, _state(image.path))).encode())
+            digest.update(repr((image.id, image.state)).encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -98,9 +115,20 @@ class Images(Sequence[Image]):
         return f"<{len(self)} images>"
 
 
-def _state(path: Path | None) -> tuple[int, int] | None:
+def state_of(path: Path) -> tuple[int, int] | None:
+    """Return a file's size and time of change, which tell whether it is still the same.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    tuple of int or None
+        None where there is no such file.
+    """
     try:
-        status = path.stat() if path else None
-    except OSError:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a name with NUL in it
         return None
-    return status and (status.st_size, status.st_mtime_ns)
+    return status.st_size, status.st_mtime_ns

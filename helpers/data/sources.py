@@ -37,6 +37,8 @@ class Source:
         From the text to its images; raises WorkbookError if there are none.
     is_path : bool
         Whether the text is the path of a file or folder.
+    origin : str
+        A hash of the user's code that it comes from; "" for the workbook's own.
     """
 
     form: str
@@ -44,6 +46,7 @@ class Source:
     recognises: Callable[[str], bool]
     open: Callable[[str], list[Image]]
     is_path: bool = True
+    origin: str = ""
 
 
 def open_scenes(spec: str) -> list[Image]:
@@ -137,6 +140,9 @@ SOURCES: tuple[Source, ...] = (
     ),
 )
 """All kinds of source; the first that recognises a text opens it."""
+
+OWN_SOURCES: dict[str, Source] = {}
+"""Those that users registered (`helpers.extend`), by name; they are asked first."""
 
 
 def open_images(
@@ -238,13 +244,13 @@ def _list(spec: str) -> list[Image]:
 
 
 def _source_of(spec: str) -> Source:
-    for source in SOURCES:
+    for source in (*OWN_SOURCES.values(), *SOURCES):
         if source.recognises(spec):
             return source
     what = "is no folder" if os.path.exists(os.path.expanduser(spec)) else "does not exist"
     raise WorkbookError(
         f"images has no source {spec!r}: as a path it {what}; choose one of "
-        f"{', '.join(source.form for source in SOURCES)}."
+        f"{', '.join(source.form for source in (*SOURCES, *OWN_SOURCES.values()))}."
     )
 
 

@@ -12,6 +12,8 @@ import albumentations as A
 import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
+from helpers.data.change import Draw
+
 # With a corner moved further than a third of the side the four corners may stop being convex, and
 # the perspective map divides by zero inside the image. albumentations stays below it too.
 _MAX_CORNER_JITTER = 0.32
@@ -130,3 +132,34 @@ TRANSFORMS: Mapping[str, Callable[[float], A.BasicTransform]] = MappingProxyType
     }
 )
 """By name: from a severity above 0 to a new transform that always applies."""
+
+
+def transformed(
+    name: str, pixels: np.ndarray, severity: float, draw: Draw, **settings: object
+) -> np.ndarray:
+    """Apply an augmentation of the study.
+
+    Parameters
+    ----------
+    name : str
+        One of `TRANSFORMS`.
+    pixels : ndarray of uint8 or float32, 224 × 224 × channels
+    severity : float
+        Above 0.
+    draw : Draw
+        What is drawn at random.
+    **settings
+        Attributes of the albumentations transform that are to differ, such as its `border_mode`.
+        None of them may take part in the draw.
+
+    Returns
+    -------
+    ndarray
+        As `pixels`.
+    """
+    # Each call owns its transform, so that threads don't share one.
+    transform = TRANSFORMS[name](severity)
+    for attribute, value in settings.items():
+        setattr(transform, attribute, value)
+    transform.set_random_state(draw, CommonRandom(draw.key))
+    return transform(image=pixels)["image"]

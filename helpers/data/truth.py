@@ -6,11 +6,12 @@ photographs.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from helpers.data.augmentations import VIEWS
+from helpers.data.changes import VIEWS
+from helpers.data.decode import UnreadableImage
 from helpers.data.images import Image
 from helpers.data.photos import PHOTOS
 
@@ -43,10 +44,10 @@ def known_truth(images: Iterable[Image]) -> pd.DataFrame:
     return table[[CAPTION, *rest]].fillna("").rename_axis("image")
 
 
-def truth_of_views(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def truth_of_views(truth: pd.DataFrame, views: Sequence[str] = VIEWS) -> dict[str, pd.DataFrame]:
     """Say what is true of each view: in a mirror, left is right.
 
-    The other augmentations keep what the original shows, or change it by an unknown amount: an
+    All other changes keep what the original shows, or change it by an unknown amount: an
     object may be repainted (colour jitter) or move to another place (shift-scale-rotate). Of them
     the truth is that of the original.
 
@@ -54,16 +55,18 @@ def truth_of_views(truth: pd.DataFrame) -> dict[str, pd.DataFrame]:
     ----------
     truth : DataFrame of str
         As of `known_truth`.
+    views : sequence of str
+        Names of views.
 
     Returns
     -------
     dict of str to DataFrame
         View → its truth.
     """
-    views = dict.fromkeys(VIEWS, truth)
-    if "position" in truth:
-        views[MIRROR] = truth.assign(position=truth["position"].map(_mirrored))
-    return views
+    truths = dict.fromkeys(views, truth)
+    if "position" in truth and MIRROR in truths:
+        truths[MIRROR] = truth.assign(position=truth["position"].map(_mirrored))
+    return truths
 
 
 def _mirrored(position: str) -> str:
@@ -75,9 +78,16 @@ def _known(image: Image) -> dict[str, str]:
     drawn = image.path is None and SCENE.fullmatch(image.id)
     if drawn:
         return _known_of_scene(*map(int, drawn.groups()))
-    caption = image.caption or ""
+    caption = _caption_of(image)
     bundled = image.path is None and caption in PHOTOS.values()
     return {CAPTION: caption} | ({PHOTOGRAPH: caption} if bundled else {})
+
+
+def _caption_of(image: Image) -> str:
+    try:
+        return image.caption or ""
+    except UnreadableImage:  # a run tells it of the image, which it can't read either
+        return ""
 
 
 def _known_of_scene(seed: int, index: int) -> dict[str, str]:

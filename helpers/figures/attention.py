@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -12,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from helpers.checks import WorkbookError, one_of
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, bare, shortened, title_view
+from helpers.figures.layout import axes_or_new, shortened, view_axes
 
 OVERLAY_OPACITY = 0.55
 MAX_IMAGES = 7
@@ -54,19 +53,13 @@ def attention_grid(
     """
     kinds = [one_of("rows", row, _KINDS) for row in rows]
     _check_grid(np.shape(pixels), np.shape(maps), len(titles), len(views))
-    size = len(titles) * len(kinds), len(views)
-    figure, axes = plt.subplots(*size, figsize=(1.45 * size[1], 1.5 * size[0] + 0.8), squeeze=False)
+    names = [f"{shortened(title)}\n{kind}" for title in titles for kind in kinds]
+    figure, axes = view_axes(views, names, extra=0.8)
     drawn = {kind: [] for kind in kinds}
     for place, ax in np.ndenumerate(axes):
         (image, line), view = divmod(place[0], len(kinds)), place[1]
         draw = _KINDS[kinds[line]]
         drawn[kinds[line]].append(draw(ax, pixels[image, view], maps[image, view], maps[image, 0]))
-        ax.set(xticks=[], yticks=[])
-        bare(ax)
-        if view == 0:
-            ax.set_ylabel(f"{shortened(titles[image])}\n{kinds[line]}", fontsize=9)
-    for name, ax in zip(views, axes[0], strict=True):
-        title_view(ax, name)
     for kind in (kind for kind in kinds if kind in _BAR_LABELS):
         _color_bar(figure, axes, kind, drawn[kind])
     return figure

@@ -10,7 +10,15 @@ from scipy.cluster import hierarchy
 
 from helpers.analysis.clustering import Clustering
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, axes_or_new, bare, few_ticks, tick_views
+from helpers.figures.layout import (
+    MADE_FOR,
+    annotate_cells,
+    axes_or_new,
+    bare,
+    few_ticks,
+    tall,
+    tick_views,
+)
 
 
 def leaf_order(linkage: np.ndarray) -> list[int]:
@@ -73,7 +81,7 @@ def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | N
     matplotlib.axes.Axes
         The tree; a square beside each label has the augmentation's colour.
     """
-    ax = axes_or_new(ax, (6.5, 4.2))
+    ax = axes_or_new(ax, tall((6.5, 4.2), len(clustering.names)))
     draw_tree(ax, clustering.linkage, threshold=clustering.threshold)
     names = [clustering.names[leaf] for leaf in leaf_order(clustering.linkage)]
     ax.axvline(clustering.threshold, color=style.REFERENCE, linestyle=":", linewidth=1.6)
@@ -167,7 +175,8 @@ def distance_heatmap(clustering: Clustering, *, ax: Axes | None = None) -> Axes:
 def _matrix(
     values: np.ndarray, clustering: Clustering, *, ax: Axes | None, **options: object
 ) -> Axes:
-    ax = axes_or_new(ax, (7.8, 6.4))
+    width = 7.8 * max(1.0, len(clustering.names) / MADE_FOR)
+    ax = axes_or_new(ax, tall((width, 6.4), len(clustering.names)))
     order = leaf_order(clustering.linkage)
     ordered = values[np.ix_(order, order)]
     image = ax.imshow(ordered, **options)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from helpers.analysis import ties
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, bare, panels, tick_views
+from helpers.figures.layout import annotate_cells, bare, panels, tall, tick_views
 
 MARKERS = "osD^vPX"
 MODELS = "viridis"
@@ -34,11 +34,11 @@ def ranking(orders: Mapping[str, tuple[pd.DataFrame, xr.Dataset]]) -> Figure:
         A row per source. Left a line per augmentation, rank 1 (moves furthest) on top; right
         Spearman's correlations.
     """
-    count = len(next(iter(orders.values()))[0].columns)
+    changes, count = next(iter(orders.values()))[0].shape
     figure, axes = plt.subplots(
         len(orders),
         2,
-        figsize=(5.8 + 2.1 * count, 5 * len(orders)),
+        figsize=tall((5.8 + 2.1 * count, 5 * len(orders)), changes),
         width_ratios=[4 + count, 2 + count],
         squeeze=False,
     )
@@ -53,7 +53,9 @@ def _ranks(ax: Axes, moved: pd.DataFrame) -> None:
     names = list(moved.columns)
     ranks = (-moved.apply(ties.merged)).rank(method="first")
     for name, row in ranks.iterrows():
-        ax.plot(range(len(names)), row, "o-", color=style.color(name), linewidth=2.5, ms=8)
+        ax.plot(
+            range(len(names)), row, color=style.color(name), linewidth=2.5, ms=8, **style.line(name)
+        )
     ax.set_xticks(range(len(names)), [_wrapped(name) for name in names])
     last = ranks[names[-1]].sort_values()
     ax.set_yticks(range(1, len(last) + 1))
@@ -83,7 +85,8 @@ def shift_by_model(tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> F
     Figure
         Two panels a source, a row per augmentation and a marker per model.
     """
-    figure, axes = panels(2 * len(tables), columns=2, size=(5.6, 4.6))
+    changes = next(iter(tables.values()))[0]["augmentation"].nunique()
+    figure, axes = panels(2 * len(tables), columns=2, size=tall((5.6, 4.6), changes))
     measures = ("embedding similarity", "shift, in distances between images")
     for place, (source, pair) in enumerate(tables.items()):
         means = pair[0].groupby("augmentation")["mean"].mean()
@@ -148,9 +151,8 @@ def heads_by_model(few: pd.DataFrame, same: pd.DataFrame, by_layer: pd.DataFrame
     """
     width = 1.9 + 1.1 * few.shape[1]
     count = 1 if same.empty else 2
-    figure, axes = plt.subplots(
-        1, count, figsize=(3 + width + 5 * (count - 1), 4.8), squeeze=False, sharey=True
-    )
+    size = tall((3 + width + 5 * (count - 1), 4.8), len(few))
+    figure, axes = plt.subplots(1, count, figsize=size, squeeze=False, sharey=True)
     left = axes[0, 0]
     image = left.imshow(few, cmap=f"{style.SEQUENTIAL}_r", aspect="auto", vmin=0, vmax=0.5)
     annotate_cells(image, [[f"{part:.2f}" for part in row] for row in few.to_numpy()], size=9)

@@ -23,8 +23,9 @@ from helpers.figures.layout import (
     few_ticks,
     panels,
     shortened,
+    tall,
     tick_views,
-    title_view,
+    view_axes,
 )
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
@@ -64,7 +65,7 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
         A panel per source. Heads in blue, then MLPs in orange, darker with depth, then the pool's
         own MLP, if any, and the rest in grey; what works against the shift lies left of zero.
     """
-    size = (3.4 + 4.6 * len(parts), 5)
+    size = tall((3.4 + 4.6 * len(parts), 5), next(iter(parts.values())).sizes["augmentation"])
     figure, axes = plt.subplots(1, len(parts), figsize=size, sharey=True, squeeze=False)
     for (source, own), ax in zip(parts.items(), axes.flat, strict=True):
         _layer_bars(ax, own)
@@ -165,23 +166,18 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
         its patches carry together.
     """
     names = shares["augmentation"].values
-    size = len(titles), len(names) + 1
-    figure, axes = plt.subplots(*size, figsize=(1.4 * size[1], 1.75 * size[0] + 0.6), squeeze=False)
+    rows = [shortened(title) for title in titles]
+    figure, axes = view_axes(["original", *names], rows, size=(1.4, 1.75))
     # A single patch that carries half of a shift would leave all others pale.
     reach = float(np.quantile(np.abs(shares), OVERLAY_QUANTILE)) or 1.0
     scale = Normalize(-reach, reach, clip=True)
     for place, ax in np.ndenumerate(axes):
         image, view = place
-        ax.set(xticks=[], yticks=[])
-        bare(ax)
         if view == 0:
             ax.imshow(pixels[image, 0])
-            ax.set_ylabel(shortened(titles[image]), fontsize=9)
         else:
             own = shares.isel(image=image, augmentation=view - 1).values
             _overlay(ax, pixels[image, view], own, scale)
-    for name, ax in zip(["original", *names], axes[0], strict=True):
-        title_view(ax, name)
     colors = ScalarMappable(scale, style.DIVERGING)
     label = "share of the shift in what heads read from a patch"
     bar = figure.colorbar(
@@ -211,7 +207,7 @@ def profile_trees(profiles: Clustering, embeddings: Clustering) -> Figure:
     matplotlib.figure.Figure
     """
     titles = ("By which heads move", "By where embeddings go")
-    figure, axes = plt.subplots(1, 2, figsize=(12.4, 4.2))
+    figure, axes = plt.subplots(1, 2, figsize=tall((12.4, 4.2), len(profiles.names)))
     for clustering, title, ax in zip((profiles, embeddings), titles, axes, strict=True):
         dendrogram(clustering, title=title, ax=ax)
     return figure
@@ -326,7 +322,7 @@ def _depth_lines(ax: Axes, table: pd.DataFrame) -> None:
     last = table[table["depth"] == depths[-1]].sort_values("mean", ascending=False, kind="stable")
     for name in last["augmentation"]:
         rows = table[table["augmentation"] == name]
-        look = {"label": style.label(name), "marker": "o"}
+        look = {"label": style.label(name), **style.line(name)}
         _band(ax, range(len(depths)), rows, style.color(name), look)
     ax.set_xticks(range(len(depths)), depths)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -12,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from helpers.checks import WorkbookError
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, bare, sample_note, shortened, tick_views, title_view
+from helpers.figures.layout import axes_or_new, sample_note, shortened, tall, tick_views, view_axes
 
 FULL_SCALE = 255
 DOTS = 200
@@ -33,7 +32,7 @@ def view_grid(pixels: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
     Returns
     -------
     matplotlib.figure.Figure
-        A row per title, a column per view.
+        A row per title, a column per view; many views go on in rows below.
 
     Raises
     ------
@@ -41,7 +40,7 @@ def view_grid(pixels: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
         If the pixels don't fit the names.
     """
     _check_grid(np.shape(pixels), 5, "(row, view, h, w, 3)", titles, views)
-    figure, axes = _grid(views, titles)
+    figure, axes = view_axes(views, [shortened(title) for title in titles])
     for place, ax in np.ndenumerate(axes):
         ax.imshow(pixels[place])
     return figure
@@ -74,7 +73,7 @@ def change_grid(
         If the arrays don't fit the names.
     """
     _check_grid(np.shape(change), 4, "(image, view, h, w)", titles, views)
-    figure, axes = _grid(["original", *views], titles)
+    figure, axes = view_axes(["original", *views], [shortened(title) for title in titles])
     for row, ax in enumerate(axes[:, 0]):
         ax.imshow(pixels[row])
     for place, ax in np.ndenumerate(axes[:, 1:]):
@@ -128,8 +127,8 @@ def change_bars(means: pd.DataFrame, values: xr.DataArray, *, ax: Axes | None = 
     matplotlib.axes.Axes
         Bars with intervals, in the order of `means` from top to bottom.
     """
-    ax = axes_or_new(ax, (9, 5))
     means = means[::-1]
+    ax = axes_or_new(ax, tall((9, 5), len(means)))
     names, heights = list(means.index), np.arange(len(means))
     whiskers = (means["mean"] - means["low"], means["high"] - means["mean"])
     colors = [style.color(name) for name in names]
@@ -147,20 +146,6 @@ def change_bars(means: pd.DataFrame, values: xr.DataArray, *, ax: Axes | None = 
     ax.set_xlabel("mean absolute change of a pixel, in levels of 255")
     ax.set_title(sample_note(means["n"]))
     return ax
-
-
-def _grid(views: Sequence[str], titles: Sequence[str]) -> tuple[Figure, np.ndarray]:
-    """Make bare axes, rows titled at the left and columns named at the top."""
-    size = len(titles), len(views)
-    figure, axes = plt.subplots(*size, figsize=(1.45 * size[1], 1.5 * size[0] + 0.6), squeeze=False)
-    for ax in axes.flat:
-        ax.set(xticks=[], yticks=[])
-        bare(ax)
-    for name, ax in zip(views, axes[0], strict=True):
-        title_view(ax, name)
-    for title, ax in zip(titles, axes[:, 0], strict=True):
-        ax.set_ylabel(shortened(title), fontsize=9)
-    return figure, axes
 
 
 def _check_grid(

@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from helpers.figures import style
 
+MADE_FOR = 9  # changes that heights of figures suit: the study's
+MOST_COLUMNS = 11  # of views side by side: the original and ten changes
 LONGEST_TITLE = 14  # characters on a line above a small panel
 
 
@@ -32,6 +34,22 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
         Axes to draw on.
     """
     return plt.subplots(figsize=size)[1] if ax is None else ax
+
+
+def tall(size: tuple[float, float], changes: int) -> tuple[float, float]:
+    """Make a figure that has a row per change higher, where it was made for fewer.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Width and height in inches that suit `MADE_FOR` changes.
+    changes : int
+
+    Returns
+    -------
+    tuple of float
+    """
+    return size[0], size[1] * max(1.0, changes / MADE_FOR)
 
 
 def panels(
@@ -64,6 +82,53 @@ def panels(
     for unused in axes.flat[count:]:
         unused.remove()
     return figure, list(axes.flat[:count])
+
+
+def view_axes(
+    views: Sequence[str],
+    titles: Sequence[str],
+    *,
+    size: tuple[float, float] = (1.45, 1.5),
+    extra: float = 0.6,
+) -> tuple[Figure, np.ndarray]:
+    """Make a grid of bare axes, a row per title and a column per view.
+
+    More than `MOST_COLUMNS` views go into several blocks of rows, one below the other.
+
+    Parameters
+    ----------
+    views : sequence of str
+        Names of views, which head the columns.
+    titles : sequence of str
+        What stands beside each row.
+    size : tuple of float
+        Width and height of a panel in inches.
+    extra : float
+        Inches of height beside the panels.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : ndarray of matplotlib.axes.Axes, (titles, views)
+    """
+    rows, count = len(titles), len(views)
+    blocks = -(-count // MOST_COLUMNS)
+    columns = -(-count // blocks)
+    shape = rows * blocks, columns
+    figsize = size[0] * columns, size[1] * shape[0] + extra
+    figure, grid = plt.subplots(*shape, figsize=figsize, squeeze=False)
+    for ax in grid.flat:
+        ax.set(xticks=[], yticks=[])
+        bare(ax)
+    for ax, title in zip(grid[:, 0], [*titles] * blocks, strict=True):
+        ax.set_ylabel(title, fontsize=9)
+    # Blocks side by side again, as the caller counts.
+    axes = np.concatenate(np.split(grid, blocks), axis=1)
+    for unused in axes[:, count:].flat:
+        unused.remove()
+    for name, ax in zip(views, axes[0], strict=False):
+        title_view(ax, name)
+    return figure, axes[:, :count]
 
 
 def annotate_cells(image: AxesImage, texts: Sequence[Sequence[str]], *, size: float = 10) -> None:

@@ -20,6 +20,7 @@ from helpers.analysis.statistics import Ranking
 from helpers.figures import style
 from helpers.figures.clustering import draw_tree, leaf_order
 from helpers.figures.layout import (
+    MADE_FOR,
     annotate_cells,
     axes_or_new,
     bare,
@@ -27,11 +28,10 @@ from helpers.figures.layout import (
     panels,
     sample_note,
     shortened,
+    tall,
     tick_views,
 )
 
-SIMILARITIES = tuple(name for name, row in SCORES.items() if row.higher_is_closer)
-DISTANCES = tuple(name for name, row in SCORES.items() if not row.higher_is_closer)
 RANGE_OF = {"interval": "95 % bootstrap interval", "sd": "standard deviation over images"}
 
 
@@ -63,7 +63,10 @@ def score_heatmap(
     means = _pivot(summary, "mean")
     means = means.loc[list(order)] if order is not None else means
     figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(11 if linkage is None else 12.5, 5), width_ratios=_heatmap_widths(linkage)
+        1,
+        3,
+        figsize=tall((11 if linkage is None else 12.5, 5), len(means)),
+        width_ratios=_heatmap_widths(linkage),
     )
     if linkage is None:
         left.remove()
@@ -71,8 +74,8 @@ def score_heatmap(
         means = means.iloc[leaf_order(linkage)]
         draw_tree(left, linkage)
         left.set_axis_off()
-    similarity, distance = means[_among(SIMILARITIES, means)], means[_among(DISTANCES, means)]
-    floor = np.floor(10 * np.nanmin(similarity)) / 10
+    similarity, distance = means[_among(_scores(True), means)], means[_among(_scores(False), means)]
+    floor = np.nan_to_num(np.floor(10 * similarity.min(axis=None)) / 10)
     _heatmap(middle, similarity, style.SEQUENTIAL, "similarity (1: unchanged)", vmin=floor, vmax=1)
     _heatmap(right, distance, f"{style.SEQUENTIAL}_r", "distance (0: unchanged)", vmin=0)
     right.set_yticks([])
@@ -99,10 +102,10 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         Largest median on top.
     """
-    ax = axes_or_new(ax, (9, 6))
     table = distances.transpose("image", "augmentation").to_pandas()
+    ax = axes_or_new(ax, tall((9, 6), table.shape[1]))
     names = list(table.median().sort_values().index)
-    positions = np.linspace(0, 1.3 * np.nanmax(table) or 1, 400)
+    positions = np.linspace(0, np.nan_to_num(1.3 * table.max(axis=None)) or 1, 400)
     for height, name in enumerate(names):
         _ridge(ax, table[name].dropna().to_numpy(), positions, height, style.color(name))
     tick_views(ax, names)
@@ -133,7 +136,7 @@ def profiles(summary: pd.DataFrame) -> Figure:
     figure, axes = panels(len(names), size=(3.9, 2.5), sharex=True)
     for name, ax in zip(names, axes, strict=True):
         rows = summary[summary["augmentation"] == name].set_index("score")
-        ranked = rows.loc[_among(SIMILARITIES, rows.index)].sort_values("mean")
+        ranked = rows.loc[_among(_scores(True), rows.index)].sort_values("mean")
         labels = [_short(score) for score in ranked.index]
         _bars(ax, ranked, labels, [style.color(name)] * len(ranked))
         ax.set_title(f"{style.label(name)}, L2 {rows.loc['l2_distance', 'mean']:.2f}", fontsize=11)
@@ -168,9 +171,9 @@ def mean_bars(
     matplotlib.axes.Axes
         The augmentation that moves images furthest on top.
     """
-    ax = axes_or_new(ax, (8, 4.2))
     rows = summary[summary["score"] == score].set_index("augmentation")
-    rows = rows.sort_values("mean", ascending=score in DISTANCES)
+    ax = axes_or_new(ax, tall((8, 4.2), len(rows)))
+    rows = rows.sort_values("mean", ascending=not SCORES[score].higher_is_closer)
     names = list(rows.index)
     labels, colors = [style.label(name) for name in names], [style.color(name) for name in names]
     _bars(ax, rows, labels, colors, whisker=whisker)
@@ -194,7 +197,7 @@ def comparison_bars(summary: pd.DataFrame) -> Figure:
     """
     scores = [name for name in SCORES if name in set(summary["score"])]
     names = list(_pivot(summary, "mean").index)[::-1]
-    figure, axes = panels(len(scores), size=(4.1, 3.3), sharey=True)
+    figure, axes = panels(len(scores), size=tall((4.1, 3.3), len(names)), sharey=True)
     for score, ax in zip(scores, axes, strict=True):
         rows = summary[summary["score"] == score].set_index("augmentation").loc[names]
         colors = [style.color(name) for name in names]
@@ -226,8 +229,8 @@ def image_heatmap(
         A column per image, a row per augmentation.
     """
     table = values.transpose("augmentation", "image").to_pandas()
-    ax = axes_or_new(ax, (max(7, 2.6 + 0.24 * table.shape[1]), 5))
-    is_distance = score in DISTANCES
+    ax = axes_or_new(ax, tall((max(7, 2.6 + 0.24 * table.shape[1]), 5), len(table)))
+    is_distance = not SCORES[score].higher_is_closer
     cmap = f"{style.SEQUENTIAL}_r" if is_distance else style.SEQUENTIAL
     image = ax.imshow(table, cmap=cmap, aspect="auto", vmax=None if is_distance else 1)
     tick_views(ax, list(table.index))
@@ -264,11 +267,12 @@ def histograms(
     figure, axes = panels(table.shape[1], sharex=True, sharey=True)
     for name, ax in zip(table.columns, axes, strict=True):
         own = table[name].dropna()
-        share = np.full(len(everything), len(own) / len(everything))
+        share = np.full(len(everything), len(own) / max(1, len(everything)))
         ax.hist(everything, edges, weights=share, color="#DDDDDD")
         ax.hist(own, edges, color=style.color(name), alpha=0.85)
         ax.axvline(own.mean(), color=style.INK, linestyle="--", linewidth=1)
-        ax.set_title(f"{style.label(name)}, mean {own.mean():.2f}", fontsize=11)
+        mean = f"mean {own.mean():.2f}" if len(own) else "undefined"
+        ax.set_title(f"{style.label(name)}, {mean}", fontsize=11)
         few_ticks(ax)
     figure.supxlabel(f"{style.label(score)} ({sample_note(table.count())})")
     figure.supylabel("images")
@@ -289,7 +293,7 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
         The grey outline is the mean over augmentations. Radius 0 to 1.
     """
     means = _pivot(summary, "mean")
-    means = means[_among(SIMILARITIES, means)]
+    means = means[_among(_scores(True), means)]
     angles = np.linspace(0, 2 * np.pi, means.shape[1], endpoint=False)
     figure, axes = panels(len(means), size=(4, 3.3), subplot_kw={"projection": "polar"})
     for (name, row), ax in zip(means.iterrows(), axes, strict=True):
@@ -352,8 +356,9 @@ def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axe
     matplotlib.axes.Axes
         Rank 1 moves images furthest. Shares up to 0.5 % stay empty.
     """
-    ax = axes_or_new(ax, (8, 4.6))
     shares = ranking.distribution.to_numpy()
+    width = 8 * max(1.0, len(shares) / MADE_FOR)
+    ax = axes_or_new(ax, tall((width, 4.6), len(shares)))
     image = ax.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     texts = [[f"{share:.0%}" if share > 0.005 else "" for share in row] for row in shares]
     annotate_cells(image, texts)
@@ -384,7 +389,7 @@ def departure(
     matplotlib.axes.Axes
         A dot for the equation, a ring for the published code, in `equation`'s order.
     """
-    ax = axes_or_new(ax, (7.5, 4.2))
+    ax = axes_or_new(ax, tall((7.5, 4.2), len(equation)))
     names, heights = list(equation.index), np.arange(len(equation))
     published = published.loc[names]
     ax.hlines(heights, equation, published, color="#BBBBBB", linewidth=3, zorder=1)
@@ -400,6 +405,11 @@ def departure(
     return ax
 
 
+def _scores(higher_is_closer: bool) -> list[str]:
+    """Names of all scores that are similarities, or of those that are distances."""
+    return [name for name, row in SCORES.items() if row.higher_is_closer == higher_is_closer]
+
+
 def _among(scores: Sequence[str], there: Iterable[str]) -> list[str]:
     """Return the scores that a model has: without attention, there is one less."""
     return [score for score in scores if score in there]
@@ -412,7 +422,8 @@ def _pivot(summary: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def _heatmap_widths(linkage: np.ndarray | None) -> list[float]:
-    return [0.01 if linkage is None else 1.2, len(SIMILARITIES) + 0.6, len(DISTANCES) + 0.6]
+    tree = 0.01 if linkage is None else 1.2
+    return [tree, *(len(_scores(closer)) + 0.6 for closer in (True, False))]
 
 
 def _heatmap(ax: Axes, table: pd.DataFrame, cmap: str, bar_label: str, **limits: float) -> None:
@@ -439,7 +450,7 @@ def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, col
 
 
 def _bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
-    low, high = values.min(), values.max()
+    low, high = (values.min(), values.max()) if len(values) else (0, 0)
     if np.isclose(low, high):
         # Equal up to rounding; NumPy widens the range of exactly equal values in the same way.
         low, high = low - 0.5, high + 0.5

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from helpers.figures import style
 from helpers.figures.dots import SERIES
-from helpers.figures.layout import axes_or_new, panels, tick_views
+from helpers.figures.layout import MADE_FOR, axes_or_new, panels, tall, tick_views
 
 BAND = 0.18
 LABEL_GAP = 0.062  # between names, as a part of the height
@@ -84,13 +84,14 @@ def equal_change(
         Dots are the severities; an augmentation without a dose is a star. Each line is named at
         the right, where its end is.
     """
-    ax = axes_or_new(ax, (8, 5))
+    ax = axes_or_new(ax, tall((8, 5), points["augmentation"].nunique()))
     for level in levels:
         ax.axvline(level, color="#CCCCCC", linestyle=":", linewidth=1.4, zorder=0)
     ends = {}
     for name, own in points.sort_values("change").groupby("augmentation", sort=False):
-        size, marker = (12, "*") if own["change"].nunique() == 1 else (4, "o")
-        ax.plot(own["change"], own["mean"], color=style.color(name), marker=marker, ms=size)
+        star = {"marker": "*", "ms": 12} if own["change"].nunique() == 1 else {}
+        look = {"ms": 4, **style.line(name), **star}
+        ax.plot(own["change"], own["mean"], color=style.color(name), **look)
         ends[name] = own[["change", "mean"]].iloc[-1].to_numpy()
     ax.set_xlim(0, None)
     ax.set(xlabel="mean pixel change (root mean square, 1: full scale)", ylabel="mean similarity")
@@ -116,7 +117,7 @@ def crossings(table: pd.DataFrame, *, severities: Sequence[float], ax: Axes | No
         The first to cross on top, with interval and answer. An arrow points to an answer beyond
         the range; an augmentation without a dose has its answer alone.
     """
-    ax = axes_or_new(ax, (8.5, 4.4))
+    ax = axes_or_new(ax, tall((8.5, 4.4), len(table)))
     rows = table.sort_values("severity", ascending=False, na_position="first")
     low, high = min(severities), max(severities)
     margin = (high / low) ** BEYOND
@@ -159,7 +160,8 @@ def _name_ends(ax: Axes, ends: Mapping[str, np.ndarray]) -> None:
     """Name lines in a column at the right, each tied to its end."""
     low, high = ax.get_ylim()
     names = sorted(ends, key=lambda name: ends[name][1])
-    heights = _apart([ends[name][1] for name in names], LABEL_GAP * (high - low))
+    gap = LABEL_GAP * (high - low) * min(1.0, MADE_FOR / len(names))
+    heights = _apart([ends[name][1] for name in names], gap)
     for name, height in zip(names, heights, strict=True):
         part = (height - low) / (high - low)
         ax.annotate(

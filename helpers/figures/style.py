@@ -1,19 +1,20 @@
 """One look for all figures: a colour and a label for every name, and Matplotlib's settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from types import MappingProxyType
 
 import matplotlib as mpl
 
 from helpers.analysis.scores import SCORES
 from helpers.checks import one_of
-from helpers.data import AUGMENTATIONS
+from helpers.data import CHANGES, STUDY
+from helpers.data.changes import ORIGINAL
 
 # Paul Tol's "muted" scheme (personal.sron.nl/~pault), nine colours that remain apart for every
-# kind of colour vision; similar augmentations have neighbouring hues.
-COLORS: Mapping[str, str] = MappingProxyType(
+# kind of colour vision; similar augmentations of the study have neighbouring hues.
+STUDY_COLORS: Mapping[str, str] = MappingProxyType(
     {
-        "original": "#222222",
         "noise": "#882255",
         "blur": "#332288",
         "color_jitter": "#CC6677",
@@ -26,11 +27,36 @@ COLORS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-LABELS: Mapping[str, str] = MappingProxyType(
-    {"original": "Original"}
-    | {name: row.label for name, row in AUGMENTATIONS.items()}
-    | {name: row.label for name, row in SCORES.items()}
+# What other changes get, in this order, so far as they are free: the first nine hues, then eleven
+# more that differ from them in lightness. Lines and markers tell apart what colours of more than
+# ten changes don't.
+PALETTE: tuple[str, ...] = (
+    *STUDY_COLORS.values(),
+    *("#E69F00", "#0072B2", "#D55E00", "#7F7F7F", "#8C564B", "#5B9E2D"),
+    *("#F7A8C4", "#4D3A00", "#6A5ACD", "#B8B89A", "#00C2D1"),
 )
+STYLES: tuple[tuple[str, str], ...] = (("-", "o"), ("--", "s"), (":", "^"))
+"""Lines and markers of the first ten changes, the second ten, and so on."""
+STYLED = 10
+
+
+class _Labels(Mapping[str, str]):
+    """The labels of views and scores, of those too that users register."""
+
+    def __getitem__(self, name: str) -> str:
+        row = CHANGES.get(name) or SCORES.get(name)
+        if row is None and name != ORIGINAL:
+            raise KeyError(name)
+        return "Original" if row is None else row.label
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((ORIGINAL, *CHANGES, *SCORES))
+
+    def __len__(self) -> int:
+        return 1 + len(CHANGES) + len(SCORES)
+
+
+LABELS: Mapping[str, str] = _Labels()
 
 INK = "#222222"
 REFERENCE = "#777777"
@@ -70,9 +96,50 @@ SETTINGS: Mapping[str, object] = MappingProxyType(
 )
 
 
-def apply() -> None:
-    """Set Matplotlib's defaults for the session, as every notebook does in its first cell."""
+# The changes that have colours of their own now, in the order of the run that figures are of.
+_shown: list[str] = list(STUDY)
+
+
+def apply(changes: Sequence[str] = STUDY) -> None:
+    """Set Matplotlib's defaults for the session, as every notebook does in its first cell.
+
+    Parameters
+    ----------
+    changes : sequence of str
+        The run's changes: up to twenty get a colour of their own each, more a line and marker.
+    """
     mpl.rcParams.update(SETTINGS)
+    _shown[:] = changes
+
+
+def colors() -> dict[str, str]:
+    """Return a colour for every change: first for those that `apply` was given, then for others.
+
+    The study's augmentations keep theirs; others take what is free of `PALETTE`, in their order.
+    """
+    shown = [name for name in _shown if name not in STUDY_COLORS]
+    taken = {STUDY_COLORS[name] for name in _shown if name in STUDY_COLORS}
+    free = [color for color in PALETTE if color not in taken]
+    rest = [name for name in CHANGES if name not in STUDY_COLORS and name not in shown]
+    return {**STUDY_COLORS, **dict(zip([*shown, *rest], cycle(free), strict=False))}
+
+
+def line(change: str) -> dict[str, str]:
+    """Return line style and marker of a change, which tell apart what colours of many don't.
+
+    Parameters
+    ----------
+    change : str
+        Name of a change.
+
+    Returns
+    -------
+    dict
+        Options ``linestyle`` and ``marker`` of Matplotlib's.
+    """
+    place = _shown.index(change) if change in _shown else 0
+    linestyle, marker = STYLES[place // STYLED % len(STYLES)]
+    return {"linestyle": linestyle, "marker": marker}
 
 
 def color(view: str) -> str:
@@ -93,7 +160,7 @@ def color(view: str) -> str:
     WorkbookError
         If there is no view of that name.
     """
-    return COLORS[one_of("view", view, COLORS)]
+    return INK if view == ORIGINAL else colors()[one_of("view", view, [ORIGINAL, *CHANGES])]
 
 
 def label(name: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.figures import style
-from helpers.figures.layout import tick_views
+from helpers.figures.layout import tall, tick_views
 
 # Two hues for two kinds of part, which differ in lightness too; dark is late.
 COLORS: Mapping[str, str] = MappingProxyType(
@@ -52,7 +52,8 @@ def answer(
         A panel per source, in each the augmentation that moves embeddings furthest on top.
     """
     columns = next(iter(notes.values())).shape[1]
-    size = (7.5 + 2.1 * columns, 0.9 + 4.3 * len(shift))
+    panel = tall((7.5 + 2.1 * columns, 4.3), len(next(iter(shift.values()))))
+    size = panel[0], 0.9 + panel[1] * len(shift)
     figure, axes = plt.subplots(len(shift), 1, figsize=size, sharex=True, squeeze=False)
     for source, ax in zip(shift, axes.flat, strict=True):
         _bars(ax, shift[source].sort_values("mean"), parts and parts[source], notes[source])

@@ -1,11 +1,12 @@
 """The arrays of a run: one Zarr dataset with named axes, filled chunk by chunk.
 
 An image counts as done only when all of its values are written, and no chunk has two writers. A
-process killed at any moment therefore loses at most the batch that it was working on.
+process killed at any moment therefore loses at most the batch that it was working on. Every chunk
+carries a checksum, and one that is missing is damaged, too.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote, urlsplit
@@ -14,16 +15,24 @@ import numpy as np
 import xarray as xr
 import zarr
 from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
 from helpers.checks import WorkbookError
+from helpers.study import manifest
+from helpers.study.damage import NOBODY, Damage, DamagedArrays, Watched, damaged_chunks, is_variable
+from helpers.study.manifest import Manifest
 
 DONE = "done"
+CHECKED = (ZstdCodec(), Crc32cCodec())
+# A chunk of nothing but fill values is written, too: one that isn't there was lost.
+zarr.config.set({"array.write_empty_chunks": True})
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A float array with one row per image.
+    """An array with one row per image.
 
     Attributes
     ----------
@@ -60,6 +69,9 @@ class Arrays:
     def __init__(self, place: str):
         self.place = place
         self._store = _open(place)
+        self._manifest = Manifest(self._store)
+        self._identity: Mapping = {}
+        self._coordinates: Mapping[str, tuple[str, Sequence[str]]] = {}
 
     def create(
         self, identity: Mapping, coordinates: Mapping[str, tuple[str, Sequence[str]]]
@@ -76,22 +88,29 @@ class Arrays:
         Raises
         ------
         WorkbookError
-            If the place holds arrays of another identity.
+            If the place holds arrays of another identity, or of one that can't be told any more.
         """
-        there = self._identity()
-        if there is None:
-            _create(self._store, identity, coordinates)
-        elif there != identity:
-            raise WorkbookError(
-                f"{self.place.rpartition('/')[0]} holds the arrays of other parameters"
-                f" ({differences(there, identity)}); choose another folder with --out, or remove"
-                " that one."
-            )
+        self._identity, self._coordinates = identity, coordinates
+        there = self._manifest.identity()
+        if there not in (None, identity):
+            self._refuse(differences(there, identity))
+        if self._manifest.read() is None:
+            owner = self._manifest.owner(DONE)
+            if owner is None:
+                self._create()
+            elif owner != manifest.mark(identity)["of"]:
+                self._refuse("which ones can't be told any more, as its zarr.json is damaged")
+
+    def _refuse(self, why: str) -> None:
+        raise WorkbookError(
+            f"{self.place.rpartition('/')[0]} holds the arrays of other parameters ({why}); choose"
+            " another folder with --out, or remove that one."
+        )
 
     @staticmethod
     def identity_of(place: str) -> dict | None:
         """Return the identity of the arrays at a place; None where there are none."""
-        return Arrays(place)._identity()
+        return Manifest(_open(place)).identity()
 
     def allocate(self, variables: Sequence[Variable], rows: int) -> None:
         """Make room for variables, unless it is there already.
@@ -102,14 +121,17 @@ class Arrays:
         rows : int
             Images per chunk.
         """
-        if DONE in self._group:
+        if self._is_allocated:
             return
         chunk = min(rows, self._count)
         for variable in variables:
-            _label_axes(self._group, variable)
-            self._make(variable, chunk, float("nan"))
-        # Made last: its presence says that all others are there.
-        self._make(Variable(DONE, {}, "bool"), chunk, False)
+            for name, axis in variable.axes.items():
+                if not isinstance(axis, int):
+                    self._make_labels(name, name, axis)
+            self._make(variable, chunk)
+        self._make(Variable(DONE, {}, "bool"), chunk)[:] = False
+        # Written last: it says that all others are there.
+        self._seal()
 
     def batches(self, rows: np.ndarray) -> list[np.ndarray]:
         """Group images by the chunk that holds them, which is what one worker may write.
@@ -123,13 +145,23 @@ class Arrays:
         -------
         list of ndarray of int
         """
-        chunks = rows // self._group[DONE].chunks[0]
+        chunks = rows // self._array(DONE).chunks[0]
         return np.split(rows, np.flatnonzero(np.diff(chunks)) + 1) if len(rows) else []
 
     def done(self) -> np.ndarray:
-        """Return which images are finished, booleans of length images."""
-        group = self._group
-        return group[DONE][:] if DONE in group else np.zeros(self._count, bool)
+        """Return which images are finished, booleans of length images.
+
+        Raises
+        ------
+        DamagedArrays
+            If what says so is damaged.
+        """
+        if not self._is_allocated:
+            return np.zeros(self._count, bool)
+        try:
+            return self._array(DONE)[:]
+        except ValueError as error:
+            raise DamagedArrays(self.place) from error
 
     def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         """Write some images' rows of all variables, then mark these images as done.
@@ -140,9 +172,38 @@ class Arrays:
             Positions of images of one chunk.
         values : dict of str to ndarray
             Variable → values, first axis as long as `rows`.
+
+        Raises
+        ------
+        DamagedArrays
+            If the rest of their chunk is damaged.
         """
-        for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
-            self._variables[name].oindex[rows] = value
+        try:
+            for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
+                self._variables[name].oindex[rows] = value
+        except ValueError as error:  # of a damaged chunk that has other images, too
+            raise DamagedArrays(self.place) from error
+
+    def ids(self) -> list[str]:
+        """Return the ids of all images, finished or not."""
+        return self._array("image")[:].tolist()
+
+    def variables(self) -> list[str]:
+        """Return the names of all variables."""
+        names = sorted(self._manifest.names() - {DONE})
+        return [name for name in names if is_variable(self._array(name))]
+
+    def labels(self) -> list[str]:
+        """Return the names of all labels of axes."""
+        return sorted(self._manifest.names() - {DONE, *self.variables()})
+
+    def count_files(self) -> int:
+        """Return how many files there are, chunks and metadata."""
+        return self._manifest.count_files()
+
+    def rows(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Read some images' values of variables, finished or not."""
+        return {name: self._array(name).oindex[rows] for name in names}
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
         """Read variables of all finished images.
@@ -155,10 +216,21 @@ class Arrays:
         -------
         Dataset
             With all coordinates, in memory.
+
+        Raises
+        ------
+        DamagedArrays
+            If any of it is missing or not as it was written.
         """
-        rows = np.flatnonzero(self.done())
-        with xr.open_zarr(self._store, consolidated=False, chunks=None) as dataset:
-            dataset = dataset[list(names)].isel(image=rows).load()
+        watched = Watched(self._store)
+        try:
+            rows = np.flatnonzero(self.done())
+            with xr.open_zarr(watched, consolidated=False, chunks=None) as dataset:
+                dataset = dataset[list(names)].isel(image=rows).load().drop_attrs()
+        except (ValueError, KeyError) as error:  # whatever a decoder makes of damaged bytes
+            raise DamagedArrays(self.place) from error
+        if watched.missing:
+            raise DamagedArrays(self.place)
         as_text = {
             name: axis.astype(object)
             for name, axis in dataset.coords.items()
@@ -166,34 +238,134 @@ class Arrays:
         }
         return dataset.assign_coords(as_text)
 
-    def _identity(self) -> dict | None:
-        try:
-            text = zarr.open_group(self._store, mode="r").attrs.get("identity")
-        except FileNotFoundError:
-            return None
-        return None if text is None else json.loads(text)
+    def damage(self, names: Iterable[str] | None = None) -> list[Damage]:
+        """Look for damage in metadata and, where these are sound, in chunks.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            The arrays whose chunks are read; by default all there are.
+
+        Returns
+        -------
+        list of Damage
+            In the order in which `mend` takes it.
+        """
+        broken = self._manifest.damaged()
+        sound = {n for n in self._manifest.names() if f"{n}/{manifest.KEY}" not in broken}
+        checked = sound if names is None else sound & {*names}
+        found = [Damage(key, NOBODY) for key in broken]
+        if DONE in sound:
+            always = list(damaged_chunks(self._store, DONE, lambda rows: True))
+            done = self._done_beside(always)
+            found += always
+            for name in sorted(checked - {DONE}):
+                found += damaged_chunks(self._store, name, lambda rows: done[rows].any())
+        return found
+
+    def mend(self, found: Iterable[Damage]) -> None:
+        """Restore metadata and labels, and let images whose values are spoiled count as not done.
+
+        Parameters
+        ----------
+        found : iterable of Damage
+            As `damage` returns it.
+        """
+        for damage in found:
+            name = damage.file.partition("/")[0]
+            if damage.file == manifest.KEY:
+                self._seal()
+            elif damage.file.endswith(manifest.KEY):
+                self._manifest.restore(damage.file)
+            elif not len(damage.rows):
+                self._array(name)[:] = _labels(self._known_labels(name))
+            else:
+                self._forget(name, damage)
+
+    def _forget(self, name: str, damage: Damage) -> None:
+        if name != DONE:  # first, so that no image counts as done whose values are gone
+            self._array(DONE).oindex[damage.rows] = False
+        sync(self._store.delete(damage.file))
+        if name == DONE:
+            self._array(DONE).oindex[damage.rows] = False
+
+    def _done_beside(self, damaged: Sequence[Damage]) -> np.ndarray:
+        array = self._array(DONE)
+        rows = np.arange(array.shape[0])
+        done = np.zeros(len(rows), bool)
+        sound = np.setdiff1d(rows, np.concatenate([NOBODY, *(each.rows for each in damaged)]))
+        done[sound] = array.oindex[sound]
+        return done
+
+    def _known_labels(self, name: str) -> Sequence:
+        if name in self._coordinates:
+            return self._coordinates[name][1]
+        return self._manifest.read()["labels"][name]
 
     @property
-    def _group(self) -> zarr.Group:
-        return zarr.open_group(self._store, mode="r+")
+    def _is_allocated(self) -> bool:
+        there = self._manifest.read()
+        if there is None:
+            raise DamagedArrays(self.place)
+        return f"{DONE}/{manifest.KEY}" in there["metadata"]
 
     @property
     def _count(self) -> int:
-        return self._group["image"].shape[0]
+        return self._array("image").shape[0]
 
     @cached_property
     def _variables(self) -> dict[str, zarr.Array]:
-        return dict(self._group.arrays())
+        return {name: self._array(name) for name in self._manifest.names()}
 
-    def _make(self, variable: Variable, chunk: int, missing: object) -> None:
-        self._group.create_array(
+    def _array(self, name: str) -> zarr.Array:
+        return zarr.open_array(self._store, path=name, mode="r+")
+
+    def _create(self) -> None:
+        zarr.create_group(self._store, overwrite=True)
+        for name, (axis, labels) in self._coordinates.items():
+            self._make_labels(name, axis, labels)
+        # Written last: without it, nothing is there, and a process that was killed starts again.
+        self._seal()
+
+    def _seal(self) -> None:
+        there = self._manifest.read() or self._entries()
+        known = {name: self._array(name) for name in self._manifest.stored()}
+        there["labels"] = {
+            name: array[:].tolist()
+            for name, array in known.items()
+            if not is_variable(array) and array.metadata.dimension_names != ("image",)
+        }
+        self._manifest.write(there)
+
+    def _entries(self) -> dict[str, object]:
+        """Return what a group's metadata say beside those of its arrays."""
+        # xarray finds labels that have another name than their axis by "coordinates".
+        apart = [name for name, (axis, _) in self._coordinates.items() if name != axis]
+        return {"identity": json.dumps(self._identity), "coordinates": " ".join(apart)}
+
+    def _make_labels(self, name: str, axis: str, labels: Sequence) -> None:
+        labels = _labels(labels)
+        self._store_array(name, (axis,), data=labels, chunks=labels.shape)
+
+    def _make(self, variable: Variable, chunk: int) -> zarr.Array:
+        return self._store_array(
             variable.name,
+            ("image", *variable.axes),
             shape=(self._count, *variable.lengths),
             chunks=(chunk, *variable.lengths),
             dtype=variable.dtype,
-            fill_value=missing,
-            dimension_names=("image", *variable.axes),
-            overwrite=True,  # left by a process that was killed while allocating
+            fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,
+        )
+
+    def _store_array(self, name: str, axes: Sequence[str], **options: object) -> zarr.Array:
+        return zarr.create_array(
+            self._store,
+            name=name,
+            dimension_names=axes,
+            compressors=CHECKED,
+            attributes=manifest.mark(self._identity or self._manifest.identity()),
+            overwrite=True,  # left by a process that was killed meanwhile
+            **options,
         )
 
 
@@ -215,21 +387,6 @@ def _open(place: str) -> Store:
         raise WorkbookError(f"The arrays can't be kept at {place}: {error}.") from error
 
 
-def _label_axes(group: zarr.Group, variable: Variable) -> None:
-    for name, axis in variable.axes.items():
-        if not isinstance(axis, int):
-            labels = _labels(axis)
-            labels = labels if labels.dtype != object else labels.astype(np.dtypes.StringDType())
-            group.create_array(name, data=labels, dimension_names=(name,), overwrite=True)
-
-
 def _labels(labels: Sequence) -> np.ndarray:
     labels = np.asarray(labels)
-    return labels if labels.dtype.kind in "iu" else labels.astype(object)
-
-
-def _create(store: Store, identity: Mapping, coordinates: Mapping) -> None:
-    coords = {name: (axis, _labels(labels)) for name, (axis, labels) in coordinates.items()}
-    xr.Dataset(coords=coords).to_zarr(store, mode="w", consolidated=False)
-    # Written last: without it, nothing is there, and a process that was killed starts again.
-    zarr.open_group(store, mode="r+").attrs["identity"] = json.dumps(identity)
+    return labels if labels.dtype.kind in "iu" else labels.astype(np.dtypes.StringDType())

@@ -1,6 +1,7 @@
 """The command line: ``workbook run``, and what is done with runs, models and images."""
 
 import argparse
+import errno
 import os
 import sys
 from collections import Counter
@@ -23,11 +24,13 @@ from helpers.study.parameters import (
 
 if TYPE_CHECKING:
     from helpers.data.texts import Texts
+    from helpers.study.run import Run
 
 SHOWN_IMAGES = 10
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, 1 if a notebook's cell failed, 2 for bad input, 130 if interrupted.
+        Exit code: 0, 1 if a notebook's cell failed, nothing more can be written, or `verify` finds
+        what does not agree; 2 for bad input, 130 if interrupted.
     """
     given = _parser().parse_args(arguments)
     try:
@@ -54,9 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 0
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(f"workbook: {_unwritten(error)}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("workbook: interrupted; the same command goes on from here.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _unwritten(error: OSError) -> str:
+    file = f"{error.filename} can't be written" if error.filename else "The run can't be written"
+    return f"{file}: {error.strerror}. What is there is sound; the same command goes on from there."
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_verify(commands)
+    _add_repeat(commands)
     _add_models(commands)
     _add_images(commands)
     _add_report(commands)
@@ -99,6 +115,36 @@ def _add_run(commands) -> None:
     )
     command.add_argument("--out", metavar="DIR", help="folder of the run")
     command.set_defaults(command=_run)
+
+
+def _add_verify(commands) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="check a finished run",
+        description="Check all checksums of a run, then compute a random share of its images anew"
+        " and compare. The exit code is 0 only if all agrees. Nothing is written.",
+    )
+    command.add_argument("folder", metavar="RUN", type=_folder, help="folder of the run")
+    command.add_argument(
+        "--share", type=float, default=0.01, help="part of the images (default: 0.01; at least one)"
+    )
+    command.set_defaults(command=_verify)
+
+
+def _add_repeat(commands) -> None:
+    command = commands.add_parser(
+        "repeat",
+        help="do a run again",
+        description="Run the notebooks again with the parameters in the run's run.json, and tell"
+        " where versions, weights, images or values are not as they were.",
+    )
+    command.add_argument("folder", metavar="RUN", type=_folder, help="folder of the run")
+    command.add_argument("--out", metavar="DIR", help="folder of the new one (default: RUN-again)")
+    command.set_defaults(command=_repeat)
+
+
+def _folder(path: str) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 def _add_models(commands) -> None:
@@ -170,14 +216,18 @@ def _take_runs(command: argparse.ArgumentParser, meaning: str) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     from helpers.study.run import Run
-    from helpers.study.runner import CellError, run_study
     from helpers.study.texts import open_pool
 
     parameters = _parameters(given)
     texts = open_pool(parameters)
     _check_texts(texts)
     _check_models(parameters, texts)
-    run = Run(parameters)
+    return _study(Run(parameters))
+
+
+def _study(run: "Run") -> int:
+    from helpers.study.runner import CellError, run_study
+
     try:
         report = run_study(run)
     except CellError as error:
@@ -185,6 +235,34 @@ def _run(given: argparse.Namespace) -> int:
         return FAILED
     print(f"Report: {report}")
     return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from helpers.study.verify import verify
+
+    wrong = []
+    for check in verify(given.folder, given.share):
+        note = f", {check.note}" if check.note else ""
+        print(f"{check.what:45} {check.count:7,} checked, {len(check.wrong):3} wrong{note}")
+        wrong += check.wrong
+    for sentence in wrong:
+        print(sentence)
+    print("Not all agrees." if wrong else "All agrees.")
+    return FAILED if wrong else 0
+
+
+def _repeat(given: argparse.Namespace) -> int:
+    from helpers.study import repeat
+
+    record = repeat.recorded(given.folder)
+    changes = list(repeat.changed_circumstances(record))
+    run = repeat.again(record, _folder(given.out or f"{given.folder}-again"))
+    code = _study(run)
+    if code == 0:
+        changes += repeat.changed_results(record, given.folder, run)
+    for sentence in changes or ["Nothing differs."]:
+        print(sentence)
+    return code
 
 
 def _parameters(given: argparse.Namespace) -> Parameters:
@@ -202,6 +280,7 @@ def _parameters(given: argparse.Namespace) -> Parameters:
         model=_absolute_model(parameters.model),
         pretrained=_absolute_file(parameters.pretrained),
         texts=_absolute_file(parameters.texts),
+        extend=_absolute_file(parameters.extend),
         compare=[_absolute_weights(model) for model in parameters.compare],
     )
 

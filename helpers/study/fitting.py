@@ -2,28 +2,51 @@
 
 A cell that only some models can answer carries a tag, such as ``needs-account``, and so does the
 prose that goes with it. A whole notebook has the list ``needs`` in its metadata. What can be needed
-is `helpers.clip.capabilities.QUESTIONS`.
+is `helpers.clip.capabilities.QUESTIONS` of the model, and `OF_CHANGES` of the run's changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from helpers.clip.capabilities import QUESTIONS, Capabilities
+from helpers.data import STUDY
 
 TAG = "needs-"
+SEVERAL = 3  # the fewest that an order, a correlation or a tree says anything of
+
+OF_CHANGES: Mapping[str, tuple[Callable[[Sequence[str]], bool], str]] = MappingProxyType(
+    {
+        "study": (
+            lambda changes: tuple(changes) == STUDY,
+            "This is about the published study's own nine changes, and the run makes others;"
+            " -p changes study shows it.",
+        ),
+        "several": (
+            lambda changes: len(changes) >= SEVERAL,
+            f"This holds changes against one another, and the run makes fewer than {SEVERAL}.",
+        ),
+    }
+)
+"""What may be needed of a run's changes → whether they are so, and what is said where not."""
 
 
-def fitted(notebook: NotebookNode, capabilities: Capabilities) -> NotebookNode:
-    """Return a notebook without the cells that a model can't answer.
+def fitted(
+    notebook: NotebookNode, capabilities: Capabilities, changes: Sequence[str] = STUDY
+) -> NotebookNode:
+    """Return a notebook without the cells that a run can't answer.
 
     Parameters
     ----------
     notebook : NotebookNode
         It opens with its title, which always stays.
     capabilities : Capabilities
+        Of the model.
+    changes : sequence of str
+        Names of the run's changes.
 
     Returns
     -------
@@ -32,7 +55,7 @@ def fitted(notebook: NotebookNode, capabilities: Capabilities) -> NotebookNode:
         have their code (``left_out``) and what it says (``lacks``).
     """
     title, *others = notebook.cells
-    lacking = [lacks(whole_needs(notebook) + needs(cell), capabilities) for cell in others]
+    lacking = [lacks(whole_needs(notebook) + needs(cell), capabilities, changes) for cell in others]
     cells = [title]
     for is_lacking, group in groupby(zip(others, lacking, strict=True), lambda pair: bool(pair[1])):
         group = list(group)
@@ -57,14 +80,19 @@ def needs(cell: NotebookNode) -> list[str]:
     return [tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)]
 
 
-def lacks(needed: Iterable[str], capabilities: Capabilities) -> list[str]:
-    """Say what a model lacks of what is needed, a sentence each.
+def lacks(
+    needed: Iterable[str], capabilities: Capabilities, changes: Sequence[str] = STUDY
+) -> list[str]:
+    """Say what a run lacks of what is needed, a sentence each.
 
     Parameters
     ----------
     needed : iterable of str
-        Of `QUESTIONS`.
+        Of `QUESTIONS` and `OF_CHANGES`.
     capabilities : Capabilities
+        Of the model.
+    changes : sequence of str
+        Names of the run's changes.
 
     Returns
     -------
@@ -76,8 +104,17 @@ def lacks(needed: Iterable[str], capabilities: Capabilities) -> list[str]:
     WorkbookError
         If something else is needed.
     """
-    ordered = sorted(set(needed), key=lambda name: (*QUESTIONS, name).index(name))
-    return [sentence for name in ordered if (sentence := capabilities.lack(name))]
+    known = (*OF_CHANGES, *QUESTIONS)
+    ordered = sorted(set(needed), key=lambda name: (*known, name).index(name))
+    sentences = (_lack(name, capabilities, changes) for name in ordered)
+    return [sentence for sentence in sentences if sentence]
+
+
+def _lack(name: str, capabilities: Capabilities, changes: Sequence[str]) -> str:
+    if name not in OF_CHANGES:
+        return capabilities.lack(name)
+    are_so, sentence = OF_CHANGES[name]
+    return "" if are_so(changes) else sentence
 
 
 def _line(group: list[tuple[NotebookNode, list[str]]]) -> NotebookNode:

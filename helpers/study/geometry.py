@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 import xarray as xr
-from filelock import FileLock
 
 from helpers.analysis import aligned
 from helpers.analysis.scores import attention_map, embedding_similarity
 from helpers.data import geometry
 from helpers.study.arrays import Arrays, Variable
+from helpers.study.damage import mend
+from helpers.study.locks import ToldLock
 from helpers.study.run import Run
 
 
@@ -72,15 +73,14 @@ def _kept(
     path.parent.mkdir(exist_ok=True)
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))
-    with FileLock(path.with_suffix(".lock")):
+    with ToldLock(path.with_suffix(".lock")):
         arrays = Arrays(str(path))
         arrays.create(run.identity | {"place": place}, coordinates)
+        mend(arrays, lambda found: run.tell(found.sentence(arrays.place, images.values)))
         size = run.parameters.batch_size
         arrays.allocate([Variable(variable, shape, "float64")], size)
-        missing = np.flatnonzero(~arrays.done())
         with ThreadPoolExecutor(run.parameters.workers) as pool:
-            for start in range(0, len(missing), size):
-                rows = missing[start : start + size]
+            for rows in arrays.batches(np.flatnonzero(~arrays.done())):
                 drawn = pool.map(draw, images.values[rows])
                 values = np.stack([compute(run, own) for own in drawn])
                 arrays.write(rows, {variable: values})

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from helpers.checks import WorkbookError, one_of
-from helpers.data import MAX_SEVERITY
+from helpers.data import MAX_SEVERITY, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -29,8 +29,14 @@ class Parameters:
         Number of images, drawn at random with `seed`; None takes all.
     seed : int
         Seed of the random subset and of every augmentation's draw.
+    changes : str or list of str
+        What is done to the images: one of `helpers.data.SETS` or of `helpers.data.CHANGES`, or a
+        list of them.
     severity : float
-        Strength of the augmentations; 1 is the published study's.
+        Strength of the changes; of ``study``, 1 is what was published.
+    extend : str or None
+        A ``.py`` file that registers changes, scores, labellers or sources of images
+        (`helpers.extend`). It is user code, and it is run.
     model, pretrained : str, str or None
         What `helpers.clip.load` opens.
     device, precision : str
@@ -67,7 +73,9 @@ class Parameters:
     images: str | list[str]
     limit: int | None
     seed: int
+    changes: str | list[str]
     severity: float
+    extend: str | None
     model: str
     pretrained: str | None
     device: str
@@ -89,7 +97,7 @@ class Parameters:
             _check_text(name, getattr(self, name))
         clusters = self.cluster is None or re.fullmatch(CLUSTERS, str(self.cluster))
         _check(clusters, "cluster", self.cluster, "local:N, tcp://host:port, or null for none")
-        for name in ("pretrained", "texts", "out"):
+        for name in ("pretrained", "texts", "out", "extend"):
             _check_text(name, getattr(self, name), optional=True)
         _check_whole("limit", self.limit, 1, optional=True)
         _check_whole("seed", self.seed, 0)
@@ -107,11 +115,28 @@ class Parameters:
         number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
         in_range = number and 0 <= self.severity <= MAX_SEVERITY
         _check(in_range, "severity", self.severity, f"a number from 0 to {MAX_SEVERITY:g}")
+        _ = self.change_names  # refuses what is none
 
     @property
     def sources(self) -> list[str]:
         """The sources of images, as a list."""
         return [self.images] if isinstance(self.images, str) else list(self.images)
+
+    @property
+    def extension(self) -> str | None:
+        """The SHA-256 of the file that extends the workbook, whose rows are registered then."""
+        if self.extend is None:
+            return None
+        from helpers import extend
+
+        return extend.load(self.extend)
+
+    @property
+    def change_names(self) -> tuple[str, ...]:
+        """The names of the changes, each once."""
+        # Also in another process, to which parameters were sent.
+        _ = self.extension
+        return names_of(self.changes)
 
 
 IMAGES = (
@@ -208,6 +233,7 @@ def _parse_list_or_text(text: str) -> str | list:
 
 _PARSERS = {
     "images": _parse_list_or_text,
+    "changes": _parse_list_or_text,
     "compare": _parse_list_or_text,
     "compare_fully": yaml.safe_load,
     "layers": int,

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from helpers import extend
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.data import Images
@@ -15,7 +16,7 @@ from helpers.study.arrays import Arrays
 from helpers.study.parameters import OUTPUTS, Parameters, profile_of
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
-ARRAYS_VERSION = 4
+ARRAYS_VERSION = 5
 
 
 def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
@@ -43,6 +44,8 @@ def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[s
         "images": images.fingerprint,
         "seed": parameters.seed,
         "severity": parameters.severity,
+        "changes": list(parameters.change_names),
+        "own": extend.fingerprint(parameters.change_names),
         "model": parameters.model,
         "weights": fingerprint,
         "precision": weights.PRECISIONS[parameters.precision],
@@ -69,8 +72,9 @@ def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
     """
     if parameters.out is not None:
         return _folder_of(parameters.out)
-    # Arrays don't depend on these two, but tables and figures do: they must not be overwritten.
+    # Arrays don't depend on these, but tables and figures do: they must not be overwritten.
     read_with = {"texts": parameters.texts, "compare": parameters.compare}
+    read_with["extend"] = parameters.extension
     key = hashlib.sha256(json.dumps({**identity, **read_with}).encode()).hexdigest()[:8]
     profile = profile_of(parameters)
     if profile is None:

@@ -15,6 +15,7 @@ from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.weights import EMBEDDED
 from helpers.study.fitting import lacks, left_out
 from helpers.study.gather import as_text
+from helpers.study.marks import write_page
 from helpers.study.notebook_page import heading, notebook_page
 from helpers.study.pages import page
 from helpers.study.pictures import Picture, picture
@@ -155,8 +156,8 @@ def write_report(folder: Path) -> Path:
     """
     run = StoredRun(folder)
     for executed in _notebooks(run):
-        _write(executed.with_suffix(".html"), notebook_page(executed, run.shorten))
-    return _write(run.folder / "index.html", report_page(run, BESIDE))
+        write_page(executed.with_suffix(".html"), notebook_page(executed, run.shorten))
+    return write_page(run.folder / "index.html", report_page(run, BESIDE))
 
 
 def share_report(folder: Path, out: Path) -> Path:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from helpers.study.files import replaced
 from helpers.study.pictures import DESCRIPTION
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Results:
 
     def save_table(self, table: pd.DataFrame, name: str) -> None:
         """Write a table to ``tables/<name>.csv``."""
-        table.to_csv(self.folder / "tables" / f"{name}.csv")
+        with replaced(self.folder / "tables" / f"{name}.csv") as partial:
+            table.to_csv(partial)
 
     def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
         """Sign a figure with what it shows and write it to ``figures/<name>.png``.
@@ -47,4 +49,5 @@ class Results:
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
         told = {DESCRIPTION: describe(figure)}
-        figure.savefig(self.folder / "figures" / f"{name}.png", metadata=told)
+        with replaced(self.folder / "figures" / f"{name}.png") as partial:
+            figure.savefig(partial, metadata=told)

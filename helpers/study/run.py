@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
-from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.clip.capabilities import Capabilities, capabilities
-from helpers.data import VIEWS, Images, UnreadableImage, open_images, views
+from helpers.data import STUDY, Images, UnreadableImage, open_images, views
+from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts
 from helpers.study import places
 from helpers.study.arrays import Arrays
+from helpers.study.damage import DamagedArrays, mend
 from helpers.study.engine import Batch, Engine, Outcome
+from helpers.study.locks import ToldLock
 from helpers.study.parameters import Parameters
-from helpers.study.record import Record, installed_versions
+from helpers.study.record import Record, circumstances, code_version, installed_versions
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
 from helpers.study.texts import embedded_texts, open_pool, own_pool
-from helpers.study.visit import kept, scores_of
+from helpers.study.visit import CONTENT, kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -43,6 +45,8 @@ class Run(Results):
     images : Images
     texts : Texts
         The pool of texts that heads and shifts are read with.
+    changes : tuple of str
+        Names of the changes, in their order.
     folder : Path
         Where all results of the run are; its arrays are elsewhere if ``out`` is a URL.
     identity : dict
@@ -62,6 +66,7 @@ class Run(Results):
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
         fingerprint = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
         self.texts = open_pool(parameters)
+        self.changes = parameters.change_names
         self.identity = places.identity(parameters, self.images, fingerprint)
         self.folder = places.folder(parameters, self.identity)
         self._by_id = {image.id: image for image in self.images}
@@ -73,16 +78,20 @@ class Run(Results):
         self._arrays = Arrays(place)
         with self._lock:
             self._arrays.create(self.identity, self._coordinates())
+            self._mend([CONTENT.name])  # which nothing else reads
+            if self._arrays.done().any():
+                self._record.tell_if_missing()
             self._record.update(
                 parameters=asdict(parameters),
                 identity=self.identity,
                 versions=installed_versions(),
+                code=code_version(),
             )
 
     @cached_property
-    def _lock(self) -> FileLock:
+    def _lock(self) -> ToldLock:
         # One process at a time computes and records; another one waits and then finds it done.
-        return FileLock(self.folder / "arrays.lock")
+        return ToldLock(self.folder / "arrays.lock")
 
     @property
     def model(self) -> "Model":
@@ -120,7 +129,18 @@ class Run(Results):
     def views(self, image_id: str) -> dict[str, np.ndarray]:
         """Draw the views of one image; see `helpers.data.views`."""
         image = self._by_id[one_of("image", image_id, self._by_id)]
-        return views(image.pixels, image.id, self.parameters.seed, self.parameters.severity)
+        given = self.parameters
+        return views(image.pixels, image.id, given.seed, given.severity, self.changes)
+
+    @property
+    def of_study(self) -> bool:
+        """Whether the changes are the published study's, so that it can be compared with."""
+        return self.changes == STUDY
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the views: the original, then the changes."""
+        return (ORIGINAL, *self.changes)
 
     def encodings(self) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.
@@ -154,7 +174,7 @@ class Run(Results):
         return self._get(["heads", "parts"])
 
     def dissection(self) -> xr.Dataset:
-        """Return every image's account of its nine shifts, computing what is missing.
+        """Return every image's account of its shifts, computing what is missing.
 
         Returns
         -------
@@ -245,7 +265,7 @@ class Run(Results):
             One variable (image, augmentation), float64, for each row of
             `helpers.analysis.scores.SCORES`; of attention maps, only where the model gives them.
         """
-        return self._get(scores_of(self.capabilities))
+        return self._get(scores_of(self.capabilities, self._engine.asked.scores))
 
     @property
     def unreadable(self) -> pd.DataFrame:
@@ -269,20 +289,26 @@ class Run(Results):
         with self._lock:
             missing = self._missing()
             if len(missing):
-                self._fill(missing)
+                self._fill_mended(missing)
+            if "images" not in self.record:
+                self._record.update(images=self._contents())
+
+    def tell(self, sentence: str) -> None:
+        """Tell the user of damage, and keep the sentence in ``run.json``."""
+        self._record.tell(sentence)
 
     def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
         with self._lock:
             # The model is loaded only where embeddings are missing.
             encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
-            return embedded_texts(self.folder / name, texts, encode)
+            return embedded_texts(self.folder / name, texts, encode, self.tell)
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
         return {
             "image": ("image", self.images.ids),
             "source": ("image", [image.source for image in self.images]),
-            "view": ("view", list(VIEWS)),
-            "augmentation": ("augmentation", list(VIEWS[1:])),
+            "view": ("view", list(self.view_names)),
+            "augmentation": ("augmentation", list(self.changes)),
         }
 
     def _require(self, question: str) -> None:
@@ -291,15 +317,42 @@ class Run(Results):
 
     def _get(self, names: Sequence[str]) -> xr.Dataset:
         self.compute()
-        return self._arrays.read(names)
+        try:
+            return self._arrays.read(names)
+        except DamagedArrays:
+            self._mend([*names, *self._arrays.labels()])
+            self.compute()
+            return self._arrays.read(names)
+
+    def _mend(self, names: Sequence[str]) -> None:
+        """Tell of damage in arrays, so that `compute` fills what it spoiled."""
+        ids, place = self.images.ids, self._arrays.place
+        with self._lock:
+            mend(self._arrays, lambda found: self.tell(found.sentence(place, ids)), names)
+
+    def _contents(self) -> dict[str, str]:
+        """Return the SHA-256 of every readable image's pixels."""
+        content = self._arrays.read([CONTENT.name])[CONTENT.name]
+        return {
+            image: row.tobytes().hex()
+            for image, row in zip(content["image"].values, content.values, strict=True)
+        }
 
     def _missing(self) -> np.ndarray:
         unreadable = self.record.get("unreadable", {})
         known = np.array([image in unreadable for image in self.images.ids])
         return np.flatnonzero(~(self._arrays.done() | known))
 
+    def _fill_mended(self, missing: np.ndarray) -> None:
+        try:
+            self._fill(missing)
+        except DamagedArrays:  # a chunk that other images of it were to be written into
+            self._mend(self._arrays.variables())
+            self._fill(self._missing())
+
     def _fill(self, missing: np.ndarray) -> None:
         self._engine.allocate()
+        self._record.add_circumstances(circumstances())
         batches = [
             Batch(rows, [self.images[row] for row in rows.tolist()])
             for rows in self._arrays.batches(missing)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
@@ -19,7 +20,10 @@ from helpers.clip.capabilities import QUESTIONS
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
 from helpers.study.fitting import fitted, lacks
-from helpers.study.parameters import NOTEBOOKS, ROOT, split_model
+from helpers.study.locks import ToldLock
+from helpers.study.marks import damage_of, mark, origin_of
+from helpers.study.parameters import NOTEBOOKS, split_model
+from helpers.study.record import helpers_digest
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
@@ -64,15 +68,19 @@ def run_study(run: Run) -> Path:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    if run.parameters.compare_fully:
-        for model in compared_models(run):
-            other = compared_run(run, model)
-            print(f"{other.title}: {other.folder}")
-            alone = [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
-            run_notebooks(other, alone)
-            write_report(other.folder)
-    run_notebooks(run, numbered_notebooks())
-    return write_report(run.folder)
+    with ToldLock(run.folder / "study.lock"):
+        if run.parameters.compare_fully:
+            for model in compared_models(run):
+                other = compared_run(run, model)
+                print(f"{other.title}: {other.folder}")
+                run_notebooks(other, _alone())
+                write_report(other.folder)
+        run_notebooks(run, numbered_notebooks())
+        return write_report(run.folder)
+
+
+def _alone() -> list[Path]:
+    return [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
 
 
 def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
@@ -106,7 +114,7 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
     left = {
         source: origin
         for source, origin in origins.items()
-        if not _is_kept(run.folder / "notebooks" / source.name, origin)
+        if not _is_kept(run, run.folder / "notebooks" / source.name, origin)
     }
     _compute_arrays(run, left)
     for last in (False, True):
@@ -137,8 +145,17 @@ def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
         try:
             for future in as_completed(futures):
                 future.result()
+        except KeyboardInterrupt:
+            _end_kernels()
+            raise
         finally:
             kernels.shutdown(cancel_futures=True)
+
+
+def _end_kernels() -> None:
+    # A terminal's Ctrl-C doesn't reach them, and a notebook may have minutes to go.
+    for process in psutil.Process().children():
+        process.terminate()
 
 
 @contextmanager
@@ -156,24 +173,23 @@ def _share_of_cores() -> Iterator[None]:
 
 def _run_notebook(source: Path, run: Run, origin: str) -> None:
     executed = run.folder / "notebooks" / source.name
-    notebook = fitted(nbformat.read(source, as_version=4), run.capabilities)
+    notebook = fitted(nbformat.read(source, as_version=4), run.capabilities, run.changes)
     if any(cell.cell_type == "code" for cell in notebook.cells):
         out = run.parameters.out or str(run.folder)
         _execute(notebook, executed, asdict(run.parameters) | {"out": out})
     else:
         nbformat.write(notebook, executed)
-    _mark(executed, {"origin": origin, "saved": _saved_by(executed)})
+    mark(executed, origin)
 
 
 def _origin(run: Run) -> str:
     """Hash all that executed notebooks follow from, beside the notebooks themselves."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "helpers").rglob("*.py")):
-        digest.update(path.read_bytes())
+    digest = hashlib.sha256(helpers_digest().encode())
     compared = [_fingerprint(model) for model in compared_models(run)]
+    extension = run.parameters.extension
     record = run.record
     made_of = [asdict(run.parameters), run.identity, record["versions"], record["capabilities"]]
-    digest.update(json.dumps([*made_of, run.texts.fingerprint, compared]).encode())
+    digest.update(json.dumps([*made_of, run.texts.fingerprint, compared, extension]).encode())
     return digest.hexdigest()
 
 
@@ -181,27 +197,17 @@ def _fingerprint(model: str) -> str:
     return weights.fingerprint(weights.locate(*split_model(model)))
 
 
-def _is_kept(executed: Path, origin: str) -> bool:
-    if not executed.exists():
+def _is_kept(run: Run, executed: Path, origin: str) -> bool:
+    if not executed.exists() and not executed.with_suffix(".html").exists():
         return False
-    mark = nbformat.read(executed, as_version=4).metadata.get("workbook", {})
-    kept = mark.get("origin") == origin and mark["saved"] == _saved_by(executed)
-    if kept:
-        print(f"{executed.stem}: kept; nothing that it is made of has changed")
-    return kept
-
-
-def _mark(executed: Path, mark: dict[str, object]) -> None:
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata["workbook"] = mark
-    nbformat.write(notebook, executed)
-
-
-def _saved_by(executed: Path) -> list[str]:
-    """Return the tables and figures that carry a notebook's number."""
-    folder, number = executed.parents[1], executed.stem[:3]
-    paths = (path for kind in ("tables", "figures") for path in (folder / kind).glob(f"{number}*"))
-    return sorted(path.name for path in paths)
+    if damaged := damage_of(executed):
+        files = ", ".join(damaged)
+        run.tell(f"{run.folder}: {files} damaged, missing or unfinished; executed again.")
+        return False
+    if origin_of(executed) != origin:
+        return False
+    print(f"{executed.stem}: kept; nothing that it is made of has changed")
+    return True
 
 
 def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, object]) -> None:

@@ -1,6 +1,5 @@
 """A finished run, read from its folder alone: no image, no weights and no model are needed."""
 
-import json
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from helpers.clip.capabilities import Capabilities
 from helpers.study import places
 from helpers.study.arrays import Arrays
 from helpers.study.private import shortener
+from helpers.study.record import read_undamaged
 from helpers.study.visit import scores_of
 
 RECORD = "run.json"
@@ -38,18 +38,18 @@ class StoredRun:
     Raises
     ------
     WorkbookError
-        If the folder holds no run.
+        If the folder holds no run, or its record is damaged.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder).expanduser().absolute()
-        try:
-            self.record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+        record = read_undamaged(self.folder / RECORD)
+        if record is None:
             raise WorkbookError(
-                f"{self.folder} holds no run: its {RECORD} can't be read ({error}); give the"
-                " folder that workbook run has written."
-            ) from error
+                f"{self.folder} holds no run: its {RECORD} is missing, damaged or of an earlier"
+                " version; give the folder that workbook run has written, or run it again."
+            )
+        self.record = record
 
     @property
     def name(self) -> str:

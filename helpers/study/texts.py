@@ -13,11 +13,14 @@ import xarray as xr
 from helpers.checks import WorkbookError
 from helpers.clip import weights
 from helpers.data.texts import Texts, open_texts
+from helpers.study.files import damaged_files, seal_folder
 from helpers.study.parameters import Parameters
 
 if TYPE_CHECKING:
     from helpers.clip import Model
 
+# Beside the checksums, which Zarr would wonder at in a group.
+GROUP = "texts"
 Encode = Callable[[Sequence[str]], np.ndarray]
 
 
@@ -41,7 +44,9 @@ def own_pool(parameters: Parameters) -> Texts:
     return open_texts("scenes" if parameters.model == weights.EMBEDDED else "general")
 
 
-def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:
+def embedded_texts(
+    path: Path, texts: Texts, encode: Encode, tell: Callable[[str], None]
+) -> xr.DataArray:
     """Read the embeddings of a pool of texts, or compute and keep them.
 
     Parameters
@@ -51,14 +56,18 @@ def embedded_texts(path: Path, texts: Texts, encode: Encode) -> xr.DataArray:
     texts : Texts
     encode : callable
         From texts to embeddings, n × features; called where they are missing.
+    tell : callable
+        Told in a sentence that what was kept is damaged, before it is computed again.
 
     Returns
     -------
     DataArray, (text, feature)
         Normalised, float32, with the coordinates ``property`` and ``value``.
     """
-    if path.exists():
-        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+    if path.exists() and (damaged := damaged_files(path)):
+        tell(f"{path}: {', '.join(damaged)} damaged or missing; the texts are embedded again.")
+    elif path.exists():
+        with xr.open_zarr(path, group=GROUP, consolidated=False, chunks=None) as dataset:
             if dataset.attrs["texts"] == texts.fingerprint:
                 return _as_text(dataset["embedding"].load())
     embeddings = _embed(texts, encode)
@@ -108,7 +117,8 @@ def _embed(texts: Texts, encode: Encode) -> xr.DataArray:
 def _keep(path: Path, dataset: xr.Dataset) -> None:
     # Written aside and renamed: a process that is killed leaves no half-written texts behind.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    dataset.to_zarr(partial, mode="w", consolidated=False)
+    dataset.to_zarr(partial, group=GROUP, mode="w", consolidated=False)
+    seal_folder(partial)
     shutil.rmtree(path, ignore_errors=True)
     partial.replace(path)
 

@@ -1,5 +1,6 @@
 """All that a run keeps of an image, computed while its views are in memory."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,15 +9,39 @@ import numpy as np
 
 from helpers.analysis import dissection
 from helpers.analysis.scores import SCORES, attention_map, embedding_similarity, pixel_scores
-from helpers.data import AUGMENTATIONS, VIEWS
 from helpers.study.arrays import Variable
 
 if TYPE_CHECKING:
     from helpers.clip import Encoding, Model
     from helpers.clip.capabilities import Capabilities
 
-CHANGES = {"augmentation": len(AUGMENTATIONS)}
+CONTENT = Variable("content", {"byte": 32}, "uint8")
+"""The SHA-256 of an image's decoded pixels: the same image on another day and machine."""
 Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run asks of a visit to an image.
+
+    Attributes
+    ----------
+    layers : int
+        How many of the last layers' heads are kept.
+    changes : int
+        How many changes are made.
+    scores : tuple of str
+        Names of scores; one registered later is none of the run's.
+    """
+
+    layers: int
+    changes: int
+    scores: tuple[str, ...] = tuple(SCORES)
+
+    @property
+    def views(self) -> int:
+        """The number of views: the original and one per change."""
+        return 1 + self.changes
 
 
 @dataclass(frozen=True)
@@ -29,29 +54,28 @@ class Kept:
     needs : str
         Which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none.
     axes : callable
-        From a `helpers.clip.Model` and the number of layers whose heads are kept to the axes of a
+        From a `helpers.clip.Model` and what is asked to the axes of a
         `helpers.study.arrays.Variable`.
     values : callable
-        From an `helpers.clip.Encoding` of images × views and the same number to values with first
+        From an `helpers.clip.Encoding` of images × views and what is asked to values with first
         axis images.
     dtype : str
     """
 
     name: str
     needs: str
-    axes: Callable[["Model", int], dict]
-    values: Callable[["Encoding", int], np.ndarray]
+    axes: Callable[["Model", Asked], dict]
+    values: Callable[["Encoding", Asked], np.ndarray]
     dtype: str = "float32"
 
 
-def variables(model: "Model", layers: int) -> list[Variable]:
+def variables(model: "Model", asked: Asked) -> list[Variable]:
     """Return all that is kept of an image.
 
     Parameters
     ----------
     model : Model
-    layers : int
-        How many of the last layers' heads are kept.
+    asked : Asked
 
     Returns
     -------
@@ -59,10 +83,18 @@ def variables(model: "Model", layers: int) -> list[Variable]:
         Of what the model can't give, none.
     """
     by_model = [
-        Variable(row.name, row.axes(model, layers), row.dtype) for row in kept(model.capabilities)
+        Variable(row.name, row.axes(model, asked), row.dtype) for row in kept(model.capabilities)
     ]
-    scores = [*scores_of(model.capabilities), "pixel_change"]
-    return by_model + [Variable(name, CHANGES, "float64") for name in scores]
+    scores = [*scores_of(model.capabilities, asked.scores), "pixel_change"]
+    of_changes = (Variable(name, _changes(asked), "float64") for name in scores)
+    return [CONTENT, *by_model, *of_changes]
+
+
+def content_of(pixels: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of pixels and their shape, as 32 bytes."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def kept(capabilities: "Capabilities") -> list[Kept]:
@@ -70,9 +102,9 @@ def kept(capabilities: "Capabilities") -> list[Kept]:
     return [row for row in KEPT if row.needs not in capabilities.reasons]
 
 
-def scores_of(capabilities: "Capabilities") -> list[str]:
-    """Return the scores of `helpers.analysis.scores.SCORES` that a model has."""
-    return [name for name, score in SCORES.items() if score.needs not in capabilities.reasons]
+def scores_of(capabilities: "Capabilities", scores: Sequence[str]) -> list[str]:
+    """Return those of some scores of `helpers.analysis.scores.SCORES` that a model has."""
+    return [name for name in scores if SCORES[name].needs not in capabilities.reasons]
 
 
 def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
@@ -85,7 +117,7 @@ def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
     return [rest[0], *by_layer, *rest[1 + layers :]]
 
 
-def encoded(encoding: "Encoding", capabilities: "Capabilities", layers: int) -> Values:
+def encoded(encoding: "Encoding", capabilities: "Capabilities", asked: Asked) -> Values:
     """Take what is kept from one forward pass over all views of some images.
 
     Parameters
@@ -94,19 +126,18 @@ def encoded(encoding: "Encoding", capabilities: "Capabilities", layers: int) -> 
         Of n images × views, view by view, the original first; encoded by token.
     capabilities : Capabilities
         Of the model.
-    layers : int
-        As for `variables`.
+    asked : Asked
 
     Returns
     -------
     dict of str to ndarray
         Variable → values with first axis n.
     """
-    return {row.name: row.values(encoding, layers) for row in kept(capabilities)}
+    return {row.name: row.values(encoding, asked) for row in kept(capabilities)}
 
 
-def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray]) -> Values:
-    """Compare the augmented views of one image with its original.
+def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
+    """Compare the changed views of one image with its original.
 
     Parameters
     ----------
@@ -115,42 +146,44 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray]) -> Values:
     by_model : mapping of str to ndarray
         What `encoded` gives of the same views, without the axis of images: ``embedding`` and,
         where the model has it, ``attention``.
+    scores : sequence of str
+        Names of scores.
 
     Returns
     -------
-    dict of str to ndarray of float64, (augmentations,)
-        The scores that the model has and the pixel change.
+    dict of str to ndarray of float64, (changes,)
+        Those of the scores that the model has, and the pixel change.
     """
     inputs = {name: _COMPARED_AS[name](by_model[name]) for name in _COMPARED_AS if name in by_model}
-    compared = {
-        name: score.function(inputs[score.needs][:1], inputs[score.needs][1:])
-        for name, score in SCORES.items()
-        if score.needs in inputs
-    }
-    return compared | pixel_scores(drawn[0], drawn[1:])
+    inputs["pixels"] = drawn
+    compared = pixel_scores(drawn[0], drawn[1:])
+    for row in (SCORES[name] for name in scores if name not in compared):
+        if row.needs in inputs:
+            compared[row.name] = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
+    return compared
 
 
 _COMPARED_AS = {"embedding": np.asarray, "attention": attention_map}
 
 
-def _by_image(of_views: np.ndarray) -> np.ndarray:
-    return of_views.reshape(-1, len(VIEWS), *of_views.shape[1:])
+def _by_image(of_views: np.ndarray, asked: Asked) -> np.ndarray:
+    return of_views.reshape(-1, asked.views, *of_views.shape[1:])
 
 
-def _embedding(encoding: "Encoding", layers: int) -> np.ndarray:
-    return _by_image(encoding.embedding)  # images × views × features
+def _embedding(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    return _by_image(encoding.embedding, asked)  # images × views × features
 
 
-def _attention(encoding: "Encoding", layers: int) -> np.ndarray:
-    return _by_image(encoding.attention)
+def _attention(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    return _by_image(encoding.attention, asked)
 
 
-def _heads(encoding: "Encoding", layers: int) -> np.ndarray:
-    return _by_image(encoding.heads)[:, 0, -layers:]
+def _heads(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    return _by_image(encoding.heads, asked)[:, 0, -asked.layers :]
 
 
-def _parts(encoding: "Encoding", layers: int) -> np.ndarray:
-    original = slice(None, None, len(VIEWS))
+def _parts(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    original = slice(None, None, asked.views)
     rest, mlps = encoding.rest[original], encoding.mlps[original]
     depth = mlps.shape[1]
     biases = rest[:, 1 : 1 + depth]
@@ -159,60 +192,72 @@ def _parts(encoding: "Encoding", layers: int) -> np.ndarray:
     return np.concatenate([rest[:, :1], by_layer, rest[:, 1 + depth :]], axis=1)
 
 
-def _shares(encoding: "Encoding", layers: int) -> np.ndarray:
-    components = _by_image(dissection.components(encoding).values)
+def _shares(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    components = _by_image(dissection.components(encoding).values, asked)
     return dissection.shift_shares(components[:, :1], components[:, 1:])
 
 
-def _patch_shares(encoding: "Encoding", layers: int) -> np.ndarray:
-    embedding = _embedding(encoding, layers)
+def _patch_shares(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    embedding = _embedding(encoding, asked)
     shift = embedding[:, 1:] - embedding[:, :1]  # images × changes × features
-    along = encoding.tokens_along(shift.repeat(len(VIEWS), axis=0))  # views × tokens × changes
-    along = _by_image(along[:, encoding.prefix :])  # images × views × patches × changes
+    along = encoding.tokens_along(shift.repeat(asked.views, axis=0))  # views × tokens × changes
+    along = _by_image(along[:, encoding.prefix :], asked)  # images × views × patches × changes
     before = along[:, 0].swapaxes(1, 2)  # images × changes × patches
     after = np.einsum("ncpc->ncp", along[:, 1:])  # each view along its own shift
     shares = dissection.as_shares(after - before, shift, embedding[:, :1])
     return shares.reshape(*shift.shape[:2], *encoding.attention.shape[1:])
 
 
-def _depth_similarity(encoding: "Encoding", layers: int) -> np.ndarray:
-    depths = _by_image(encoding.depths)
+def _depth_similarity(encoding: "Encoding", asked: Asked) -> np.ndarray:
+    depths = _by_image(encoding.depths, asked)
     return embedding_similarity(depths[:, :1], depths[:, 1:])
 
 
-def _of_views(model: "Model", layers: int) -> dict:
-    return {"view": len(VIEWS), "feature": model.features}
+def _changes(asked: Asked) -> dict:
+    return {"augmentation": asked.changes}
 
 
-def _grid(model: "Model", layers: int) -> dict:
+def _views_by_patch(model: "Model", asked: Asked) -> dict:
+    return {"view": asked.views} | _grid(model)
+
+
+def _changes_by_patch(model: "Model", asked: Asked) -> dict:
+    return _changes(asked) | _grid(model)
+
+
+def _of_views(model: "Model", asked: Asked) -> dict:
+    return {"view": asked.views, "feature": model.features}
+
+
+def _grid(model: "Model") -> dict:
     return dict(zip(("row", "column"), model.grid, strict=True))
 
 
-def _of_heads(model: "Model", layers: int) -> dict:
-    last = list(range(model.layers))[-layers:]
+def _of_heads(model: "Model", asked: Asked) -> dict:
+    last = list(range(model.layers))[-asked.layers :]
     return {"layer": last, "head": list(range(model.heads)), "feature": model.features}
 
 
-def _of_parts(model: "Model", layers: int) -> dict:
+def _of_parts(model: "Model", asked: Asked) -> dict:
     return {"part": part_labels(model.layers, model.rest_labels), "feature": model.features}
 
 
-def _of_components(model: "Model", layers: int) -> dict:
+def _of_components(model: "Model", asked: Asked) -> dict:
     labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
-    return CHANGES | {"component": labels}
+    return _changes(asked) | {"component": labels}
 
 
-def _of_depths(model: "Model", layers: int) -> dict:
-    return CHANGES | {"depth": ["start", *map(str, range(model.layers))]}
+def _of_depths(model: "Model", asked: Asked) -> dict:
+    return _changes(asked) | {"depth": ["start", *map(str, range(model.layers))]}
 
 
 KEPT = (
     # name, needs, axes, values
     Kept("embedding", "", _of_views, _embedding),
-    Kept("attention", "attention", lambda *of: {"view": len(VIEWS)} | _grid(*of), _attention),
+    Kept("attention", "attention", _views_by_patch, _attention),
     Kept("heads", "account", _of_heads, _heads, "float16"),
     Kept("parts", "account", _of_parts, _parts),
     Kept("shares", "account", _of_components, _shares),
-    Kept("patch_shares", "account", lambda *of: CHANGES | _grid(*of), _patch_shares),
+    Kept("patch_shares", "account", _changes_by_patch, _patch_shares),
     Kept("depth_similarity", "account", _of_depths, _depth_similarity),
 )

@@ -1,13 +1,12 @@
 """Reading texts, their properties and values from a text or CSV file."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 from helpers.checks import WorkbookError
+from helpers.data.reading import BadFile, read_rows, read_text
 
 TEXT_COLUMN, PROPERTY_COLUMN, VALUE_COLUMN = "text", "property", "value"
 
@@ -18,10 +17,6 @@ class Row(NamedTuple):
     text: str
     property: str | None = None
     value: str | None = None
-
-
-class _BadFile(ValueError):
-    """What is wrong with a file, as a sentence without its subject."""
 
 
 def read(path: Path) -> list[Row]:
@@ -46,30 +41,22 @@ def read(path: Path) -> list[Row]:
         If the file can't be read, names no text, or names one several times.
     """
     try:
-        rows = _READERS[path.suffix.lower()](path.read_text(encoding="utf-8-sig"))
+        rows = _READERS[path.suffix.lower()](read_text(path))
         _check(rows)
-    except OSError as error:
-        raise WorkbookError(f"Texts file {str(path)!r} can't be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise WorkbookError(
-            f"Texts file {str(path)!r} is no UTF-8 text; save it with that encoding."
-        ) from error
-    except csv.Error as error:
-        raise WorkbookError(f"Texts file {str(path)!r} is no valid CSV: {error}.") from error
-    except _BadFile as error:
+    except BadFile as error:
         raise WorkbookError(f"Texts file {str(path)!r} {error}") from error
     return rows
 
 
 def _check(rows: list[Row]) -> None:
     if not rows:
-        raise _BadFile("holds no texts; write at least one.")
+        raise BadFile("holds no texts; write at least one.")
     # CLIP's tokenizer makes one of upper and lower case, and of any white space.
     times = Counter(" ".join(text.lower().split()) for text, *_ in rows)
     repeated = [text for text, count in times.items() if count > 1]
     if repeated:
         others = f" and {len(repeated) - 1} more" if len(repeated) > 1 else ""
-        raise _BadFile(
+        raise BadFile(
             f"has the text {repeated[0]!r}{others} more than once (upper and lower case are the "
             "same to CLIP); keep each text once."
         )
@@ -80,30 +67,21 @@ def _text_rows(content: str) -> list[Row]:
 
 
 def _csv_rows(content: str) -> list[Row]:
-    reader = csv.reader(StringIO(content, newline=""), strict=True)
-    header = [cell.strip().lower() for cell in next(reader, [])]
-    if header and TEXT_COLUMN not in header:
-        raise _BadFile(
+    rows = read_rows(content, lambda cells: TEXT_COLUMN in map(str.lower, cells))
+    header = [cell.lower() for cell in rows[0].cells] if rows else []
+    if rows and TEXT_COLUMN not in header:
+        raise BadFile(
             f"has no column {TEXT_COLUMN!r}, only {', '.join(header)}; name the columns in the "
             f"first line, {TEXT_COLUMN} and perhaps {PROPERTY_COLUMN}."
         )
-    return [
-        _named_row(header, [cell.strip() for cell in cells], reader.line_num)
-        for cells in reader
-        if any(cell.strip() for cell in cells)
-    ]
+    return [_named_row(row.named(header), row.line) for row in rows[1:]]
 
 
-def _named_row(header: list[str], cells: list[str], line: int) -> Row:
-    if len(cells) > len(header):
-        raise _BadFile(
-            f"has {len(cells)} cells in line {line} and {len(header)} columns; put a text that "
-            "contains a comma in double quotes."
-        )
-    row = dict(zip(header, cells, strict=False))
-    if not row.get(TEXT_COLUMN):
-        raise _BadFile(f"has no text in line {line}; complete or remove the line.")
-    return Row(row[TEXT_COLUMN], row.get(PROPERTY_COLUMN) or None, row.get(VALUE_COLUMN) or None)
+def _named_row(cells: dict[str, str], line: int) -> Row:
+    if not cells.get(TEXT_COLUMN):
+        raise BadFile(f"has no text in line {line}; complete or remove the line.")
+    said = (cells.get(name) or None for name in (PROPERTY_COLUMN, VALUE_COLUMN))
+    return Row(cells[TEXT_COLUMN], *said)
 
 
 _READERS: dict[str, Callable[[str], list[Row]]] = {".txt": _text_rows, ".csv": _csv_rows}

@@ -1,0 +1,61 @@
+"""What a change to an image is: a row with a name, a function and what severity means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+SIZE = 224
+"""Height and width of every view in pixels: what CLIP reads."""
+
+MAX_SEVERITY = 5.0
+"""The largest severity."""
+
+
+class Draw(np.random.Generator):
+    """The random generator of one change of one image; the same for every severity.
+
+    Parameters
+    ----------
+    key : int
+        What all is drawn from.
+
+    Attributes
+    ----------
+    key : int
+        For libraries that bring a generator of their own: ``random.Random(draw.key)``.
+    """
+
+    def __init__(self, key: int):
+        super().__init__(np.random.PCG64(key))
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row of the table of changes.
+
+    Attributes
+    ----------
+    name : str
+        The view's name, in arrays and tables.
+    label : str
+        Its name in figures.
+    function : callable
+        ``function(pixels, severity, rng)``: from 224 × 224 × 3 pixels of uint8, a severity above 0
+        and a `Draw` to pixels of that shape and type. What is drawn at random must not depend on
+        the severity, so that a stronger change is the same one carried further.
+    parameters : str
+        What it does, in words.
+    scaled : str
+        What severity means.
+    origin : str
+        A hash of the user's code that it comes from; "" for the workbook's own.
+    """
+
+    name: str
+    label: str
+    function: Callable[[np.ndarray, float, Draw], np.ndarray]
+    parameters: str
+    scaled: str
+    origin: str = ""

@@ -1,0 +1,221 @@
+"""The changes that a run can make to an image, in sets, and the views that they make."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from numbers import Real
+from types import MappingProxyType
+
+import numpy as np
+
+from helpers.checks import WorkbookError, one_of
+from helpers.data.augmentations import AUGMENTATIONS
+from helpers.data.change import MAX_SEVERITY, SIZE, Change, Draw
+from helpers.data.corruptions import CORRUPTIONS
+from helpers.data.opencv import cv2
+from helpers.data.photography import PHOTOGRAPHY
+from helpers.registry import Registry
+
+ORIGINAL = "original"
+
+STUDY: tuple[str, ...] = tuple(AUGMENTATIONS)
+"""The published study's nine augmentations."""
+
+VIEWS: tuple[str, ...] = (ORIGINAL, *STUDY)
+"""The names of the study's views: the original, then the augmentations."""
+
+SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"study": STUDY, "corruptions": tuple(CORRUPTIONS), "photography": tuple(PHOTOGRAPHY)}
+)
+"""Sets of changes by name."""
+
+CHANGES: Registry[Change] = Registry(
+    "change", [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *PHOTOGRAPHY.values()]
+)
+"""All changes by name; users add theirs (`helpers.extend`)."""
+
+
+def names_of(changes: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the changes that a text or a list means.
+
+    Parameters
+    ----------
+    changes : str or sequence of str
+        One of `SETS` or `CHANGES`, or several of them.
+
+    Returns
+    -------
+    tuple of str
+        Names of changes, each once, in the order given.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such set or change, or none is given.
+    """
+    given = [changes] if isinstance(changes, str) else list(changes)
+    if not given:
+        raise WorkbookError(
+            f"changes names none; give a set ({', '.join(SETS)}) or a list of changes."
+        )
+    known = [one_of("changes", name, [*SETS, *CHANGES]) for name in given]
+    return tuple(dict.fromkeys(each for name in known for each in SETS.get(name, (name,))))
+
+
+def views(
+    pixels: np.ndarray,
+    image_id: str,
+    seed: int = 0,
+    severity: float = 1.0,
+    changes: Sequence[str] = STUDY,
+) -> dict[str, np.ndarray]:
+    """Draw the original and the changed views of an image.
+
+    The image is resized to 224 × 224 without keeping its aspect ratio (bilinear, the default of
+    albumentations' `Resize`, as in the study); each change is then applied to the resized image.
+
+    A view's random draw depends on the seed, the image's id and the view's name alone, so its
+    pixels are the same in any batch, order, thread and process. The draw is shared by all
+    severities, which only scale it (common random numbers): a shift grows in its own direction.
+    Severity 0 changes nothing at all. A flip has no magnitude: a blend of an image and its mirror
+    image is a double exposure and no weaker flip, so every severity above 0 flips.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, height × width × 3
+        The image, RGB.
+    image_id : str
+        The image's id.
+    seed : int
+        Of all random draws.
+    severity : float
+        From 0 to `MAX_SEVERITY`; 1 gives the study's parameters. What it means is said in each
+        row's `scaled`.
+    changes : sequence of str
+        Names among `CHANGES`.
+
+    Returns
+    -------
+    dict of str to ndarray of uint8, 224 × 224 × 3
+        By name: ``original``, then the changes in their order.
+
+    Raises
+    ------
+    WorkbookError
+        If the pixels, the seed or the severity are invalid, or a change fails.
+    """
+    _check(pixels, image_id, seed, severity)
+    original = cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    return {ORIGINAL: original} | {
+        name: changed(original, name, image_id, seed, severity) for name in changes
+    }
+
+
+def changed(
+    original: np.ndarray, name: str, image_id: str, seed: int = 0, severity: float = 1.0
+) -> np.ndarray:
+    """Draw one view of a resized image.
+
+    Parameters
+    ----------
+    original : ndarray of uint8, 224 × 224 × 3
+        The resized image; it is left as it is.
+    name : str
+        One of `CHANGES`.
+    image_id, seed, severity
+        What the draw depends on; see `views`.
+
+    Returns
+    -------
+    ndarray of uint8, 224 × 224 × 3
+
+    Raises
+    ------
+    WorkbookError
+        If the change fails, or returns no such pixels.
+    """
+    if severity == 0:
+        return original.copy()
+    function = CHANGES[one_of("change", name, CHANGES)].function
+    draw = Draw(_key(seed, image_id, name))
+    view = _drawn(lambda: function(original.copy(), severity, draw), name, image_id, severity)
+    found = getattr(view, "dtype", None), getattr(view, "shape", None)
+    if found != (original.dtype, original.shape):
+        raise WorkbookError(
+            f"The change {name!r} returned pixels of type {found[0]} and shape {found[1]} for image"
+            f" {image_id!r}; it must return {original.dtype} of shape {original.shape}."
+        )
+    return view
+
+
+def redraw(
+    pixels: np.ndarray,
+    name: str,
+    image_id: str,
+    seed: int = 0,
+    severity: float = 1.0,
+    **settings: object,
+) -> np.ndarray:
+    """Apply the draw of a view of the study to other pixels, or with another setting.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or float32, 224 × 224 × channels
+        What to transform in place of the resized image; float32 from 0 to 1.
+    name : str
+        One of `STUDY`.
+    image_id, seed, severity
+        What the draw depends on; see `views`.
+    **settings
+        As of `helpers.data.transforms.transformed`.
+
+    Returns
+    -------
+    ndarray
+        As `pixels`.
+
+    Raises
+    ------
+    WorkbookError
+        If the transform fails.
+    """
+    if severity == 0:
+        return pixels.copy()
+    from helpers.data.transforms import transformed
+
+    draw = Draw(_key(seed, image_id, name))
+    return _drawn(
+        lambda: transformed(name, pixels, severity, draw, **settings), name, image_id, severity
+    )
+
+
+def _drawn(draw, name: str, image_id: str, severity: float) -> np.ndarray:
+    try:
+        return draw()
+    # Whatever a library may raise, no view may be missing or replaced without a word.
+    except Exception as error:
+        raise WorkbookError(
+            f"View {name!r} of image {image_id!r} at severity {severity:g} can't be drawn: {error}."
+        ) from error
+
+
+def _key(seed: int, image_id: str, name: str) -> int:
+    """Hash what a draw depends on; Python's own hash differs between processes."""
+    text = f"{int(seed)}\0{image_id}\0{name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=16).digest(), "big")
+
+
+def _check(pixels: np.ndarray, image_id: str, seed: int, severity: float) -> None:
+    """Check the arguments of `views`."""
+    array = np.asarray(pixels)
+    if array.dtype != np.uint8 or array.shape[2:] != (3,) or array.size == 0:
+        raise WorkbookError(
+            f"Image {image_id!r} has pixels of type {array.dtype} and shape {array.shape}; views "
+            "takes uint8 of shape (height, width, 3)."
+        )
+    if not isinstance(seed, (int, np.integer)):
+        raise WorkbookError(f"seed has no value {seed!r}; choose a whole number.")
+    if not isinstance(severity, Real) or not 0 <= severity <= MAX_SEVERITY:
+        raise WorkbookError(
+            f"severity has no value {severity!r}; choose a number from 0 (no change) over 1 (the "
+            f"study's parameters) to {MAX_SEVERITY:g}."
+        )

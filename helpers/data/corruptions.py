@@ -1,0 +1,338 @@
+"""The fifteen corruptions of ImageNet-C, written from their published definitions.
+
+D. Hendrycks and T. Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations", ICLR 2019, arXiv 1903.12261: noise, blur, weather and digital corruptions of images
+of 224 × 224 pixels at the severities 1 to 5, whose settings are the tables below.
+
+What differs, and why:
+
+- Between two published severities, and below the first, settings are on a straight line, so that
+  a response can be measured over severity; the settings at 0 change nothing. The draw at random is
+  the same at every severity.
+- The six photographs of frost are drawn crystals here; they are no part of the definition's text.
+- Random fields are filtered by OpenCV and drawn by inversion of one uniform draw. Nothing uses
+  functions whose last digit depends on the processor (`helpers.data.opencv`).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from helpers.data.change import SIZE, Change, Draw
+from helpers.data.noise import motion_blurred, plasma, poisson, zoomed
+from helpers.data.opencv import cv2
+from helpers.data.pixels import box_resized, grey, jpeg, levels, unit
+
+GREY_LEVELS = 256
+
+
+def _at(severity: float, *settings: float) -> float:
+    """Interpolate a setting; the first is that of severity 0, which changes nothing."""
+    return float(np.interp(severity, range(len(settings)), settings))
+
+
+def _gaussian_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    scale = _at(severity, 0, 0.08, 0.12, 0.18, 0.26, 0.38)
+    return levels(unit(pixels) + scale * rng.standard_normal(pixels.shape))
+
+
+def _shot_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    # The number of photons of white; its reciprocal, the variance, grows evenly from 0.
+    photons = 1 / _at(severity, 0, 1 / 60, 1 / 25, 1 / 12, 1 / 5, 1 / 3)
+    means = [level / 255 * photons for level in range(GREY_LEVELS)]
+    return levels(poisson(rng.random(pixels.shape), pixels, means) / photons)
+
+
+def _impulse_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    amount = _at(severity, 0, 0.03, 0.06, 0.09, 0.17, 0.27)
+    hit, salt = rng.random(pixels.shape) < amount, rng.random(pixels.shape) < 0.5
+    return np.where(hit, np.where(salt, 255, 0), pixels).astype(np.uint8)
+
+
+def _defocus_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    radius = _at(severity, 0, 3, 4, 6, 8, 10)
+    alias = _at(severity, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5)
+    reach = max(8, math.ceil(radius))
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disk = (row**2 + column**2 <= radius**2).astype(np.float32)
+    size = 3 if radius <= 8 else 5
+    kernel = cv2.GaussianBlur(disk / disk.sum(), (size, size), alias)
+    return levels(cv2.filter2D(unit(pixels), -1, kernel))
+
+
+def _glass_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    sigma = _at(severity, 0, 0.7, 0.9, 1, 1.1, 1.5)
+    reach = max(1, round(_at(severity, 0, 1, 2, 2, 3, 4)))
+    times = max(1, round(_at(severity, 1, 2, 1, 3, 2, 2)))
+    blurred = cv2.GaussianBlur(unit(pixels), (0, 0), sigma)
+    shuffled = _shuffled(rng.random((3, SIZE * SIZE, 2))[:times], reach)
+    return levels(
+        cv2.GaussianBlur(blurred.reshape(-1, 3)[shuffled].reshape(pixels.shape), (0, 0), sigma)
+    )
+
+
+def _shuffled(draws: np.ndarray, reach: int) -> list[int]:
+    """Let every pixel, from the last to the first, change places with one nearby."""
+    places = (
+        np.arange(SIZE * SIZE)
+        .reshape(SIZE, SIZE)[SIZE - reach - 1 : reach : -1, SIZE - reach - 1 : reach : -1]
+        .ravel()
+    )
+    steps = np.floor(draws[:, : len(places)] * 2 * reach).astype(int) - reach
+    order = list(range(SIZE * SIZE))
+    for column, row in np.moveaxis(steps, -1, 1):
+        partners = places + SIZE * row + column
+        for place, other in zip(places.tolist(), partners.tolist(), strict=True):
+            order[place], order[other] = order[other], order[place]
+    return order
+
+
+def _motion_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    radius, sigma = _at(severity, 0, 10, 15, 15, 15, 20), _at(severity, 0, 3, 5, 8, 12, 15)
+    return levels(motion_blurred(unit(pixels), radius, sigma, rng.uniform(-45, 45)))
+
+
+def _zoom_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    largest = _at(severity, 1, 1.10, 1.15, 1.20, 1.24, 1.30)
+    count = round(_at(severity, 1, 11, 16, 11, 13, 11))
+    original = unit(pixels)
+    total = sum(zoomed(original, factor) for factor in np.linspace(1, largest, count))
+    return levels((original + total) / (count + 1))
+
+
+def _snow(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    mean, scale = _at(severity, -0.7, 0.1, 0.2, 0.55, 0.55, 0.55), 0.3
+    zoom = _at(severity, 3, 3, 2, 4, 4.5, 2.5)
+    least = _at(severity, 0.5, 0.5, 0.5, 0.9, 0.85, 0.85)
+    radius, sigma = _at(severity, 10, 10, 12, 12, 12, 12), _at(severity, 4, 4, 4, 8, 8, 12)
+    kept = _at(severity, 1, 0.8, 0.7, 0.7, 0.65, 0.55)
+    angle = rng.uniform(-135, -45)
+    flakes = zoomed((mean + scale * rng.standard_normal((SIZE, SIZE))).astype(np.float32), zoom)
+    flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1)
+    flakes = motion_blurred(flakes, radius, sigma, angle)[..., None]
+    original = unit(pixels)
+    whitened = np.maximum(original, grey(original)[..., None] * 1.5 + 0.5)
+    return levels(kept * original + (1 - kept) * whitened + flakes + flakes[::-1, ::-1])
+
+
+def _frost(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    kept = _at(severity, 1, 1, 0.8, 0.7, 0.65, 0.6)
+    added = _at(severity, 0, 0.4, 0.6, 0.7, 0.7, 0.75)
+    return levels(kept * unit(pixels) + added * _crystals(rng))
+
+
+def _crystals(rng: Draw) -> np.ndarray:
+    """Draw frost: bright ridges where two fractals meet, a little blue, denser at the borders."""
+    ridges = 1 - np.abs(plasma(rng, 1.6) - plasma(rng, 1.6)) * 4
+    fine = 1 - np.abs(plasma(rng, 1.3) - plasma(rng, 1.3)) * 3
+    row, column = np.abs(np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2) * 2 / SIZE
+    cover = np.clip(0.35 + 0.65 * np.maximum(row, column), 0, 1)
+    frost = np.clip(0.6 * np.clip(ridges, 0, 1) + 0.4 * np.clip(fine, 0, 1), 0, 1) * cover
+    return frost[..., None] * np.array([0.86, 0.94, 1.0])
+
+
+def _fog(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    density = _at(severity, 0, 1.5, 2, 2.5, 2.5, 3)
+    decay = _at(severity, 2, 2, 2, 1.7, 1.5, 1.4)
+    original = unit(pixels)
+    brightest = float(original.max())
+    fogged = original + density * plasma(rng, decay)[..., None]
+    return levels(fogged * brightest / (brightest + density))
+
+
+def _brightness(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    # A sum to the value of hue, saturation and value, which scales all three colours.
+    added = _at(severity, 0, 0.1, 0.2, 0.3, 0.4, 0.5)
+    original = unit(pixels)
+    value = original.max(axis=-1, keepdims=True)
+    brighter = np.clip(value + added, 0, 1)
+    return levels(np.where(value > 0, original / np.where(value > 0, value, 1), 1) * brighter)
+
+
+def _contrast(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    kept = _at(severity, 1, 0.4, 0.3, 0.2, 0.1, 0.05)
+    original = unit(pixels)
+    means = pixels.mean(axis=(0, 1)) / 255
+    return levels((original - means) * kept + means)
+
+
+# Of severity 1 to 5, in pixels: the length of displacements before they are smoothed, how far they
+# are smoothed, and how far three corners move. 244 is the published code's.
+_ELASTIC = tuple(
+    (244 * alpha, 244 * sigma, 244 * corners)
+    for alpha, sigma, corners in (
+        (2, 0.7, 0.1),
+        (2, 0.08, 0.2),
+        (0.05, 0.01, 0.02),
+        (0.07, 0.01, 0.02),
+        (0.12, 0.01, 0.02),
+    )
+)
+
+
+def _elastic_transform(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    # Settings of neighbouring severities are far apart, so displacements are interpolated.
+    fields, corners = (
+        rng.uniform(-1, 1, (2, SIZE, SIZE)).astype(np.float32),
+        rng.uniform(-1, 1, (3, 2)),
+    )
+    below = min(int(severity), len(_ELASTIC) - 1)
+    part = severity - below
+    origin = sum(
+        weight * _displaced(fields, corners, *_ELASTIC[number - 1])
+        for number, weight in ((below, 1 - part), (below + 1, part))
+        if number and weight
+    )
+    if below == 0:
+        origin = origin + (1 - part) * _places()
+    column, row = origin.astype(np.float32)
+    return cv2.remap(pixels, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _places() -> np.ndarray:
+    row, column = np.mgrid[:SIZE, :SIZE].astype(np.float64)
+    return np.stack([column, row])
+
+
+def _displaced(
+    fields: np.ndarray, corners: np.ndarray, alpha: float, sigma: float, reach: float
+) -> np.ndarray:
+    """Tell where pixels come from, columns and rows, (2, 224, 224)."""
+    size = 2 * math.ceil(3 * sigma) + 1
+    smooth = [
+        cv2.GaussianBlur(field, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+        for field in fields
+    ]
+    middle, third = SIZE // 2, SIZE // 3
+    before = np.array([[1, 1], [1, -1], [-1, -1]]) * third + middle
+    after = (before + reach * corners).astype(np.float32)
+    matrix = cv2.getAffineTransform(after, before.astype(np.float32))
+    column, row = _places() + alpha * np.array(smooth)
+    return np.stack([a * column + b * row + c for a, b, c in matrix])
+
+
+def _pixelate(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    side = int(SIZE * _at(severity, 1, 0.6, 0.5, 0.4, 0.3, 0.25))
+    return box_resized(box_resized(pixels, side), SIZE)
+
+
+def _jpeg_compression(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    return jpeg(pixels, round(_at(severity, 95, 25, 18, 15, 10, 7)))
+
+
+def _row(name: str, label: str, function: Callable, parameters: str, scaled: str) -> Change:
+    return Change(name, label, function, f"{parameters} (ImageNet-C)", scaled)
+
+
+_ROWS = (
+    _row(
+        "gaussian_noise",
+        "Gaussian noise",
+        _gaussian_noise,
+        "normal noise on every colour of every pixel",
+        "standard deviation 0.08, 0.12, 0.18, 0.26, 0.38 of full scale",
+    ),
+    _row(
+        "shot_noise",
+        "Shot noise",
+        _shot_noise,
+        "Poisson noise of counted photons",
+        "60, 25, 12, 5, 3 photons for white",
+    ),
+    _row(
+        "impulse_noise",
+        "Impulse noise",
+        _impulse_noise,
+        "colours set to 0 or 255",
+        "3, 6, 9, 17, 27 % of them",
+    ),
+    _row(
+        "defocus_blur",
+        "Defocus blur",
+        _defocus_blur,
+        "a disk",
+        "radius 3, 4, 6, 8, 10 pixels",
+    ),
+    _row(
+        "glass_blur",
+        "Glass blur",
+        _glass_blur,
+        "blur, pixels exchanged with near ones, blur",
+        "sigma 0.7–1.5, reach 1–4 pixels, 1–3 times",
+    ),
+    _row(
+        "motion_blur",
+        "Motion blur",
+        _motion_blur,
+        "along a line within 45° of the horizontal",
+        "radius 10–20, sigma 3–15 pixels",
+    ),
+    _row(
+        "zoom_blur",
+        "Zoom blur",
+        _zoom_blur,
+        "mean of enlargements",
+        "up to 1.10, 1.15, 1.20, 1.24, 1.30 times",
+    ),
+    _row(
+        "snow",
+        "Snow",
+        _snow,
+        "flakes in motion over a whitened image",
+        "density and size of flakes; 20–45 % whitened",
+    ),
+    _row(
+        "frost",
+        "Frost",
+        _frost,
+        "crystals, drawn here in place of photographs of frost",
+        "image × 1–0.6 + crystals × 0.4–0.75",
+    ),
+    _row(
+        "fog",
+        "Fog",
+        _fog,
+        "a fractal cloud",
+        "density 1.5, 2, 2.5, 2.5, 3, ever finer",
+    ),
+    _row(
+        "brightness",
+        "Brightness",
+        _brightness,
+        "added to the value of hue, saturation and value",
+        "0.1, 0.2, 0.3, 0.4, 0.5 of full scale",
+    ),
+    _row(
+        "contrast",
+        "Contrast",
+        _contrast,
+        "differences from the mean colour",
+        "0.4, 0.3, 0.2, 0.1, 0.05 of them remain",
+    ),
+    _row(
+        "elastic_transform",
+        "Elastic transform",
+        _elastic_transform,
+        "an affine map and smoothed displacements, mirrored at the border",
+        "five settings, from a tilted image to fine ripples",
+    ),
+    _row(
+        "pixelate",
+        "Pixelate",
+        _pixelate,
+        "reduced to fewer pixels",
+        "0.6, 0.5, 0.4, 0.3, 0.25 of the side",
+    ),
+    _row(
+        "jpeg_compression",
+        "JPEG compression",
+        _jpeg_compression,
+        "written as JPEG and read",
+        "quality 25, 18, 15, 10, 7",
+    ),
+)
+
+CORRUPTIONS: Mapping[str, Change] = MappingProxyType({row.name: row for row in _ROWS})
+"""The fifteen corruptions by name, in the published order."""

@@ -1,0 +1,123 @@
+"""Random fields and blurs of the corruptions, by arithmetic that every processor does alike."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from helpers.data.change import SIZE, Draw
+from helpers.data.opencv import cv2
+
+LAST_COUNT = 160
+"""Counts beyond it have no chance at any mean of the corruptions."""
+
+
+def poisson(uniform: np.ndarray, levels: np.ndarray, means: Sequence[float]) -> np.ndarray:
+    """Draw counts by inversion: one uniform draw gives the same quantile of every mean.
+
+    Parameters
+    ----------
+    uniform : ndarray of float, any shape
+        From 0 to 1.
+    levels : ndarray of int, as `uniform`
+        Which mean holds where.
+    means : sequence of float
+
+    Returns
+    -------
+    ndarray of int, as `uniform`
+    """
+    cumulated = np.array([_cumulated(mean) for mean in means])
+    # One ascending list of all: the level before the point, the probability behind it.
+    flat = (np.arange(len(means))[:, None] + cumulated).ravel()
+    return np.searchsorted(flat, levels + uniform, side="right") - levels.astype(int) * LAST_COUNT
+
+
+def _cumulated(mean: float) -> np.ndarray:
+    """Probabilities of at most 0, 1, … counts; the last is 1."""
+    chances = [math.exp(-mean)]
+    for count in range(1, LAST_COUNT):
+        chances.append(chances[-1] * mean / count)
+    cumulated = np.minimum(np.cumsum(chances), 1)
+    cumulated[-1] = 1
+    return cumulated
+
+
+def plasma(rng: Draw, decay: float) -> np.ndarray:
+    """Draw a fractal cloud by the diamond-square algorithm on a torus.
+
+    Parameters
+    ----------
+    rng : Draw
+    decay : float
+        By what the square root of the random part shrinks from one scale to the next; the larger,
+        the smoother.
+
+    Returns
+    -------
+    ndarray of float, 224 × 224
+        From 0 to 1 over the torus of 256 × 256 that it is cut from.
+    """
+    side = 1 << (SIZE - 1).bit_length()
+    cloud, step, wobble = np.zeros((side, side)), side, 100.0
+    while step >= 2:
+        half, reach = step // 2, wobble * wobble
+        corners = cloud[::step, ::step]
+        pairs = corners + np.roll(corners, -1, axis=0)
+        middles = (pairs + np.roll(pairs, -1, axis=1)) / 4
+        cloud[half::step, half::step] = middles + reach * rng.uniform(-1, 1, middles.shape)
+        middles = cloud[half::step, half::step]
+        for axis, target in ((0, np.s_[::step, half::step]), (1, np.s_[half::step, ::step])):
+            around = middles + np.roll(middles, 1, axis=axis)
+            around = around + corners + np.roll(corners, -1, axis=1 - axis)
+            cloud[target] = around / 4 + reach * rng.uniform(-1, 1, around.shape)
+        step, wobble = half, wobble / decay
+    cloud -= cloud.min()
+    return (cloud / cloud.max())[:SIZE, :SIZE]
+
+
+def motion_blurred(values: np.ndarray, radius: float, sigma: float, angle: float) -> np.ndarray:
+    """Blur along a line to one side, with normal weights, as ImageMagick's motion blur does.
+
+    Parameters
+    ----------
+    values : ndarray of float32, height × width or height × width × channels
+    radius, sigma : float
+        Length of the line and width of the weights in pixels.
+    angle : float
+        In degrees.
+
+    Returns
+    -------
+    ndarray of float32
+        As `values`; the border continues.
+    """
+    taps = 2 * math.ceil(radius) + 1
+    weights = [math.exp(-((tap / sigma) ** 2) / 2) if tap else 1.0 for tap in range(taps)]
+    kernel = np.zeros((2 * taps + 1, 2 * taps + 1), np.float32)
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    for tap, weight in enumerate(weights):
+        row, column = math.ceil(tap * sine - 0.5), math.ceil(tap * cosine - 0.5)
+        kernel[taps + row, taps + column] += weight / sum(weights)
+    return cv2.filter2D(values, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def zoomed(values: np.ndarray, factor: float) -> np.ndarray:
+    """Enlarge about the centre and cut to the old size, bilinearly.
+
+    Parameters
+    ----------
+    values : ndarray of float32, height × width or height × width × channels
+    factor : float
+        From 1.
+
+    Returns
+    -------
+    ndarray of float32
+        As `values`.
+    """
+    middle = (SIZE - 1) / 2
+    matrix = np.array([[1 / factor, 0, middle - middle / factor]] * 2)
+    matrix[1] = [0, 1 / factor, middle - middle / factor]
+    look = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
+    return cv2.warpAffine(values, matrix, (SIZE, SIZE), **look)

@@ -1,0 +1,143 @@
+"""Reading files that others made: regular files alone, and text and tables of any usual kind."""
+
+import csv
+import errno
+import os
+import stat
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
+from os import PathLike, fspath
+from typing import BinaryIO, NamedTuple
+
+SEPARATORS = ",;\t"
+"""What may stand between the cells of a CSV file; the first that fits its first row is taken."""
+
+_UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
+
+
+class BadFile(ValueError):
+    """What is wrong with a file, as a sentence without its subject."""
+
+
+def open_file(path: str | PathLike) -> BinaryIO:
+    """Open a file whose reading ends, to read bytes.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    binary file
+
+    Raises
+    ------
+    OSError
+        If there is none, it can't be read, or it is a folder, a pipe, a socket or a device.
+    """
+    kind = os.stat(path).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, no file", fspath(path))
+    # Of a pipe that took the file's place meanwhile, opening doesn't wait for a writer.
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+
+
+def why(error: Exception) -> str:
+    """Say why a file could not be opened, without its path, which a report may not show."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def read_text(path: str | PathLike) -> str:
+    r"""Read a text file: UTF-8, or UTF-16 if it starts with that encoding's mark.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+        Without the mark; lines end in ``\n``.
+
+    Raises
+    ------
+    BadFile
+        If it can't be read or is no such text.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read()
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadFile("is no UTF-8 text; save it with that encoding.") from error
+    except (OSError, ValueError) as error:
+        raise BadFile(f"can't be read: {why(error)}.") from error
+    # UTF-16 without its mark, and many a binary file, is valid UTF-8 but for these.
+    if "\0" in text:
+        raise BadFile("is no UTF-8 text (it holds NUL); save it with that encoding.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Row(NamedTuple):
+    """Cells of a CSV file, without white space around them, and the line in which they end."""
+
+    line: int
+    cells: list[str]
+
+    def named(self, header: Sequence[str]) -> dict[str, str]:
+        """Return the cells by the names of their columns; those missing at the end are left out.
+
+        Raises
+        ------
+        BadFile
+            If there are more cells than columns.
+        """
+        if len(self.cells) > len(header):
+            raise BadFile(
+                f"has {len(self.cells)} cells in line {self.line} and {len(header)} columns; put a"
+                " text that contains a comma in double quotes."
+            )
+        return dict(zip(header, self.cells, strict=False))
+
+
+def read_rows(text: str, is_first: Callable[[list[str]], bool]) -> list[Row]:
+    """Take a CSV file apart.
+
+    Parameters
+    ----------
+    text : str
+    is_first : callable
+        Whether cells can be those of the first row, by which the separator is found; a comma where
+        no separator gives such cells.
+
+    Returns
+    -------
+    list of Row
+        Rows without any text are left out.
+
+    Raises
+    ------
+    BadFile
+        If a quoted cell does not end, or is followed by something else than a separator.
+    """
+    fitting = (one for one in SEPARATORS if is_first(_first_cells(text, one)))
+    try:
+        return list(_rows(text, next(fitting, SEPARATORS[0])))
+    except csv.Error as error:
+        raise BadFile(f"is no valid CSV: {error}.") from error
+
+
+def _first_cells(text: str, separator: str) -> list[str]:
+    try:
+        return next(_rows(text, separator)).cells
+    except (StopIteration, csv.Error):
+        return []
+
+
+def _rows(text: str, separator: str) -> Iterator[Row]:
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    for cells in reader:
+        stripped = [cell.strip() for cell in cells]
+        if any(stripped):
+            yield Row(reader.line_num, stripped)

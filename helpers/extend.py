@@ -1,0 +1,261 @@
+"""Rows of your own: a change, a score, a labeller of heads, a source of images.
+
+In a notebook's cell, or in a ``.py`` file that the parameter ``extend`` names:
+
+>>> from helpers.extend import change
+>>> @change(severity="grey levels per step, 32 times severity")
+... def posterized(pixels, severity, rng):
+...     step = int(32 * severity)
+...     return pixels // step * step
+
+The function's name is the row's. **A file given by** ``extend`` **is run**, with all that you may
+do yourself: give none that you wouldn't start. Arrays know it by a hash of its text, those of a
+cell by a hash of the function's; so arrays of another version are never mixed with its own. What a
+function reads beside its own text, such as a global of the notebook, is not in that hash.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from runpy import run_path
+from typing import TYPE_CHECKING, TypeVar
+
+from helpers.checks import WorkbookError, one_of
+from helpers.data import CHANGES, SOURCES, Change, Source
+from helpers.data.images import Image
+from helpers.data.sources import OWN_SOURCES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+F = TypeVar("F", bound=Callable)
+
+COMPARED = ("embedding", "attention", "pixels")
+"""What a score may compare."""
+
+_last_read: list[str] = []
+_reading: list[str] = []
+
+
+def change(*, severity: str, does: str = "", label: str | None = None) -> Callable[[F], F]:
+    """Register a change: ``function(pixels, severity, rng)`` returns the changed pixels.
+
+    Parameters
+    ----------
+    severity : str
+        What severity means, in words.
+    does : str
+        What the change does, in words; by default the function's docstring.
+    label : str, optional
+        Its name in figures; by default the function's, with spaces.
+
+    Returns
+    -------
+    callable
+        A decorator, which returns the function as it is. See `helpers.data.change.Change` for what
+        the function takes.
+    """
+
+    def register(function: F) -> F:
+        does_ = does or inspect.getdoc(function) or "your own"
+        CHANGES.add(Change(*_named(function, label), function, does_, severity, _origin(function)))
+        return function
+
+    return register
+
+
+def score(
+    *, needs: str, higher_is_closer: bool = True, label: str | None = None
+) -> Callable[[F], F]:
+    """Register a score: ``function(original, changed)`` returns a number per view.
+
+    Parameters
+    ----------
+    needs : {"embedding", "attention", "pixels"}
+        What it compares: embeddings (…, features), maps of attention (…, 224, 224) or pixels
+        (…, 224, 224, 3). The first axis of the original is 1 long, that of the changed views n.
+    higher_is_closer : bool
+        Whether a higher value means that less has changed.
+    label : str, optional
+        Its name in figures; by default the function's, with spaces.
+
+    Returns
+    -------
+    callable
+        A decorator, which returns the function as it is.
+    """
+    from helpers.analysis.scores import SCORES, Score
+
+    one_of("needs", needs, COMPARED)
+
+    def register(function: F) -> F:
+        row = (*_named(function, label), function, needs, higher_is_closer, "own")
+        SCORES.add(Score(*row, _origin(function)))
+        return function
+
+    return register
+
+
+def labeller(*, label: str | None = None) -> Callable[[F], F]:
+    """Register a labeller: ``function(texts)`` names a head from its texts, the most telling first.
+
+    Parameters
+    ----------
+    label : str, optional
+        The column's title; by default the function's name, with spaces.
+
+    Returns
+    -------
+    callable
+        A decorator, which returns the function as it is. `helpers.analysis.labels.label_heads`
+        takes the function, too.
+    """
+    from helpers.analysis.labels import LABELLERS, NamedLabeller
+
+    def register(function: F) -> F:
+        LABELLERS.add(NamedLabeller(*_named(function, label), function, _origin(function)))
+        return function
+
+    return register
+
+
+def source(*, description: str) -> Callable[[F], F]:
+    """Register a source of images: ``function(rest)`` yields pairs of an id and how to read it.
+
+    Written ``NAME`` or ``NAME:REST``; the function gets what stands behind the colon, or "". It
+    yields pairs of an id and a function without arguments that returns pixels (uint8, height ×
+    width × 3), read when they are asked for; as a third, perhaps, a caption.
+
+    Parameters
+    ----------
+    description : str
+        What it gives, in a line.
+
+    Returns
+    -------
+    callable
+        A decorator, which returns the function as it is.
+    """
+
+    def register(function: F) -> F:
+        name = function.__name__
+
+        def listed(spec: str) -> list[Image]:
+            rows = function(spec.partition(":")[2])
+            found = [_image(*row) for row in rows]
+            if not found:
+                raise WorkbookError(f"The source {spec!r} gave no image.")
+            return found
+
+        is_named = lambda spec: spec.partition(":")[0] == name  # noqa: E731
+        _check_free(name)
+        OWN_SOURCES[name] = Source(
+            f"{name}:…", description, is_named, listed, is_path=False, origin=_origin(function)
+        )
+        return function
+
+    return register
+
+
+def _check_free(name: str) -> None:
+    for row in SOURCES:
+        if row.recognises(name):
+            raise WorkbookError(f"{name!r} is a source already ({row.form}); use another name.")
+
+
+def _image(name: str, read: Callable[[], "np.ndarray"], caption: str | None = None) -> Image:
+    return Image(name, lambda _: read(), caption)
+
+
+def load(path: str) -> str:
+    """Run a file that registers rows, unless it was the last one that was run.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    str
+        The SHA-256 of its text.
+
+    Raises
+    ------
+    WorkbookError
+        If it can't be read, or fails.
+    """
+    file = Path(path).expanduser().resolve()
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WorkbookError(
+            f"extend has no value {path!r}: {error.strerror}; give a .py file that registers"
+            " changes, scores, labellers or sources (helpers.extend)."
+        ) from error
+    if _last_read != [digest]:  # another file may have rows of the same names
+        with _rows_from(digest):
+            _run(file)
+        _last_read[:] = [digest]
+    return digest
+
+
+def _run(file: Path) -> None:
+    try:
+        run_path(str(file), run_name="extension")
+    except WorkbookError:
+        raise
+    except Exception as error:
+        raise WorkbookError(
+            f"extend: {file.name} failed with {type(error).__name__}: {error}. Mend it, or leave"
+            " extend out."
+        ) from error
+
+
+@contextmanager
+def _rows_from(digest: str):
+    _reading.append(digest)
+    try:
+        yield
+    finally:
+        _reading.pop()
+
+
+def _named(function: Callable, label: str | None) -> tuple[str, str]:
+    name = function.__name__
+    return name, label or name.replace("_", " ").capitalize()
+
+
+def _origin(function: Callable) -> str:
+    """Hash the code that a row comes from: of the file that is being run, else the function's."""
+    if _reading:
+        return _reading[-1]
+    try:
+        return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
+    except (OSError, TypeError) as error:
+        raise WorkbookError(
+            f"The code of {function.__name__!r} can't be found, so arrays could not be told from"
+            " those of another version; write it in a notebook's cell or a file."
+        ) from error
+
+
+def fingerprint(changes: Iterable[str]) -> dict[str, str]:
+    """Return what tells users' rows apart that the arrays of a run depend on.
+
+    Parameters
+    ----------
+    changes : iterable of str
+        The run's changes.
+
+    Returns
+    -------
+    dict of str to str
+        Name → hash of its code, of own changes among them, and of all own scores and sources.
+    """
+    from helpers.analysis.scores import SCORES
+
+    own = CHANGES.own()
+    used = {"change": {name: own[name] for name in changes if name in own}}
+    used |= {"score": SCORES.own(), "source": OWN_SOURCES}
+    return {f"{kind} {name}": row.origin for kind in used for name, row in used[kind].items()}

@@ -1,0 +1,105 @@
+"""Files that are written whole or not at all, and texts that carry their own checksum."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKSUMS = "checksums.txt"
+BLANK = "0" * 64
+"""Stands where `sealed` puts the checksum."""
+_SEAL = re.compile(rb'checksum"?: "?([0-9a-f]{64})')
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Write a file aside and then put it in its place.
+
+    A process that is killed, or a disk that is full, leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    Path
+        Where to write.
+    """
+    # The ending stays, as Matplotlib chooses the format by it.
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def seal_folder(folder: Path) -> None:
+    """Write the checksums of all files in a folder into one more, as ``sha256sum`` does."""
+    text = f"# checksum: {BLANK}\n{_checksums(folder)}"
+    (folder / CHECKSUMS).write_text(sealed(text), encoding="utf-8")
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Compare a folder with what `seal_folder` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of str
+        The files that are missing or have changed; the list of checksums alone, if it has.
+    """
+    path = folder / CHECKSUMS
+    data = path.read_bytes() if path.exists() else b""
+    if not is_sealed(data):
+        return [CHECKSUMS]
+    told = data.decode().splitlines()[1:]
+    return sorted(
+        {line.partition("  ")[2] for line in {*told} ^ {*_checksums(folder).splitlines()}}
+    )
+
+
+def _checksums(folder: Path) -> str:
+    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+    return "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed(text: str) -> str:
+    """Put a text's own SHA-256 into it.
+
+    Parameters
+    ----------
+    text : str
+        Has ``checksum:`` followed by `BLANK`, in quotes or without.
+
+    Returns
+    -------
+    str
+        With the checksum of `text` in the place of the blank.
+    """
+    return text.replace(BLANK, hashlib.sha256(text.encode()).hexdigest())
+
+
+def is_sealed(data: bytes) -> bool:
+    """Tell whether `sealed` gave these bytes, and none has changed since."""
+    # What a notebook prints may look like a seal, too.
+    return any(
+        hashlib.sha256(data.replace(seal, BLANK.encode())).hexdigest().encode() == seal
+        for seal in set(_SEAL.findall(data))
+    )

@@ -1,0 +1,126 @@
+"""Whole runs, interrupted in every way; `make soak` runs them, in some hours.
+
+``SOAK_KILLS`` says how many times a run is killed, by default 50.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.interruptions import differing, finish, left_in, start
+
+KILLS = int(os.environ.get("SOAK_KILLS", 50))
+MESSAGES = {"full": "No space left on device", "read-only": "Read-only file system"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What an undisturbed run leaves, and the seconds that it takes."""
+    out = tmp_path_factory.mktemp("soak") / "undisturbed"
+    started = time.monotonic()
+    finish(out)
+    return left_in(out), time.monotonic() - started
+
+
+@pytest.fixture
+def tmpfs(tmp_path):
+    """Mount a small disk, and return its folder and how to mount it anew with other options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options):
+        call = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        return subprocess.run(call, capture_output=True, check=False).returncode == 0
+
+    if not mount("size=64k"):
+        pytest.skip("no disk can be mounted here")
+    yield folder, lambda options: mount(f"remount,{options}")
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_run_survives_any_number_of_kills_and_interrupts(undisturbed, tmp_path, tally):
+    expected, seconds = undisturbed
+    out, draw, lost = tmp_path / "killed", random.Random(0), []
+    for _ in range(KILLS):
+        if interrupt(start(out), draw.uniform(0, seconds), draw):
+            continue
+        lost += differing(left_in(out), expected)
+        shutil.rmtree(out)
+    finish(out)
+    lost += differing(left_in(out), expected)
+    tally("kills of a whole run survived", KILLS, lost=len(lost))
+    assert lost == []
+
+
+def interrupt(process, seconds, draw):
+    """Interrupt a process after some seconds; return whether it had not ended before."""
+    how = draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT])
+    try:
+        process.communicate(timeout=seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        process.send_signal(how)
+        process.communicate(timeout=60)
+        return True
+
+
+@pytest.mark.parametrize("size", ["64k", "300k", "1m", "4m"])
+def test_a_full_disk_is_told_and_a_larger_one_goes_on(size, undisturbed, tmpfs, tally):
+    folder, remount = tmpfs
+    assert remount(f"size={size}")
+    process = start(folder / "run")
+    _, told = process.communicate()
+    assert process.returncode
+    assert MESSAGES["full"] in told
+    remount("size=1g")
+    finish(folder / "run")
+    lost = differing(left_in(folder / "run"), undisturbed[0])
+    tally("full and read-only disks survived", 1, lost=len(lost))
+    assert lost == []
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_a_disk_that_becomes_read_only_is_told(share, undisturbed, tmpfs, tally):
+    expected, seconds = undisturbed
+    folder, remount = tmpfs
+    remount("size=1g")
+    process = start(folder / "run")
+    time.sleep(share * seconds)
+    # Files that are open for writing, such as locks, keep a remount from happening.
+    remount("ro") or subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+    _, told = process.communicate()
+    assert process.returncode
+    assert MESSAGES["read-only"] in told
+    remount("rw")
+    finish(folder / "run")
+    lost = differing(left_in(folder / "run"), expected)
+    tally("full and read-only disks survived", 1, lost=len(lost))
+    assert lost == []
+
+
+def test_two_runs_on_one_folder_and_a_notebook_that_is_opened_meanwhile(
+    undisturbed, tmp_path, tally
+):
+    out = tmp_path / "shared"
+    first = start(out)
+    while not (out / "run.json").exists():
+        time.sleep(0.1)
+    second = start(out)
+    script = (
+        "import json, sys\nfrom helpers.study import open_run\n"
+        "given = json.load(open(sys.argv[1]))['parameters']\n"
+        "assert len(open_run(**given).scores()['image']) == 4"
+    )
+    opened = subprocess.run([sys.executable, "-c", script, str(out / "run.json")], check=False)
+    told = [process.communicate()[1] for process in (first, second)]
+    assert (first.returncode, second.returncode, opened.returncode) == (0, 0, 0), told
+    assert "is being written by process" in "".join(told)
+    lost = differing(left_in(out), undisturbed[0])
+    tally("runs that shared a folder", 3, lost=len(lost))
+    assert lost == []

@@ -1,0 +1,274 @@
+"""A flipped or missing byte of a stored file is noticed, told and mended."""
+
+import random
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers.checks import WorkbookError
+from helpers.study import open_run
+from helpers.study.arrays import Arrays
+from helpers.study.cli import FAILED, main
+from helpers.study.files import BLANK, is_sealed, sealed
+from helpers.study.record import Record
+from helpers.study.runner import run_study
+from helpers.study.verify import verify, verify_files
+
+SAVES = """from pathlib import Path
+Path(out, 'tables/01_mine.csv').write_text('a,b\\n1,2\\n')
+Path(out, 'figures/01_mine.png').write_bytes(b'a picture')"""
+GIVEN = {
+    "images": "scenes:4",
+    "limit": None,
+    "seed": 0,
+    "severity": 1.0,
+    "model": "embedded",
+    "pretrained": None,
+    "device": "cpu",
+    "precision": "auto",
+    "texts": None,
+    "layers": 1,
+    "compare": [],
+    "compare_fully": False,
+    "batch_size": 2,
+    "workers": 2,
+    "cluster": None,
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A workbook of one notebook, and the run that it was executed for."""
+    base = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helpers.study.runner.NOTEBOOKS", base / "notebooks")
+        (base / "notebooks").mkdir()
+        parameters = new_code_cell("out = None", metadata={"tags": ["parameters"]})
+        cells = [new_markdown_cell("# 01 A question"), parameters, new_code_cell(SAVES)]
+        kernel = {"name": "python3", "display_name": "", "language": "python"}
+        notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        nbformat.write(notebook, base / "notebooks" / "01_question.ipynb")
+        run_study(open_run(**GIVEN, out=str(base / "run")))
+        yield base / "run"
+
+
+@pytest.fixture(scope="module")
+def expected(study):
+    """All that can be read of it."""
+    return read_all(study)[1]
+
+
+@pytest.fixture
+def run(study, tmp_path):
+    """A copy of the run's folder."""
+    return Path(shutil.copytree(study, tmp_path / "run"))
+
+
+def stored(folder):
+    data = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in data if path.suffix not in (".lock", ".holder"))
+
+
+def flip(path, draw):
+    data = bytearray(path.read_bytes())
+    data[draw.randrange(len(data))] ^= draw.randrange(1, 256)
+    path.write_bytes(data)
+
+
+def wrong_in(folder):
+    return [sentence for check in verify_files(folder) for sentence in check.wrong]
+
+
+def read_all(folder):
+    run = open_run(**GIVEN, out=str(folder))
+    parts = [run.encodings(), run.contributions(), run.dissection(), run.scores()]
+    return run, [*parts, run.pixel_change(), run.text_embeddings()]
+
+
+def test_a_flipped_byte_in_any_stored_file_is_noticed_and_named(run, tally):
+    assert wrong_in(run) == []
+    draw, silent, files = random.Random(0), [], stored(run)
+    for path in files:
+        data = path.read_bytes()
+        flip(path, draw)
+        if not any(path.name in sentence for sentence in wrong_in(run)):
+            silent.append(path)
+        path.write_bytes(data)
+    tally("bytes flipped, one in each stored file", len(files), lost=len(silent))
+    assert len(files) > 80
+    assert silent == []
+
+
+def test_any_stored_file_that_is_missing_is_noticed_and_named(run, tally):
+    silent, files = [], stored(run)
+    for path in files:
+        path.rename(run.parent / "aside")
+        if not any(path.name in sentence for sentence in wrong_in(run)):
+            silent.append(path)
+        (run.parent / "aside").rename(path)
+    tally("stored files removed", len(files), lost=len(silent))
+    assert silent == []
+
+
+# What is damaged, and how many images are computed again.
+SPOILED = {
+    "arrays.zarr/embedding/c/1/0/0": 2,
+    "arrays.zarr/shares/c/0/0/0": 2,
+    "arrays.zarr/content/c/0/0": 2,
+    "arrays.zarr/done/c/0": 2,
+    "arrays.zarr/image/c/0": 0,
+    "arrays.zarr/component/c/0": 0,
+    "arrays.zarr/heads/zarr.json": 0,
+    "arrays.zarr/done/zarr.json": 0,
+    "arrays.zarr/zarr.json": 0,
+    "texts.zarr/texts/embedding/c/0/0": 0,
+    "texts.zarr/texts/zarr.json": 0,
+    "texts.zarr/checksums.txt": 0,
+}
+
+
+@pytest.mark.parametrize("damage", [lambda path: flip(path, random.Random(1)), Path.unlink])
+@pytest.mark.parametrize("file, again", SPOILED.items(), ids=SPOILED)
+def test_only_what_damage_spoiled_is_computed_again(file, again, damage, expected, run, capsys):
+    damage(run / file)
+    opened, found = read_all(run)
+    told = capsys.readouterr().err
+    assert Path(file).name in told and str(run) in told
+    assert any(Path(file).name in sentence for sentence in opened.record["damage"])
+    assert opened.timings["encode"]["images"] == 4 + again
+    assert ("'scene-" in told) == bool(again)
+    for mended, before in zip(found, expected, strict=True):
+        xr.testing.assert_identical(mended, before)
+    assert [line for line in wrong_in(run) if "notebooks" not in line] == []
+    assert not open_run(**GIVEN, out=str(run))._arrays.damage()
+
+
+def test_a_damaged_chunk_that_an_image_is_to_be_written_into_is_mended(run, expected, capsys):
+    flip(run / "arrays.zarr" / "heads" / "c" / "0" / "0" / "0" / "0", random.Random(0))
+    zarr.open_array(run / "arrays.zarr" / "done")[0] = False
+    _, found = read_all(run)
+    assert "arrays.zarr/heads/c/0/0/0/0 is damaged" in capsys.readouterr().err
+    for mended, before in zip(found, expected, strict=True):
+        xr.testing.assert_identical(mended, before)
+
+
+@pytest.mark.parametrize("damage", [lambda path: flip(path, random.Random(1)), Path.unlink])
+def test_a_damaged_record_is_told_and_written_again(damage, run, capsys):
+    before = Record(run / "run.json").read()
+    damage(run / "run.json")
+    opened, _ = read_all(run)
+    assert "run.json is" in capsys.readouterr().err
+    assert len(opened.record["damage"]) == 1
+    for entry in ("identity", "images"):
+        assert opened.record[entry] == before[entry]
+
+
+@pytest.mark.parametrize("file", ["tables/01_mine.csv", "figures/01_mine.png"])
+def test_a_notebook_whose_table_or_figure_is_damaged_is_executed_again(file, study, capsys):
+    data = (study / file).read_bytes()
+    flip(study / file, random.Random(0))
+    opened = open_run(**GIVEN, out=str(study))
+    run_study(opened)
+    assert file in capsys.readouterr().err
+    assert any(file in sentence for sentence in opened.record["damage"])
+    assert (study / file).read_bytes() == data
+    assert wrong_in(study) == []
+
+
+@pytest.mark.parametrize("file", ["index.html", "notebooks/01_question.html"])
+def test_a_damaged_page_is_told_and_written_again(file, study, capsys):
+    flip(study / file, random.Random(0))
+    run_study(open_run(**GIVEN, out=str(study)))
+    assert file in capsys.readouterr().err
+    assert wrong_in(study) == []
+
+
+def test_arrays_of_unknown_identity_are_not_taken_for_others(run):
+    flip(run / "arrays.zarr" / "zarr.json", random.Random(0))
+    with pytest.raises(WorkbookError, match="can't be told any more"):
+        open_run(**GIVEN | {"seed": 1}, out=str(run))
+
+
+def test_damage_that_comes_again_at_once_is_an_error(run, monkeypatch):
+    (run / "arrays.zarr" / "embedding" / "c" / "0" / "0" / "0").unlink()
+    opened = open_run(**GIVEN, out=str(run))
+    monkeypatch.setattr(Arrays, "mend", lambda *_: None)
+    with pytest.raises(WorkbookError, match="check the disk"):
+        opened.encodings()
+
+
+def test_verify_says_that_all_agrees(run, capsys):
+    assert main(["verify", str(run), "--share", "0.5"]) == 0
+    table = capsys.readouterr().out
+    assert "All agrees." in table
+    assert "2 checked,   0 wrong, to the last bit" in table
+
+
+def test_verify_finds_values_that_the_images_do_not_give(run, capsys):
+    arrays = Arrays(str(run / "arrays.zarr"))
+    for rows in ([0, 1], [2, 3]):
+        arrays.write(np.array(rows), {"pixel_change": np.full((2, 9), 0.5)})
+    assert main(["verify", str(run)]) == FAILED
+    assert "has another pixel_change now" in capsys.readouterr().out
+
+
+def test_verify_allows_for_another_machine(run, monkeypatch):
+    monkeypatch.setattr("helpers.study.verify.circumstances", dict)
+    *_, images = verify(run, 0.25)
+    assert images.wrong == []
+    assert (images.count, images.note) == (1, "within tolerance")
+
+
+def test_verify_needs_a_run_and_a_share(tmp_path):
+    with pytest.raises(WorkbookError, match="There is no run"):
+        list(verify(tmp_path, 0.5))
+    with pytest.raises(WorkbookError, match="share has no value 0"):
+        list(verify(tmp_path, 0))
+
+
+def test_a_record_says_how_to_repeat_the_run(study):
+    record = Record(study / "run.json").read()
+    assert list(record["images"]) == [f"scene-20260-{number}" for number in range(4)]
+    assert all(len(digest) == 64 for digest in record["images"].values())
+    with_what = record["computed_with"][0]
+    assert with_what["machine"]["threads"] >= 1 and with_what["machine"]["cpu"]
+    assert len(with_what["code"]["helpers"]) == 64
+    assert len(record["identity"]["weights"]) == 64
+
+
+def test_repeat_runs_again_and_says_what_differs(study, tmp_path, capsys):
+    assert main(["repeat", str(study), "--out", str(tmp_path / "again")]) == 0
+    assert "Nothing differs." in capsys.readouterr().out
+    Record(study / "run.json").update(
+        computed_with=[
+            entry | {"versions": entry["versions"] | {"torch": "0.1"}}
+            for entry in Record(study / "run.json").read()["computed_with"]
+        ],
+        images=Record(study / "run.json").read()["images"] | {"scene-20260-1": "0" * 63 + "1"},
+    )
+    assert main(["repeat", str(study), "--out", str(tmp_path / "again")]) == 0
+    told = capsys.readouterr().out
+    assert "versions: torch was 0.1, is" in told
+    assert "images: 1 have other pixels: scene-20260-1" in told
+
+
+def test_repeat_needs_a_run(tmp_path, capsys):
+    assert main(["repeat", str(tmp_path)]) == 2
+    assert "no run.json" in capsys.readouterr().err
+
+
+def test_a_seal_is_of_every_byte():
+    data = sealed(f'{{"a": 1, "checksum": "{BLANK}", "b": "ä"}}').encode()
+    assert is_sealed(data)
+    for place in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[place] ^= 1 << bit
+            assert not is_sealed(bytes(flipped))
+    assert not is_sealed(data[:-1]) and not is_sealed(b"")
