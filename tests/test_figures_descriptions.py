@@ -23,8 +23,8 @@ def test_a_figure_tells_its_titles_axes_rows_and_series(figure):
     right.set_title("scenes")
     right.set_yticks([0, 1], ["Blur", "Noise,\nstrong"])
     assert describe(drawn) == (
-        "Panels: photos, scenes. Horizontal axis: depth. Vertical axis: share."
-        " Rows: Noise, strong, Blur. Series: heads, MLPs."
+        "Panels: photos; scenes. Horizontal axis: depth. Vertical axis: share."
+        " Rows: Noise, strong; Blur. Series: heads; MLPs."
     )
 
 

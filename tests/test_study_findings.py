@@ -22,9 +22,12 @@ def test_a_finding_has_its_numbers_and_a_meaning():
 @pytest.mark.parametrize(
     "nearer, said",
     [
-        ([], "is no sign of training"),
-        (["scenes"], "is nearer after training for scenes only"),
-        (["photos", "scenes"], "is nearer after training than before"),
+        ([], "Training does not bring the order"),
+        (["scenes"], "nearer to the published one for scenes only (03, 10)"),
+        (
+            ["photos", "scenes"],
+            "Training brings the order of the changes nearer to the published one (03, 10)",
+        ),
     ],
 )
 def test_the_verdict_follows_the_numbers(nearer, said):

@@ -51,4 +51,4 @@ def _listed(texts: list[str]) -> str:
     """List each text once, on one line, and say how many are left out."""
     different = list(dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()))
     more = len(different) - MOST
-    return ", ".join(different[:MOST]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(different[:MOST]) + (f" and {more} more" if more > 0 else "")

@@ -222,12 +222,7 @@ def report_page(run: StoredRun, holding: Holding) -> str:
     left = [each for notebook in executed.values() for each in left_out(notebook)]
     return page(
         "report.html.j2",
-        title=f"CLIP shift workbook: {run.name}",
-        question=QUESTION,
-        model=run.title,
-        is_embedded=run.parameters["model"] == EMBEDDED,
-        name=run.name,
-        count=run.scores.sizes["image"],
+        **_headline(run),
         findings=run.shorten(_findings(run.folder)),
         summary=SUMMARY,
         scores=score_table(run.summary),
@@ -240,6 +235,17 @@ def report_page(run: StoredRun, holding: Holding) -> str:
         tables={name: holding.table(name, text) for name, text in _tables(run).items()},
         record=RECORD if holding.links else None,
     )
+
+
+def _headline(run: StoredRun) -> dict[str, object]:
+    return {
+        "title": f"CLIP shift workbook: {run.name}",
+        "question": QUESTION,
+        "model": run.title,
+        "is_embedded": run.parameters["model"] == EMBEDDED,
+        "name": run.name,
+        "count": run.scores.sizes["image"],
+    }
 
 
 def _what_was_run(record: Mapping) -> dict[str, object]:
