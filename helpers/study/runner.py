@@ -123,8 +123,7 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
 
 
 def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
-    if sources:
-        _compute(run)
+    _compute(run)
     for number, other_runs in READS.items():
         if any(source.name.startswith(number) for source in sources):
             for other in other_runs(run):
