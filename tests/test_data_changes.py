@@ -9,8 +9,19 @@ import pytest
 from PIL import Image
 
 from helpers.checks import WorkbookError
-from helpers.data import CHANGES, SETS, SIZE, STUDY, Change, names_of, open_images, views
-from helpers.data.changes import changed
+from helpers.data import (
+    CHANGES,
+    MAX_SEVERITY,
+    SETS,
+    SIZE,
+    STUDY,
+    Change,
+    names_of,
+    open_images,
+    scale_of,
+    views,
+)
+from helpers.data.changes import SCALES, changed
 from helpers.data.noise import plasma, poisson
 
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
@@ -43,6 +54,24 @@ def test_changes_are_named_by_set_by_name_or_both():
         names_of("fogg")
     with pytest.raises(WorkbookError, match="changes names none; give a set"):
         names_of([])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_has_a_scale_with_severity_1_in_it(name):
+    severities = SCALES[name].severities
+    assert 1.0 in severities
+    assert list(severities) == sorted(severities)
+    assert 0 < severities[0] < severities[-1] <= MAX_SEVERITY
+    assert scale_of(SETS[name]) is scale_of(SETS[name][:1]) is SCALES[name]
+
+
+def test_changes_of_several_sets_are_measured_at_all_their_severities():
+    both = scale_of(("noise", "fog"))
+    of = {name: set(scale.severities) for name, scale in SCALES.items()}
+    assert set(both.severities) == of["study"] | of["corruptions"]
+    assert both.axis == "severity"
+    assert scale_of(("noise", "own")).severities == SCALES["study"].severities
+    assert scale_of(("own",)).severities == SCALES["photography"].severities
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -33,8 +33,12 @@ def curve():
 def test_every_group_has_a_panel_and_every_series_a_line_with_its_band(curve):
     table = curve.rename(columns={"augmentation": "series"})
     figure = severity.dose_response(
-        {"noise": table, "b": table}, reference=0.9, ylabel="similarity"
+        {"noise": table, "b": table},
+        reference=0.9,
+        ylabel="similarity",
+        xlabel="severity, in stops",
     )
+    assert figure.get_supxlabel() == "severity, in stops"
     first, second = figure.axes
     one, other, reference = first.lines
     np.testing.assert_allclose(one.get_ydata(), [0.85, 0.7, 0.4])

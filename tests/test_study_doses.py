@@ -1,6 +1,7 @@
 """The same images at other severities."""
 
 from helpers import study
+from helpers.data.changes import SCALES
 from helpers.data.truth import known_truth
 from helpers.study.doses import runs_by_severity
 from helpers.study.texts import embedded_captions
@@ -12,6 +13,11 @@ def test_a_run_has_its_own_severity_and_others_below_it(parameters):
     assert runs[1.0] is run
     assert runs[0.5].parameters.severity == 0.5
     assert runs[0.5].folder == run.folder / "severities" / "0.5"
+
+
+def test_the_severities_are_those_of_the_runs_set(parameters):
+    run = study.open_run(**parameters | {"images": "scenes:1", "changes": ["fog"]})
+    assert tuple(runs_by_severity(run)) == SCALES["corruptions"].severities
 
 
 def test_captions_that_cannot_be_read_are_left_out(parameters):

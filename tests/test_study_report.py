@@ -56,7 +56,7 @@ def test_a_figure_says_what_it_shows_in_report_and_notebook(run):
     page = write_notebook(run, picture, source='run.save_figure(figure, "03_l2_bars")')
     report = write_report(run.folder).read_text()
     told = "Panels: Mean distance. Horizontal axis: L2 distance."
-    assert f'alt="How far each augmentation moves the embedding. {told}"' in report
+    assert f'alt="How far each change moves the embedding. {told}"' in report
     assert f'alt="The bars. {told}"' in page.read_text()
 
 

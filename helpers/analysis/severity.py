@@ -13,9 +13,8 @@ import xarray as xr
 from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
 
-SEVERITIES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 MOST_IMAGES = 1000
-"""Severities, and images of a larger run, that the notebooks compute curves of."""
+"""Images of a larger run that the notebooks compute curves of."""
 
 THRESHOLD = 0.9
 CONFIDENCE = 0.95

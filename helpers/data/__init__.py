@@ -2,7 +2,7 @@
 
 from helpers.data.augmentations import AUGMENTATIONS
 from helpers.data.change import MAX_SEVERITY, SIZE, Change
-from helpers.data.changes import CHANGES, SETS, STUDY, VIEWS, names_of, views
+from helpers.data.changes import CHANGES, SETS, STUDY, VIEWS, names_of, scale_of, views
 from helpers.data.decode import UnreadableImage
 from helpers.data.images import Image, Images
 from helpers.data.sources import SOURCES, Source, absolute, open_images
@@ -24,5 +24,6 @@ __all__ = [
     "absolute",
     "names_of",
     "open_images",
+    "scale_of",
     "views",
 ]

@@ -1,6 +1,7 @@
 """The changes that a run can make to an image, in sets, and the views that they make."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from numbers import Real
 from types import MappingProxyType
@@ -27,6 +28,36 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"study": STUDY, "corruptions": tuple(CORRUPTIONS), "photography": tuple(PHOTOGRAPHY)}
 )
 """Sets of changes by name."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a set of changes counts severity.
+
+    Attributes
+    ----------
+    severities : tuple of float
+        Those at which responses to severity are measured; 1 is among them.
+    axis : str
+        What stands along an axis of severities.
+    """
+
+    severities: tuple[float, ...]
+    axis: str
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "study": Scale((0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0), "severity (1: as published)"),
+        "corruptions": Scale(
+            (0.5, 1.0, 2.0, 3.0, 4.0, 5.0), "severity (1 to 5: ImageNet-C's five levels)"
+        ),
+        "photography": Scale(
+            (0.5, 1.0, 2.0, 3.0, 4.0, 5.0), "severity (1: as one sees every day, 5: noticeable)"
+        ),
+    }
+)
+"""The scale of every set."""
 
 CHANGES: Registry[Change] = Registry(
     "change", [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *PHOTOGRAPHY.values()]
@@ -59,6 +90,30 @@ def names_of(changes: str | Sequence[str]) -> tuple[str, ...]:
         )
     known = [one_of("changes", name, [*SETS, *CHANGES]) for name in given]
     return tuple(dict.fromkeys(each for name in known for each in SETS.get(name, (name,))))
+
+
+def scale_of(changes: Sequence[str]) -> Scale:
+    """Return the scale on which responses to the severity of changes are measured.
+
+    Parameters
+    ----------
+    changes : sequence of str
+        Names among `CHANGES`.
+
+    Returns
+    -------
+    Scale
+        That of the set that has all of them. Changes of several sets are measured at the severities
+        of all these sets, so that each set's own are among them; users' changes, of which nothing
+        is known, follow the others, and by themselves `photography`.
+    """
+    own = {name: set(of) & set(changes) for name, of in SETS.items()}
+    for name, shared in own.items():
+        if shared == set(changes):
+            return SCALES[name]
+    met = [name for name, shared in own.items() if shared] or ["photography"]
+    every = {severity for name in met for severity in SCALES[name].severities}
+    return Scale(tuple(sorted(every)), "severity")
 
 
 def views(

@@ -111,7 +111,7 @@ _KINDS: Mapping[str, Callable[[Axes, np.ndarray, np.ndarray, np.ndarray], AxesIm
 )
 _BAR_LABELS = {
     "overlay": "attention, from the lowest to the highest of the view",
-    "difference": "attention of the augmented view less the original's",
+    "difference": "attention of the changed view less the original's",
 }
 
 

@@ -168,7 +168,7 @@ def distance_heatmap(clustering: Clustering, *, ax: Axes | None = None) -> Axes:
         The annotated matrix.
     """
     ax = _matrix(clustering.distances, clustering, cmap=style.SEQUENTIAL, ax=ax)
-    ax.set_title("Mean cosine distance between augmentations")
+    ax.set_title("Mean cosine distance between changes")
     return ax
 
 

@@ -44,7 +44,7 @@ def ranking(orders: Mapping[str, tuple[pd.DataFrame, xr.Dataset]]) -> Figure:
     )
     for (source, (moved, correlations)), (left, right) in zip(orders.items(), axes, strict=True):
         _ranks(left, moved)
-        left.set_title(f"Order of the augmentations: {source}")
+        left.set_title(f"Order of the changes: {source}")
         _correlations(right, correlations)
     return figure
 

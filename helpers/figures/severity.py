@@ -20,6 +20,7 @@ def dose_response(
     groups: Mapping[str, pd.DataFrame],
     *,
     ylabel: str,
+    xlabel: str = "severity",
     reference: float | None = None,
     columns: int = 3,
 ) -> Figure:
@@ -32,6 +33,8 @@ def dose_response(
         label.
     ylabel : str
         What responds.
+    xlabel : str
+        What severity means, such as the axis of `helpers.data.scale_of`.
     reference : float, optional
         A value to mark with a dotted line.
     columns : int
@@ -53,7 +56,7 @@ def dose_response(
             ax.axhline(reference, color=style.REFERENCE, linestyle=":", linewidth=1.4)
         ax.set_title(style.LABELS.get(title, title), fontsize=11)
         ax.grid(axis="y")
-    figure.supxlabel("severity (1: as published)", fontsize=11)
+    figure.supxlabel(xlabel, fontsize=11)
     figure.supylabel(ylabel, fontsize=11)
     if len(series) > 1:
         handles, labels = axes[0].get_legend_handles_labels()

@@ -60,12 +60,12 @@ SECTIONS = (
     Section(
         "What moves",
         (
-            Exhibit("01_views", "What the nine augmentations do to an image"),
-            Exhibit("02_views_move", "Where the augmentations move the embeddings"),
-            Exhibit("03_score_heatmap", "Six scores of nine augmentations"),
+            Exhibit("01_views", "What the changes do to an image"),
+            Exhibit("02_views_move", "Where the changes move the embeddings"),
+            Exhibit("03_score_heatmap", "The mean scores of every change"),
             Exhibit("03_order", "The published order, beside its baselines"),
-            Exhibit("03_l2_bars", "How far each augmentation moves the embedding"),
-            Exhibit("04_directions", "Which augmentations move images the same way"),
+            Exhibit("03_l2_bars", "How far each change moves the embedding"),
+            Exhibit("04_directions", "Which changes move images the same way"),
             Exhibit("05_attention", "Where the last layer looks, before and after"),
         ),
     ),
@@ -103,7 +103,7 @@ SECTIONS = (
     Section(
         "Other models",
         (
-            Exhibit("10_ranking", "Whether models rank the augmentations alike"),
+            Exhibit("10_ranking", "Whether models rank the changes alike"),
             Exhibit("10_shift_by_model", "How far each model is moved"),
             Exhibit("10_depth_by_model", "At which depth the shift is written"),
             Exhibit("10_kinds_by_depth", "What heads, MLPs and pooling carry, by depth"),
