@@ -62,6 +62,14 @@ def test_a_value_that_rounds_to_nothing_has_no_sign():
     assert figure.axes[0].texts[0].get_text() == "0.00"
 
 
+def test_a_heatmap_with_empty_cells_alone_says_so():
+    none = pd.DataFrame({"a": [np.nan], "b": [np.nan]})
+    figure = heatmaps.heatmaps({"one": none, "two": none.fillna(1)}, empty="no pair is told apart")
+    first, second = ([text.get_text() for text in ax.texts] for ax in figure.axes)
+    assert [text for text in first if text] == ["no pair is told apart"]
+    assert second == ["1.00", "1.00"]
+
+
 def test_heatmaps_of_other_rows_are_refused():
     one, other = (pd.DataFrame({"a": [1.0]}, index=[name]) for name in ("noise", "blur"))
     with pytest.raises(WorkbookError, match="same rows"):

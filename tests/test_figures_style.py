@@ -87,6 +87,17 @@ def test_panels_leave_no_empty_axes(count, shape):
     np.testing.assert_allclose(figure.get_size_inches(), (2 * shape[1], shape[0]))
 
 
+@pytest.mark.parametrize(
+    ("views", "rows", "images"), [(10, 2, 7), (16, 2, 3), (16, 3, 2), (21, 9, 1)]
+)
+def test_many_views_leave_room_for_fewer_images(views, rows, images):
+    assert layout.images_that_fit(views, rows) == images
+    titles = ["row"] * (rows * images)
+    figure, axes = layout.view_axes(["original"] * views, titles)
+    assert axes.shape == (len(titles), views)
+    assert images == 1 or figure.get_size_inches()[1] < 25
+
+
 def test_sample_note_tells_the_range_of_n():
     assert layout.sample_note(np.array([5, 5])) == "n = 5 images"
     assert layout.sample_note(np.array([1, 1])) == "n = 1 image"

@@ -13,6 +13,7 @@ from helpers.figures.layout import annotate_cells, bare
 
 CELL = (0.78, 0.44)
 LONG_LABEL = 6
+EMPTY = "#F3F3F3"
 
 
 def heatmaps(
@@ -23,6 +24,7 @@ def heatmaps(
     cmap: str = style.SEQUENTIAL,
     bar_label: str = "",
     column_label: str = "",
+    empty: str = "no value",
     cell: tuple[float, float] = CELL,
 ) -> Figure:
     """Draw tables with the same rows side by side, on one scale.
@@ -30,7 +32,7 @@ def heatmaps(
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Title → numbers; NaN stays white. A name of a view gets its label.
+        Title → numbers; NaN has the ground of an empty cell. A name of a view gets its label.
     texts : mapping of str to DataFrame, optional
         Title → what to write into the cells; by default the numbers with two decimals.
     limits : tuple of float
@@ -41,6 +43,8 @@ def heatmaps(
         What the colours mean; no colour bar without it.
     column_label : str
         What the columns are.
+    empty : str
+        What is written over a table that has nothing in its cells.
     cell : tuple of float
         Width and height of a cell in inches.
 
@@ -67,6 +71,9 @@ def heatmaps(
         )
         own = texts[title] if texts else table.map(_two_decimals)
         annotate_cells(image, own.to_numpy(), size=9)
+        ax.set_facecolor(EMPTY)
+        if (own == "").all(axis=None):
+            ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center")
         names = [style.LABELS.get(name, _text(name)) for name in table.columns]
         ax.set_xticks(range(len(names)), names, **_slant(names))
         ax.set_title(title)

@@ -15,6 +15,7 @@ from helpers.figures import style
 
 MADE_FOR = 9  # changes that heights of figures suit: the study's
 MOST_COLUMNS = 11  # of views side by side: the original and ten changes
+MOST_ROWS = 14  # of views below one another: seven images, each with its map
 LONGEST_TITLE = 14  # characters on a line above a small panel
 
 
@@ -112,7 +113,7 @@ def view_axes(
     axes : ndarray of matplotlib.axes.Axes, (titles, views)
     """
     rows, count = len(titles), len(views)
-    blocks = -(-count // MOST_COLUMNS)
+    blocks = _blocks(count)
     columns = -(-count // blocks)
     shape = rows * blocks, columns
     figsize = size[0] * columns, size[1] * shape[0] + extra
@@ -129,6 +130,28 @@ def view_axes(
     for name, ax in zip(views, axes[0], strict=False):
         title_view(ax, name)
     return figure, axes[:, :count]
+
+
+def images_that_fit(views: int, rows: int = 1) -> int:
+    """Say how many images `view_axes` can show before its figure is too high to look at.
+
+    Parameters
+    ----------
+    views : int
+        Views of every image.
+    rows : int
+        Rows that each image takes.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return max(1, MOST_ROWS // (rows * _blocks(views)))
+
+
+def _blocks(views: int) -> int:
+    return -(-views // MOST_COLUMNS)
 
 
 def annotate_cells(image: AxesImage, texts: Sequence[Sequence[str]], *, size: float = 10) -> None:
