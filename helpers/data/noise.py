@@ -8,8 +8,8 @@ import numpy as np
 from helpers.data.change import SIZE, Draw
 from helpers.data.opencv import cv2
 
-LAST_COUNT = 160
-"""Counts beyond it have no chance at any mean of the corruptions."""
+REACH = 12
+"""Deviations from a mean beyond which no count has a chance."""
 
 
 def poisson(uniform: np.ndarray, levels: np.ndarray, means: Sequence[float]) -> np.ndarray:
@@ -27,20 +27,24 @@ def poisson(uniform: np.ndarray, levels: np.ndarray, means: Sequence[float]) -> 
     -------
     ndarray of int, as `uniform`
     """
-    cumulated = np.array([_cumulated(mean) for mean in means])
+    reach = math.ceil(REACH * math.sqrt(max(means))) + REACH
+    first = np.array([max(0, int(mean) - reach) for mean in means])
+    counts = first[:, None] + np.arange(2 * reach)
+    cumulated = np.array([_cumulated(*pair) for pair in zip(means, counts, strict=True)])
     # One ascending list of all: the level before the point, the probability behind it.
     flat = (np.arange(len(means))[:, None] + cumulated).ravel()
-    return np.searchsorted(flat, levels + uniform, side="right") - levels.astype(int) * LAST_COUNT
+    places = np.searchsorted(flat, levels + uniform, side="right")
+    return first[levels] + places - levels.astype(int) * 2 * reach
 
 
-def _cumulated(mean: float) -> np.ndarray:
-    """Probabilities of at most 0, 1, … counts; the last is 1."""
-    chances = [math.exp(-mean)]
-    for count in range(1, LAST_COUNT):
-        chances.append(chances[-1] * mean / count)
-    cumulated = np.minimum(np.cumsum(chances), 1)
-    cumulated[-1] = 1
-    return cumulated
+def _cumulated(mean: float, counts: np.ndarray) -> np.ndarray:
+    """Probabilities of at most each of some consecutive counts; the last is 1."""
+    # From the likeliest count both ways: the chance of none of many counts is too small a number.
+    likeliest = int(mean) - counts[0]
+    rising, falling = np.split(counts[1:], [likeliest])
+    below = np.cumprod(rising[::-1] / mean)[::-1] if len(rising) else []
+    cumulated = np.cumsum([*below, 1.0, *np.cumprod(mean / falling)])
+    return cumulated / cumulated[-1]
 
 
 def plasma(rng: Draw, decay: float) -> np.ndarray:
