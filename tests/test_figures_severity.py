@@ -51,6 +51,20 @@ def test_every_group_has_a_panel_and_every_series_a_line_with_its_band(curve):
     assert labels == ["noise", "horizontal_flip"]
 
 
+def test_a_single_line_has_the_colour_of_its_change(curve):
+    table = curve[curve["augmentation"] == "noise"].assign(series="photos")
+    figure = severity.dose_response({"noise": table, "blur": table, "a, b": table}, ylabel="y")
+    colors = [to_hex(ax.lines[0].get_color()) for ax in figure.axes]
+    assert colors == [style.color("noise").lower(), style.color("blur").lower(), "#222222"]
+
+
+def test_more_lines_than_colours_are_all_drawn(curve):
+    many = [f"source {number}" for number in range(9)]
+    table = pd.concat([curve[:3].assign(series=name) for name in many])
+    figure = severity.dose_response({"noise": table}, ylabel="similarity")
+    assert len(figure.axes[0].lines) == 9
+
+
 def test_equal_change_names_its_lines_and_stars_what_has_no_dose(curve):
     points = curve.assign(change=[0.1, 0.2, 0.3, 0.2, 0.2, 0.2])
     ax = severity.equal_change(points, levels=[0.15])

@@ -37,6 +37,7 @@ def test_up_to_twenty_changes_have_a_colour_of_their_own(shown, changes):
     colors = np.array([to_rgb(style.color(name)) for name in ("original", *changes)])
     gaps = [np.abs(a - b).max() for a, b in itertools.combinations(colors, 2)]
     assert min(gaps) > 0.1
+    assert np.abs(colors - to_rgb(style.REFERENCE)).max(axis=1).min() > 0.1
 
 
 def test_the_studys_colours_are_the_same_in_every_set(shown):
@@ -96,6 +97,12 @@ def test_many_views_leave_room_for_fewer_images(views, rows, images):
     figure, axes = layout.view_axes(["original"] * views, titles)
     assert axes.shape == (len(titles), views)
     assert images == 1 or figure.get_size_inches()[1] < 25
+
+
+def test_the_lowest_panel_of_every_column_has_its_ticks_labelled():
+    _, axes = layout.panels(5, sharex=True)
+    labelled = [ax.xaxis.get_tick_params()["labelbottom"] for ax in axes]
+    assert labelled == [False, False, True, True, True]
 
 
 def test_sample_note_tells_the_range_of_n():

@@ -1,6 +1,7 @@
 """Means with intervals as dots in rows: several series beside one another, a panel per group."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ SERIES = (
     ("#4477AA", "s"),
     ("#228833", "^"),
     ("#CCBB44", "v"),
+    ("#66CCEE", "P"),
+    ("#AA3377", "X"),
 )
 SPREAD = 0.56
 
@@ -91,7 +94,7 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _draw(ax: Axes, table: pd.DataFrame, rows: Sequence[str], series: Sequence[str]) -> None:
     offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(series)) if len(series) > 1 else [0]
-    for name, offset, (color, marker) in zip(series, offsets, SERIES, strict=False):
+    for name, offset, (color, marker) in zip(series, offsets, cycle(SERIES), strict=False):
         own = table[table["series"] == name]
         heights = np.array([rows.index(row) for row in own["row"]]) + offset
         ax.hlines(heights, own["low"], own["high"], color=color, linewidth=1.8)
@@ -105,7 +108,7 @@ def _draw(ax: Axes, table: pd.DataFrame, rows: Sequence[str], series: Sequence[s
 def _legend(figure: Figure, series: Sequence[str], band_label: str) -> None:
     handles = [
         Line2D([], [], color=color, marker=marker, markersize=6, linewidth=1.8, label=name)
-        for name, (color, marker) in zip(series, SERIES, strict=False)
+        for name, (color, marker) in zip(series, cycle(SERIES), strict=False)
         if name
     ]
     if band_label:

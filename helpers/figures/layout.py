@@ -82,6 +82,9 @@ def panels(
     )
     for unused in axes.flat[count:]:
         unused.remove()
+    if options.get("sharex"):  # a panel above a removed one is the lowest of its column
+        for lowest in axes.flat[max(0, count - columns) : count]:
+            lowest.tick_params(labelbottom=True)
     return figure, list(axes.flat[:count])
 
 

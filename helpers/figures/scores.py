@@ -400,7 +400,7 @@ def departure(
     tick_views(ax, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="x")
-    ax.set_xlabel(f"{style.label(score)}, mean: dot by the equation, ring as published")
+    ax.set_xlabel(f"{style.label(score)}, mean: dot by the equation, ring by the published code")
     ax.set_title(style.label(score))
     return ax
 
@@ -433,7 +433,8 @@ def _heatmap(ax: Axes, table: pd.DataFrame, cmap: str, bar_label: str, **limits:
     ax.set_xticks(range(table.shape[1]), [_wrapped(name) for name in table.columns])
     ax.xaxis.tick_top()
     bare(ax)
-    ax.figure.colorbar(image, ax=ax, pad=0.02, label=bar_label)
+    # Slim enough to be as high as the table beside a single column, too.
+    ax.figure.colorbar(image, ax=ax, pad=0.02, aspect=45, label=bar_label)
 
 
 def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, color: str) -> None:
@@ -486,6 +487,7 @@ def _bars(
             bbox={"color": "white", "pad": 0.6},
         )
     ax.set_yticks(heights, labels)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.set_xlim(1.15 * np.nan_to_num(means).clip(max=0).min(), 1.17 * reach or 1)
 

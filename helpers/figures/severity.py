@@ -1,6 +1,7 @@
 """Figures of responses to the severity of augmentations."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -43,12 +44,13 @@ def dose_response(
     Returns
     -------
     Figure
-        Bands are the intervals; one legend for all panels, which share their axes.
+        Bands are the intervals; one legend for all panels, which share their axes. A single series
+        has the colour of the change that its panel is of.
     """
     figure, axes = panels(len(groups), columns=columns, size=(3.4, 2.5), sharex=True, sharey=True)
     series = list(dict.fromkeys(next(iter(groups.values()))["series"]))
     for (title, table), ax in zip(groups.items(), axes, strict=True):
-        for name, (color, marker) in zip(series, SERIES, strict=False):
+        for name, (color, marker) in _looks(title, series).items():
             own = table[table["series"] == name]
             ax.fill_between(own["severity"], own["low"], own["high"], color=color, alpha=BAND, lw=0)
             ax.plot(own["severity"], own["mean"], color=color, marker=marker, ms=4, label=name)
@@ -62,6 +64,13 @@ def dose_response(
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=len(series))
     return figure
+
+
+def _looks(title: str, series: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every series."""
+    if len(series) == 1 and title in style.colors():
+        return {series[0]: (style.color(title), "o")}
+    return dict(zip(series, cycle(SERIES), strict=False))
 
 
 def equal_change(

@@ -28,11 +28,11 @@ STUDY_COLORS: Mapping[str, str] = MappingProxyType(
 )
 
 # What other changes get, in this order, so far as they are free: the first nine hues, then eleven
-# more that differ from them in lightness. Lines and markers tell apart what colours of more than
-# ten changes don't.
+# more that differ from them in lightness; none is the grey of what stands for comparison. Lines and
+# markers tell apart what colours of more than ten changes don't.
 PALETTE: tuple[str, ...] = (
     *STUDY_COLORS.values(),
-    *("#E69F00", "#0072B2", "#D55E00", "#7F7F7F", "#8C564B", "#5B9E2D"),
+    *("#E69F00", "#0072B2", "#D55E00", "#A6D854", "#8C564B", "#5B9E2D"),
     *("#F7A8C4", "#4D3A00", "#6A5ACD", "#B8B89A", "#00C2D1"),
 )
 STYLES: tuple[tuple[str, str], ...] = (("-", "o"), ("--", "s"), (":", "^"))
