@@ -51,7 +51,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         "study": Scale((0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0), "severity (1: as published)"),
         "corruptions": Scale((1.0, 2.0, 3.0, 4.0, 5.0), "severity (ImageNet-C's five levels)"),
         "photography": Scale(
-            (0.5, 1.0, 2.0, 3.0, 4.0, 5.0), "severity (1: as one sees every day, 5: noticeable)"
+            (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
+            "severity (1: as one sees every day, 5: noticeable)",
         ),
     }
 )
