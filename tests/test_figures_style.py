@@ -59,6 +59,16 @@ def test_every_view_and_score_has_a_label():
     assert len(set(labels)) == len(labels) == 16
 
 
+def test_a_label_within_a_sentence_keeps_its_names():
+    names = ("color_jitter", "jpeg", "resize_lanczos", "l2_distance")
+    assert [style.in_words(name) for name in names] == [
+        "colour jitter",
+        "JPEG quality",
+        "resize, Lanczos",
+        "L2 distance",
+    ]
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(WorkbookError, match="Did you mean 'noise'"):
         style.color("nois")

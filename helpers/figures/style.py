@@ -182,3 +182,25 @@ def label(name: str) -> str:
         If there is neither a view nor a score of that name.
     """
     return LABELS[one_of("name", name, LABELS)]
+
+
+def in_words(name: str) -> str:
+    """Label of a view or score within a sentence.
+
+    Parameters
+    ----------
+    name : str
+        The view's or score's name.
+
+    Returns
+    -------
+    str
+        Begins with a small letter, but for an abbreviation such as JPEG; other capitals stay.
+
+    Raises
+    ------
+    WorkbookError
+        If there is neither a view nor a score of that name.
+    """
+    words = label(name)
+    return words if words[:2].isupper() else words[:1].lower() + words[1:]
