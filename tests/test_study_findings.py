@@ -60,3 +60,8 @@ def test_every_finding_is_told_by_the_summary():
     for name, parts in findings._templates().items():
         assert f'tell(\\"{name}\\"' in source, name
         assert set(parts) == {"sentence", "meaning"}
+
+
+def test_changes_without_a_dose_have_no_severity_to_tell():
+    told = tell("severity", threshold=0.9, published=False, sources={"photos": {}})
+    assert "(09): on photos, no change has a dose." in told["sentence"]
