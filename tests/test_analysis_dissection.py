@@ -189,6 +189,12 @@ def test_augmentations_without_a_shift_are_alike_and_unlike_all_others(heads):
     np.testing.assert_array_equal(profiles.profile_distances(heads), expected)
 
 
+def test_a_single_augmentation_is_preferred_to_nothing(heads):
+    found = profiles.responses(heads.isel(augmentation=[0]))
+    assert not found.prefers.any()
+    np.testing.assert_array_equal(found.responds["augmentation"], heads["augmentation"][:1])
+
+
 def test_shuffling_names_keeps_each_images_profiles(heads):
     shuffled = profiles.shuffle_names(heads, np.random.default_rng(0))
     assert not shuffled.equals(heads)

@@ -75,12 +75,13 @@ def responses(heads: xr.DataArray) -> Responses:
     Parameters
     ----------
     heads : DataArray, (image, augmentation, component)
-        Shares of the heads (`helpers.analysis.dissection.named_heads`), at least two augmentations.
+        Shares of the heads (`helpers.analysis.dissection.named_heads`).
 
     Returns
     -------
     Responses
-        From fewer than two images nothing follows: no head responds.
+        From fewer than two images nothing follows: no head responds. A single augmentation is
+        preferred to nothing.
     """
     values = heads.transpose("image", "augmentation", "component")
     above_split = _p_of_positive_mean((values - values.mean("component")).values)
@@ -236,9 +237,11 @@ def _true_names(row: xr.DataArray) -> Sequence[str]:
 
 
 def _weakest_comparison(values: np.ndarray, at: int) -> np.ndarray:
-    """Largest p value of one augmentation's shares against each other one's, (components,)."""
-    others = np.delete(np.arange(values.shape[1]), at)
-    return _p_of_positive_mean(values[:, [at]] - values[:, others]).max(axis=0)
+    """Largest p value of an augmentation's shares against any other's, 1 without, (components,)."""
+    others = np.delete(values, at, axis=1)
+    if others.shape[1] == 0:
+        return np.ones(values.shape[2])
+    return _p_of_positive_mean(values[:, [at]] - others).max(axis=0)
 
 
 def _p_of_positive_mean(differences: np.ndarray) -> np.ndarray:
