@@ -93,9 +93,20 @@ def test_cells_are_written_dark_on_light_and_light_on_dark():
 
 @pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (4, (2, 3)), (9, (3, 3))])
 def test_panels_leave_no_empty_axes(count, shape):
-    figure, axes = layout.panels(count, size=(2, 1))
+    figure, axes = layout.panels(count, size=(6, 1))
     assert len(axes) == len(figure.axes) == count
-    np.testing.assert_allclose(figure.get_size_inches(), (2 * shape[1], shape[0]))
+    np.testing.assert_allclose(figure.get_size_inches(), (6 * shape[1], shape[0]))
+
+
+def test_a_single_small_panel_has_room_for_the_names_of_its_axes():
+    sizes = [layout.panels(count, size=(3, 2))[0].get_size_inches() for count in (1, 2, 4)]
+    np.testing.assert_allclose(sizes, [layout.LEAST, (6, 2), (9, 4)])
+
+
+def test_a_row_takes_the_same_height_whatever_their_number():
+    heights = [layout.tall((8, 5), changes)[1] for changes in (9, 1, 2, 20)]
+    assert heights[0] == 5
+    assert heights[2] - heights[1] == pytest.approx((heights[3] - heights[2]) / 18)
 
 
 @pytest.mark.parametrize(

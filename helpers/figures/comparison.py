@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from helpers.analysis import ties
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, bare, panels, tall, tick_views
+from helpers.figures.layout import MADE_FOR, annotate_cells, bare, panels, tall, tick_views
 
 MARKERS = "osD^vPX"
 MODELS = "viridis"
@@ -38,7 +38,7 @@ def ranking(orders: Mapping[str, tuple[pd.DataFrame, xr.Dataset]]) -> Figure:
     figure, axes = plt.subplots(
         len(orders),
         2,
-        figsize=tall((5.8 + 2.1 * count, 5 * len(orders)), changes),
+        figsize=tall((5.8 + 2.1 * count, 5 * len(orders)), max(MADE_FOR, changes)),
         width_ratios=[4 + count, 2 + count],
         squeeze=False,
     )

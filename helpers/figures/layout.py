@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from helpers.figures import style
 
 MADE_FOR = 9  # changes that heights of figures suit: the study's
+AROUND = 1.6  # inches that titles and axes take of such a height
+LEAST = (5.6, 3.4)  # inches of a figure of panels, which has room for the names of its axes
 MOST_COLUMNS = 11  # of views side by side: the original and ten changes
 MOST_ROWS = 14  # of views below one another: seven images, each with its map
 LONGEST_TITLE = 14  # characters on a line above a small panel
@@ -38,7 +40,7 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
 
 
 def tall(size: tuple[float, float], changes: int) -> tuple[float, float]:
-    """Make a figure that has a row per change higher, where it was made for fewer.
+    """Fit the height of a figure that has a row per change to their number.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ def tall(size: tuple[float, float], changes: int) -> tuple[float, float]:
     -------
     tuple of float
     """
-    return size[0], size[1] * max(1.0, changes / MADE_FOR)
+    return size[0], AROUND + (size[1] - AROUND) * changes / MADE_FOR
 
 
 def panels(
@@ -65,7 +67,7 @@ def panels(
     columns : int
         Panels side by side.
     size : tuple of float
-        Width and height of a panel in inches.
+        Width and height of a panel in inches; more where there are too few panels for `LEAST`.
     **options
         Passed to `matplotlib.pyplot.subplots`.
 
@@ -77,6 +79,8 @@ def panels(
     """
     columns = min(columns, count)
     rows = -(-count // columns)
+    if size[0] * columns < LEAST[0]:
+        size = LEAST[0] / columns, max(size[1], LEAST[1] / rows)
     figure, axes = plt.subplots(
         rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, **options
     )

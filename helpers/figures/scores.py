@@ -433,8 +433,9 @@ def _heatmap(ax: Axes, table: pd.DataFrame, cmap: str, bar_label: str, **limits:
     ax.set_xticks(range(table.shape[1]), [_wrapped(name) for name in table.columns])
     ax.xaxis.tick_top()
     bare(ax)
-    # Slim enough to be as high as the table beside a single column, too.
-    ax.figure.colorbar(image, ax=ax, pad=0.02, aspect=45, label=bar_label)
+    # As wide beside few rows as beside many, so that it is as high as the table everywhere.
+    aspect = 2 + 1.8 * len(table)
+    ax.figure.colorbar(image, ax=ax, pad=0.02, aspect=aspect, label=bar_label)
 
 
 def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, color: str) -> None:

@@ -96,7 +96,7 @@ def equal_change(
         Dots are the severities; an augmentation without a dose is a star. Each line is named at
         the right, where its end is.
     """
-    ax = axes_or_new(ax, tall((8, 5), points["augmentation"].nunique()))
+    ax = axes_or_new(ax, tall((8, 5), max(MADE_FOR, points["augmentation"].nunique())))
     for level in levels:
         ax.axvline(level, color="#CCCCCC", linestyle=":", linewidth=1.4, zorder=0)
     ends = {}
