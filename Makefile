@@ -20,7 +20,8 @@ elsewhere = echo "== $(1)"; folder=$$(mktemp -d); \
 study: .venv
 	$(BIN)/workbook run $(PROFILE) $(ARGS)
 
-# Unit tests and notebooks take about as long, and run side by side.
+# Unit tests and notebooks take about as long, and run side by side, a thread each.
+test: export OMP_NUM_THREADS ?= 1
 test: .venv
 	@$(call timed,all of make test,$(MAKE) --no-print-directory --jobs 2 --output-sync \
 		check test-units test-notebooks)
