@@ -35,7 +35,7 @@ def shift_arrows(
     end = coordinates.sel(view=augmentation).transpose("image", "component").to_numpy()[:, :2]
     ax.scatter(*start.T, color="#AAAAAA", s=9, zorder=1)
     # More images need lighter arrows to stay readable.
-    alpha = np.clip(30 / len(start), 0.15, 0.8)
+    alpha = np.clip(30 / len(start), 0.25, 0.8)
     _arrows(ax, start, end, color=style.color(augmentation), alpha=alpha, width=0.005)
     if mean:
         middle = start.mean(axis=0, keepdims=True), end.mean(axis=0, keepdims=True)
