@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from helpers.analysis.cards import strongest
 from helpers.figures import cards, style
@@ -42,6 +43,8 @@ def test_a_card_shows_texts_images_and_bars(card):
     np.testing.assert_allclose(widths(lost), 100 * card["without"].values)
     np.testing.assert_allclose(widths(carried), 100 * card["share"].values)
     assert [label.get_text() for label in carried.get_yticklabels()] == ["Noise", "Blur"]
+    colors = [to_hex(bar.get_facecolor(), keep_alpha=False) for bar in carried.patches]
+    assert colors == [style.color(name).lower() for name in ("noise", "blur")]
 
 
 def test_long_texts_stay_left_of_their_numbers(card):
@@ -64,4 +67,4 @@ def test_a_sheet_has_a_cell_per_head(deck):  # noqa: F811
     told = cells[1].get_supxlabel()
     assert told.splitlines()[:2] == TEXTS[21:23]
     assert "varies with shape (0.60)" in told
-    assert "without it shape -20.0 points; carries 70.0% of Blur" in told
+    assert "without it shape -20.0 points; carries 70.0% of blur" in told

@@ -70,3 +70,9 @@ def test_without_an_account_bars_are_whole(shift):
     lengths = [bar.get_width() for bar in ax.patches]
     assert lengths == [0.1, 0.5]
     assert not figure.legends
+
+
+def test_a_column_that_says_nothing_of_any_source_is_left_out(shift):
+    notes = pd.DataFrame({"accuracy lost": ["–", "–"], "below 0.9 at": ["–", "1.4"]}, index=NAMES)
+    ax = summary.answer({"photos": shift}, None, {"photos": notes}).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["below 0.9 at", "1.4", "–"]

@@ -17,6 +17,7 @@ BARS = "#BBD3E8"
 # Inches: texts, images, three panels of attributes, shares with their names.
 WIDTHS = (2.9, 2.0, 1.2, 1.2, 1.2, 1.5)
 HEIGHT = 2.9
+ROW = 0.15  # a change's; many need more height
 MARGIN = 2.6  # for the names of attributes and augmentations
 SHEET_COLUMNS = 3
 SHEET_CELL = (4.6, 2.5)
@@ -48,23 +49,17 @@ def head_card(
         the skill of a linear probe and the accuracy lost without the head; and the share of each
         augmentation's shift.
     """
+    changes = card["augmentation"].values
+    height = max(HEIGHT, 1 + ROW * len(changes))
     figure, axes = plt.subplots(
-        1, len(WIDTHS), figsize=(sum(WIDTHS) + MARGIN, HEIGHT), width_ratios=WIDTHS
+        1, len(WIDTHS), figsize=(sum(WIDTHS) + MARGIN, height), width_ratios=WIDTHS
     )
     said, shown, varies, reads, lost, carried = axes
     _texts(said, card, texts)
     _thumbnails(figure, shown, images)
-    attributes = card["attribute"].values
-    _bars(varies, card["variance"].clip(0).values, attributes, "share of\nvariance", LINES[0])
-    _bars(reads, card["skill"].clip(0).values, attributes, "skill of a\nlinear probe", LINES[2])
-    _bars(lost, 100 * card["without"].values, attributes, LOST, LINES[1])
-    for ax in (varies, reads):
-        ax.set_xlim(0, 1)
-        ax.set_xticks([0, 0.5, 1])
-    for ax in (reads, lost):
-        ax.set_yticklabels([])
-    names = [style.label(name) for name in card["augmentation"].values]
-    _bars(carried, 100 * card["share"].values, names, "share of the\nshift (%)", LINES[5])
+    _attributes(card, varies, reads, lost)
+    names, colors = ([look(each) for each in changes] for look in (style.label, style.color))
+    _bars(carried, 100 * card["share"].values, names, "share of the\nshift (%)", colors)
     title = f"{card_title(card)} ({why})" if why else card_title(card)
     figure.suptitle(title, x=0, ha="left", weight="bold", fontsize=12)
     return figure
@@ -125,7 +120,7 @@ def _written(facts: Mapping[str, object]) -> str:
         f"varies with {facts['varies with']} ({facts['variance']:.2f}),"
         f" probe reads {facts['probe reads']} ({facts['skill']:.2f})\n"
         f"without it {facts['needed for'] or 'at most'} {100 * facts['change']:+.1f} points;"
-        f" carries {facts['share']:.1%} of {style.label(facts['prefers'])}"
+        f" carries {facts['share']:.1%} of {style.in_words(facts['prefers'])}"
     )
 
 
@@ -142,6 +137,18 @@ def _texts(ax: Axes, card: xr.Dataset, texts: Sequence[str]) -> None:
     ax.set_title("texts, variance explained", fontsize=9, weight="normal")
 
 
+def _attributes(card: xr.Dataset, varies: Axes, reads: Axes, lost: Axes) -> None:
+    names = card["attribute"].values
+    _bars(varies, card["variance"].clip(0).values, names, "share of\nvariance", LINES[0])
+    _bars(reads, card["skill"].clip(0).values, names, "skill of a\nlinear probe", LINES[2])
+    _bars(lost, 100 * card["without"].values, names, LOST, LINES[1])
+    for ax in (varies, reads):
+        ax.set_xlim(0, 1)
+        ax.set_xticks([0, 0.5, 1])
+    for ax in (reads, lost):
+        ax.set_yticklabels([])
+
+
 def _thumbnails(figure: Figure | SubFigure, ax: Axes, images: Sequence[np.ndarray]) -> None:
     ax.set_axis_off()
     ax.set_title("says the first text most", fontsize=9, weight="normal")
@@ -152,7 +159,9 @@ def _thumbnails(figure: Figure | SubFigure, ax: Axes, images: Sequence[np.ndarra
         inset.set_axis_off()
 
 
-def _bars(ax: Axes, values: np.ndarray, names: Sequence[str], title: str, color: str) -> None:
+def _bars(
+    ax: Axes, values: np.ndarray, names: Sequence[str], title: str, color: str | Sequence[str]
+) -> None:
     ax.barh(range(len(values)), np.nan_to_num(values), color=color, height=0.75)
     ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
     ax.set_yticks(range(len(values)), names, fontsize=8)

@@ -24,6 +24,7 @@ COLORS: Mapping[str, str] = MappingProxyType(
     }
 )
 WHOLE = "#7F7F7F"
+NOTHING = "–"
 WIDTH = 0.66
 SPLIT = "bars are split like the shares of the shift, mean over images, by the part that wrote it"
 
@@ -44,13 +45,16 @@ def answer(
         split like these; a negative share, which works against the shift, has no length. None
         where the model gives no account: bars are whole.
     notes : mapping of str to DataFrame of str, (augmentations, notes)
-        Source → what to write beside each bar; a column has its name on top.
+        Source → what to write beside each bar; a column has its name on top, and is left out where
+        it is `NOTHING` throughout.
 
     Returns
     -------
     Figure
         A panel per source, in each the augmentation that moves embeddings furthest on top.
     """
+    told = [name for own in notes.values() for name in own if (own[name] != NOTHING).any()]
+    notes = {source: own[[name for name in own if name in told]] for source, own in notes.items()}
     columns = next(iter(notes.values())).shape[1]
     panel = tall((7.5 + 2.1 * columns, 4.3), len(next(iter(shift.values()))))
     size = panel[0], 0.9 + panel[1] * len(shift)
