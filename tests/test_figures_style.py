@@ -64,7 +64,7 @@ def test_a_label_within_a_sentence_keeps_its_names():
     assert [style.in_words(name) for name in names] == [
         "colour jitter",
         "JPEG quality",
-        "resize, Lanczos",
+        "resize: Lanczos",
         "L2 distance",
     ]
 
