@@ -45,7 +45,7 @@ test-notebooks: .venv
 
 # The long versions of the tests: hours.
 soak: .venv
-	@$(call timed,soak,$(BIN)/pytest tests/soak_*.py --tally soak $(ARGS))
+	@$(call timed,soak,$(BIN)/pytest -m soak --tally soak $(ARGS))
 
 # The kernels of other processors, on this one; with outputs of their own, so that all is computed.
 test-kernels: .venv
