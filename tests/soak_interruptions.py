@@ -72,8 +72,8 @@ def interrupt(process, seconds, draw):
         return True
 
 
-def ends_by(process, signal):
-    process.send_signal(signal)
+def ends_by(process, how):
+    process.send_signal(how)
     try:
         process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
