@@ -1,0 +1,125 @@
+"""What a change does to one image, as a figure for any severity: to be dragged through them."""
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from helpers.analysis import directions, dissection, ties
+from helpers.analysis.predictions import side_by_side
+from helpers.analysis.scores import embedding_similarity
+from helpers.analysis.severity import SEVERITIES
+from helpers.clip import Encoding
+from helpers.data import MAX_SEVERITY
+from helpers.data.changes import changed
+from helpers.figures import changes as figures
+from helpers.figures import style
+from helpers.interpret import choices
+from helpers.study.run import Run
+
+LEADING = 5
+QUESTIONS = 8
+OWN = "the image"  # what the draw for an image of one's own depends on, in place of an id
+
+
+def pixels(run: Run, image: str | np.ndarray, change: str, severity: float) -> Figure:
+    """Show what a change does to the pixels of an image, and how similar its embedding stays.
+
+    Parameters
+    ----------
+    run : Run
+    image : str or ndarray of uint8, height × width × 3
+    change : str
+        One of `helpers.data.CHANGES`.
+    severity : float
+        From 0 to `helpers.data.MAX_SEVERITY`. That of the run gives the run's own view.
+
+    Returns
+    -------
+    Figure
+        The image, its changed view and where the two differ.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such image or change, or it can't be made.
+    """
+    views = _views(run, image, change, severity)
+    return figures.changed_pixels(
+        *views, title=_title(change, severity), similarity=_similarity(_encoded(run, views))
+    )
+
+
+def shift(run: Run, image: str | np.ndarray, change: str, severity: float) -> Figure:
+    """Show how a change moves an image's embedding, which heads move it, and what it then says.
+
+    Parameters
+    ----------
+    run : Run
+        Of a model with an exact account.
+    image, change, severity
+        As for `pixels`.
+
+    Returns
+    -------
+    Figure
+        The image, its changed view, the similarity of their embeddings, the heads that carry most
+        of this shift, and zero-shot predictions where the model reads texts.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such image or change, or it can't be made.
+    """
+    views = _views(run, image, change, severity)
+    encodings = _encoded(run, views)
+    return figures.shifted(
+        *views,
+        title=_title(change, severity),
+        similarity=_similarity(encodings),
+        heads=_leading_heads(encodings),
+        predictions=_predictions(run, encodings) if run.capabilities.texts else None,
+    )
+
+
+def most_severe(run: Run) -> float:
+    """Return up to which severity a run's changes are shown: of the study's, as far as 09 goes."""
+    return max(*SEVERITIES, run.parameters.severity) if run.of_study else MAX_SEVERITY
+
+
+def _views(run: Run, image: str | np.ndarray, change: str, severity: float) -> list[np.ndarray]:
+    original = choices.pixels_of(run, image)
+    name = image if isinstance(image, str) else OWN
+    return [original, changed(original, change, name, run.parameters.seed, severity)]
+
+
+def _title(change: str, severity: float) -> str:
+    return f"{style.label(change)}\nseverity {severity:.2f}"
+
+
+def _encoded(run: Run, views: list[np.ndarray]) -> list[Encoding]:
+    return [run.model.encode(view[None]) for view in views]
+
+
+def _similarity(encodings: list[Encoding]) -> float:
+    before, after = (encoding.embedding[0] for encoding in encodings)
+    return float(embedding_similarity(before, after))
+
+
+def _leading_heads(encodings: list[Encoding]) -> pd.Series:
+    heads = dissection.head_shares(dissection.shares(*encodings))
+    return ties.ranked(dissection.named_heads(heads)[0].to_series())[:LEADING]
+
+
+def _predictions(run: Run, encodings: list[Encoding]) -> pd.DataFrame:
+    embeddings = np.concatenate([encoding.embedding for encoding in encodings])
+    table = side_by_side(xr.DataArray(embeddings, dims=("view", "feature")), _pool(run))
+    return table.loc[ties.ranked(table["original_margin"]).index[:QUESTIONS]].sort_index()
+
+
+@lru_cache(maxsize=4)
+def _pool(run: Run) -> xr.DataArray:
+    # As in 08: a caption of a photograph from the training says which picture was learnt by heart.
+    return directions.ensembles(directions.without(run.text_embeddings(), "photograph"))
