@@ -27,21 +27,11 @@ from helpers.data.decode import decode
 from helpers.figures.descriptions import describe
 from helpers.interpret import analyses, changes, choices
 from helpers.interpret.choices import ALL
+from helpers.lab.elements import SPINNER, alert, shown
 from helpers.study.compared import compared_models, compared_run
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
-# Shown by the browser on its own after 0.3 s, while the kernel computes and can show nothing.
-SPINNER = """
-<style>
-@keyframes workbook-turn { to { transform: rotate(360deg); } }
-@keyframes workbook-appear { to { visibility: visible; } }
-.workbook-spinner { visibility: hidden; animation: workbook-appear 0s 0.3s forwards; }
-.workbook-spinner span { display: inline-block; width: 1em; height: 1em; border-radius: 50%;
-  border: 2px solid #bbb; border-top-color: #222; animation: workbook-turn 0.8s linear infinite; }
-</style>
-<div class="workbook-spinner" role="status"><span></span> computing …</div>
-"""
 WITHOUT_KERNEL = "Run this cell in JupyterLab to choose."
 
 
@@ -250,9 +240,7 @@ class Panel:
         row = [*self.controls.values(), *([self.upload] if "image" in self.controls else [])]
         layout = widgets.Layout(flex_flow="row wrap")
         box = widgets.VBox([widgets.Box(row, layout=layout), self._spinner])
-        # The widget's own representation as text is of no use to a reader without a kernel.
-        bundle = box._repr_mimebundle_()
-        return bundle | {"text/plain": WITHOUT_KERNEL}
+        return shown(box, WITHOUT_KERNEL)
 
     def _set(self, name: str, value: object) -> None:
         if name == "image" and not isinstance(value, str):
@@ -300,7 +288,7 @@ class Panel:
             try:
                 self._offer(file.name, decode(BytesIO(file.content), file.name))
             except WorkbookError as error:
-                self._show(_message(error))
+                self._show(alert(error))
 
     def _change(self, _) -> None:
         if not self._renewing:
@@ -321,7 +309,7 @@ class Panel:
                 words = describe(figure) if self._analysis.in_words else ""
                 picture = _picture(figure, f"{self._told()} {words}".strip())
             except WorkbookError as error:
-                picture = _message(error)
+                picture = alert(error)
         self._show(picture, [str(one.message) for one in noticed])
 
     def _chosen(self) -> dict[str, object]:
@@ -373,7 +361,3 @@ def _picture(figure: Figure, alt: str) -> str:
     plt.close(figure)
     source = f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
     return f'<img src="{source}" alt="{escape(alt)}">'
-
-
-def _message(error: WorkbookError) -> str:
-    return f'<p role="alert" style="color: #a00">{escape(str(error))}</p>'

@@ -3,16 +3,17 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError
-from helpers.study import places
+from helpers.study.absolute import absolute_paths
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -215,6 +216,8 @@ def _take_runs(command: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
+    # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from helpers.study.run import Run
     from helpers.study.texts import open_pool
 
@@ -266,50 +269,10 @@ def _repeat(given: argparse.Namespace) -> int:
 
 
 def _parameters(given: argparse.Namespace) -> Parameters:
-    from helpers.data import absolute
-
     values = {name: parse_value(name, value) for name, value in given.values}
     if given.out is not None:
         values["out"] = given.out
-    parameters = from_profile(given.profile, values)
-    # Notebooks run in a folder of their own, where a relative path would mean another place.
-    return replace(
-        parameters,
-        images=[absolute(source) for source in parameters.sources],
-        out=_absolute_folder(parameters.out),
-        model=_absolute_model(parameters.model),
-        pretrained=_absolute_file(parameters.pretrained),
-        texts=_absolute_file(parameters.texts),
-        extend=_absolute_file(parameters.extend),
-        compare=[_absolute_weights(model) for model in parameters.compare],
-    )
-
-
-def _absolute_folder(out: str | None) -> str | None:
-    if out is None or places.is_url(out):
-        return out
-    return str(Path(out).expanduser().absolute())
-
-
-def _absolute_weights(model: str) -> str:
-    name, pretrained = split_model(model)
-    if pretrained is None:
-        return _absolute_model(name)
-    return f"{_absolute_model(name)}:{_absolute_file(pretrained)}"
-
-
-def _absolute_model(name: str) -> str:
-    """Make the path of a model's folder absolute, and leave names and hub ids as they are."""
-    from helpers.clip.weights import is_hugging_face
-
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() and is_hugging_face(name) else name
-
-
-def _absolute_file(given: str | None) -> str | None:
-    """Make the path of a file absolute, and leave names of weights and texts as they are."""
-    is_file = given is not None and Path(given).expanduser().is_file()
-    return str(Path(given).expanduser().absolute()) if is_file else given
+    return absolute_paths(from_profile(given.profile, values))
 
 
 def _check_texts(pool: "Texts") -> None:

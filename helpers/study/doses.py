@@ -24,3 +24,26 @@ def runs_by_severity(run: Run, severities: Sequence[float] = SEVERITIES) -> dict
     return {
         each: run.variant(f"severities/{each:g}", severity=each, **fewer) for each in severities
     }
+
+
+def folders_by_severity(severity: float, images: int) -> dict[str, int]:
+    """Name the folders, below a run's, of its runs at other severities.
+
+    Parameters
+    ----------
+    severity : float
+        The run's own.
+    images : int
+        How many it has.
+
+    Returns
+    -------
+    dict of str to int
+        Folder → how many images that run has.
+    """
+    few = images <= MOST_IMAGES
+    return {
+        f"severities/{each:g}": min(images, MOST_IMAGES)
+        for each in SEVERITIES
+        if each != severity or not few
+    }

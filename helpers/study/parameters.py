@@ -1,5 +1,6 @@
 """The parameters of a run: the same names in profiles, notebooks and the command line."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -225,6 +226,24 @@ def parse_value(name: str, text: str) -> object:
         return _PARSERS.get(name, str)(text)
     except (ValueError, yaml.YAMLError):
         return text
+
+
+def as_argument(value: object) -> str:
+    """Write the value of a parameter as `parse_value` reads it.
+
+    Parameters
+    ----------
+    value : int, float, bool, None, list or str
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(value, str):
+        return value
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()
+    )
 
 
 def _parse_list_or_text(text: str) -> str | list:

@@ -68,7 +68,7 @@ def run_study(run: Run) -> Path:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    with ToldLock(run.folder / "study.lock"):
+    with study_lock(run.folder):
         if run.parameters.compare_fully:
             for model in compared_models(run):
                 other = compared_run(run, model)
@@ -77,6 +77,11 @@ def run_study(run: Run) -> Path:
                 write_report(other.folder)
         run_notebooks(run, numbered_notebooks())
         return write_report(run.folder)
+
+
+def study_lock(folder: Path) -> ToldLock:
+    """Return the lock that `run_study` holds on the folder of a run."""
+    return ToldLock(folder / "study.lock")
 
 
 def _alone() -> list[Path]:
