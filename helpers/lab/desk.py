@@ -19,7 +19,7 @@ from jupyter_server.serverapp import list_running_servers
 from helpers.checks import WorkbookError
 from helpers.lab.elements import SPINNER, alert, shown
 from helpers.lab.form import Form
-from helpers.study import background
+from helpers.study import background, places
 from helpers.study.progress import Progress, Step, all_progress
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to see the runs on this machine and to start one."
@@ -90,7 +90,7 @@ class Desk:
         self._found = {one.folder: one for one in found if isinstance(one, Progress)}
         running = {folder: background.writer(folder) for folder in self._found}
         self._table.value = _table(found, running)
-        self._offer({folder.name: folder for folder in self._found})
+        self._offer({_name(folder): folder for folder in self._found})
         self._show_chosen()
         return any(running.values())
 
@@ -98,7 +98,7 @@ class Desk:
         chosen = self.runs.value
         if options != dict(self.runs.options):
             self.runs.options = options
-            self.runs.value = chosen if chosen in self._found else self.runs.value
+            self.runs.value = chosen if chosen in self._found else next(iter(self._found), None)
 
     def _show_chosen(self) -> None:
         now = self._found.get(self.runs.value)
@@ -161,7 +161,7 @@ def _row(one: Progress, running: dict[Path, str | None]) -> str:
     images, _, notebooks = one.steps
     state = "running" if running[one.folder] else "finished" if one.is_finished else "unfinished"
     cells = [
-        escape(one.folder.name),
+        escape(_name(one.folder)),
         escape(one.title),
         state,
         f"{images.done:,} of {images.total:,}",
@@ -170,6 +170,10 @@ def _row(one: Progress, running: dict[Path, str | None]) -> str:
         f"{one.changed:%Y-%m-%d %H:%M}",
     ]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _name(folder: Path) -> str:
+    return folder.relative_to(places.OUTPUTS).as_posix()
 
 
 def _link(report: Path) -> str:

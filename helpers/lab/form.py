@@ -1,7 +1,7 @@
 """A form for the parameters of a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import ipywidgets as widgets
 
@@ -15,6 +15,7 @@ from helpers.study.parameters import (
     from_profile,
     parse_value,
     profiles,
+    values_of,
 )
 
 WIDE = widgets.Layout(width="38em")
@@ -101,7 +102,7 @@ class Form:
         return absolute_paths(from_profile(self.controls["profile"].value, values))
 
     def _fill(self) -> None:
-        values = asdict(from_profile(self.controls["profile"].value, {}))
+        values = values_of(self.controls["profile"].value)
         for field in FIELDS:
             value = values[field.name]
             self.controls[field.name].value = "" if value is None else as_argument(value)

@@ -191,13 +191,33 @@ def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
     WorkbookError
         If the profile or the name of a parameter is unknown, or a value is out of range.
     """
-    files = profiles()
-    one_of("profile", profile, files)
+    values = values_of(profile)
     names = [field.name for field in fields(Parameters)]
     for name in overrides:
         one_of("-p", name, names)
-    values = _read(files[DEFAULT_PROFILE]) | _read(files[profile]) | dict(overrides)
-    return Parameters(**values)
+    return Parameters(**values | dict(overrides))
+
+
+def values_of(profile: str) -> dict[str, object]:
+    """Return the values of a profile, also where one has yet to be given.
+
+    Parameters
+    ----------
+    profile : str
+        As for `from_profile`.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such profile.
+    """
+    files = profiles()
+    one_of("profile", profile, files)
+    return _read(files[DEFAULT_PROFILE]) | _read(files[profile])
 
 
 def profile_of(parameters: Parameters) -> str | None:
@@ -271,7 +291,7 @@ def _read(path: Path) -> dict[str, object]:
 def _same_results(profile: str, parameters: Parameters) -> bool:
     neutral = {"device", "batch_size", "workers", "cluster", "out"}
     given = asdict(parameters)
-    expected = _read(profiles()[DEFAULT_PROFILE]) | _read(profiles()[profile])
+    expected = values_of(profile)
     return all(given[name] == expected[name] for name in given if name not in neutral)
 
 
