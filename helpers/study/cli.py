@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError
 from helpers.study.absolute import absolute_paths
+from helpers.study.drawing import FORMATS, Drawing
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_images(commands)
     _add_report(commands)
+    _add_figures(commands)
     _add_compare(commands)
     _add_gather(commands)
     return parser
@@ -183,6 +185,26 @@ def _add_report(commands) -> None:
     command.set_defaults(command=_report)
 
 
+def _add_figures(commands) -> None:
+    command = commands.add_parser(
+        "figures",
+        help="draw a run's figures again, for print",
+        description="Draw the figures of a run again from its arrays, in another format, into"
+        " RUN/figures/FORMAT. The run stays as it is.",
+    )
+    command.add_argument("run", metavar="RUN", type=_folder, help="folder of the run")
+    command.add_argument("--format", default="pdf", help=f"{', '.join(FORMATS)} (default: pdf)")
+    command.add_argument("--width", type=float, metavar="INCHES", help="of a column, such as 6.75")
+    command.add_argument(
+        "--notebooks",
+        nargs="+",
+        default=[],
+        metavar="NN",
+        help="such as 08 (default: all)",
+    )
+    command.set_defaults(command=_figures)
+
+
 def _add_compare(commands) -> None:
     command = commands.add_parser(
         "compare",
@@ -229,14 +251,19 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _study(run: "Run") -> int:
-    from helpers.study.runner import CellError, run_study
+    from helpers.study.runner import run_study
+
+    return _told_if_a_cell_fails(lambda: f"Report: {run_study(run)}")
+
+
+def _told_if_a_cell_fails(work: Callable[[], str]) -> int:
+    from helpers.study.runner import CellError
 
     try:
-        report = run_study(run)
+        print(work())
     except CellError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return FAILED
-    print(f"Report: {report}")
     return 0
 
 
@@ -327,6 +354,14 @@ def _report(given: argparse.Namespace) -> int:
     out = Path(given.out or Path(given.run) / "report.html").expanduser().absolute()
     print(f"Report: {share_report(Path(given.run), out)}")
     return 0
+
+
+def _figures(given: argparse.Namespace) -> int:
+    from helpers.study.redraw import redraw
+
+    return _told_if_a_cell_fails(
+        lambda: f"Figures: {redraw(given.run, Drawing(given.format, given.width), given.notebooks)}"
+    )
 
 
 def _compare(given: argparse.Namespace) -> int:
