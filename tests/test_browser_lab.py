@@ -17,7 +17,7 @@ from tests.lab import NEEDS_CHROMIUM, control, opened, run_all, source
 pytestmark = NEEDS_CHROMIUM
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
-SIMILARITY = re.compile(r"similarity ([\d.]+)")
+SIMILARITY = re.compile(r"similarity (\d\.\d+)")
 # A workbook of one short notebook, for the kernel and for the process that it starts.
 SHORT = """
 from pathlib import Path

@@ -39,7 +39,7 @@ def changed_pixels(
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = _row((0.05, PANEL), (0.3, PANEL), (0.3, PANEL), (1.1, 0.4), right=0.6)
+    figure, axes = _row((0.05, PANEL), (0.3, PANEL), (0.3, PANEL), (0.95, 0.4), right=0.6)
     _pair(axes, original, changed, title)
     difference = np.abs(changed.astype(float) - original).mean(axis=-1)
     change_map(difference, ax=axes[2])
@@ -77,8 +77,8 @@ def shifted(
     -------
     matplotlib.figure.Figure
     """
-    pictures = (0.05, PANEL), (0.3, PANEL), (1.1, 0.4)
-    figure, axes = _row(*pictures, (1.3, 1.7), (3, 2.2), right=0.15)
+    pictures = (0.05, PANEL), (0.3, PANEL), (0.95, 0.4)
+    figure, axes = _row(*pictures, (1.5, 1.7), (3.1, 2.2), right=0.15)
     _pair(axes, original, changed, title)
     _similarity(axes[2], similarity)
     _heads(axes[3], heads)
