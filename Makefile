@@ -20,7 +20,8 @@ elsewhere = echo "== $(1)"; folder=$$(mktemp -d); \
 study: .venv
 	$(BIN)/workbook run $(PROFILE) $(ARGS)
 
-# Unit tests and notebooks take about as long, and run side by side.
+# Unit tests and notebooks take about as long, and run side by side, a thread each.
+test: export OMP_NUM_THREADS ?= 1
 test: .venv
 	@$(call timed,all of make test,$(MAKE) --no-print-directory --jobs 2 --output-sync \
 		check test-units test-notebooks)
@@ -44,7 +45,7 @@ test-notebooks: .venv
 
 # The long versions of the tests: hours.
 soak: .venv
-	@$(call timed,soak,$(BIN)/pytest tests/soak_*.py --tally soak $(ARGS))
+	@$(call timed,soak,$(BIN)/pytest -m soak --tally soak $(ARGS))
 
 # The kernels of other processors, on this one; with outputs of their own, so that all is computed.
 test-kernels: .venv

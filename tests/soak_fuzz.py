@@ -4,6 +4,8 @@ import pytest
 
 from tests.fuzzing import READERS, fuzz
 
+pytestmark = pytest.mark.soak
+
 EXECUTIONS = 8000
 
 

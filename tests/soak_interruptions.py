@@ -15,6 +15,8 @@ import pytest
 
 from tests.interruptions import differing, finish, left_in, start
 
+pytestmark = pytest.mark.soak
+
 KILLS = int(os.environ.get("SOAK_KILLS", 50))
 MESSAGES = {"full": "No space left on device", "read-only": "Read-only file system"}
 

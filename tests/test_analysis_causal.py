@@ -80,11 +80,11 @@ def encoded(model):
 def test_the_direct_effect_is_the_sum_of_shares(encoded):
     _, original, augmented = encoded
     shares = dissection.head_shares(dissection.shares(original, augmented))
-    restored = np.random.default_rng(0).random((1, 6, 6)) < 0.3
+    patched = np.random.default_rng(0).random((1, 6, 6)) < 0.3
     shift = augmented.embedding - original.embedding
-    left = causal.without_heads(shift, augmented.heads - original.heads, restored)
+    left = causal.without_heads(shift, augmented.heads - original.heads, patched)
     found = effects_of(left, shift, original)
-    expected = shares.values[restored].sum()
+    expected = shares.values[patched].sum()
     assert found["removed"].item() == pytest.approx(expected, abs=1e-5)
     length = np.linalg.norm(left) / np.linalg.norm(shift)
     assert found["length"].item() == pytest.approx(length, rel=1e-5)
@@ -92,8 +92,8 @@ def test_the_direct_effect_is_the_sum_of_shares(encoded):
 
 def test_with_all_heads_back_nothing_of_the_shift_remains(model, encoded):
     drawn, original, augmented = encoded
-    restored = np.ones((1, 6, 6), bool)
-    embedding = model.encode_restored(drawn["blur"][None], original, restored)
+    patched = np.ones((1, 6, 6), bool)
+    embedding = model.encode_with_patched_heads(drawn["blur"][None], original, patched)
     shift = augmented.embedding - original.embedding
     found = effects_of(embedding - original.embedding, shift, original)
     assert found["removed"].item() == pytest.approx(1, abs=1e-4)
@@ -185,7 +185,7 @@ def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
     drawn, own = run.views(ids[1]), (order[0, 1, 0] < 2).values[None]
     name = heads["augmentation"].values[0]
     original = run.model.encode(drawn["original"][None])
-    embedding = run.model.encode_restored(drawn[name][None], original, own)
+    embedding = run.model.encode_with_patched_heads(drawn[name][None], original, own)
     shift = run.model.encode(drawn[name][None]).embedding - original.embedding
     left = embedding - original.embedding
     total = found.sel(effect="total", k=2, image=ids[1], augmentation=name)[0].item()

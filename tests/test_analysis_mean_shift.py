@@ -113,3 +113,27 @@ def test_an_image_takes_no_part_in_what_is_taken_off_it(rng):
         corrected.sel(view="moved").values[0], embeddings.values[0, 1] - shift[1]
     )
     assert mean_shift.without_mean_shift(embeddings[:1]).isnull().all()
+
+
+def test_anothers_mean_shift_is_taken_off_at_the_length_of_the_own(rng):
+    embeddings = views(rng)
+    other = embeddings.sel(view=["moved"]).assign_coords(view=["other"])
+    other[:] = embeddings.sel(view="original").values[:, None]
+    other[..., 0] += 7
+    both = xr.concat([embeddings, other], "view")
+    corrected = mean_shift.without_mean_shift(both, of={"moved": "other", "other": "moved"})
+    own = np.linalg.norm((embeddings[:, 1] - embeddings[:, 0]).mean("image"))
+    taken = (both - corrected).sel(view="moved")
+    np.testing.assert_allclose(np.linalg.norm(taken.mean("image")), own)
+    np.testing.assert_allclose(taken[:, 0], own)
+    np.testing.assert_allclose(taken[:, 1:], 0, atol=1e-12)
+
+
+def test_share_recovered_is_gain_over_loss():
+    names = {"view": ["original", "a", "b"]}
+    before = xr.DataArray([[1, 0, 0.5], [1, 1, 0], [1, np.nan, 0]], names, ("image", "view"))
+    after = before.copy(data=[[1, 0.5, 0.5], [1, 1, 0.5], [1, 1, 1]])
+    estimate, low, high = mean_shift.share_recovered(before, after)
+    assert estimate == pytest.approx(1 / 2.5)
+    assert low == pytest.approx(0.5 / 1.5) and high == pytest.approx(0.5)
+    assert np.isnan(mean_shift.share_recovered(after * 0, after)).all()

@@ -75,22 +75,24 @@ def test_tokens_must_be_asked_for_and_directions_must_fit(untrained, pixels):
 
 
 @pytest.mark.parametrize("name", ["ViT-B-32", "embedded"])
-def test_restoring_heads_equals_exchanging_them_by_hooks(name, pixels):
+def test_patching_heads_equals_exchanging_them_by_hooks(name, pixels):
     model = load(name, device="cpu")
     original, changed = pixels[:1], pixels[1:]
     encoding = model.encode(original)
     heads = np.random.default_rng(0).random((1, model.layers, model.heads)) < 0.3
-    restored = model.encode_restored(changed, encoding, heads)
+    patched = model.encode_with_patched_heads(changed, encoding, heads)
     expected = embedding_with_hooks(model, changed, encoding.head_outputs, heads[0])
-    assert relative_error(restored, expected) <= 1e-5
-    assert relative_error(restored, model.encode(changed).embedding) > 1e-3
-    nothing = model.encode_restored(changed, encoding, np.zeros_like(heads))
+    assert relative_error(patched, expected) <= 1e-5
+    assert relative_error(patched, model.encode(changed).embedding) > 1e-3
+    nothing = model.encode_with_patched_heads(changed, encoding, np.zeros_like(heads))
     assert relative_error(nothing, model.encode(changed).embedding) <= 1e-6
 
 
-def test_restoring_says_what_does_not_fit(untrained, pixels):
+def test_patching_says_what_does_not_fit(untrained, pixels):
     with pytest.raises(WorkbookError, match=r"must have the shape \(2, 12, 12\)"):
-        untrained.encode_restored(pixels, untrained.encode(pixels), np.ones((2, 3, 12), bool))
+        untrained.encode_with_patched_heads(
+            pixels, untrained.encode(pixels), np.ones((2, 3, 12), bool)
+        )
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def curve(heads: int) -> list[int]:
     Returns
     -------
     list of int
-        Increasing, with `top_count` among them. All heads are left out: with what every head wrote
-        to the class token put back, nothing of a shift remains.
+        Increasing, with `top_count` among them. All heads are left out: with every head patched,
+        nothing of a shift remains.
     """
     return sorted({int(np.ceil(share * heads)) for share in CURVE_SHARES})
 
@@ -130,7 +130,7 @@ def _places(shares: np.ndarray) -> np.ndarray:
     return np.argsort(ties.largest_first(shares), axis=-1)
 
 
-def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) -> np.ndarray:
+def without_heads(shift: np.ndarray, changes: np.ndarray, patched: np.ndarray) -> np.ndarray:
     """Return what directly remains of a shift when heads are patched.
 
     Parameters
@@ -139,7 +139,7 @@ def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) 
         Δ.
     changes : ndarray, (…, layers, heads, features)
         Change of each head's contribution, Δ_c.
-    restored : ndarray of bool, (…, layers, heads)
+    patched : ndarray of bool, (…, layers, heads)
         Which heads are patched.
 
     Returns
@@ -147,7 +147,7 @@ def without_heads(shift: np.ndarray, changes: np.ndarray, restored: np.ndarray) 
     ndarray, (…, features)
         Δ less the patched heads' Δ_c.
     """
-    return shift - np.einsum("...lh,...lhd->...d", restored, changes)
+    return shift - np.einsum("...lh,...lhd->...d", patched, changes)
 
 
 def effects(remaining: xr.DataArray, shift: xr.DataArray, original: xr.DataArray) -> xr.Dataset:

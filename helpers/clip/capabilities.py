@@ -46,7 +46,7 @@ class Capabilities:
 
     @property
     def account(self) -> bool:
-        """Whether it gives heads, MLPs, tokens and depths, and lets heads be put back."""
+        """Whether it gives heads, MLPs, tokens and depths, and lets heads be patched."""
         return "account" not in self.reasons
 
     @property

@@ -111,7 +111,7 @@ class Encoding:
         """What each head wrote, before its output projection, at the tokens that the pool reads.
 
         n × layers × heads × (tokens read · head width); a class token is one token. For
-        `helpers.clip.Model.encode_restored`.
+        `helpers.clip.Model.encode_with_patched_heads`.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """One forward pass that keeps what every part of a vision tower adds to the embedding.
 
 The modules and weights are the libraries' own; only the loop over the blocks is written out, so
-that each part of a block can be kept, and a head's output can be put back to that of another pass.
+that each part of a block can be kept, and a head's output can be patched with that of another pass.
 What is kept of a token is only its weighted sum over the tokens that the pool reads: a few numbers
 per head instead of one vector per token.
 """
@@ -69,8 +69,8 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Restored:
-    """Heads whose outputs are put back to those of another forward pass.
+class PatchedHeads:
+    """Activation patching: heads whose outputs are exchanged for those of another forward pass.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def forward(
     pixels: torch.Tensor,
     *,
     by_token: bool = False,
-    restored: Restored | None = None,
+    patched: PatchedHeads | None = None,
 ) -> Parts:
     """Run a vision tower once, keeping what each part adds to the embedding.
 
@@ -113,8 +113,8 @@ def forward(
         Normalised images.
     by_token : bool
         Whether to keep what each head reads from each token.
-    restored : Restored, optional
-        Heads to put back; whatever comes after them responds.
+    patched : PatchedHeads, optional
+        Heads to patch; whatever comes after them responds.
 
     Returns
     -------
@@ -126,9 +126,9 @@ def forward(
     stream.append(tower.pool.read(start)[0])
     last = len(tower.blocks) - 1
     for layer, block in enumerate(tower.blocks):
-        put_back = restored and (restored.heads[:, layer], restored.outputs[:, layer])
+        patch = patched and (patched.heads[:, layer], patched.outputs[:, layer])
         keys = by_token or layer == last
-        x, part = _run(block, x, places[layer], reads, put_back, layer == last, keys)
+        x, part = _run(block, x, places[layer], reads, patch, layer == last, keys)
         kept.append(part)
         if layer < last:
             stream.append(tower.pool.read(_take(x, reads))[0])
@@ -197,7 +197,7 @@ def _run(
     x: torch.Tensor,
     places: torch.Tensor | None,
     reads: range,
-    put_back: tuple[torch.Tensor, torch.Tensor] | None,
+    patch: tuple[torch.Tensor, torch.Tensor] | None,
     is_last: bool,
     keys: bool,
 ) -> tuple[torch.Tensor, _Kept]:
@@ -206,8 +206,8 @@ def _run(
     query, key, value = block.attention.project(block.enter(x), tokens, places)
     mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width
     own = slice(reads.start - tokens.start, reads.stop - tokens.start)
-    if put_back:
-        heads, outputs = put_back
+    if patch:
+        heads, outputs = patch
         outputs = outputs.unflatten(-1, (len(reads), -1)).to(mixed.dtype)
         mixed[:, :, own] = torch.where(heads[..., None, None], outputs, mixed[:, :, own])
     outputs = mixed.transpose(1, 2).flatten(2)

@@ -14,7 +14,7 @@ from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.forward import (
     Parts,
-    Restored,
+    PatchedHeads,
     forward,
     images_at_once,
     images_in_reused_memory,
@@ -172,8 +172,8 @@ class Model:
             (bicubic, antialiased).
         by_token : bool
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
-            `Encoding.tokens_along` and `Encoding.tokens_of_heads`, and for `encode_restored` where
-            the pool reads more than a class token.
+            `Encoding.tokens_along` and `Encoding.tokens_of_heads`, and for
+            `encode_with_patched_heads` where the pool reads more than a class token.
 
         Returns
         -------
@@ -202,15 +202,15 @@ class Model:
         return ceil(images / size)
 
     def _pass(
-        self, pixels: torch.Tensor, by_token: bool, restored: Restored | None = None
+        self, pixels: torch.Tensor, by_token: bool, patched: PatchedHeads | None = None
     ) -> Parts:
         with self._autocast(), QuickLinear():
-            return forward(self.tower, pixels, by_token=by_token, restored=restored)
+            return forward(self.tower, pixels, by_token=by_token, patched=patched)
 
-    def encode_restored(
+    def encode_with_patched_heads(
         self, pixels: np.ndarray, original: Encoding, heads: np.ndarray
     ) -> np.ndarray:
-        """Encode images with some heads put back to what they wrote for other images.
+        """Encode images with some heads patched: they write what they wrote for other images.
 
         What these heads write to the class token, or to all tokens that the pool reads, is
         exchanged in the forward pass, and all later layers respond: activation patching.
@@ -223,7 +223,7 @@ class Model:
             Encoding of the n images whose head outputs are put in place; with `by_token` where the
             pool reads more than a class token.
         heads : ndarray of bool, n × layers × heads
-            Which heads to put back, image by image.
+            Which heads to patch, image by image.
 
         Returns
         -------
@@ -250,7 +250,7 @@ class Model:
                 original.head_outputs.tensor_split(count),
                 strict=True,
             )
-            found = [self._pass(one, False, Restored(*put)).embedding for one, *put in pieces]
+            found = [self._pass(one, False, PatchedHeads(*put)).embedding for one, *put in pieces]
         return torch.cat(found).float().cpu().numpy()
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:

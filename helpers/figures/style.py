@@ -89,6 +89,7 @@ SETTINGS: Mapping[str, object] = MappingProxyType(
         "xtick.color": INK,
         "ytick.color": INK,
         "axes.axisbelow": True,
+        "axes.formatter.useoffset": False,
         "grid.color": "#DDDDDD",
         "grid.linewidth": 0.8,
         "image.interpolation": "nearest",
