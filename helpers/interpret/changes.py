@@ -1,6 +1,8 @@
 """What a change does to one image, as a figure for any severity: to be dragged through them."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,10 @@ from helpers.data.changes import changed
 from helpers.figures import changes as figures
 from helpers.figures import style
 from helpers.interpret import choices
+from helpers.study.lanes import lanes
 from helpers.study.run import Run
 
+T = TypeVar("T")
 LEADING = 5
 QUESTIONS = 8
 OWN = "the image"  # what the draw for an image of one's own depends on, in place of an id
@@ -47,9 +51,9 @@ def pixels(run: Run, image: str | np.ndarray, change: str, severity: float) -> F
         If there is no such image or change, or it can't be made.
     """
     views = _views(run, image, change, severity)
-    return figures.changed_pixels(
-        *views, title=_title(change, severity), similarity=_similarity(_encoded(run, views))
-    )
+    embeddings = _of_each(run, views, lambda encoding: encoding.embedding[0])
+    similarity = float(embedding_similarity(*embeddings))
+    return figures.changed_pixels(*views, title=_title(change, severity), similarity=similarity)
 
 
 def shift(run: Run, image: str | np.ndarray, change: str, severity: float) -> Figure:
@@ -74,13 +78,14 @@ def shift(run: Run, image: str | np.ndarray, change: str, severity: float) -> Fi
         If there is no such image or change, or it can't be made.
     """
     views = _views(run, image, change, severity)
-    encodings = _encoded(run, views)
+    taken = _of_each(run, views, lambda one: (one.embedding[0], dissection.components(one)[0]))
+    embeddings, components = zip(*taken, strict=True)
     return figures.shifted(
         *views,
         title=_title(change, severity),
-        similarity=_similarity(encodings),
-        heads=_leading_heads(encodings),
-        predictions=_predictions(run, encodings) if run.capabilities.texts else None,
+        similarity=float(embedding_similarity(*embeddings)),
+        heads=_leading_heads(*components),
+        predictions=_predictions(run, embeddings) if run.capabilities.texts else None,
     )
 
 
@@ -99,23 +104,22 @@ def _title(change: str, severity: float) -> str:
     return f"{style.label(change)}\nseverity {severity:.2f}"
 
 
-def _encoded(run: Run, views: list[np.ndarray]) -> list[Encoding]:
-    return [run.model.encode(view[None]) for view in views]
+def _of_each(run: Run, views: list[np.ndarray], take: Callable[[Encoding], T]) -> list[T]:
+    """Encode views side by side, in threads that don't wait for each other on a busy machine."""
+    model = run.model
+    with lanes(len(views)) as pool:
+        return list(pool.map(lambda view: take(model.encode(view[None])), views))
 
 
-def _similarity(encodings: list[Encoding]) -> float:
-    before, after = (encoding.embedding[0] for encoding in encodings)
-    return float(embedding_similarity(before, after))
+def _leading_heads(before: xr.DataArray, after: xr.DataArray) -> pd.Series:
+    shares = before.isel(feature=0).copy(data=dissection.shift_shares(before, after))
+    heads = dissection.named_heads(dissection.head_shares(shares))
+    return ties.ranked(heads.to_series())[:LEADING]
 
 
-def _leading_heads(encodings: list[Encoding]) -> pd.Series:
-    heads = dissection.head_shares(dissection.shares(*encodings))
-    return ties.ranked(dissection.named_heads(heads)[0].to_series())[:LEADING]
-
-
-def _predictions(run: Run, encodings: list[Encoding]) -> pd.DataFrame:
-    embeddings = np.concatenate([encoding.embedding for encoding in encodings])
-    table = side_by_side(xr.DataArray(embeddings, dims=("view", "feature")), _pool(run))
+def _predictions(run: Run, embeddings: Sequence[np.ndarray]) -> pd.DataFrame:
+    stacked = xr.DataArray(np.stack(embeddings), dims=("view", "feature"))
+    table = side_by_side(stacked, _pool(run))
     return table.loc[ties.ranked(table["original_margin"]).index[:QUESTIONS]].sort_index()
 
 
