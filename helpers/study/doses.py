@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from helpers.analysis.severity import MOST_IMAGES, SEVERITIES
+from helpers.study.parameters import Parameters
 from helpers.study.run import Run
 
 
@@ -26,13 +27,13 @@ def runs_by_severity(run: Run, severities: Sequence[float] = SEVERITIES) -> dict
     }
 
 
-def folders_by_severity(severity: float, images: int) -> dict[str, int]:
+def folders_by_severity(parameters: Parameters, images: int) -> dict[str, int]:
     """Name the folders, below a run's, of its runs at other severities.
 
     Parameters
     ----------
-    severity : float
-        The run's own.
+    parameters : Parameters
+        The run's.
     images : int
         How many it has.
 
@@ -45,5 +46,5 @@ def folders_by_severity(severity: float, images: int) -> dict[str, int]:
     return {
         f"severities/{each:g}": min(images, MOST_IMAGES)
         for each in SEVERITIES
-        if each != severity or not few
+        if each != parameters.severity or not few
     }

@@ -162,7 +162,7 @@ def _expected(parameters: Parameters, images: int) -> dict[str, int]:
 
 # As of `helpers.study.runner.READS`, but without opening, and so making, any run.
 BELOW = {
-    SEVERITY: lambda parameters, images: folders_by_severity(parameters.severity, images),
+    SEVERITY: folders_by_severity,
     COMPARISON: lambda parameters, images: dict.fromkeys(folders_of_others(parameters), images),
 }
 
