@@ -48,7 +48,9 @@ class Lab:
         return self.folder / "outputs"
 
     def address(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.port}/lab/tree/{name}?token={self.token}"
+        # A workspace of its own, in which no notebook of an earlier test is open.
+        place = f"lab/workspaces/{Path(name).stem}/tree/{name}"
+        return f"http://127.0.0.1:{self.port}/{place}?token={self.token}"
 
 
 def set_up(home: Path, outputs: Path) -> dict[str, str]:

@@ -24,6 +24,12 @@ from helpers.study.progress import Progress, Step, all_progress
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to see the runs on this machine and to start one."
 SECONDS = 2.0  # between two looks at a run that is running
+LOOK = """
+<style>
+.workbook-runs th, .workbook-runs td { padding: 0.2em 1em 0.2em 0; text-align: left; }
+.workbook-runs a { text-decoration: underline; }
+</style>
+"""
 COLUMNS = ("run", "model", "state", "images", "notebooks", "report", "last written")
 
 
@@ -107,7 +113,8 @@ class Desk:
         self.buttons["Go on"].disabled = now is None or who is not None or now.is_finished
         if now:
             said = "" if who else background.failure(now.folder)
-            self._steps.value = "".join(map(_step, now.steps)) + (said and alert(said))
+            steps = "".join(_step(step) for step in now.steps if step.total)
+            self._steps.value = steps + (said and alert(said))
 
     def _doing(self, work: Callable[[], None]) -> Callable[[object], None]:
         def do(_: object) -> None:
@@ -154,7 +161,8 @@ def _table(found: list[Progress | str], running: dict[Path, str | None]) -> str:
     rows = [_row(one, running) for one in found if isinstance(one, Progress)]
     sentences = [f"<p>{escape(one)}</p>" for one in found if isinstance(one, str)]
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>{''.join(sentences)}"
+    table = f'<table class="workbook-runs"><tr>{head}</tr>{"".join(rows)}</table>'
+    return LOOK + table + "".join(sentences)
 
 
 def _row(one: Progress, running: dict[Path, str | None]) -> str:
@@ -191,8 +199,8 @@ def _step(step: Step) -> str:
     if step.done < step.total and step.seconds_each:
         left = timedelta(seconds=round(step.seconds_left))
         told += f" · {_rate(step.seconds_each)} · about {left} left"
-    bar = f'<progress aria-label="{step.name}" value="{step.done}" max="{step.total}"></progress>'
-    return f"<p>{bar} {step.name}: {told}</p>"
+    values = f'aria-label="progress of {step.name}" value="{step.done}" max="{step.total}"'
+    return f"<p><progress {values}></progress> {step.name}: {told}</p>"
 
 
 def _rate(seconds_each: float) -> str:
