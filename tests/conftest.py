@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from helpers.clip import load
+from tests.lab import browser, lab  # noqa: F401
 from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
 
 

@@ -113,3 +113,14 @@ def test_without_questions_nothing_is_recovered_and_one_image_has_no_interval():
     assert np.isnan(list(nothing.values())).all()
     one = predictions.recovered(clean[:1], 0 * views[:1], 0.5 * views[:1])
     assert one["recovered"] == 0.5 and np.isnan(one["back_low"])
+
+
+def test_side_by_side_are_the_values_predicted_and_their_margins(texts):
+    shown = xr.DataArray([[1, 0, 0, 0.5, 0, 0], [0, 0.5, 0, 1, 0.75, 0]], dims=("view", "feature"))
+    table = predictions.side_by_side(shown, texts)
+    assert table.loc["colour", ["original", "changed"]].tolist() == ["red", "green"]
+    assert table.loc["shape", ["original", "changed"]].tolist() == ["round", "round"]
+    lengths = np.linalg.norm(shown.values, axis=1)
+    assert table["original_margin"].tolist() == pytest.approx([1 / lengths[0], 0.5 / lengths[0]])
+    assert table["margin"].tolist() == pytest.approx([0.5 / lengths[1], 0.25 / lengths[1]])
+    assert "single" not in table.index

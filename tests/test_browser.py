@@ -1,37 +1,22 @@
 """The panels of notebook 07 in JupyterLab, driven by a headless Chromium."""
 
-import json
-import os
 import re
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from helpers.study.notebook_page import notebook_page
-from helpers.study.parameters import NOTEBOOKS, ROOT
+from helpers.study.parameters import NOTEBOOKS
+from tests.lab import NEEDS_CHROMIUM, control, opened, run_all, source
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-PATIENCE = 120_000  # milliseconds that a step may take on a busy machine
 NAME = "07_interpret.ipynb"
-KERNEL_READY = "() => window.jupyterapp.shell.currentWidget.sessionContext.ready"
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on the PATH: the panels can't be driven in a browser"
-)
+pytestmark = NEEDS_CHROMIUM
 
 
 @dataclass(frozen=True)
@@ -68,93 +53,29 @@ def shortened(folder: Path) -> Path:
     return folder / NAME
 
 
-def set_up(folder: Path) -> dict[str, str]:
-    """An environment in which JupyterLab reads and writes nothing of the user's."""
-    tracker = folder / "settings" / "@jupyterlab" / "notebook-extension"
-    tracker.mkdir(parents=True)
-    # By default, cells out of sight are not in the page.
-    settings = json.dumps({"windowingMode": "none"})
-    (tracker / "tracker.jupyterlab-settings").write_text(settings)
-    names = ("CONFIG", "DATA", "RUNTIME")
-    folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in names}
-    # Two threads that wait for each other on a busy machine are far slower than one.
-    own = {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "OMP_NUM_THREADS": "1"}
-    return os.environ | folders | own
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urlopen(url, timeout=5).close()
-            return
-        except (URLError, OSError):
-            time.sleep(0.2)  # until it listens
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
+@pytest.fixture(scope="module")
+def notebook(lab):
+    return shortened(lab.folder)
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory):
-    return shortened(tmp_path_factory.mktemp("lab"))
-
-
-@pytest.fixture(scope="module")
-def lab(notebook, tmp_path_factory):
-    """Address of the notebook in a running JupyterLab."""
-    port, token, home = free_port(), secrets.token_hex(), tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += [f"--port={port}", f"--IdentityProvider.token={token}", "--expose-app-in-browser"]
-    command += [f"--ServerApp.root_dir={notebook.parent}", "--LabApp.news_url=None"]
-    log = home / "log"
-    with log.open("w") as file:
-        server = subprocess.Popen(command, env=set_up(home), cwd=ROOT, stdout=file, stderr=file)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/api", server, log)
-        yield f"http://127.0.0.1:{port}/lab/tree/{NAME}?token={token}"
-    finally:
-        server.terminate()
-        server.wait(PATIENCE / 1000)
-
-
-@pytest.fixture(scope="module")
-def page(lab):
+def page(browser, lab, notebook):
     """The notebook, opened and run to its end."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        page.goto(lab)
-        page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
-        page.evaluate(KERNEL_READY)  # before that, JupyterLab would ask which kernel to start
-        page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        for use in USES:
-            expect(cell_of(page, use.panel).locator("img")).to_have_count(1)
-        yield page
-        browser.close()
+    page = opened(browser, lab, NAME)
+    run_all(page)
+    for use in USES:
+        expect(cell_of(page, use.panel).locator("img")).to_have_count(1)
+    yield page
+    page.close()
 
 
 def cell_of(page: Page, panel: str) -> Locator:
     return page.locator(".jp-CodeCell").filter(has_text=f'interpret.panel("{panel}"')
 
 
-def control(cell: Locator, name: str) -> Locator:
-    return cell.get_by_label(name, exact=True)
-
-
 def write(cell: Locator, name: str, text: str) -> None:
     control(cell, name).fill(text)
     control(cell, name).press("Enter")
-
-
-def source(cell: Locator) -> str:
-    return cell.locator("img").get_attribute("src")
 
 
 def choose_another(cell: Locator, name: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """What panels offer and show, without a browser."""
 
+import re
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from PIL import Image
 from helpers import interpret
 from helpers.analysis import labels
 from helpers.checks import WorkbookError
-from helpers.interpret import choices
+from helpers.interpret import changes, choices
 from helpers.interpret.choices import UNNAMED
 from helpers.study import open_run
 
@@ -81,3 +82,45 @@ def test_the_clearest_head_of_a_property_is_one_of_its_heads(parameters):
         assert choices.first_text(run, layer, head) == run.texts.texts[place]
     with pytest.raises(WorkbookError, match="property has no value 'taste'"):
         choices.clearest_head(run, "taste")
+
+
+def similarity(panel):
+    return float(re.search(r"similarity (\d\.\d+)", panel.page)[1])
+
+
+@pytest.mark.parametrize("name", ["change", "shift"])
+def test_a_slider_moves_picture_and_numbers(run, name):
+    panel = interpret.panel(name, run, image="1.png", change="noise", severity=0)
+    slider, found = panel.controls["severity"], {}
+    assert slider.max == 3
+    for severity in (0.0, 0.5, 3.0):
+        slider.value = severity
+        assert f"severity {severity}" in panel.page
+        found[severity] = similarity(panel)
+    assert found[3.0] < found[0.5] < found[0.0] == 1
+
+
+def test_at_the_runs_severity_a_panel_shows_the_runs_own_view(run):
+    figure = changes.shift(run, "1.png", "noise", 1.0)
+    assert (figure.axes[1].images[0].get_array() == run.views("1.png")["noise"]).all()
+    scores = run.scores()["embedding_similarity"].sel(image="1.png", augmentation="noise")
+    assert f"{float(scores):.3f}" in figure.axes[2].get_title(loc="center")
+    shares = run.dissection()["shares"].sel(image="1.png", augmentation="noise").to_series()
+    lead = shares[shares.index.str.contains("H")].idxmax()
+    label = figure.axes[3].get_yticklabels()[0].get_text()
+    assert label.split() == [lead, f"{shares[lead]:.0%}"]
+
+
+def test_an_image_of_ones_own_is_changed_and_no_severity_beyond_the_slider_is(run):
+    own = np.zeros((32, 32, 3), np.uint8)
+    panel = interpret.panel("change", run, image=own, change="noise", severity=2)
+    assert "image your image · change noise · severity 2.0" in panel.page
+    for severity in (3.5, "1"):
+        with pytest.raises(WorkbookError, match="give a number from 0 to 3"):
+            interpret.panel("change", run, severity=severity)
+
+
+def test_other_changes_than_the_studys_go_to_their_own_end(parameters):
+    own = open_run(**parameters | {"changes": ["fog", "jpeg"], "severity": 4.5})
+    panel = interpret.panel("change", own, severity=5)
+    assert panel.controls["change"].options == ("fog", "jpeg")

@@ -11,12 +11,15 @@ import pytest
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
+from helpers.lab.desk import WITHOUT_KERNEL
 from helpers.study.fitting import OF_CHANGES, fitted
-from helpers.study.parameters import DEFAULT_PROFILE, ROOT, from_profile
+from helpers.study.notebook_page import heading
+from helpers.study.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
 from helpers.study.stamps import KEY, stamp_of
 
 MAKEFILE = (ROOT / "Makefile").read_text()
+INDEX = NOTEBOOKS / "index.ipynb"
 
 
 @pytest.fixture(params=numbered_notebooks(), ids=lambda path: path.stem)
@@ -95,8 +98,21 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
     assert [path.stem[:2] for path in numbered_notebooks()] == [
         f"{number:02}" for number in range(len(numbered_notebooks()))
     ]
-    assert set((ROOT / "notebooks").glob("*.ipynb")) == set(numbered_notebooks())
+    assert set(NOTEBOOKS.glob("*.ipynb")) == {*numbered_notebooks(), INDEX}
     assert "--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks\n" in MAKEFILE
+
+
+def test_the_index_lists_every_notebook_and_nothing_of_a_machine():
+    index = nbformat.read(INDEX, as_version=4)
+    listed, desk = [cell.outputs[0]["data"] for cell in code_cells(index)]
+    for path in numbered_notebooks():
+        name, _, question = heading(nbformat.read(path, as_version=4)).partition(": ")
+        assert (
+            f"[{name}]({path.name}) | {question[0].upper()}{question[1:]}"
+            in listed["text/markdown"]
+        )
+    assert desk["text/plain"] == WITHOUT_KERNEL
+    assert "widgets" not in index.metadata  # which would hold what the desk shows
 
 
 NEEDED = (*OF_CHANGES, *QUESTIONS)

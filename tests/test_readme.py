@@ -138,6 +138,7 @@ CHECKS = {
 def runs(home, monkeypatch):
     """Two earlier runs, and runs that are made without their notebooks."""
     monkeypatch.setattr("helpers.study.runner.run_study", compute_only)
+    monkeypatch.setattr("helpers.study.redraw.side_by_side", list)  # nothing is executed
     monkeypatch.setattr("helpers.clip.load", cache(load))
     for name in ("quick", "bfloat16"):
         out = str(home / "outputs" / name)

@@ -110,6 +110,34 @@ def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
     return zero_shot(embeddings, texts)["prediction"].sel(property=true["property"].values)
 
 
+def side_by_side(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
+    """Put the zero-shot predictions for an image before and after a change side by side.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (view, feature)
+        Of the original and of the changed view.
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+
+    Returns
+    -------
+    DataFrame
+        A row per property: the values ``original`` and ``changed`` that are predicted, and the
+        margins of both, ``original_margin`` and ``margin``.
+    """
+    found = zero_shot(embeddings, texts)
+    names = found["property"].values
+    values = [texts["text"].values[texts["property"].values == name] for name in names]
+    columns = {"original": found["prediction"][0], "changed": found["prediction"][1]}
+    told = {
+        view: [own[number] for own, number in zip(values, numbers.values, strict=True)]
+        for view, numbers in columns.items()
+    }
+    margins = {"original_margin": found["margin"][0], "margin": found["margin"][1]}
+    return pd.DataFrame(told | {name: own.values for name, own in margins.items()}, index=names)
+
+
 def lost(right: xr.DataArray) -> xr.DataArray:
     """Return what each augmentation takes of a right answer.
 

@@ -87,8 +87,25 @@ def names_of(changes: str | Sequence[str]) -> tuple[str, ...]:
         raise WorkbookError(
             f"changes names none; give a set ({', '.join(SETS)}) or a list of changes."
         )
-    known = [one_of("changes", name, [*SETS, *CHANGES]) for name in given]
-    return tuple(dict.fromkeys(each for name in known for each in SETS.get(name, (name,))))
+    for name in given:
+        one_of("changes", name, [*SETS, *CHANGES])
+    return members_of(given)
+
+
+def members_of(changes: str | Sequence[str]) -> tuple[str, ...]:
+    """Return what a text or a list names, with the members of sets, whether it is known or not.
+
+    Parameters
+    ----------
+    changes : str or sequence of str
+
+    Returns
+    -------
+    tuple of str
+        Each once, in the order given.
+    """
+    given = [changes] if isinstance(changes, str) else changes
+    return tuple(dict.fromkeys(each for name in given for each in SETS.get(name, (name,))))
 
 
 def scale_of(changes: Sequence[str]) -> Scale:

@@ -24,23 +24,14 @@ from matplotlib.figure import Figure
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
 from helpers.data.decode import decode
-from helpers.interpret import analyses, choices
+from helpers.figures.descriptions import describe
+from helpers.interpret import analyses, changes, choices
 from helpers.interpret.choices import ALL
+from helpers.lab.elements import SPINNER, alert, shown
 from helpers.study.compared import compared_models, compared_run
 from helpers.study.parameters import split_model
 from helpers.study.run import Run
 
-# Shown by the browser on its own after 0.3 s, while the kernel computes and can show nothing.
-SPINNER = """
-<style>
-@keyframes workbook-turn { to { transform: rotate(360deg); } }
-@keyframes workbook-appear { to { visibility: visible; } }
-.workbook-spinner { visibility: hidden; animation: workbook-appear 0s 0.3s forwards; }
-.workbook-spinner span { display: inline-block; width: 1em; height: 1em; border-radius: 50%;
-  border: 2px solid #bbb; border-top-color: #222; animation: workbook-turn 0.8s linear infinite; }
-</style>
-<div class="workbook-spinner" role="status"><span></span> computing …</div>
-"""
 WITHOUT_KERNEL = "Run this cell in JupyterLab to choose."
 
 
@@ -92,13 +83,44 @@ class Words:
         """Leave the text: any model can be asked about it."""
 
 
+@dataclass(frozen=True)
+class Slider:
+    """A control that is dragged from 0 to a number.
+
+    Attributes
+    ----------
+    most : callable
+        From a run to that number.
+    step : float
+    """
+
+    most: Callable[[Run], float]
+    step: float
+
+    def build(self, name: str, run: Run) -> widgets.FloatSlider:
+        """Make the widget, set to 1 as runs are by default; it tells of every step."""
+        return widgets.FloatSlider(
+            1.0, min=0, max=self.most(run), step=self.step, description=name, readout_format=".2f"
+        )
+
+    def renew(self, widget: widgets.FloatSlider, run: Run) -> None:
+        """Leave the number: changes are the same for any model."""
+
+
 IMAGE = Choice(choices.image_ids, differs=False)
+ANY_IMAGE = Choice(lambda run: run.images.ids, differs=False)  # no arrays need be computed
+CHANGE = Choice(lambda run: list(run.changes), differs=False)
+SEVERITY = Slider(changes.most_severe, 0.05)
 PROPERTY = Choice(lambda run: list(choices.heads_by_property(run)))
 SEARCHED_LAYER = Choice(choices.searched_layers)
 SEARCHED_HEAD = Choice(lambda run: list(range(run.model.heads)))
 ANY_LAYER = Choice(lambda run: [ALL, *range(run.model.layers)])
 ANY_HEAD = Choice(lambda run: [ALL, *range(run.model.heads)])
 TEXT, OTHER = Words(0), Words(-1)
+OF_CHANGES = MappingProxyType({"image": ANY_IMAGE, "change": CHANGE, "severity": SEVERITY})
+
+
+Control = Choice | Words | Slider
 
 
 @dataclass(frozen=True)
@@ -109,12 +131,15 @@ class Analysis:
     ----------
     function : callable
         From a run and choices to a figure.
-    controls : mapping of str to Choice or Words
+    controls : mapping of str to Control
         The function's parameters, and how each is chosen.
+    in_words : bool
+        Whether the figure names the numbers that it shows, so that they belong to its description.
     """
 
     function: Callable[..., Figure]
-    controls: Mapping[str, Choice | Words]
+    controls: Mapping[str, Control]
+    in_words: bool = False
 
 
 ANALYSES: Mapping[str, Analysis] = MappingProxyType(
@@ -138,9 +163,11 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
             analyses.text_neighbours,
             {"text": TEXT, "layer": SEARCHED_LAYER, "head": SEARCHED_HEAD},
         ),
+        "change": Analysis(changes.pixels, OF_CHANGES, in_words=True),
+        "shift": Analysis(changes.shift, OF_CHANGES, in_words=True),
     }
 )
-"""The five analyses by name."""
+"""The five analyses by name, and two of what a change does."""
 
 
 def panel(analysis: str, run: Run, **chosen: object) -> "Panel":
@@ -213,9 +240,7 @@ class Panel:
         row = [*self.controls.values(), *([self.upload] if "image" in self.controls else [])]
         layout = widgets.Layout(flex_flow="row wrap")
         box = widgets.VBox([widgets.Box(row, layout=layout), self._spinner])
-        # The widget's own representation as text is of no use to a reader without a kernel.
-        bundle = box._repr_mimebundle_()
-        return bundle | {"text/plain": WITHOUT_KERNEL}
+        return shown(box, WITHOUT_KERNEL)
 
     def _set(self, name: str, value: object) -> None:
         if name == "image" and not isinstance(value, str):
@@ -225,8 +250,10 @@ class Panel:
         if value == control.value:
             return  # also None, where there is nothing to choose
         options = getattr(control, "options", None)
-        if options is None and not isinstance(value, str):
+        if isinstance(control, widgets.Text) and not isinstance(value, str):
             raise WorkbookError(f"{name} has no value {value!r}; give a text in quotes.")
+        if isinstance(control, widgets.FloatSlider):
+            _check_number(name, value, control)
         if options is not None and value not in options:
             one_of(name, value, map(str, options))
         control.value = value
@@ -261,7 +288,7 @@ class Panel:
             try:
                 self._offer(file.name, decode(BytesIO(file.content), file.name))
             except WorkbookError as error:
-                self._show(_message(error))
+                self._show(alert(error))
 
     def _change(self, _) -> None:
         if not self._renewing:
@@ -279,9 +306,10 @@ class Panel:
             warnings.simplefilter("always", UserWarning)
             try:
                 figure = self._analysis.function(self.run, **self._chosen())
-                picture = _picture(figure, self._told())
+                words = describe(figure) if self._analysis.in_words else ""
+                picture = _picture(figure, f"{self._told()} {words}".strip())
             except WorkbookError as error:
-                picture = _message(error)
+                picture = alert(error)
         self._show(picture, [str(one.message) for one in noticed])
 
     def _chosen(self) -> dict[str, object]:
@@ -315,15 +343,21 @@ def _unused(name: str, used: Collection[str]) -> str:
     return next(one for one in chain([name], numbered) if one not in used)
 
 
+def _check_number(name: str, value: object, slider: widgets.FloatSlider) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not slider.min <= value <= slider.max:
+        raise WorkbookError(
+            f"{name} has no value {value!r}; give a number from {slider.min:g} to {slider.max:g}."
+        )
+
+
 def _picture(figure: Figure, alt: str) -> str:
     file = BytesIO()
+    # What has a layout of its own is not measured for a tighter one: that draws it once more.
+    inches = "tight" if figure.get_layout_engine() else figure.bbox_inches
     # JPEG, since thumbnails of photographs as PNG would make notebooks large.
-    figure.savefig(file, format="jpeg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 90})
+    figure.savefig(file, format="jpeg", dpi=100, bbox_inches=inches, pil_kwargs={"quality": 90})
     # Left open, the figure would appear below the next cell that is run.
     plt.close(figure)
     source = f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode()}"
     return f'<img src="{source}" alt="{escape(alt)}">'
-
-
-def _message(error: WorkbookError) -> str:
-    return f'<p role="alert" style="color: #a00">{escape(str(error))}</p>'

@@ -3,16 +3,18 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError
-from helpers.study import places
+from helpers.study.absolute import absolute_paths
+from helpers.study.drawing import FORMATS, Drawing
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_images(commands)
     _add_report(commands)
+    _add_figures(commands)
     _add_compare(commands)
     _add_gather(commands)
     return parser
@@ -182,6 +185,26 @@ def _add_report(commands) -> None:
     command.set_defaults(command=_report)
 
 
+def _add_figures(commands) -> None:
+    command = commands.add_parser(
+        "figures",
+        help="draw a run's figures again, for print",
+        description="Draw the figures of a run again from its arrays, in another format, into"
+        " RUN/figures/FORMAT. The run stays as it is.",
+    )
+    command.add_argument("run", metavar="RUN", type=_folder, help="folder of the run")
+    command.add_argument("--format", default="pdf", help=f"{', '.join(FORMATS)} (default: pdf)")
+    command.add_argument("--width", type=float, metavar="INCHES", help="of a column, such as 6.75")
+    command.add_argument(
+        "--notebooks",
+        nargs="+",
+        default=[],
+        metavar="NN",
+        help="such as 08 (default: all)",
+    )
+    command.set_defaults(command=_figures)
+
+
 def _add_compare(commands) -> None:
     command = commands.add_parser(
         "compare",
@@ -215,6 +238,8 @@ def _take_runs(command: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
+    # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from helpers.study.run import Run
     from helpers.study.texts import open_pool
 
@@ -226,14 +251,19 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _study(run: "Run") -> int:
-    from helpers.study.runner import CellError, run_study
+    from helpers.study.runner import run_study
+
+    return _told_if_a_cell_fails(lambda: f"Report: {run_study(run)}")
+
+
+def _told_if_a_cell_fails(work: Callable[[], str]) -> int:
+    from helpers.study.runner import CellError
 
     try:
-        report = run_study(run)
+        print(work())
     except CellError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return FAILED
-    print(f"Report: {report}")
     return 0
 
 
@@ -266,50 +296,10 @@ def _repeat(given: argparse.Namespace) -> int:
 
 
 def _parameters(given: argparse.Namespace) -> Parameters:
-    from helpers.data import absolute
-
     values = {name: parse_value(name, value) for name, value in given.values}
     if given.out is not None:
         values["out"] = given.out
-    parameters = from_profile(given.profile, values)
-    # Notebooks run in a folder of their own, where a relative path would mean another place.
-    return replace(
-        parameters,
-        images=[absolute(source) for source in parameters.sources],
-        out=_absolute_folder(parameters.out),
-        model=_absolute_model(parameters.model),
-        pretrained=_absolute_file(parameters.pretrained),
-        texts=_absolute_file(parameters.texts),
-        extend=_absolute_file(parameters.extend),
-        compare=[_absolute_weights(model) for model in parameters.compare],
-    )
-
-
-def _absolute_folder(out: str | None) -> str | None:
-    if out is None or places.is_url(out):
-        return out
-    return str(Path(out).expanduser().absolute())
-
-
-def _absolute_weights(model: str) -> str:
-    name, pretrained = split_model(model)
-    if pretrained is None:
-        return _absolute_model(name)
-    return f"{_absolute_model(name)}:{_absolute_file(pretrained)}"
-
-
-def _absolute_model(name: str) -> str:
-    """Make the path of a model's folder absolute, and leave names and hub ids as they are."""
-    from helpers.clip.weights import is_hugging_face
-
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() and is_hugging_face(name) else name
-
-
-def _absolute_file(given: str | None) -> str | None:
-    """Make the path of a file absolute, and leave names of weights and texts as they are."""
-    is_file = given is not None and Path(given).expanduser().is_file()
-    return str(Path(given).expanduser().absolute()) if is_file else given
+    return absolute_paths(from_profile(given.profile, values))
 
 
 def _check_texts(pool: "Texts") -> None:
@@ -364,6 +354,14 @@ def _report(given: argparse.Namespace) -> int:
     out = Path(given.out or Path(given.run) / "report.html").expanduser().absolute()
     print(f"Report: {share_report(Path(given.run), out)}")
     return 0
+
+
+def _figures(given: argparse.Namespace) -> int:
+    from helpers.study.redraw import redraw
+
+    return _told_if_a_cell_fails(
+        lambda: f"Figures: {redraw(given.run, Drawing(given.format, given.width), given.notebooks)}"
+    )
 
 
 def _compare(given: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from helpers.analysis.severity import MOST_IMAGES
 from helpers.data import scale_of
+from helpers.data.changes import members_of
+from helpers.study.parameters import Parameters
 from helpers.study.run import Run
 
 
@@ -26,4 +28,27 @@ def runs_by_severity(run: Run, severities: Sequence[float] | None = None) -> dic
     severities = severities or scale_of(run.changes).severities
     return {
         each: run.variant(f"severities/{each:g}", severity=each, **fewer) for each in severities
+    }
+
+
+def folders_by_severity(parameters: Parameters, images: int) -> dict[str, int]:
+    """Name the folders, below a run's, of its runs at other severities.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The run's.
+    images : int
+        How many it has.
+
+    Returns
+    -------
+    dict of str to int
+        Folder → how many images that run has.
+    """
+    few = images <= MOST_IMAGES
+    return {
+        f"severities/{each:g}": min(images, MOST_IMAGES)
+        for each in scale_of(members_of(parameters.changes)).severities
+        if each != parameters.severity or not few
     }

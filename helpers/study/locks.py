@@ -24,7 +24,7 @@ class ToldLock:
 
     def __init__(self, path: Path):
         self._lock = FileLock(path)
-        self._holder = path.with_suffix(".holder")
+        self._path, self._holder = path, path.with_suffix(".holder")
 
     def __enter__(self) -> "ToldLock":
         try:
@@ -38,6 +38,18 @@ class ToldLock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
+    def holder(self) -> str | None:
+        """Return who holds the lock, such as ``process 12 on thishost``; None where it is open."""
+        if not self._path.exists():
+            return None
+        try:
+            with self._lock.acquire(timeout=0):
+                return None
+        except Timeout:
+            return self._told()
+
     def _sentence(self) -> str:
-        holder = self._holder.read_text() if self._holder.exists() else "another process"
-        return f"{self._holder.parent} is being written by {holder}."
+        return f"{self._holder.parent} is being written by {self._told()}."
+
+    def _told(self) -> str:
+        return self._holder.read_text() if self._holder.exists() else "another process"

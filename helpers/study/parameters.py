@@ -1,5 +1,6 @@
 """The parameters of a run: the same names in profiles, notebooks and the command line."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -190,13 +191,33 @@ def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
     WorkbookError
         If the profile or the name of a parameter is unknown, or a value is out of range.
     """
-    files = profiles()
-    one_of("profile", profile, files)
+    values = values_of(profile)
     names = [field.name for field in fields(Parameters)]
     for name in overrides:
         one_of("-p", name, names)
-    values = _read(files[DEFAULT_PROFILE]) | _read(files[profile]) | dict(overrides)
-    return Parameters(**values)
+    return Parameters(**values | dict(overrides))
+
+
+def values_of(profile: str) -> dict[str, object]:
+    """Return the values of a profile, also where one has yet to be given.
+
+    Parameters
+    ----------
+    profile : str
+        As for `from_profile`.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such profile.
+    """
+    files = profiles()
+    one_of("profile", profile, files)
+    return _read(files[DEFAULT_PROFILE]) | _read(files[profile])
 
 
 def profile_of(parameters: Parameters) -> str | None:
@@ -227,6 +248,24 @@ def parse_value(name: str, text: str) -> object:
         return text
 
 
+def as_argument(value: object) -> str:
+    """Write the value of a parameter as `parse_value` reads it.
+
+    Parameters
+    ----------
+    value : int, float, bool, None, list or str
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(value, str):
+        return value
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()
+    )
+
+
 def _parse_list_or_text(text: str) -> str | list:
     return yaml.safe_load(text) if text.startswith("[") else text
 
@@ -252,7 +291,7 @@ def _read(path: Path) -> dict[str, object]:
 def _same_results(profile: str, parameters: Parameters) -> bool:
     neutral = {"device", "batch_size", "workers", "cluster", "out"}
     given = asdict(parameters)
-    expected = _read(profiles()[DEFAULT_PROFILE]) | _read(profiles()[profile])
+    expected = values_of(profile)
     return all(given[name] == expected[name] for name in given if name not in neutral)
 
 

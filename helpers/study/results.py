@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from helpers.study.drawing import PLAIN, asked_drawing
 from helpers.study.files import replaced
-from helpers.study.pictures import DESCRIPTION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,14 +27,16 @@ class Results:
     title: str
 
     def save_table(self, table: pd.DataFrame, name: str) -> None:
-        """Write a table to ``tables/<name>.csv``."""
-        with replaced(self.folder / "tables" / f"{name}.csv") as partial:
-            table.to_csv(partial)
+        """Write a table to ``tables/<name>.csv``, unless only figures are redrawn."""
+        if asked_drawing() is None:
+            with replaced(self.folder / "tables" / f"{name}.csv") as partial:
+                table.to_csv(partial)
 
     def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
         """Sign a figure with what it shows and write it to ``figures/<name>.png``.
 
-        The file says in words what the figure shows, for those who can't see it.
+        Redrawn for print (`helpers.study.redraw`), it is in ``figures/<format>``. The file says
+        in words what the figure shows, for those who can't see it.
 
         Parameters
         ----------
@@ -48,6 +50,8 @@ class Results:
 
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
-        told = {DESCRIPTION: describe(figure)}
-        with replaced(self.folder / "figures" / f"{name}.png") as partial:
-            figure.savefig(partial, metadata=told)
+        asked = asked_drawing()
+        folder = self.folder / "figures" / (asked.format if asked else "")
+        drawing = asked or PLAIN
+        with replaced(folder / f"{name}.{drawing.format}") as partial:
+            drawing.save(figure, partial, describe(figure))

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -68,7 +69,7 @@ def run_study(run: Run) -> Path:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    with ToldLock(run.folder / "study.lock"):
+    with study_lock(run.folder):
         if run.parameters.compare_fully:
             for model in compared_models(run):
                 other = compared_run(run, model)
@@ -77,6 +78,11 @@ def run_study(run: Run) -> Path:
                 write_report(other.folder)
         run_notebooks(run, numbered_notebooks())
         return write_report(run.folder)
+
+
+def study_lock(folder: Path) -> ToldLock:
+    """Return the lock that `run_study` holds on the folder of a run."""
+    return ToldLock(folder / "study.lock")
 
 
 def _alone() -> list[Path]:
@@ -137,10 +143,13 @@ def _compute(run: Run, with_texts: bool = True) -> None:
 
 
 def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
+    side_by_side([partial(_run_notebook, source, run, origins[source]) for source in origins])
+
+
+def side_by_side(work: Iterable[Callable[[], None]]) -> None:
+    """Do what starts a kernel each, as many at a time as share the cores well."""
     with _share_of_cores(), ThreadPoolExecutor(KERNELS) as kernels:
-        futures = [
-            kernels.submit(_run_notebook, source, run, origins[source]) for source in origins
-        ]
+        futures = [kernels.submit(one) for one in work]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -172,13 +181,36 @@ def _share_of_cores() -> Iterator[None]:
 
 def _run_notebook(source: Path, run: Run, origin: str) -> None:
     executed = run.folder / "notebooks" / source.name
+    execute(source, run, executed)
+    mark(executed, origin)
+
+
+def execute(source: Path, run: Run, executed: Path) -> None:
+    """Execute what a run can answer of a notebook, with the run's parameters.
+
+    Parameters
+    ----------
+    source : Path
+        The notebook.
+    run : Run
+    executed : Path
+        Where the executed one is written.
+
+    Raises
+    ------
+    CellError
+        If a cell fails. The notebook is kept as far as it got.
+    """
     notebook = fitted(nbformat.read(source, as_version=4), run.capabilities, run.changes)
     if any(cell.cell_type == "code" for cell in notebook.cells):
-        out = run.parameters.out or str(run.folder)
-        _execute(notebook, executed, asdict(run.parameters) | {"out": out})
+        _execute(notebook, executed, _given(run))
     else:
         nbformat.write(notebook, executed)
-    mark(executed, origin)
+
+
+def _given(run: Run) -> dict[str, object]:
+    """Return the parameters that notebooks get: with the folder, also if the run has chosen it."""
+    return asdict(run.parameters) | {"out": run.parameters.out or str(run.folder)}
 
 
 def _origin(run: Run) -> str:
@@ -187,7 +219,7 @@ def _origin(run: Run) -> str:
     compared = [_fingerprint(model) for model in compared_models(run)]
     extension = run.parameters.extension
     record = run.record
-    made_of = [asdict(run.parameters), run.identity, record["versions"], record["capabilities"]]
+    made_of = [_given(run), run.identity, record["versions"], record["capabilities"]]
     digest.update(json.dumps([*made_of, run.texts.fingerprint, compared, extension]).encode())
     return digest.hexdigest()
 

@@ -123,18 +123,23 @@ def find_runs(given: Iterable[str | Path]) -> list[StoredRun]:
     WorkbookError
         If a folder holds no run.
     """
-    folders = [found for one in given for found in _runs_in(Path(one).expanduser().absolute())]
+    folders = [found for one in given for found in _some_in(Path(one).expanduser().absolute())]
     return [StoredRun(folder) for folder in dict.fromkeys(folders)]
 
 
-def _runs_in(folder: Path) -> list[Path]:
-    if (folder / RECORD).exists():
-        return [folder]
-    found = sorted(path.parent for path in folder.glob(f"**/{RECORD}"))
-    outermost = [one for one in found if not any(other in one.parents for other in found)]
-    if not outermost:
+def _some_in(folder: Path) -> list[Path]:
+    found = folders_of_runs(folder)
+    if not found:
         raise WorkbookError(
             f"{folder} holds no run, nor does a folder below it; give the folder of a run, or one"
             " with several."
         )
-    return outermost
+    return found
+
+
+def folders_of_runs(folder: Path) -> list[Path]:
+    """Return a folder if a run is in it, else those below it: outermost ones, by name."""
+    if (folder / RECORD).exists():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob(f"**/{RECORD}"))
+    return [one for one in found if not any(other in one.parents for other in found)]

@@ -1,0 +1,51 @@
+"""The figures of a run, drawn again for print from the arrays that are there."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from helpers.checks import one_of
+from helpers.study.drawing import Drawing, redrawing
+from helpers.study.parameters import Parameters
+from helpers.study.run import Run
+from helpers.study.runner import execute, numbered_notebooks, side_by_side, study_lock
+from helpers.study.stored import StoredRun
+
+
+def redraw(folder: Path, drawing: Drawing, numbers: Sequence[str] = ()) -> Path:
+    """Execute a run's notebooks once more, only for their figures.
+
+    Kept beside the PNGs of every run, vector formats would double its size and the time that
+    drawing takes; few are ever printed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run, which stays as it is.
+    drawing : Drawing
+    numbers : sequence of str
+        Of the notebooks, such as ``08``; none means all.
+
+    Returns
+    -------
+    Path
+        The folder with the figures, ``figures/pdf`` in that of the run.
+
+    Raises
+    ------
+    WorkbookError
+        If the folder holds no run, or there is no such notebook.
+    CellError
+        If a cell fails.
+    """
+    sources = {path.name[:2]: path for path in numbered_notebooks()}
+    chosen = [sources[one_of("a notebook", number, sources)] for number in numbers or sources]
+    given = Parameters(**StoredRun(folder).parameters)
+    run = Run(replace(given, out=given.out or str(folder)))
+    place = folder / "figures" / drawing.format
+    place.mkdir(exist_ok=True)
+    with study_lock(folder), redrawing(drawing), tempfile.TemporaryDirectory() as executed:
+        side_by_side(partial(execute, each, run, Path(executed, each.name)) for each in chosen)
+    return place

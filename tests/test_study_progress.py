@@ -1,0 +1,33 @@
+"""What is expected of a run is what it opens."""
+
+import pytest
+
+from helpers.study import open_run
+from helpers.study.compared import runs_in_training_order
+from helpers.study.doses import runs_by_severity
+from helpers.study.progress import progress
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"severity": 0.7, "compare": ["embedded:304", "embedded:0", "ViT-B-32"]},
+        {"pretrained": "0", "compare": []},
+    ],
+    ids=str,
+)
+def test_the_runs_below_a_run_are_known_before_they_are_opened(parameters, given):
+    run = open_run(**parameters | given)
+    _, expected, _ = progress(run.folder).steps
+    others = [*runs_by_severity(run).values(), *runs_in_training_order(run)]
+    below = {other.folder for other in others} - {run.folder}
+    assert expected.total == len(run.images) * len(below)
+
+
+def test_of_many_images_fewer_are_taken_at_other_severities(parameters, monkeypatch):
+    monkeypatch.setattr("helpers.study.doses.MOST_IMAGES", 3)
+    run = open_run(**parameters | {"compare": []})
+    _, expected, _ = progress(run.folder).steps
+    severities = [other for other in runs_by_severity(run).values() if other.folder != run.folder]
+    assert expected.total == 3 * len(severities) + len(run.images)  # and the untrained model
