@@ -89,7 +89,7 @@ def shift(run: Run, image: str | np.ndarray, change: str, severity: float) -> Fi
 
 
 def most_severe(run: Run) -> float:
-    """Return up to which severity a run's changes are shown: as far as 09 goes, or the run's own."""
+    """Return up to which severity a run's changes are shown: as far as 09 goes, or its own."""
     return max(*scale_of(run.changes).severities, run.parameters.severity)
 
 
