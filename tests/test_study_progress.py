@@ -5,7 +5,8 @@ import pytest
 from helpers.study import open_run
 from helpers.study.compared import runs_in_training_order
 from helpers.study.doses import runs_by_severity
-from helpers.study.progress import progress
+from helpers.study.progress import all_progress, progress
+from helpers.study.record import Record
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,26 @@ def test_of_many_images_fewer_are_taken_at_other_severities(parameters, monkeypa
     _, expected, _ = progress(run.folder).steps
     severities = [other for other in runs_by_severity(run).values() if other.folder != run.folder]
     assert expected.total == 3 * len(severities) + len(run.images)  # and the untrained model
+
+
+def test_a_run_is_told_of_without_running_the_file_that_extends_it(parameters, tmp_path):
+    file, ran = tmp_path / "mine.py", tmp_path / "ran"
+    file.write_text(f"from pathlib import Path\nPath({str(ran)!r}).write_text('')\n")
+    run = open_run(**parameters | {"extend": str(file)})
+    told = progress(run.folder)
+    ran.unlink()
+    file.write_text("raise SystemExit")
+    assert progress(run.folder) == told
+    file.unlink()
+    assert progress(run.folder) == told
+    assert not ran.exists()
+
+
+def test_a_run_with_other_parameters_is_told_of_in_a_sentence(parameters, tmp_path, monkeypatch):
+    monkeypatch.setattr("helpers.study.places.OUTPUTS", tmp_path)
+    run = open_run(**parameters)
+    fewer = {name: value for name, value in parameters.items() if name != "compare"}
+    Record(run.folder / "run.json").update(parameters=fewer)
+    assert all_progress() == [
+        f"{run.folder}: a run of an earlier version, which this one can't tell of."
+    ]

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 
+from helpers.checks import WorkbookError
 from helpers.study import places
 from helpers.study.arrays import Arrays
 from helpers.study.compared import folders_of_others
 from helpers.study.damage import DamagedArrays
 from helpers.study.doses import folders_by_severity
 from helpers.study.marks import origin_of
-from helpers.study.parameters import Parameters
 from helpers.study.record import read_undamaged
 from helpers.study.runner import COMPARISON, KERNELS, SEVERITY, numbered_notebooks
 from helpers.study.stored import RECORD, StoredRun, folders_of_runs
@@ -122,12 +123,15 @@ def progress(folder: Path) -> Progress:
 def _told(folder: Path) -> Progress | str:
     try:
         return progress(folder)
-    except (ValueError, TypeError) as error:  # a WorkbookError, or parameters that are no more
+    except WorkbookError as error:
         return str(error)
+    except (AttributeError, TypeError):  # of a version with other parameters
+        return f"{folder}: a run of an earlier version, which this one can't tell of."
 
 
 def _images(run: StoredRun) -> tuple[Step, Step]:
-    parameters = Parameters(**run.parameters)
+    # Not `Parameters`, which would run the file that extends a run: that is listed, not opened.
+    parameters = SimpleNamespace(**run.parameters)
     place = places.store(parameters, run.folder)
     done, total = _counted(run.folder, place)
     seconds = _seconds_each(run.folder)
@@ -151,7 +155,7 @@ def _images(run: StoredRun) -> tuple[Step, Step]:
     )
 
 
-def _expected(parameters: Parameters, images: int) -> dict[str, int]:
+def _expected(parameters: SimpleNamespace, images: int) -> dict[str, int]:
     """Name the folders of the runs below a run, with their numbers of images."""
     found = {}
     for number, folders in BELOW.items():
