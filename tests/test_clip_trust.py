@@ -202,7 +202,12 @@ def test_lab_keeps_its_token():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     assert not re.search(r"jupyter_\w*config", tracked.stdout)
     lab = re.search("^lab:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    assert lab[1].split() == ["$(BIN)/jupyter", "lab", "--notebook-dir", "notebooks"]
+    assert lab[1].split() == [
+        "$(BIN)/jupyter",
+        "lab",
+        "--ServerApp.root_dir=.",
+        "--LabApp.default_url=/lab/tree/notebooks/index.ipynb",
+    ]
 
 
 def test_a_server_asks_for_a_token():

@@ -20,9 +20,10 @@ PREDICTIONS = pd.DataFrame(
 
 @pytest.fixture(autouse=True)
 def styled():
-    style.apply()
-    yield
-    plt.close("all")
+    with plt.rc_context():
+        style.apply()
+        yield
+        plt.close("all")
 
 
 def test_pixels_before_and_after_and_how_much_they_differ():
