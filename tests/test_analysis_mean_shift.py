@@ -52,6 +52,12 @@ def test_planted_directions_are_found(rng):
     assert np.argwhere(found.told().to_numpy()).tolist() == [[0, 1], [1, 0]]
 
 
+def test_a_pair_whose_interval_holds_0_is_not_told(rng):
+    found = mean_shift.mean_shift_directions(shifts(planted(rng)), n_resamples=199)
+    found.cosines["low"][:] = -0.1
+    assert not found.told().to_numpy().any()
+
+
 def test_what_two_shifts_of_one_image_share_is_no_common_direction(rng):
     own = rng.normal(size=(60, 1, 30))
     values = own + 0.01 * rng.normal(size=(60, 2, 30))

@@ -95,6 +95,13 @@ def peak(line):
     return line.get_ydata().max()
 
 
+def test_strokes_are_taken_from_all_images():
+    ax = plt.subplots()[1]
+    scores._ridge(ax, np.arange(700.0), np.linspace(0, 700, 50), 0, "black")
+    drawn = ax.lines[0].get_xdata()
+    assert len(drawn) <= scores.MOST_STROKES and drawn[-1] > 690
+
+
 def test_values_that_do_not_vary_have_strokes_and_no_ridge(dataset):
     dataset["l2_distance"][:, 0] = 3.0
     ax = scores.l2_density(dataset["l2_distance"])

@@ -36,14 +36,17 @@ class Directions:
     cosines: xr.Dataset
 
     def told(self) -> pd.DataFrame:
-        """Say which cosines are told from 0: both mean shifts are, and so is their product.
+        """Say which cosines are told from 0.
+
+        Both mean shifts and their product are more than chance, and no interval holds 0.
 
         Returns
         -------
         DataFrame of bool, (augmentation, other)
         """
         has_one = (self.common["q"] <= FALSE_DISCOVERY_RATE).to_numpy()
-        pairs = (self.cosines["q"] <= FALSE_DISCOVERY_RATE).to_pandas()
+        holds_0 = (self.cosines["low"] <= 0) & (self.cosines["high"] >= 0)
+        pairs = ((self.cosines["q"] <= FALSE_DISCOVERY_RATE) & ~holds_0).to_pandas()
         return pairs & np.logical_and.outer(has_one, has_one)
 
 

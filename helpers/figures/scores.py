@@ -33,6 +33,7 @@ from helpers.figures.layout import (
 )
 
 RANGE_OF = {"interval": "95 % bootstrap interval", "sd": "standard deviation over images"}
+MOST_STROKES = 200
 
 
 def score_heatmap(
@@ -439,7 +440,7 @@ def _heatmap(ax: Axes, table: pd.DataFrame, cmap: str, bar_label: str, **limits:
 
 
 def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, color: str) -> None:
-    strokes = values[:200]
+    strokes = values[:: max(1, -(-len(values) // MOST_STROKES))]  # of all sources, not the first
     ax.plot(
         strokes, np.full(len(strokes), height - 0.12), "|", color=color, markersize=7, alpha=0.7
     )
