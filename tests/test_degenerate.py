@@ -268,7 +268,7 @@ def test_an_image_of_which_the_model_gives_nan_is_told_and_in_no_mean(
         return found
 
     monkeypatch.setattr(engine, "encoded", broken)
-    monkeypatch.setitem(engine.IMAGES_PER_PASS, "cpu", images_per_pass)
+    monkeypatch.setitem(engine.PACES, "cpu", engine.Pace(images_per_pass, 0, False))
     run = open_run(**parameters | {"workers": 1, "layers": 1})
     told = run.unreadable.set_index("image")["reason"]
     assert sorted(told.index) == ["-broken.png", "1.png"]

@@ -17,7 +17,7 @@ from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.study import open_run, run_from
 from helpers.study.arrays import Arrays
-from helpers.study.engine import IMAGES_PER_PASS, Engine
+from helpers.study.engine import PACES, Engine, Pace
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_batches_and_workers_do_not_change_results(parameters, tmp_path):
 def test_results_are_the_same_to_the_last_bit_for_any_batch_size(
     images_per_pass, parameters, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(IMAGES_PER_PASS, "cpu", images_per_pass)
+    monkeypatch.setitem(PACES, "cpu", Pace(images_per_pass, processes=0, scores=False))
     runs = [
         open_run(**parameters | {"batch_size": size, "out": str(tmp_path / str(size))})
         for size in (1, 5, 32)
@@ -182,13 +182,6 @@ def test_results_are_the_same_to_the_last_bit_for_any_batch_size(
         first, *others = [getattr(run, kept)() for run in runs]
         for other in others:
             xr.testing.assert_identical(first, other)
-
-
-def test_images_that_share_a_pass_are_as_they_are_alone(parameters, tmp_path, monkeypatch):
-    alone = open_run(**parameters).scores()
-    monkeypatch.setitem(IMAGES_PER_PASS, "cpu", 3)
-    together = open_run(**parameters | {"out": str(tmp_path / "together")}).scores()
-    xr.testing.assert_allclose(alone, together, rtol=1e-6, atol=1e-6)
 
 
 def test_auto_is_float32_as_long_as_bfloat16_moves_scores_beyond_the_bound(parameters, tmp_path):

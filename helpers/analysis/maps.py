@@ -32,11 +32,11 @@ def enlarge(maps: ArrayLike, size: int) -> np.ndarray:
             f"Maps of shape {maps.shape} can't be resized to {size} pixels; they need the axes"
             " (…, rows, columns) and a size of at least 1."
         )
-    down, across = (_bilinear_weights(n, size) for n in maps.shape[-2:])
+    down, across = (bilinear_weights(n, size) for n in maps.shape[-2:])
     return down @ maps @ across.T
 
 
-def _bilinear_weights(n: int, size: int) -> np.ndarray:
-    """Weights, size × n, that interpolate n samples at the centres of `size` pixels."""
+def bilinear_weights(n: int, size: int) -> np.ndarray:
+    """Return weights, size × n, that interpolate n samples at the centres of `size` pixels."""
     centres = (np.arange(size) + 0.5) * n / size - 0.5
     return np.stack([np.interp(centres, np.arange(n), sample) for sample in np.eye(n)], axis=1)

@@ -160,14 +160,23 @@ class Model:
     @cached_property
     def _readout(self) -> Readout:
         with torch.no_grad():
-            return Readout(self.tower)
+            made = Readout(self.tower)
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)  # it will be read on other streams, too
+        return made
 
-    def encode(self, pixels: np.ndarray, *, by_token: bool = False) -> Encoding:
+    def upload(self, pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Bring pixels to the model's device; from pinned memory, without waiting for it."""
+        if not isinstance(pixels, torch.Tensor):
+            pixels = torch.from_numpy(np.ascontiguousarray(pixels))
+        return pixels.to(self.device, non_blocking=True)
+
+    def encode(self, pixels: np.ndarray | torch.Tensor, *, by_token: bool = False) -> Encoding:
         """Encode images in one forward pass.
 
         Parameters
         ----------
-        pixels : ndarray of uint8, n × height × width × 3
+        pixels : ndarray or Tensor of uint8, n × height × width × 3
             RGB images, as the views are: 224×224. A model of another input size gets them resized
             (bicubic, antialiased).
         by_token : bool
@@ -300,14 +309,15 @@ class Model:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def _normalised(self, pixels: np.ndarray) -> torch.Tensor:
-        pixels = np.asarray(pixels)
-        if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not len(pixels):
+    def _normalised(self, pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
+        pixels = pixels if isinstance(pixels, torch.Tensor) else np.asarray(pixels)
+        kind = str(pixels.dtype).removeprefix("torch.")
+        if pixels.ndim != 4 or pixels.shape[-1] != 3 or kind != "uint8" or not len(pixels):
             raise WorkbookError(
-                f"Images of shape {pixels.shape} and type {pixels.dtype} can't be encoded; give"
+                f"Images of shape {tuple(pixels.shape)} and type {kind} can't be encoded; give"
                 " uint8 RGB images, n × height × width × 3."
             )
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2)
+        images = self.upload(pixels).permute(0, 3, 1, 2)
         size = list(self.image_size)
         if list(images.shape[-2:]) != size:
             bicubic = v2.InterpolationMode.BICUBIC

@@ -1,5 +1,6 @@
 """The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,34 +12,50 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers.analysis.scores import SCORES
-from helpers.data import Image, UnreadableImage, views
+from helpers.data import UnreadableImage
 from helpers.study.arrays import Arrays
+from helpers.study.draws import Batch, Drawn, draw, drawn_by_processes
 from helpers.study.parameters import Parameters
-from helpers.study.visit import CONTENT, Asked, Values, content_of, encoded, scored, variables
+from helpers.study.visit import (
+    CONTENT,
+    Asked,
+    Values,
+    encoded,
+    scored,
+    scored_on_device,
+    variables,
+)
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from helpers.clip import Model
 
-# A processor's core is as fast with one image at a time; a GPU waits for more.
-IMAGES_PER_PASS = {"cpu": 1, "cuda": 16}
 WAITING_PER_LANE = 4
 NOT_FINITE = "the model gives numbers for it that are not finite"
 PARTS = ("draw", "encode", "score", "write")
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Images whose values lie in one chunk of the arrays.
+class Pace:
+    """How a kind of device is kept busy.
 
     Attributes
     ----------
-    rows : ndarray of int
-        Their positions in the arrays, ascending.
-    images : list of Image
+    images : int
+        In a pass. A processor's core is as fast with one; a GPU waits for more.
+    processes : int
+        That draw ahead of it; 0 where the threads that encode draw, too.
+    scores : bool
+        Whether it compares pixels and attention itself.
     """
 
-    rows: np.ndarray
-    images: list[Image]
+    images: int
+    processes: int
+    scores: bool
+
+
+PACES = {"cpu": Pace(1, 0, False), "cuda": Pace(16, os.cpu_count() or 1, True)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +115,7 @@ class Engine:
 
     def allocate(self) -> None:
         """Make room for all that is kept, in chunks of ``batch_size`` images."""
-        size, whole = self._parameters.batch_size, self._images_per_pass
+        size, whole = self._parameters.batch_size, self._pace.images
         rows = -(-size // whole) * whole  # no pass is divided between two chunks
         self._arrays.allocate(variables(self.model, self.asked), rows)
 
@@ -141,74 +158,68 @@ class Engine:
         from helpers.study.lanes import ahead, lanes
 
         count = self._parameters.workers
-        passes = (own for batch in batches for own in self._passes(batch))
-        with lanes(count) as pool:
-            yield ahead(pool, self._visit, passes, WAITING_PER_LANE * count)
+        tasks, visit = [own for each in batches for own in self._passes(each)], self._draw_and_visit
+        if processes := self._pace.processes:
+            # They start before any thread does, which might hold a lock that they would wait for.
+            tasks, visit = drawn_by_processes(tasks, self._parameters, processes), self._visit
+        with lanes(count, self.model.device) as pool:
+            yield ahead(pool, visit, tasks, WAITING_PER_LANE * count)
 
     def fill_alone(self, batch: Batch) -> Outcome:
         """Compute one batch in the calling thread."""
-        return self._write(map(self._visit, self._passes(batch)))
+        return self._write(map(self._draw_and_visit, self._passes(batch)))
 
     @property
-    def _images_per_pass(self) -> int:
-        return IMAGES_PER_PASS.get(self.model.device.partition(":")[0], 1)
+    def _pace(self) -> Pace:
+        return PACES.get(self.model.device.partition(":")[0], PACES["cpu"])
 
     def _passes(self, batch: Batch) -> list[Batch]:
         # A pass holds the same images whatever else is computed with them, and an image has its
         # place in it: products round differently at another number of rows, enough to change the
         # sixth digit of a small distance.
-        number = batch.rows // self._images_per_pass
+        number = batch.rows // self._pace.images
         cuts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(number)]
         return [
             Batch(batch.rows[start:end], batch.images[start:end]) for start, end in pairwise(cuts)
         ]
 
-    def _visit(self, batch: Batch) -> _Visit:
-        clock = _Clock()
-        drawn, contents, unreadable = self._drawn(batch)
-        clock.lap("draw")
-        if not drawn:
-            return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
-        values = self._encoded(drawn) | {CONTENT.name: np.stack(contents)}
-        drawn, values, undefined = _finite(batch, drawn, values)
-        unreadable |= undefined
+    def _draw_and_visit(self, batch: Batch) -> _Visit:
+        return self._visit(draw(batch, self._parameters))
+
+    def _visit(self, drawn: Drawn) -> _Visit:
+        clock = _Clock({"draw": drawn.seconds})
+        if not drawn.rows:
+            return _Visit([], {}, Outcome(0, drawn.unreadable, clock.seconds))
+        pixels = self.model.upload(drawn.pixels)
+        values = self._encoded(drawn.rows, pixels) | {CONTENT.name: np.stack(drawn.contents)}
+        known = _finite(values)
+        values = {name: value[known] for name, value in values.items()}
         clock.lap("encode")
-        if not drawn:
-            return _Visit([], {}, Outcome(0, unreadable, clock.seconds))
-        scores = [
-            scored(
-                pixels, {name: value[place] for name, value in values.items()}, self.asked.scores
-            )
-            for place, pixels in enumerate(drawn.values())
-        ]
-        values |= {name: np.stack([score[name] for score in scores]) for name in scores[0]}
+        if known.any():
+            values |= self._scored(pixels[known], drawn.pixels.numpy()[known], values)
         clock.lap("score")
-        return _Visit(list(drawn), values, Outcome(len(drawn), unreadable, clock.seconds))
+        undefined = {drawn.ids[n]: _not_finite(drawn.ids[n]) for n in np.flatnonzero(~known)}
+        rows = [row for row, one in zip(drawn.rows, known, strict=True) if one]
+        outcome = Outcome(len(rows), drawn.unreadable | undefined, clock.seconds)
+        return _Visit(rows, values if rows else {}, outcome)
 
-    def _drawn(
-        self, batch: Batch
-    ) -> tuple[dict[int, np.ndarray], list[np.ndarray], dict[str, str]]:
-        drawn, contents, unreadable = {}, [], {}
-        seed, severity = self._parameters.seed, self._parameters.severity
-        for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
-            try:
-                pixels = image.pixels
-            except UnreadableImage as error:
-                unreadable[image.id] = str(error)
-                continue
-            own = views(pixels, image.id, seed, severity, self._changes)
-            drawn[row] = np.stack(list(own.values()))
-            contents.append(content_of(pixels))
-        return drawn, contents, unreadable
-
-    def _encoded(self, drawn: dict[int, np.ndarray]) -> Values:
-        size = self._images_per_pass
-        places = [row % size for row in drawn]
-        pixels = np.zeros((size, *next(iter(drawn.values())).shape), np.uint8)
-        pixels[places] = list(drawn.values())
-        encoding = self.model.encode(pixels.reshape(-1, *pixels.shape[2:]), by_token=True)
+    def _encoded(self, rows: Sequence[int], pixels: "Tensor") -> Values:
+        size = self._pace.images
+        places = [row % size for row in rows]
+        padded = pixels.new_zeros((size, *pixels.shape[1:]))
+        padded[places] = pixels
+        encoding = self.model.encode(padded.flatten(0, 1), by_token=True)
         values = encoded(encoding, self.model.capabilities, self.asked)
         return {name: value[places] for name, value in values.items()}
+
+    def _scored(self, pixels: "Tensor", drawn: np.ndarray, values: Values) -> Values:
+        there = scored_on_device(pixels, values) if self._pace.scores else {}
+        values = values | there
+        scores = [
+            scored(own, {name: value[place] for name, value in values.items()}, self.asked.scores)
+            for place, own in enumerate(drawn)
+        ]
+        return there | {name: np.stack([score[name] for score in scores]) for name in scores[0]}
 
     def _write(self, visits: Iterable[_Visit]) -> Outcome:
         visits = list(visits)
@@ -228,26 +239,21 @@ class Engine:
         )
 
 
-def _finite(
-    batch: Batch, drawn: dict[int, np.ndarray], values: Values
-) -> tuple[dict[int, np.ndarray], Values, dict[str, str]]:
-    """Leave out images for which a model gave NaN or infinity, and say which: no mean has them."""
-    by_image = [value.reshape(len(drawn), -1) for value in values.values()]
-    known = np.all([np.isfinite(value).all(axis=1) for value in by_image], axis=0)
-    if known.all():
-        return drawn, values, {}
-    ids = dict(zip(batch.rows.tolist(), (image.id for image in batch.images), strict=True))
-    undefined = [ids[row] for row, one in zip(drawn, known, strict=True) if not one]
-    left = {row: own for (row, own), one in zip(drawn.items(), known, strict=True) if one}
-    told = {name: str(UnreadableImage(name, NOT_FINITE)) for name in undefined}
-    return left, {name: value[known] for name, value in values.items()}, told
+def _finite(values: Values) -> np.ndarray:
+    """Tell for which images a model gave neither NaN nor infinity."""
+    by_image = [value.reshape(len(value), -1) for value in values.values()]
+    return np.all([np.isfinite(value).all(axis=1) for value in by_image], axis=0)
+
+
+def _not_finite(image: str) -> str:
+    return str(UnreadableImage(image, NOT_FINITE))
 
 
 class _Clock:
     """Seconds between laps, by name."""
 
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
+    def __init__(self, before: dict[str, float] | None = None):
+        self.seconds = dict(before or {})
         self._last = perf_counter()
 
     def lap(self, name: str) -> None:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from helpers.analysis import dissection
+from helpers.analysis import device_scores, dissection
 from helpers.analysis.scores import SCORES, attention_map, embedding_similarity, pixel_scores
 from helpers.study.arrays import Variable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from helpers.clip import Encoding, Model
     from helpers.clip.capabilities import Capabilities
 
@@ -145,7 +148,7 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequen
         The original first.
     by_model : mapping of str to ndarray
         What `encoded` gives of the same views, without the axis of images: ``embedding`` and,
-        where the model has it, ``attention``.
+        where the model has it, ``attention``. What `scored_on_device` gave isn't computed again.
     scores : sequence of str
         Names of scores.
 
@@ -154,13 +157,37 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequen
     dict of str to ndarray of float64, (changes,)
         Those of the scores that the model has, and the pixel change.
     """
-    inputs = {name: _COMPARED_AS[name](by_model[name]) for name in _COMPARED_AS if name in by_model}
-    inputs["pixels"] = drawn
-    compared = pixel_scores(drawn[0], drawn[1:])
-    for row in (SCORES[name] for name in scores if name not in compared):
-        if row.needs in inputs:
-            compared[row.name] = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
+    compared = {} if "pixel_change" in by_model else pixel_scores(drawn[0], drawn[1:])
+    left = [SCORES[name] for name in scores if name not in compared and name not in by_model]
+    inputs = {
+        name: _COMPARED_AS[name](by_model[name])
+        for name in {row.needs for row in left} & _COMPARED_AS.keys() & by_model.keys()
+    } | {"pixels": drawn}
+    for row in (row for row in left if row.needs in inputs):
+        compared[row.name] = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
     return compared
+
+
+def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Values:
+    """Compute on a GPU what is slow on a processor: the scores of pixels and of attention.
+
+    Parameters
+    ----------
+    pixels : Tensor of uint8, images × views × 224 × 224 × 3
+        On the device, the original first.
+    by_model : mapping of str to ndarray
+        What `encoded` gives of the same views.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, images × changes
+        As `scored` would, to 1e-12.
+    """
+    found = device_scores.pixel_scores(pixels)
+    if "attention" in by_model:
+        grids = torch.from_numpy(by_model["attention"]).to(pixels.device)
+        found["attention_similarity"] = device_scores.attention_similarity(grids)
+    return {name: values.cpu().numpy() for name, values in found.items()}
 
 
 _COMPARED_AS = {"embedding": np.asarray, "attention": attention_map}

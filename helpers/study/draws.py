@@ -1,0 +1,136 @@
+"""The views that share a pass: drawn by whoever asks, or ahead by processes that feed a GPU."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from helpers.data import Image, UnreadableImage, views
+from helpers.study.lanes import limit_others
+from helpers.study.parameters import Parameters
+from helpers.study.visit import content_of
+
+AHEAD = 2  # passes that each process has ready
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images whose values lie in one chunk of the arrays.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Their positions in the arrays, ascending.
+    images : list of Image
+    """
+
+    rows: np.ndarray
+    images: list[Image]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The views of the images of a pass.
+
+    Attributes
+    ----------
+    rows : list of int
+        Positions of the readable images in the arrays.
+    ids : list of str
+        Names of the same images.
+    pixels : Tensor of uint8, images × views × 224 × 224 × 3
+        The original first; None where no image is readable.
+    contents : list of ndarray
+        What `content_of` gives of each.
+    unreadable : dict of str to str
+        Image → reason.
+    seconds : float
+        How long it took.
+    """
+
+    rows: list[int]
+    ids: list[str]
+    pixels: torch.Tensor | None
+    contents: list[np.ndarray]
+    unreadable: dict[str, str]
+    seconds: float
+
+    def pin_memory(self) -> "Drawn":
+        """Move the pixels to memory that a GPU copies from without waiting."""
+        return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
+
+
+def draw(batch: Batch, parameters: Parameters) -> Drawn:
+    """Read the images of a pass, and draw all their views.
+
+    Parameters
+    ----------
+    batch : Batch
+    parameters : Parameters
+        The changes, their seed and severity.
+
+    Returns
+    -------
+    Drawn
+    """
+    started = perf_counter()
+    drawn, contents, unreadable = {}, [], {}
+    for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
+        try:
+            pixels = image.pixels
+        except UnreadableImage as error:
+            unreadable[image.id] = str(error)
+            continue
+        drawn[row, image.id] = _views(pixels, image.id, parameters)
+        contents.append(content_of(pixels))
+    together = torch.from_numpy(np.stack(list(drawn.values()))) if drawn else None
+    rows, ids = ([place[part] for place in drawn] for part in (0, 1))
+    return Drawn(rows, ids, together, contents, unreadable, perf_counter() - started)
+
+
+def _views(pixels: np.ndarray, image: str, given: Parameters) -> np.ndarray:
+    drawn = views(pixels, image, given.seed, given.severity, given.change_names)
+    return np.stack(list(drawn.values()))
+
+
+class _Passes(Dataset):
+    def __init__(self, passes: Sequence[Batch], parameters: Parameters):
+        self._passes, self._parameters = passes, parameters
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+    def __getitem__(self, number: int) -> Drawn:
+        return draw(self._passes[number], self._parameters)
+
+
+def drawn_by_processes(
+    passes: Sequence[Batch], parameters: Parameters, processes: int
+) -> Iterator[Drawn]:
+    """Draw passes ahead, in processes of their own, in memory that a GPU copies from.
+
+    Parameters
+    ----------
+    passes : sequence of Batch
+    parameters : Parameters
+    processes : int
+
+    Returns
+    -------
+    iterator of Drawn
+        In the order of the passes; the processes start now.
+    """
+    return iter(
+        DataLoader(
+            _Passes(passes, parameters),
+            batch_size=None,
+            collate_fn=lambda drawn: drawn,
+            num_workers=processes,
+            prefetch_factor=AHEAD,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=lambda _: limit_others(),
+        )
+    )

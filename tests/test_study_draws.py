@@ -1,0 +1,34 @@
+"""A GPU's pace on a processor: processes that draw, scores on the device, shared passes."""
+
+import pytest
+import xarray as xr
+
+from helpers.study import engine, open_run
+
+EXACT = ("encodings", "contributions", "dissection")
+
+
+@pytest.fixture
+def plain(parameters, tmp_path):
+    return open_run(**parameters | {"out": str(tmp_path / "plain")})
+
+
+def paced(parameters, tmp_path, monkeypatch, images):
+    monkeypatch.setitem(engine.PACES, "cpu", engine.Pace(images, processes=2, scores=True))
+    return open_run(**parameters | {"out": str(tmp_path / "paced")})
+
+
+def test_who_draws_and_scores_changes_no_digit_that_counts(
+    plain, parameters, tmp_path, monkeypatch
+):
+    run = paced(parameters, tmp_path, monkeypatch, images=1)
+    xr.testing.assert_allclose(run.scores(), plain.scores(), rtol=0, atol=1e-12)
+    for kept in EXACT:
+        xr.testing.assert_identical(getattr(run, kept)(), getattr(plain, kept)())
+    assert list(run.unreadable["image"]) == list(plain.unreadable["image"]) == ["-broken.png"]
+
+
+def test_images_that_share_a_pass_are_as_they_are_alone(plain, parameters, tmp_path, monkeypatch):
+    run = paced(parameters, tmp_path, monkeypatch, images=3)
+    xr.testing.assert_allclose(run.scores(), plain.scores(), rtol=1e-6, atol=1e-6)
+    assert run.timings["draw"]["seconds"] > 0
