@@ -37,11 +37,10 @@ def test_a_band_is_drawn_in_its_panel_and_named(table):
     figure = dots.interval_dots(
         {"photos": table, "scenes": table},
         xlabel="score",
-        bands={"photos": (0.4, 0.5)},
-        band_label="chance",
+        bands={"chance": {"photos": (0.4, 0.5)}, "floor": {"photos": (0, 0.1), "scenes": (0, 0.2)}},
     )
-    assert [len(ax.patches) for ax in figure.axes] == [1, 0]
-    assert figure.legends[0].get_texts()[-1].get_text() == "chance"
+    assert [len(ax.patches) for ax in figure.axes] == [2, 1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()[-2:]] == ["chance", "floor"]
 
 
 def test_one_series_needs_no_legend(table):

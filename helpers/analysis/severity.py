@@ -114,6 +114,26 @@ def crossings(
     return table
 
 
+def overlapping(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Find what is not told apart from some rows, by its interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `low` and `high`, indexed by name.
+    names : sequence of str
+        Rows.
+
+    Returns
+    -------
+    list of str
+        Other rows whose interval overlaps that of one of them, in order.
+    """
+    own, rest = table.loc[list(names)], table.drop(index=list(names))
+    met = (rest["low"] <= own["high"].max()) & (rest["high"] >= own["low"].min())
+    return list(rest.index[met])
+
+
 def at_equal_change(
     change: xr.DataArray,
     response: xr.DataArray,

@@ -66,7 +66,9 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
         own MLP, if any, and the rest in grey; what works against the shift lies left of zero.
     """
     size = tall((3.4 + 4.6 * len(parts), 5), next(iter(parts.values())).sizes["augmentation"])
-    figure, axes = plt.subplots(1, len(parts), figsize=size, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(parts), figsize=size, sharex=True, sharey=True, squeeze=False
+    )
     for (source, own), ax in zip(parts.items(), axes.flat, strict=True):
         _layer_bars(ax, own)
         ax.set_title(source)

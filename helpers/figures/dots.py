@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from helpers.figures import style
 from helpers.figures.layout import panels
@@ -23,14 +24,17 @@ SERIES = (
     ("#AA3377", "X"),
 )
 SPREAD = 0.56
+BANDS = (
+    {"facecolor": "#D9D9D9"},
+    {"facecolor": "none", "edgecolor": "#8C8C8C", "hatch": "////"},
+)
 
 
 def interval_dots(
     groups: Mapping[str, pd.DataFrame],
     *,
     xlabel: str,
-    bands: Mapping[str, tuple[float, float]] | None = None,
-    band_label: str = "",
+    bands: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw means with their intervals.
@@ -43,10 +47,9 @@ def interval_dots(
         is in no legend. A missing interval is not drawn.
     xlabel : str
         What is measured.
-    bands : mapping of str to (float, float), optional
-        Title of a panel → a range to shade.
-    band_label : str
-        What the bands are, for the legend.
+    bands : mapping of str to mapping, optional
+        What a band is, for the legend → title of a panel → the range to shade, (float, float). Two
+        at most: the second is hatched.
     limits : tuple of float, optional
         Of the x axis; by default those of the data.
 
@@ -60,15 +63,16 @@ def interval_dots(
     size = (max(3.6, 7.6 / len(groups)), 1.4 + 0.42 * len(rows))
     figure, axes = panels(len(groups), columns=3, size=size, sharey=True, sharex=True)
     for (title, table), ax in zip(groups.items(), axes, strict=True):
-        if bands and title in bands:
-            ax.axvspan(*bands[title], color="#D9D9D9", zorder=0, linewidth=0)
+        for look, ranges in zip(BANDS, (bands or {}).values(), strict=False):
+            if title in ranges:
+                ax.axvspan(*ranges[title], **look, zorder=0, linewidth=0)
         _draw(ax, table, rows, series)
         ax.set_title(title)
     axes[0].set_yticks(range(len(rows)), [style.LABELS.get(name, name) for name in rows])
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     axes[0].set_xlim(limits)
     figure.supxlabel(xlabel, fontsize=11)
-    _legend(figure, series, band_label if bands else "")
+    _legend(figure, series, list(bands or {}))
     return figure
 
 
@@ -105,13 +109,12 @@ def _draw(ax: Axes, table: pd.DataFrame, rows: Sequence[str], series: Sequence[s
         ax.axhline(height - 0.5, color="#EEEEEE", linewidth=0.8, zorder=0)
 
 
-def _legend(figure: Figure, series: Sequence[str], band_label: str) -> None:
+def _legend(figure: Figure, series: Sequence[str], bands: Sequence[str]) -> None:
     handles = [
         Line2D([], [], color=color, marker=marker, markersize=6, linewidth=1.8, label=name)
         for name, (color, marker) in zip(series, cycle(SERIES), strict=False)
         if name
     ]
-    if band_label:
-        handles.append(Line2D([], [], color="#D9D9D9", linewidth=9, label=band_label))
-    if len(handles) > 1 or band_label:
+    handles += [Patch(**look, label=name) for look, name in zip(BANDS, bands, strict=False)]
+    if len(handles) > 1 or bands:
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))

@@ -106,7 +106,7 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     table = distances.transpose("image", "augmentation").to_pandas()
     ax = axes_or_new(ax, tall((9, 6), table.shape[1]))
     names = list(table.median().sort_values().index)
-    positions = np.linspace(0, np.nan_to_num(1.3 * table.max(axis=None)) or 1, 400)
+    positions = np.linspace(0, np.nan_to_num(1.1 * table.max(axis=None)) or 1, 400)
     for height, name in enumerate(names):
         _ridge(ax, table[name].dropna().to_numpy(), positions, height, style.color(name))
     tick_views(ax, names)
@@ -303,7 +303,7 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
         _polygon(ax, angles, row, color=style.color(name), linewidth=2)
         ax.fill(angles, row, color=style.color(name), alpha=0.25)
         ax.set_xticks(angles, [_short(score) for score in means], fontsize=9)
-        ax.tick_params(axis="x", pad=9)
+        ax.tick_params(axis="x", pad=14)
         ax.set_ylim(0, 1)
         ax.set_yticks([0.25, 0.5, 0.75, 1], ["", "0.5", "", "1"], fontsize=8)
         ax.set_title(style.label(name), loc="center", fontsize=11)

@@ -94,7 +94,7 @@ def _stacked(ax: Axes, lengths: pd.Series, parts: pd.DataFrame) -> None:
     positive = parts.clip(lower=0)
     portions = positive.div(positive.sum(axis=1).replace(0, np.nan), axis=0).fillna(0)
     start = np.zeros(len(lengths))
-    for name in parts.columns:
+    for name in parts.columns[(portions > 0).any()]:
         width = (portions[name] * lengths).to_numpy()
         color = COLORS[name]
         ax.barh(range(len(lengths)), width, left=start, height=WIDTH, color=color, label=name)

@@ -329,7 +329,8 @@ class Arrays:
 
     def _seal(self) -> None:
         there = self._manifest.read() or self._entries()
-        known = {name: self._array(name) for name in self._manifest.stored()}
+        # A disk lists names in an order of its own; the file is the same on every one.
+        known = {name: self._array(name) for name in sorted(self._manifest.stored())}
         there["labels"] = {
             name: array[:].tolist()
             for name, array in known.items()
