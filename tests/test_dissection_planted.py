@@ -5,9 +5,6 @@ how much an image looks like noise (a linear detector, fitted on other scenes), 
 much of a fixed vector to the class token. Everything runs through `Model.encode`.
 """
 
-from copy import deepcopy
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +14,7 @@ from helpers.analysis import dissection, profiles
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, views
 from helpers.data.scenes import scene
+from helpers.interpret.planting import Detector, read_by_heads, with_planted_head
 
 TARGET = "noise"
 LAYER, HEAD = 3, 2
@@ -32,42 +30,16 @@ def draw(indices):
     return np.stack([np.stack(list(own.values())) for own in drawn])
 
 
-def read_by_head(model, pixels):
-    """What the head's values are made from, averaged over tokens, images × width."""
-    found = []
-    norm = model.clip.visual.transformer.resblocks[LAYER].ln_1
-    handle = norm.register_forward_hook(lambda *call: found.append(call[2].mean(dim=1)))
-    model.encode(pixels)
-    handle.remove()
-    return torch.cat(found)
-
-
-def detector(model):
-    """Weights and bias of a ridge regression: 1 for the target augmentation, 0 otherwise."""
+def planted_in(model):
+    """The model with a head that writes a fixed vector where an image looks like the target."""
     pixels = draw(FITTED_ON)
-    inputs = read_by_head(model, pixels.reshape(-1, *pixels.shape[2:])).double()
-    target = torch.zeros(len(FITTED_ON), 1 + len(NAMES), dtype=torch.float64)
-    target[:, 1 + NAMES.index(TARGET)] = 1
-    centred, wanted = inputs - inputs.mean(0), target.flatten() - target.mean()
-    penalty = 1e-2 * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
-    weights = torch.linalg.solve(centred.T @ centred + penalty, centred.T @ wanted)
-    return weights.float(), (target.mean() - inputs.mean(0) @ weights).float()
-
-
-def with_planted_head(model):
-    clip, (weights, bias) = deepcopy(model.clip), detector(model)
-    attention = clip.visual.transformer.resblocks[LAYER].attn
-    width = attention.embed_dim // attention.num_heads
-    own = slice(HEAD * width, (HEAD + 1) * width)
-    direction = torch.randn(attention.embed_dim, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for part in (attention.in_proj_weight, attention.in_proj_bias):
-            part.unflatten(0, (3, -1))[:, own] = 0
-        attention.in_proj_weight.unflatten(0, (3, -1))[2, own.start] = weights
-        attention.in_proj_bias.unflatten(0, (3, -1))[2, own.start] = bias
-        attention.out_proj.weight[:, own] = 0
-        attention.out_proj.weight[:, own.start] = STRENGTH * direction / direction.norm()
-    return replace(model, clip=clip)
+    inputs = read_by_heads(model, LAYER, pixels.reshape(-1, *pixels.shape[2:]))
+    wanted = torch.zeros(len(FITTED_ON), 1 + len(NAMES), 1)
+    wanted[:, 1 + NAMES.index(TARGET)] = 1
+    direction = torch.randn(1, inputs.shape[1], generator=torch.Generator().manual_seed(0))
+    detector = Detector.fitted(inputs, wanted.flatten(0, 1))
+    written = STRENGTH * direction / direction.norm()
+    return with_planted_head(model, LAYER, HEAD, detector, written)
 
 
 def account(model, pairs):
@@ -91,7 +63,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def planted(model):
-    return with_planted_head(model)
+    return planted_in(model)
 
 
 @pytest.fixture(scope="module")

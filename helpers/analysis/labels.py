@@ -121,8 +121,7 @@ def with_properties(chosen: xr.Dataset, properties: Sequence[str]) -> xr.Dataset
         texts explain most after these, "" and 0 where there is none.
     """
     first = chosen.isel(choice=slice(TOP))
-    names, numbers = np.unique(np.asarray(properties, dtype=str), return_inverse=True)
-    belongs = numbers[first["text"].values][..., None] == np.arange(len(names))  # … choice property
+    names, belongs = _belonging(first, properties)
     explained = first["explained"].values
     shares = np.einsum("...cp,...c->...p", belongs, np.nan_to_num(explained))
     best = first_largest(shares)
@@ -137,6 +136,32 @@ def with_properties(chosen: xr.Dataset, properties: Sequence[str]) -> xr.Dataset
     }
     axes = first["text"].dims[:-1]
     return chosen.assign({name: (axes, values) for name, values in columns.items()})
+
+
+def explained_by_property(chosen: xr.Dataset, properties: Sequence[str]) -> xr.DataArray:
+    """Add up the variance of each head that the texts of each property explain.
+
+    Parameters
+    ----------
+    chosen, properties
+        As for `with_properties`.
+
+    Returns
+    -------
+    DataArray, (layer, head, attribute)
+    """
+    first = chosen.isel(choice=slice(TOP))
+    names, belongs = _belonging(first, properties)
+    shares = np.einsum("...cp,...c->...p", belongs, first["explained"].values)
+    axes = (*first["text"].dims[:-1], "attribute")
+    coords = {"layer": first["layer"], "head": first["head"], "attribute": names}
+    return xr.DataArray(shares, coords, axes)
+
+
+def _belonging(chosen: xr.Dataset, properties: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the properties, and which chosen text is of which, (…, choice, property)."""
+    names, numbers = np.unique(np.asarray(properties, dtype=str), return_inverse=True)
+    return names, numbers[chosen["text"].values][..., None] == np.arange(len(names))
 
 
 def _taken(values: np.ndarray, places: np.ndarray) -> np.ndarray:

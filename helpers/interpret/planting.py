@@ -1,0 +1,152 @@
+"""Heads that are altered to carry a known thing, so that it is known which head does.
+
+A planted head attends to all tokens evenly, reads from them what a linear detector finds, and
+writes a fixed direction for each thing found. Everything runs through `Model.encode` as before.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from helpers.clip import Model
+from helpers.data.scenes import PROPERTIES, scene
+
+FITTED_FROM, FITTED_ON = 9_000, 192  # scenes that detectors are fitted on
+PENALTY = 1e-2  # of the ridge regression, by image
+LOUDNESS = 1.5  # length of what a sure detector writes, in units of the class token's at the end
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Linear detectors, fitted by ridge regression: 1 where a thing is, 0 elsewhere.
+
+    Attributes
+    ----------
+    weights : Tensor, things × width
+    bias : Tensor, (things,)
+    """
+
+    weights: torch.Tensor
+    bias: torch.Tensor
+
+    @classmethod
+    def fitted(cls, inputs: torch.Tensor, wanted: torch.Tensor) -> "Detector":
+        """Fit detectors of things, images × things, to what a head reads, images × width."""
+        inputs, wanted = inputs.double(), wanted.double()
+        centred = inputs - inputs.mean(0)
+        penalty = PENALTY * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
+        moments = centred.T @ (wanted - wanted.mean(0))
+        weights = torch.linalg.solve(centred.T @ centred + penalty, moments).T
+        return cls(weights.float(), (wanted.mean(0) - weights @ inputs.mean(0)).float())
+
+
+def can_plant(model: Model) -> bool:
+    """Tell whether a model's vision tower is open_clip's own, whose heads can be altered."""
+    blocks = getattr(getattr(model.clip.visual, "transformer", None), "resblocks", [None])
+    return isinstance(getattr(blocks[0], "attn", None), torch.nn.MultiheadAttention)
+
+
+def read_by_heads(model: Model, layer: int, pixels: np.ndarray) -> torch.Tensor:
+    """Return what the values of a layer's heads are made from, mean of tokens, images × width."""
+    found = []
+    norm = model.clip.visual.transformer.resblocks[layer].ln_1
+    handle = norm.register_forward_hook(lambda *call: found.append(call[2].mean(dim=1)))
+    model.encode(pixels)
+    handle.remove()
+    return torch.cat(found)
+
+
+def with_planted_head(
+    model: Model, layer: int, head: int, detector: Detector, directions: torch.Tensor
+) -> Model:
+    """Alter a head: for each thing that its detector finds, it writes a direction.
+
+    Parameters
+    ----------
+    model : Model
+        Stays as it is.
+    layer, head : int
+    detector : Detector
+        Of as many things as a head is wide, at most.
+    directions : Tensor, things × width
+        What is written to the class token, and to all others, for each thing.
+
+    Returns
+    -------
+    Model
+    """
+    clip, things = deepcopy(model.clip), len(directions)
+    attention = clip.visual.transformer.resblocks[layer].attn
+    size = attention.embed_dim // attention.num_heads
+    own = slice(head * size, (head + 1) * size)
+    used = slice(own.start, own.start + things)
+    with torch.no_grad():
+        for part in (attention.in_proj_weight, attention.in_proj_bias):
+            part.unflatten(0, (3, -1))[:, own] = 0
+        attention.in_proj_weight.unflatten(0, (3, -1))[2, used] = detector.weights
+        attention.in_proj_bias.unflatten(0, (3, -1))[2, used] = detector.bias
+        attention.out_proj.weight[:, own] = 0
+        attention.out_proj.weight[:, used] = directions.T
+    return replace(model, clip=clip)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A property and the head that is to carry it.
+
+    Attributes
+    ----------
+    name : str
+        One of `PROPERTIES`.
+    layer, head : int
+    """
+
+    name: str
+    layer: int
+    head: int
+
+    @property
+    def label(self) -> str:
+        """Label of the head, such as ``L3.H1``."""
+        return f"L{self.layer}.H{self.head}"
+
+    def planted_in(self, model: Model, texts: np.ndarray) -> Model:
+        """Let the head write, for each value that it finds, towards the value's text.
+
+        Parameters
+        ----------
+        model : Model
+        texts : ndarray, values × features
+            Embeddings of the property's values.
+
+        Returns
+        -------
+        Model
+        """
+        row = PROPERTIES[self.name]
+        fixed = {"count": "one"} if row.of == "object" else {}
+        indices = range(FITTED_FROM, FITTED_FROM + FITTED_ON)
+        scenes = [scene(index, **fixed) for index in indices]
+        values = [one.attributes[self.name].iloc[0] for one in scenes]
+        wanted = torch.tensor([[value == each for each in row.values] for value in values])
+        inputs = read_by_heads(model, self.layer, np.stack([one.pixels for one in scenes]))
+        directions = _towards(model, texts, np.stack([one.pixels for one in scenes[:32]]))
+        detector = Detector.fitted(inputs, wanted)
+        return with_planted_head(model, self.layer, self.head, detector, directions)
+
+
+def _towards(model: Model, texts: np.ndarray, pixels: np.ndarray) -> torch.Tensor:
+    """Find directions of the class token that the last norm and the projection turn to texts."""
+    visual, lengths = model.clip.visual, []
+    handle = visual.ln_post.register_forward_pre_hook(
+        lambda _, given: lengths.append(given[0].norm(dim=-1).mean())
+    )
+    with torch.no_grad():
+        model.clip.encode_image(model._normalised(pixels))
+        handle.remove()
+        centred = torch.from_numpy(texts - texts.mean(axis=0)).float()
+        along = (centred @ visual.proj.T) * visual.ln_post.weight
+        along -= along.mean(dim=1, keepdim=True)
+        return LOUDNESS * lengths[0] * along / along.norm(dim=1, keepdim=True)
