@@ -39,9 +39,9 @@ class Amount:
         Scenes of two things, for each wording.
     """
 
-    pairs: int = 16
-    scenes: int = 160
-    segmented: int = 16
+    pairs: int = 12
+    scenes: int = 120
+    segmented: int = 12
 
 
 def heads_of(model: Model, layers: int) -> list[str]:
