@@ -12,7 +12,8 @@ from helpers.data.scenes.captions import MEDIUM_OPENINGS, OPENINGS, noun_phrase
 from helpers.data.scenes.vocabulary import COUNT_WORDS, COUNTS, MEDIUM_WORDS
 
 RELATIONS = ("left of", "right of", "above", "below")
-ALL = ("size", "colour", "fill", "shape", "position")
+OF_FEW = ("size", "colour", "fill", "shape", "position")  # what captions say of one or two objects
+OF_MANY = ("colour", "shape")  # and of three or four
 COUNTED, ONE_OF_SEVERAL = 0.15, 0.4  # shares of the partial captions that count, or say one thing
 MENTIONED = {1: 0.45, 2: 0.6}  # chance of each property of one object, alone or among several
 WITH_MEDIUM, WITH_BACKGROUND = 0.5, 0.4  # of the partial captions
@@ -80,10 +81,10 @@ def _phrase(item: dict, names: Sequence[str]) -> str:
 def _every_thing(objects: list[dict], rng: np.random.Generator) -> tuple[str, bool]:
     """Mention all objects; also tell whether there is room for the background."""
     if len(objects) == 1:
-        return _phrase(objects[0], ALL), True
+        return _phrase(objects[0], OF_FEW), True
     if len(objects) == 2:
         return PAIRS[rng.integers(len(PAIRS))](*objects)
-    return " and ".join(_phrase(one, ("colour", "shape")) for one in objects), len(objects) < 4
+    return " and ".join(_phrase(one, OF_MANY) for one in objects), len(objects) < 4
 
 
 def _related(first: dict, second: dict) -> tuple[str, bool]:
@@ -113,6 +114,6 @@ def _some_things(objects: list[dict], rng: np.random.Generator) -> tuple[str, bo
 
 
 def _one_thing(item: dict, share: float, rng: np.random.Generator) -> str:
-    names = [name for name in ALL if rng.random() < share] or ["shape"]
+    names = [name for name in OF_FEW if rng.random() < share] or ["shape"]
     thing = "something" if rng.random() < 0.5 else "object"
     return noun_phrase({name: item[name] for name in names}, thing)

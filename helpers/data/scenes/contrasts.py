@@ -7,11 +7,12 @@ blue star left of a red circle". The hard negatives are in the data, and the los
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import islice, permutations, product
 
 import numpy as np
 
 from helpers.data.scenes import Scene, compositions
+from helpers.data.scenes.compositions import OF_FEW, OF_MANY
 from helpers.data.scenes.drawing import draw_scene
 from helpers.data.scenes.layout import appearances, placement, put
 from helpers.data.scenes.vocabulary import (
@@ -65,6 +66,13 @@ class Content:
         whole = {name: values.get(name, value) for name, value in self.whole.items()}
         return Content((first | own, *others), whole)
 
+    @property
+    def told(self) -> tuple:
+        """All that a caption can say of it: where there are more than two objects, not much."""
+        names = OF_FEW if len(self.objects) <= 2 else OF_MANY
+        objects = sorted(tuple(item[name] for name in names) for item in self.objects)
+        return (*objects, *self.whole.values())
+
     def exchanged(self, name: str, order: Sequence[int]) -> "Content":
         """Let objects exchange the values of a property: each gets that of another's number."""
         values = [self.objects[number][name] for number in order]
@@ -96,8 +104,8 @@ def contrast_set(index: int, seed: int, count: int, easy: bool = False) -> list[
     Returns
     -------
     list of Scene
-        `SET_SIZE` of them, or fewer if there are no more combinations; objects lie within the same
-        positions, elsewhere, and everything that captions don't speak of is drawn anew.
+        `SET_SIZE` of them that captions can tell apart, or fewer if there are no more; objects lie
+        within the same positions, elsewhere, and all that captions don't speak of is drawn anew.
     """
     rng = np.random.default_rng((seed, index, STREAM))
     shares = OF_ONE if count == 1 else OF_SEVERAL
@@ -105,8 +113,9 @@ def contrast_set(index: int, seed: int, count: int, easy: bool = False) -> list[
     base = _content(count, easy, rng)
     members = list(_exchanges(base)) if varied is None else list(_variations(base, varied))
     order = rng.permutation(len(members))
-    allowed = [members[number] for number in order if members[number].is_allowed]
-    return [_drawn(one, index, seed, rng) for one in allowed[:SET_SIZE]]
+    allowed = (members[number] for number in order if members[number].is_allowed)
+    distinct = {one.told: one for one in allowed}.values()
+    return [_drawn(one, index, seed, rng) for one in islice(distinct, SET_SIZE)]
 
 
 def _content(count: int, easy: bool, rng: np.random.Generator) -> Content:
