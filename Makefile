@@ -72,6 +72,7 @@ bench: .venv
 towers: .venv
 	$(BIN)/python -m tests.towers_table $(ARGS)
 
+# Trains embedded-clip, or with ARGS=embedded the other one; goes on where it was stopped.
 train-embedded: .venv
 	$(BIN)/python -m helpers.clip.embedded.train $(ARGS)
 

@@ -12,55 +12,60 @@ from torch.nn import functional
 
 from helpers.checks import WorkbookError
 from helpers.clip.embedded import (
-    batches,
+    NAMES,
     build,
+    captioned,
     checkpoints,
     evaluate,
     examples,
+    folder,
     losses,
+    taught,
     train,
     trainer,
     weights_file,
 )
-from helpers.clip.embedded.files import FOLDER
 from helpers.clip.embedded.initial import new_model, normalise
 from helpers.clip.embedded.settings import Settings, Stage
-from helpers.clip.embedded.text import known_tokens, tokenize, tokenizer
+from helpers.clip.embedded.text import encode_texts, known_tokens, tokenize, tokenizer
 from helpers.data import scenes
 from helpers.data.photos import PHOTOS
 
-TINY = dataclasses.replace(
-    Settings.read(),
-    steps=4,
-    pictures_per_step=8,
-    photographs_per_step=2,
-    scenes_in_memory=12,
-    fresh_scenes_per_step=3,
-    curriculum=(Stage(None, easy=0.0, single=0.5),),
-    warm_up=1,
-    checkpoints=[2],
-)
+TINY = {
+    name: dataclasses.replace(
+        Settings.read(name),
+        steps=4,
+        pictures_per_step=8,
+        photographs_per_step=2,
+        scenes_in_memory=12,
+        fresh_scenes_per_step=6,
+        curriculum=(Stage(None, easy=0.0, single=0.5),),
+        warm_up=1,
+        checkpoints=[2],
+    )
+    for name in NAMES
+}
 
 
 @pytest.fixture(scope="module")
 def embedded():
-    return build()
+    return build("embedded")
 
 
 @pytest.fixture(scope="module")
 def batch():
-    return next(iter(batches.Batches(TINY)))
+    return next(iter(taught.TaughtBatches(TINY["embedded"])))
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("training")
-    return train.train(TINY, folder), folder
+@pytest.fixture(scope="module", params=NAMES)
+def trained(request, tmp_path_factory):
+    kept = tmp_path_factory.mktemp("training")
+    return train.train(TINY[request.param], kept), kept
 
 
-@pytest.fixture(scope="module")
-def evaluation():
-    return pd.read_csv(FOLDER / "evaluation.csv")
+@pytest.fixture(scope="module", params=NAMES)
+def evaluation(request):
+    return request.param, pd.read_csv(folder(request.param) / "evaluation.csv")
 
 
 @pytest.fixture
@@ -70,20 +75,22 @@ def features():
 
 
 class TestWeights:
-    def test_they_are_small(self):
-        assert weights_file().stat().st_size <= 8_000_000
-        kept = [weights_file(step) for step in checkpoints() if step != "0"]
+    @pytest.mark.parametrize("name", NAMES)
+    def test_they_are_small(self, name):
+        assert weights_file(name).stat().st_size <= 8_000_000
+        kept = [weights_file(name, step) for step in checkpoints(name) if step != "0"]
         assert len(kept) == 2
         assert sum(file.stat().st_size for file in kept) <= 16_000_000
 
-    def test_step_0_is_the_model_before_training(self):
-        untrained, tokenizer = build("0")
-        expected = new_model(Settings.read().seed).state_dict()
-        rows = known_tokens()
-        for name, tensor in untrained.state_dict().items():
-            own = tensor[rows] if name == "token_embedding.weight" else tensor
-            assert torch.equal(own, expected[name]), name
-        assert weights_file("0") is None
+    @pytest.mark.parametrize("name", NAMES)
+    def test_step_0_is_the_model_before_training(self, name):
+        untrained, tokenizer = build(name, "0")
+        expected = new_model(name, Settings.read(name).seed).state_dict()
+        rows = known_tokens(name)
+        for part, tensor in untrained.state_dict().items():
+            own = tensor[rows] if part == "token_embedding.weight" else tensor
+            assert torch.equal(own, expected[part]), part
+        assert weights_file(name, "0") is None
         assert tokenizer.known == set(rows.tolist())
 
     def test_the_model_is_open_clips_own_in_evaluation_mode(self, embedded):
@@ -94,7 +101,7 @@ class TestWeights:
 
     def test_only_known_rows_are_stored_and_the_rest_are_zero(self, embedded):
         table = embedded[0].token_embedding.weight
-        stored = load_file(weights_file())
+        stored = load_file(weights_file("embedded"))
         rows = stored["token_embedding.rows"].long()
         torch.testing.assert_close(table[rows], stored["token_embedding.weight"].float())
         assert table.abs().sum(1).count_nonzero() == len(rows) < 500
@@ -102,21 +109,22 @@ class TestWeights:
     def test_building_leaves_the_random_state_alone(self):
         torch.manual_seed(0)
         before = torch.get_rng_state()
-        build()
+        build("embedded")
         assert torch.equal(before, torch.get_rng_state())
 
     def test_checkpoints_are_other_weights(self, embedded):
-        assert checkpoints() == sorted(checkpoints(), key=int)
-        earlier, _ = build(checkpoint=checkpoints()[0])
+        kept = checkpoints("embedded")
+        assert kept == sorted(kept, key=int)
+        earlier, _ = build("embedded", kept[0])
         assert not torch.equal(earlier.visual.proj, embedded[0].visual.proj)
 
     def test_an_unknown_checkpoint_is_told(self):
-        with pytest.raises(WorkbookError, match=r"step of the embedded model.*has no value '7'"):
-            build(checkpoint="7")
+        with pytest.raises(WorkbookError, match=r"step of model embedded.*has no value '7'"):
+            build("embedded", "7")
 
     def test_finding_the_file_needs_no_torch(self):
         code = (
-            "import sys; from helpers.clip.embedded import weights_file; weights_file();"
+            "import sys; from helpers.clip.embedded import weights_file; weights_file('embedded');"
             "sys.exit('torch' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -141,18 +149,20 @@ class TestText:
         assert not recwarn.list
 
     def test_renumbered_tokens_are_rows_of_the_table(self):
-        texts = ["a red star", "two objects"]
-        np.testing.assert_array_equal(known_tokens()[tokenize(texts)], tokenizer()(texts))
+        texts, name = ["a red star above a blue circle", "two objects"], "embedded-clip"
+        rows = tokenize(texts, name)
+        np.testing.assert_array_equal(known_tokens(name)[rows], tokenizer()(texts))
 
     def test_trimmed_texts_encode_as_open_clip_encodes_them(self):
-        model = new_model(0).eval()
-        tokens = torch.from_numpy(tokenize(["a red star", "a picture of two objects"]))
-        torch.testing.assert_close(trainer.encode_texts(model, tokens), model.encode_text(tokens))
+        model = new_model("embedded", 0).eval()
+        texts = ["a red star", "a picture of two objects"]
+        tokens = torch.from_numpy(tokenize(texts, "embedded"))
+        torch.testing.assert_close(encode_texts(model, tokens), model.encode_text(tokens))
 
 
 class TestInitialWeights:
     def test_patches_respond_alike_and_positions_at_their_scale(self):
-        model = new_model(0)
+        model = new_model("embedded", 0)
         pixels = torch.from_numpy(scenes.draw(32, 99).pixels.transpose(0, 3, 1, 2))
         out = model.visual.conv1(normalise(pixels)).transpose(0, 1).flatten(1)
         assert (out.std(1) > 0.3).all()
@@ -220,17 +230,21 @@ class TestBatches:
         assert batch["truth"][torch.arange(16), own].all()
         assert not batch["truth"].all()
 
-    def test_a_batch_depends_on_the_step_alone(self):
-        whole, late = batches.Batches(TINY), batches.Batches(TINY, start=2)
-        third = list(whole)[2]
-        torch.testing.assert_close(next(iter(late))["pixels"], third["pixels"])
+    @pytest.mark.parametrize(
+        "kind", [taught.TaughtBatches, captioned.CaptionedBatches], ids=["taught", "captioned"]
+    )
+    def test_a_batch_depends_on_the_step_alone(self, kind):
+        settings = TINY["embedded" if kind is taught.TaughtBatches else "embedded-clip"]
+        third = list(kind(settings))[2]
+        late = next(iter(kind(settings, start=2)))
+        for name in ("pixels", "captions"):
+            torch.testing.assert_close(late[name], third[name])
 
     def test_the_curriculum_goes_from_easy_to_everything(self):
         stages = (Stage(10, easy=1.0, single=0.0), Stage(None, easy=0.0, single=0.0))
-        settings = dataclasses.replace(TINY, curriculum=stages)
-        early, late = (
-            [examples.scene_example(i, settings) for i in at] for at in ((0, 9), (10, 40))
-        )
+        settings = dataclasses.replace(TINY["embedded"], curriculum=stages)
+        drawn = taught.TaughtBatches(settings)
+        early, late = ([drawn.draw(i) for i in at] for at in ((0, 9), (10, 40)))
         assert all(
             examples.EASY.items() <= {**one.scene, **one.objects[0]}.items() for one in early
         )
@@ -238,6 +252,14 @@ class TestBatches:
         assert not all(
             examples.EASY.items() <= {**one.scene, **one.objects[0]}.items() for one in late
         )
+
+    def test_contrast_sets_stay_together(self):
+        drawn = captioned.CaptionedBatches(TINY["embedded-clip"])
+        window = {index: [f"{index}.{member}" for member in range(6)] for index in range(4)}
+        chosen = drawn.choose(window, 0, 15, np.random.default_rng(0))
+        sets = [one.split(".")[0] for one in chosen]
+        assert len(chosen) == 15
+        assert sorted(map(sets.count, set(sets))) == [3, 6, 6]
 
     def test_a_patch_shows_the_object_that_covers_most_of_it(self):
         masks = np.zeros((2, 224, 224), bool)
@@ -256,15 +278,16 @@ class TestBatches:
 
     def test_mirroring_moves_objects(self):
         pixels, owners = np.arange(12, dtype=np.uint8).reshape(2, 2, 3), np.eye(7, dtype=int)
-        example = examples.Example(pixels, {}, ({"position": "top left"},), owners=owners)
+        item = {"position": "top left", "x": 20}
+        example = examples.Example(pixels, {}, (item,), owners=owners)
         mirrored = examples.mirror(example)
         np.testing.assert_array_equal(mirrored.owners, owners[::-1])
-        assert mirrored.objects[0]["position"] == "top right"
+        assert mirrored.objects[0] == {"position": "top right", "x": 203}
         np.testing.assert_array_equal(mirrored.pixels[:, 0], example.pixels[:, 1])
 
     def test_pairs_leave_out_what_is_held_out(self):
         pairs = {
-            (claims["shape"], claims["colour"]) for claims in batches.pair_values(batches.PAIRS[0])
+            (claims["shape"], claims["colour"]) for claims in taught.pair_values(taught.PAIRS[0])
         }
         assert len(pairs) == 60 - len(scenes.HELD_OUT_COMBINATIONS)
         assert not pairs & scenes.HELD_OUT_COMBINATIONS
@@ -287,26 +310,26 @@ class TestBatches:
 
 class TestTraining:
     def test_it_leaves_log_checkpoints_and_weights(self, trained):
-        whole, folder = trained
+        whole, kept = trained
         assert whole.step == 4
-        assert (folder / "checkpoints/2.safetensors").exists()
-        exported = load_file(folder / "weights.safetensors")
+        assert (kept / "checkpoints/2.safetensors").exists()
+        exported = load_file(kept / "weights.safetensors")
         average = whole.average.module.state_dict()
         assert set(exported) == {*average, "token_embedding.rows"}
 
     def test_it_goes_on_where_it_was_cut_off(self, trained, tmp_path):
         whole, _ = trained
-        half = trainer.Trainer(TINY, "cpu")
-        for batch in islice(train.batches(TINY, 0, half.device), 2):
+        half = trainer.Trainer(whole.settings, "cpu")
+        for batch in islice(train.batches(whole.settings, 0, half.device), 2):
             half.update(batch)
         half.save(tmp_path / "state.pt")
-        resumed = train.train(TINY, tmp_path)
+        resumed = train.train(whole.settings, tmp_path)
         assert resumed.step == whole.step
         for name, value in whole.model.state_dict().items():
             torch.testing.assert_close(resumed.model.state_dict()[name], value, atol=1e-5, rtol=0)
 
     def test_learning_rates_rise_hold_and_fall(self):
-        settings = dataclasses.replace(TINY, steps=100, warm_up=10, decay_share=0.5)
+        settings = dataclasses.replace(TINY["embedded"], steps=100, warm_up=10, decay_share=0.5)
         assert settings.rate(0) == pytest.approx(0.1)
         assert settings.rate(30) == 1
         assert settings.rate(75) == pytest.approx(0.5)
@@ -323,13 +346,15 @@ class TestTraining:
 
 class TestEvaluation:
     def test_the_model_card_quotes_what_was_measured(self, evaluation):
-        card = (FOLDER / "README.md").read_text()
-        assert evaluate.as_markdown(evaluation) in card
+        name, table = evaluation
+        assert evaluate.as_markdown(table) in (folder(name) / "README.md").read_text()
 
-    def test_the_weights_do_what_the_evaluation_says(self, embedded, evaluation):
+    def test_the_weights_do_what_the_evaluation_says(self, evaluation):
         """On a fifth of the scenes, within the interval of that many."""
-        found = evaluate.validate(evaluate.Encoders(*embedded))
-        published = evaluation.set_index("measure")["accuracy"]
+        name, table = evaluation
+        found = evaluate.validate(evaluate.Encoders(*build(name)))
+        published = table.set_index("measure")["accuracy"]
+        published["binding"] = published["colour–shape binding"]
         for name, accuracy in found.items():
             low, high = evaluate.interval(published[name], evaluate.VALIDATION_SCENES)
             assert low - 0.03 <= accuracy <= high + 0.03

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.clip import weights
+from helpers.clip import embedded, weights
 from helpers.clip.capabilities import Capabilities, capabilities
 
 WORKS = {
@@ -27,7 +27,8 @@ def models() -> Iterator[str]:
     str
     """
     yield OPENING
-    yield _line(weights.EMBEDDED, capabilities(weights.EMBEDDED), "comes with the workbook")
+    for name in embedded.NAMES:
+        yield _line(name, capabilities(name), "comes with the workbook")
     for name, folder in weights.cached_ids().items():
         yield _line(name, capabilities(name), f"here: {_short(folder)}")
     for name in weights.open_clip_names():

@@ -44,9 +44,9 @@ def load(
     Parameters
     ----------
     name : str, optional
-        ``"embedded"``, the small model that comes with the workbook; open_clip's name of a model,
-        such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id on the
-        hub, such as ``"openai/clip-vit-base-patch32"``.
+        ``"embedded"`` or ``"embedded-clip"``, which come with the workbook; open_clip's name of a
+        model, such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id
+        on the hub, such as ``"openai/clip-vit-base-patch32"``.
     pretrained : str, optional
         For a name of open_clip's, its tag of the weights, such as ``"openai"``, or the path of a
         local ``.safetensors`` or ``.pt`` file. Left out, the model is untrained (seed 0), and every
@@ -103,10 +103,10 @@ def _check_finite(clip: torch.nn.Module, path: Path | None) -> None:
             )
 
 
-def _embedded(_: str, pretrained: str | None, __: Path | None) -> Opened:
+def _embedded(name: str, pretrained: str | None, _: Path | None) -> Opened:
     from helpers.clip import embedded
 
-    clip, tokenizer = embedded.build(pretrained)
+    clip, tokenizer = embedded.build(name, pretrained)
     return Opened(clip, tokenizer, clip.text_projection.shape[1])
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import archives, files, hub
+from helpers.clip import archives, embedded, files, hub
 from helpers.clip.embedded.files import UNTRAINED
 
 EMBEDDED = "embedded"
@@ -37,14 +37,19 @@ def kind_of(name: str) -> str:
     WorkbookError
         If it means nothing.
     """
-    if name == EMBEDDED:
+    if is_embedded(name):
         return EMBEDDED
     if is_hugging_face(name):
         return HUGGING_FACE
     if "/" in name:
         raise WorkbookError(f"There is no folder {name}; give the path of one that holds a model.")
-    one_of("model", name, [EMBEDDED, *open_clip_names()])
+    one_of("model", name, [*embedded.NAMES, *open_clip_names()])
     return OPEN_CLIP
+
+
+def is_embedded(name: str) -> bool:
+    """Return whether a name means one of the models that come with the workbook."""
+    return name in embedded.NAMES
 
 
 def is_hugging_face(name: str) -> bool:
@@ -76,9 +81,7 @@ def locate(name: str, pretrained: str | None) -> Path | None:
     """
     kind = kind_of(name)
     if kind == EMBEDDED:
-        from helpers.clip import embedded
-
-        return embedded.weights_file(pretrained)
+        return embedded.weights_file(name, pretrained)
     if kind == HUGGING_FACE:
         own = folder(name, pretrained)
         return None if pretrained == UNTRAINED else files.weights_in(own)
@@ -121,10 +124,11 @@ def _sha256(path: Path) -> str:
 
 def title(name: str, pretrained: str | None) -> str:
     """Return how results name a model; says *untrained* or *embedded* where that is so."""
-    if name == EMBEDDED:
+    if is_embedded(name):
+        own = f"{name} model"
         if pretrained == UNTRAINED:
-            return "embedded model, untrained"
-        return "embedded model" if pretrained is None else f"embedded model at step {pretrained}"
+            return f"{own}, untrained"
+        return own if pretrained is None else f"{own} at step {pretrained}"
     if is_hugging_face(name):
         path = Path(name).expanduser()
         own = path.absolute().name if path.exists() else name

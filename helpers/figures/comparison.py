@@ -241,4 +241,4 @@ def _named(ax: Axes, count: int) -> tuple[list, list[str]]:
 
 
 def _wrapped(model: str) -> str:
-    return model.replace(", ", ",\n").replace(" at ", "\nat ").replace("embedded model", "embedded")
+    return model.replace(", ", ",\n").replace(" at ", "\nat ").replace(" model", "")

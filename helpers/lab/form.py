@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 
 from helpers.checks import WorkbookError
+from helpers.clip import embedded
 from helpers.data import CHANGES, SETS
 from helpers.study.absolute import absolute_paths
 from helpers.study.parameters import (
@@ -55,7 +56,7 @@ FIELDS = (
     Field("limit", "all; or a number, drawn at random"),
     Field("changes", "a set, a change, or a list", lambda: [*SETS, *CHANGES]),
     Field("severity", "from 0 to 5"),
-    Field("model", "ViT-B-32, a hub id, or a folder", lambda: ["embedded"]),
+    Field("model", "ViT-B-32, a hub id, or a folder", lambda: list(embedded.NAMES)),
     Field("pretrained", "none; or a tag such as openai, or a file"),
     Field("texts", "what suits the model; or a file", lambda: ["general", "scenes"]),
 )

@@ -149,7 +149,7 @@ def _steps_trained(model: tuple[str, str | None]) -> float:
 
 def _brings_weights(name: str) -> bool:
     """Say whether a name alone means trained weights."""
-    return name == weights.EMBEDDED or weights.is_hugging_face(name)
+    return weights.is_embedded(name) or weights.is_hugging_face(name)
 
 
 def folder_name(model: str) -> str:

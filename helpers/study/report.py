@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
-from helpers.clip.weights import EMBEDDED
+from helpers.clip.weights import is_embedded
 from helpers.study.fitting import lacks, left_out
 from helpers.study.gather import as_text
 from helpers.study.marks import write_page
@@ -242,7 +242,7 @@ def _headline(run: StoredRun) -> dict[str, object]:
         "title": f"CLIP shift workbook: {run.name}",
         "question": QUESTION,
         "model": run.title,
-        "is_embedded": run.parameters["model"] == EMBEDDED,
+        "is_embedded": is_embedded(run.parameters["model"]),
         "name": run.name,
         "count": run.scores.sizes["image"],
     }

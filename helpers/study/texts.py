@@ -41,7 +41,7 @@ def open_pool(parameters: Parameters) -> Texts:
 
 def own_pool(parameters: Parameters) -> Texts:
     """Open the pool of texts that suits the parameters' model."""
-    return open_texts("scenes" if parameters.model == weights.EMBEDDED else "general")
+    return open_texts("scenes" if weights.is_embedded(parameters.model) else "general")
 
 
 def embedded_texts(

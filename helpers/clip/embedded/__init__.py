@@ -1,12 +1,15 @@
-"""The embedded model: a small CLIP of our own whose world is known completely.
+"""The embedded models: small CLIPs of our own whose world is known completely.
 
-`build` loads it; `train` and `evaluate`, run as modules, make and measure it. README.md is its
-model card.
+`embedded` was taught by captions, prompts and masks, `embedded-clip` by captions alone. `build`
+loads one; `train` and `evaluate`, run as modules, make and measure it. README.md is their card.
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={"files": ["checkpoints", "weights_file"], "weights": ["build"]},
+    submod_attrs={
+        "files": ["NAMES", "checkpoints", "folder", "weights_file"],
+        "weights": ["build"],
+    },
 )

@@ -1,4 +1,4 @@
-"""Measure the embedded model on held-out scenes: `python -m helpers.clip.embedded.evaluate`.
+"""Measure an embedded model on held-out scenes: `python -m helpers.clip.embedded.evaluate NAME`.
 
 Pictures, prompts, caption templates, some combinations of shape and colour, and the places of the
 photographs' crops are none of those in training. Writes `evaluation.csv` and `recall.csv` beside
@@ -7,7 +7,7 @@ the weights and prints the tables of the model card.
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import torch
 from open_clip.model import CLIP
 
 from helpers.clip.embedded.examples import SUBJECTS, crop, read_photographs
-from helpers.clip.embedded.files import FOLDER
+from helpers.clip.embedded.files import NAMES, folder
 from helpers.clip.embedded.initial import new_model, normalise
 from helpers.clip.embedded.text import HELD_OUT_PHOTO_PROMPTS, tokenize
 from helpers.clip.embedded.weights import build
@@ -74,9 +74,9 @@ class Encoders:
         return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
-def untrained() -> Encoders:
-    """Return the encoders of the model before its first step, as a baseline."""
-    return Encoders(new_model(seed=0).eval(), tokenize)
+def untrained(name: str) -> Encoders:
+    """Return the encoders of a model before its first step, as a baseline."""
+    return Encoders(new_model(name, seed=0).eval(), partial(tokenize, model=name))
 
 
 def interval(share: float, n: int) -> tuple[float, float]:
@@ -233,9 +233,9 @@ def exchange(one: Scene) -> tuple[dict, dict] | None:
     return None
 
 
-def binding(encoders: Encoders, images: np.ndarray) -> dict:
+def binding(encoders: Encoders, drawn: list[Scene], images: np.ndarray) -> dict:
     """Choose between "a red star and a blue circle" and "a blue star and a red circle"."""
-    pairs = {index: exchange(one) for index, one in enumerate(_scenes("scene"))}
+    pairs = {index: exchange(one) for index, one in enumerate(drawn)}
     pairs = {index: pair for index, pair in pairs.items() if pair}
     captions = {True: [], False: []}
     for opening, (first, second) in enumerate(pairs.values()):
@@ -275,18 +275,20 @@ def measure(encoders: Encoders) -> tuple[pd.DataFrame, pd.DataFrame]:
     evaluation = [row for row, _ in named]
     evaluation += by_combination(encoders, images["object"])
     evaluation += retrieval(encoders, images["scene"])
-    evaluation.append(binding(encoders, images["scene"]))
+    evaluation.append(binding(encoders, sets["scene"], images["scene"]))
     return pd.DataFrame(evaluation), pd.DataFrame([row for _, rows in named for row in rows])
 
 
 def validate(encoders: Encoders) -> dict[str, float]:
-    """Measure the accuracy of each property in short, on scenes of neither training nor test."""
+    """Measure the accuracies in short, on scenes of neither training nor test."""
     sets = {of: _scenes(of, VALIDATION_SCENES, VALIDATION_SEED) for of in ("object", "scene")}
     images = {of: encoders.images(_pixels(drawn)) for of, drawn in sets.items()}
-    return {
-        name: round(zero_shot(encoders, name, sets[one.of], images[one.of])[0]["accuracy"], 4)
+    found = {
+        name: zero_shot(encoders, name, sets[one.of], images[one.of])[0]["accuracy"]
         for name, one in PROPERTIES.items()
     }
+    found["binding"] = binding(encoders, sets["scene"], images["scene"])["accuracy"]
+    return {name: round(float(accuracy), 4) for name, accuracy in found.items()}
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -300,14 +302,15 @@ def as_markdown(table: pd.DataFrame) -> str:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=NAMES)
     parser.add_argument("--checkpoint", help="step of training (default: the final weights)")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the tables are written")
+    parser.add_argument("--folder", type=Path, help="where the tables go; default: the model's")
     chosen = parser.parse_args()
-    evaluation, recall = measure(Encoders(*build(chosen.checkpoint)))
-    evaluation["untrained"] = measure(untrained())[0]["accuracy"]
+    evaluation, recall = measure(Encoders(*build(chosen.name, chosen.checkpoint)))
+    evaluation["untrained"] = measure(untrained(chosen.name))[0]["accuracy"]
     tables = {"evaluation": evaluation.round(4), "recall": recall.round(4)}
     for name, table in tables.items():
-        table.to_csv(chosen.folder / f"{name}.csv", index=False)
+        table.to_csv((chosen.folder or folder(chosen.name)) / f"{name}.csv", index=False)
         print(as_markdown(table), end="\n\n")
 
 

@@ -4,14 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from helpers.clip.embedded.files import architecture
-from helpers.clip.embedded.settings import Settings
 from helpers.data import photos, scenes
 from helpers.data.opencv import cv2
 from helpers.data.scenes import PROPERTIES
 
 SIDE = 224
-GRID = SIDE // architecture()["vision_cfg"]["patch_size"]
+GRID = 7  # rows and columns of patches of 32 pixels
 LEAST_COVER = 0.12  # share of a patch that an object must cover for the patch to show it
 HELD_OUT_ROOM = 0.6  # held-out crops lie beyond this share of the room to move, both ways
 SUBJECTS = tuple(photos.PHOTOS.values())
@@ -38,9 +36,11 @@ class Example:
 
 
 def mirror(example: Example) -> Example:
-    """Mirror a picture left to right, and what is said of its objects' positions."""
+    """Mirror a picture left to right, and where its objects are."""
     objects = tuple(
-        item | {"position": " ".join(MIRRORED.get(w, w) for w in item["position"].split())}
+        item
+        | {"position": " ".join(MIRRORED.get(w, w) for w in item["position"].split())}
+        | {"x": SIDE - 1 - item["x"]}
         for item in example.objects
     )
     pixels, owners = example.pixels[:, ::-1], example.owners[:, ::-1]
@@ -65,18 +65,10 @@ def patch_owners(masks: np.ndarray) -> np.ndarray:
     return np.where(shares.max(0) >= LEAST_COVER, shares.argmax(0), -1)
 
 
-def scene_example(index: int, settings: Settings) -> Example:
-    """Draw the scene of an index, at the stage of the curriculum that the index has reached."""
-    chance, stage = np.random.default_rng((settings.seed, index)).random(), settings.stage(index)
-    fixed = {}
-    if chance < stage.easy:
-        fixed = EASY
-    elif chance > 1 - stage.single:
-        fixed = SINGLE
-    one = scenes.scene(index, settings.seed, **fixed)
+def from_scene(one: scenes.Scene) -> Example:
+    """Take what training needs from a scene."""
     whole = {"medium": one.medium, "background": one.background, "count": one.count}
-    objects = tuple({name: item[name] for name in OBJECT_PROPERTIES} for item in one.objects)
-    return Example(one.pixels, whole, objects, owners=patch_owners(one.masks))
+    return Example(one.pixels, whole, tuple(one.objects), owners=patch_owners(one.masks))
 
 
 def crop(picture: np.ndarray, rng: np.random.Generator, held_out: bool = False) -> np.ndarray:

@@ -1,30 +1,38 @@
-"""Where the embedded model's files are. Imports no torch: a run may need only their hash."""
+"""Where the files of the embedded models are. Imports no torch: a run may need only their hash."""
 
 import json
 from pathlib import Path
 
 from helpers.checks import one_of
 
-FOLDER = Path(__file__).parent
+ORGANISMS = Path(__file__).parent / "organisms"
+NAMES = ("embedded", "embedded-clip")
 UNTRAINED = "0"
 
 
-def architecture() -> dict:
+def folder(name: str) -> Path:
+    """Return the folder of a model, one of `NAMES`: recipe, weights, and what was measured."""
+    return ORGANISMS / one_of("embedded model", name, NAMES)
+
+
+def architecture(name: str) -> dict:
     """Return the arguments of open_clip's `CLIP`: embed_dim, vision_cfg and text_cfg."""
-    return json.loads((FOLDER / "model.json").read_text())
+    return json.loads((folder(name) / "model.json").read_text())
 
 
-def checkpoints() -> list[str]:
+def checkpoints(name: str) -> list[str]:
     """List the steps of training that can be loaded beside the end, as strings."""
-    kept = (path.stem for path in FOLDER.glob("checkpoints/*.safetensors"))
+    kept = (path.stem for path in folder(name).glob("checkpoints/*.safetensors"))
     return sorted((UNTRAINED, *kept), key=int)
 
 
-def weights_file(checkpoint: str | int | None = None) -> Path | None:
+def weights_file(name: str, checkpoint: str | int | None = None) -> Path | None:
     """Find the weights: the final ones, or those at an earlier step of training.
 
     Parameters
     ----------
+    name : str
+        One of `NAMES`.
     checkpoint : str or int, optional
         One of `checkpoints`; left out, the final weights.
 
@@ -39,6 +47,6 @@ def weights_file(checkpoint: str | int | None = None) -> Path | None:
         If no weights were kept at that step.
     """
     if checkpoint is None:
-        return FOLDER / "weights.safetensors"
-    step = one_of("pretrained (step of the embedded model)", str(checkpoint), checkpoints())
-    return None if step == UNTRAINED else FOLDER / "checkpoints" / f"{step}.safetensors"
+        return folder(name) / "weights.safetensors"
+    step = one_of(f"pretrained (step of model {name})", str(checkpoint), checkpoints(name))
+    return None if step == UNTRAINED else folder(name) / "checkpoints" / f"{step}.safetensors"

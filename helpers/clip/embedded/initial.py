@@ -17,11 +17,13 @@ OPPONENTS = np.array([(1, 1, 1), (1, -1, 0), (1, 1, -2)]) / np.sqrt([[3], [2], [
 SHARES = (2, 1, 1)
 
 
-def new_model(seed: int) -> CLIP:
+def new_model(name: str, seed: int) -> CLIP:
     """Build the model to be trained: open_clip's CLIP with the known rows of the token table.
 
     Parameters
     ----------
+    name : str
+        One of `helpers.clip.embedded.NAMES`.
     seed : int
         Seed of the random initial weights and of the scenes that scale the patch projection.
 
@@ -30,8 +32,8 @@ def new_model(seed: int) -> CLIP:
     open_clip.model.CLIP
     """
     torch.manual_seed(seed)
-    made = architecture()
-    made["text_cfg"]["vocab_size"] = len(known_tokens())
+    made = architecture(name)
+    made["text_cfg"]["vocab_size"] = len(known_tokens(name))
     model = CLIP(**made)
     vision = model.visual
     side, width = vision.grid_size[0], vision.conv1.out_channels

@@ -1,10 +1,9 @@
-"""The recipe that the embedded model is trained by."""
+"""The recipes that the embedded models are trained by."""
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from helpers.clip.embedded.files import FOLDER
+from helpers.clip.embedded.files import folder
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,29 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the model is trained; `training.json` holds the values.
+class Taught:
+    """What a model is taught beside captions.
 
     Attributes
     ----------
+    property_weights : dict of str to float
+        Weight of each property's loss.
+    patch_weights : dict of str to float
+        Weight of the loss of properties of objects, for the patches that show one.
+    """
+
+    property_weights: dict[str, float]
+    patch_weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained; its `training.json` holds the values.
+
+    Attributes
+    ----------
+    name : str
+        The model, one of `helpers.clip.embedded.NAMES`.
     seed : int
         Seed of the scenes, the batches and the initial weights.
     steps : int
@@ -58,14 +75,11 @@ class Settings:
         Steps between two points of the learning curve.
     checkpoints : list of int
         Steps whose weights are kept.
-    contrastive_weight : float
-        Weight of the contrastive loss.
-    property_weights : dict of str to float
-        Weight of each property's loss.
-    patch_weights : dict of str to float
-        Weight of the loss of properties of objects, for the patches that show one.
+    taught : Taught or None
+        Losses besides CLIP's; with None, CLIP's alone, on contrast sets.
     """
 
+    name: str
     seed: int
     steps: int
     pictures_per_step: int
@@ -82,16 +96,15 @@ class Settings:
     average: float
     validate_every: int
     checkpoints: list[int]
-    contrastive_weight: float
-    property_weights: dict[str, float]
-    patch_weights: dict[str, float]
+    taught: Taught | None
 
     @classmethod
-    def read(cls, path: Path = FOLDER / "training.json") -> "Settings":
-        """Read the recipe from a file."""
-        values = json.loads(Path(path).read_text())
+    def read(cls, name: str) -> "Settings":
+        """Read the recipe of a model."""
+        values = json.loads((folder(name) / "training.json").read_text())
         curriculum = tuple(Stage(**stage) for stage in values.pop("curriculum"))
-        return cls(curriculum=curriculum, **values)
+        taught = values.pop("taught")
+        return cls(name, curriculum=curriculum, taught=taught and Taught(**taught), **values)
 
     def stage(self, index: int) -> Stage:
         """Return the stage that a scene belongs to."""

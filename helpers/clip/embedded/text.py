@@ -1,17 +1,20 @@
-"""The words that the embedded model knows, and their tokens."""
+"""The words that the embedded models know, and their tokens."""
 
 from functools import cache
 
 import numpy as np
 import torch
+from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 
 from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES, captions
+from helpers.data.scenes.compositions import RELATIONS
 
 CONTEXT = 24
 PHOTO_PROMPTS = ("{}", "a photo of {}", "a picture of {}", "this is {}")
 HELD_OUT_PHOTO_PROMPTS = ("here is {}", "a picture with {}")
+FURTHER_WORDS = {"embedded": "", "embedded-clip": " ".join(RELATIONS)}
 
 
 @cache
@@ -40,15 +43,28 @@ def _sentences() -> list[str]:
 
 
 @cache
-def known_tokens() -> torch.Tensor:
-    """Return the rows of CLIP's token table that the model learns, ascending.
+def known_tokens(model: str) -> torch.Tensor:
+    """Return the rows of CLIP's token table that a model learns, ascending.
 
     Start, end and padding (0) included. The end has the highest number, and stays the highest
     when rows are renumbered, which is how CLIP finds it.
     """
-    return tokenizer()(_sentences()).unique()
+    return tokenizer()([*_sentences(), FURTHER_WORDS[model]]).unique()
 
 
-def tokenize(texts: list[str]) -> np.ndarray:
+def tokenize(texts: list[str], model: str) -> np.ndarray:
     """Tokenize for training: texts × CONTEXT, each token numbered by its row in `known_tokens`."""
-    return np.searchsorted(known_tokens().numpy(), tokenizer()(texts).numpy())
+    return np.searchsorted(known_tokens(model).numpy(), tokenizer()(texts).numpy())
+
+
+def encode_texts(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
+    """Encode texts as `CLIP.encode_text` does, but only as far as the longest of them goes.
+
+    Attention is causal, so that the padding behind the end changes nothing.
+    """
+    ends = tokens.argmax(1)
+    length = int(ends.max()) + 1
+    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    x = model.ln_final(x[torch.arange(len(x), device=x.device), ends])
+    return x @ model.text_projection

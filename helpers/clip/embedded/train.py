@@ -1,4 +1,4 @@
-"""Train the embedded model: `python -m helpers.clip.embedded.train`.
+"""Train an embedded model: `python -m helpers.clip.embedded.train embedded-clip`.
 
 Every few minutes the state is written to the folder; started again, training goes on from there.
 """
@@ -6,6 +6,7 @@ Every few minutes the state is written to the folder; started again, training go
 import argparse
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,10 +16,11 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from helpers.clip.embedded import weights
-from helpers.clip.embedded.batches import Batches
+from helpers.clip.embedded.captioned import CaptionedBatches
 from helpers.clip.embedded.evaluate import Encoders, validate
-from helpers.clip.embedded.files import FOLDER
+from helpers.clip.embedded.files import NAMES
 from helpers.clip.embedded.settings import Settings
+from helpers.clip.embedded.taught import TaughtBatches
 from helpers.clip.embedded.text import known_tokens, tokenize
 from helpers.clip.embedded.trainer import Trainer
 
@@ -28,7 +30,8 @@ LOG_STEPS = 20
 
 def batches(settings: Settings, start: int, device: torch.device) -> Iterator[dict]:
     """Draw batches in a process of their own, from a step on."""
-    for batch in DataLoader(Batches(settings, start), batch_size=None, num_workers=1):
+    drawn = (TaughtBatches if settings.taught else CaptionedBatches)(settings, start)
+    for batch in DataLoader(drawn, batch_size=None, num_workers=1):
         yield tree_map(lambda part: part.to(device), batch)
 
 
@@ -95,7 +98,7 @@ class Reporter:
 
     def export(self, model: CLIP, path: Path) -> None:
         """Write weights as the workbook loads them."""
-        weights.save(model.state_dict(), known_tokens(), path)
+        weights.save(model.state_dict(), known_tokens(self.trainer.settings.name), path)
 
     def _when(self) -> dict[str, int]:
         step = self.trainer.step
@@ -103,7 +106,8 @@ class Reporter:
         return {"step": step, "pictures": pictures, "seconds": round(self.trainer.seconds)}
 
     def _validate(self) -> dict[str, float]:
-        return validate(Encoders(self.trainer.average.module.eval(), tokenize))
+        tokenizer = partial(tokenize, model=self.trainer.settings.name)
+        return validate(Encoders(self.trainer.average.module.eval(), tokenizer))
 
 
 def train(settings: Settings, folder: Path, device: str = "cpu") -> Trainer:
@@ -138,11 +142,12 @@ def train(settings: Settings, folder: Path, device: str = "cpu") -> Trainer:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("outputs/embedded-training"))
-    parser.add_argument("--settings", type=Path, default=FOLDER / "training.json")
+    parser.add_argument("name", nargs="?", choices=NAMES, default=NAMES[-1])
+    parser.add_argument("--folder", type=Path, help="default: outputs/training/NAME")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     chosen = parser.parse_args()
-    train(Settings.read(chosen.settings), chosen.folder, chosen.device)
+    folder = chosen.folder or Path("outputs/training", chosen.name)
+    train(Settings.read(chosen.name), folder, chosen.device)
 
 
 if __name__ == "__main__":

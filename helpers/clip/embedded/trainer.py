@@ -5,13 +5,11 @@ from pathlib import Path
 
 import torch
 from open_clip.model import CLIP
-from torch import Tensor
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from helpers.clip.embedded.initial import new_model, normalise
-from helpers.clip.embedded.losses import contrastive_loss, property_loss
+from helpers.clip.embedded import captioned, taught
+from helpers.clip.embedded.initial import new_model
 from helpers.clip.embedded.settings import Settings
 
 LARGEST_SCALE = 100.0  # CLIP's own limit on the inverse temperature
@@ -43,55 +41,6 @@ def optimisers(model: CLIP, settings: Settings) -> list[torch.optim.Optimizer]:
     ]
 
 
-def encode_texts(model: CLIP, tokens: Tensor) -> Tensor:
-    """Encode texts as `CLIP.encode_text` does, but only as far as the longest of them goes.
-
-    Attention is causal, so that the padding behind the end changes nothing.
-    """
-    ends = tokens.argmax(1)
-    length = int(ends.max()) + 1
-    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x[torch.arange(len(x), device=x.device), ends])
-    return x @ model.text_projection
-
-
-def losses(model: CLIP, batch: dict) -> dict[str, Tensor]:
-    """Compute the contrastive loss, that of each property, and that of the patches, unweighted.
-
-    The last layer's patches go through the same projection as the class token, and the masks of
-    the scenes say which object each of them shows. CLIP has no such loss; it makes the shape of
-    things, of which captions say little, much faster to learn.
-    """
-    questions, patches = batch["questions"], batch["patches"]
-    prompts = torch.cat([tokens for tokens, _ in questions.values()])
-    with torch.autocast(batch["pixels"].device.type, torch.bfloat16):
-        images, tokens = model.visual(normalise(batch["pixels"], torch.bfloat16))
-        features = (
-            images,
-            tokens @ model.visual.proj,
-            encode_texts(model, batch["captions"]),
-            encode_texts(model, prompts),
-        )
-    images, places, texts, prompts = (functional.normalize(f.float(), dim=-1) for f in features)
-    scale = model.logit_scale.exp().clamp(max=LARGEST_SCALE)
-    found = {"contrastive": contrastive_loss(images, texts, batch["truth"], scale)}
-    sizes = [len(tokens) for tokens, _ in questions.values()]
-    for name, values in zip(questions, prompts.split(sizes), strict=True):
-        found[name] = property_loss(images, values, questions[name][1], scale)
-        if name in patches:
-            shown = patches[name].flatten(0, 1)
-            found[f"{name} of patches"] = property_loss(places.flatten(0, 1), values, shown, scale)
-    return found
-
-
-def total(found: dict[str, Tensor], settings: Settings) -> Tensor:
-    """Weigh the losses."""
-    shares = {"contrastive": settings.contrastive_weight, **settings.property_weights}
-    shares |= {f"{name} of patches": share for name, share in settings.patch_weights.items()}
-    return sum(share * found[name] for name, share in shares.items())
-
-
 class Trainer:
     """The state of training, and one step of it.
 
@@ -105,16 +54,17 @@ class Trainer:
 
     def __init__(self, settings: Settings, device: str):
         self.settings, self.device = settings, torch.device(device)
-        self.model = new_model(settings.seed).to(self.device)
+        self.model = new_model(settings.name, settings.seed).to(self.device)
         self.average = AveragedModel(
             self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average)
         )
-        self.model.visual.output_tokens = True
+        self.model.visual.output_tokens = settings.taught is not None
         self.optimisers = optimisers(self.model, settings)
         self.rates = [
             [group["lr"] for group in optimiser.param_groups] for optimiser in self.optimisers
         ]
         self.step, self.seconds = 0, 0.0
+        self.weights = taught.weights(settings.taught) if settings.taught else {}
 
     def save(self, path: Path) -> None:
         """Write everything that training needs to go on."""
@@ -144,8 +94,8 @@ class Trainer:
         self._set_rates()
         # PyTorch's fused attention is slow backwards on a CPU: the plain one doubles the speed.
         with sdpa_kernel(SDPBackend.MATH):
-            found = losses(self.model, batch)
-            total(found, self.settings).backward()
+            found = self._losses(batch)
+            sum(self.weights.get(name, 1.0) * loss for name, loss in found.items()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -154,6 +104,10 @@ class Trainer:
         self.step += 1
         self.seconds += time.monotonic() - began
         return {name: loss.item() for name, loss in found.items()}
+
+    def _losses(self, batch: dict) -> dict[str, torch.Tensor]:
+        scale = self.model.logit_scale.exp().clamp(max=LARGEST_SCALE)
+        return (taught if self.settings.taught else captioned).losses(self.model, batch, scale)
 
     def _set_rates(self) -> None:
         factor = self.settings.rate(self.step)

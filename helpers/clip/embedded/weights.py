@@ -32,11 +32,13 @@ def save(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> No
     save_file(half | {ROWS: rows.to(torch.int32)}, path)
 
 
-def build(checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
-    """Build the embedded model.
+def build(name: str, checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
+    """Build an embedded model.
 
     Parameters
     ----------
+    name : str
+        One of `helpers.clip.embedded.NAMES`.
     checkpoint : str or int, optional
         A step of training, one of `checkpoints`, 0 before the first; left out, the end.
 
@@ -52,9 +54,9 @@ def build(checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
     WorkbookError
         If no weights were kept at that step.
     """
-    file, made = weights_file(checkpoint), architecture()
+    file, made = weights_file(name, checkpoint), architecture(name)
     with torch.random.fork_rng(devices=[]):  # the initial weights leave no trace
-        weights = load_file(file) if file else _untrained()
+        weights = load_file(file) if file else _untrained(name)
         model = CLIP(**made)
     rows = weights.pop(ROWS).long()
     # Rows that were never trained stay 0: an unknown word says nothing beyond its place.
@@ -64,12 +66,12 @@ def build(checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
     return model.eval(), Tokenizer(rows, made["text_cfg"]["context_length"])
 
 
-def _untrained() -> dict[str, torch.Tensor]:
+def _untrained(name: str) -> dict[str, torch.Tensor]:
     from helpers.clip.embedded.initial import new_model
     from helpers.clip.embedded.settings import Settings
     from helpers.clip.embedded.text import known_tokens
 
-    return new_model(Settings.read().seed).state_dict() | {ROWS: known_tokens()}
+    return new_model(name, Settings.read(name).seed).state_dict() | {ROWS: known_tokens(name)}
 
 
 class Tokenizer:

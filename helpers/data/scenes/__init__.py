@@ -15,19 +15,15 @@ import pandas as pd
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data.scenes.captions import Caption, full_caption, random_caption, sentence
-from helpers.data.scenes.drawing import SIDE, draw_scene
+from helpers.data.scenes.drawing import draw_scene
+from helpers.data.scenes.layout import appearances, placed_at_random, placement
 from helpers.data.scenes.vocabulary import (
     BACKGROUNDS,
-    COLOURS,
     COUNTS,
-    FILLS,
     HELD_OUT_COMBINATIONS,
     HELD_OUT_SEED,
     MEDIA,
-    POSITIONS,
     PROPERTIES,
-    SHAPES,
-    SIZES,
     Property,
 )
 
@@ -47,8 +43,6 @@ __all__ = [
 ]
 
 COUNT_SHARES = (0.4, 0.2, 0.2, 0.2)  # single objects are what most zero-shot questions are about
-PLACEMENTS = 24  # tries at placing several objects with little overlap
-CROWDING = 0.85  # least distance of two objects, as a share of the sum of their radii
 
 
 @dataclass(frozen=True)
@@ -131,71 +125,6 @@ class Scenes:
         return iter((self.pixels, self.attributes, self.captions, self.masks))
 
 
-def _appearances(count: int, rng: np.random.Generator, held_out: bool) -> list[dict]:
-    """Choose shape, colour and fill of each object; no two objects share a colour."""
-    colours = list(rng.permutation(list(COLOURS)))
-    items = []
-    for _ in range(count):
-        shape, fill = SHAPES[rng.integers(len(SHAPES))], FILLS[rng.integers(len(FILLS))]
-        free = (c for c in colours if held_out or (shape, c) not in HELD_OUT_COMBINATIONS)
-        colour = next(free)
-        colours.remove(colour)
-        items.append({"shape": shape, "colour": str(colour), "fill": fill})
-    return items
-
-
-def _placement(count: int, rng: np.random.Generator, fixed: dict[str, str]) -> list[dict]:
-    """Choose size and place of each object, so that objects hide little of each other."""
-    best, least = [], -np.inf
-    for _ in range(PLACEMENTS):
-        items = _place_once(count, rng, fixed)
-        room = _room(items)
-        if room > least:
-            best, least = items, room
-        if room >= CROWDING:
-            break
-    return best
-
-
-def _place_once(count: int, rng: np.random.Generator, fixed: dict[str, str]) -> list[dict]:
-    names = list(POSITIONS)
-    cells, chance = rng.permutation(len(names))[:count], rng.random((count, 5))
-    items = []
-    for cell, (p, q, r, s, t) in zip(cells, chance, strict=True):
-        size = fixed.get("size", list(SIZES)[int(p * len(SIZES))])
-        position = fixed.get("position", names[cell])
-        small, large = SIZES[size]
-        radius = small + q * (large - small)
-        x, y = (
-            _coordinate(at, radius, wobble)
-            for at, wobble in zip(POSITIONS[position], (r, s), strict=True)
-        )
-        place = {"size": size, "position": position, "x": x, "y": y}
-        items.append({**place, "radius": radius, "angle": 24 * t - 12})
-    return items
-
-
-def _coordinate(at: int, radius: float, wobble: float) -> float:
-    """Place an object's centre along one axis: within the picture, unmistakably at its place."""
-    middle = (SIDE - 1) / 2
-    reach = middle - radius - 3
-    if at == 0:
-        return middle + (wobble - 0.5) * 0.36 * reach
-    return middle + at * reach * (1 - 0.26 * wobble)
-
-
-def _room(items: list[dict]) -> float:
-    """Smallest distance of two objects over the sum of their radii."""
-    pairs = [(a, b) for index, a in enumerate(items) for b in items[:index]]
-    return min(
-        (
-            np.hypot(a["x"] - b["x"], a["y"] - b["y"]) / (a["radius"] + b["radius"])
-            for a, b in pairs
-        ),
-        default=np.inf,
-    )
-
-
 def _check_fixed(fixed: dict[str, str]) -> None:
     for name, value in fixed.items():
         one_of(name, value, PROPERTIES[one_of("a fixed property", name, PROPERTIES)].values)
@@ -241,8 +170,8 @@ def scene(index: int, seed: int = HELD_OUT_SEED, **fixed: str) -> Scene:
     } | fixed
     count = COUNTS.index(kind["count"]) + 1
     own = {name: value for name, value in fixed.items() if PROPERTIES[name].of == "object"}
-    looked = _appearances(count, looks, held_out=seed == HELD_OUT_SEED)
-    placed = _placement(count, places, own)
+    looked = appearances(count, looks, held_out=seed == HELD_OUT_SEED)
+    placed = placement(lambda: placed_at_random(count, places, own))
     objects = [look | place | own for look, place in zip(looked, placed, strict=True)]
     pixels, masks = draw_scene(objects, kind["medium"], kind["background"], paint)
     caption = random_caption(objects, kind["medium"], kind["background"], words).text

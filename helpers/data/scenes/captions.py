@@ -36,9 +36,26 @@ def _article(phrase: str) -> str:
     return f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
 
 
-def _noun_phrase(claims: dict[str, str]) -> str:
+def noun_phrase(claims: dict[str, str], thing: str = "object") -> str:
+    """Write what is claimed of an object; without its shape it is a thing of that name.
+
+    Parameters
+    ----------
+    claims : dict of str to str
+        Any of shape, colour, fill, size, position.
+    thing : str
+        "object", or "something", which has no article and comes first.
+
+    Returns
+    -------
+    str
+        Such as "a large red star on the left" or "something red".
+    """
     words = [claims[name] for name in ("size", "colour", "fill") if name in claims]
-    phrase = _article(" ".join([*words, claims.get("shape", "object")]))
+    if "shape" not in claims and thing == "something":
+        phrase = " ".join([thing, *words])
+    else:
+        phrase = _article(" ".join([*words, claims.get("shape", "object")]))
     return f"{phrase} {PLACES[claims['position']]}" if "position" in claims else phrase
 
 
@@ -68,7 +85,7 @@ def sentence(
     else:
         openings = HELD_OUT_OPENINGS if held_out else OPENINGS
         start = openings[opening % len(openings)]
-    things = [_noun_phrase(claims) for claims in objects] or [
+    things = [noun_phrase(claims) for claims in objects] or [
         COUNT_WORDS[scene["count"]] if "count" in scene else "objects"
     ]
     end = f" on a {scene['background']} background" if "background" in scene else ""

@@ -77,7 +77,7 @@ POOLS: Mapping[str, Pool] = MappingProxyType(
     {
         "general": Pool("general.csv", "descriptions of images in general, for any CLIP"),
         "scenes": Pool(
-            "scenes.csv", "the scenes' properties and the photographs, for the embedded model"
+            "scenes.csv", "the scenes' properties and the photographs, for the embedded models"
         ),
     }
 )
