@@ -13,6 +13,7 @@ from torch.nn import functional
 from helpers.checks import WorkbookError
 from helpers.clip.embedded import (
     NAMES,
+    RECIPES,
     build,
     captioned,
     checkpoints,
@@ -43,7 +44,7 @@ TINY = {
         warm_up=1,
         checkpoints=[2],
     )
-    for name in NAMES
+    for name in RECIPES
 }
 
 
@@ -57,7 +58,7 @@ def batch():
     return next(iter(taught.TaughtBatches(TINY["embedded"])))
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=RECIPES)
 def trained(request, tmp_path_factory):
     kept = tmp_path_factory.mktemp("training")
     return train.train(TINY[request.param], kept), kept
@@ -128,6 +129,11 @@ class TestWeights:
             "sys.exit('torch' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+    def test_a_model_that_has_not_been_trained_yet_is_no_choice(self):
+        for name in RECIPES:
+            assert (name in NAMES) == weights_file(name).exists()
+        assert "embedded" in NAMES
 
 
 class TestText:

@@ -44,7 +44,7 @@ def load(
     Parameters
     ----------
     name : str, optional
-        ``"embedded"`` or ``"embedded-clip"``, which come with the workbook; open_clip's name of a
+        ``"embedded"``, the small model that comes with the workbook; open_clip's name of a
         model, such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id
         on the hub, such as ``"openai/clip-vit-base-patch32"``.
     pretrained : str, optional

@@ -9,7 +9,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "files": ["NAMES", "checkpoints", "folder", "weights_file"],
+        "files": ["NAMES", "RECIPES", "checkpoints", "folder", "weights_file"],
         "weights": ["build"],
     },
 )

@@ -6,13 +6,17 @@ from pathlib import Path
 from helpers.checks import one_of
 
 ORGANISMS = Path(__file__).parent / "organisms"
-NAMES = ("embedded", "embedded-clip")
+RECIPES = ("embedded", "embedded-clip")
+"""Models that can be trained."""
+WEIGHTS = "weights.safetensors"
+NAMES = tuple(name for name in RECIPES if (ORGANISMS / name / WEIGHTS).exists())
+"""Models that have been."""
 UNTRAINED = "0"
 
 
 def folder(name: str) -> Path:
-    """Return the folder of a model, one of `NAMES`: recipe, weights, and what was measured."""
-    return ORGANISMS / one_of("embedded model", name, NAMES)
+    """Return the folder of a model, one of `RECIPES`: recipe, weights, and what was measured."""
+    return ORGANISMS / one_of("embedded model", name, RECIPES)
 
 
 def architecture(name: str) -> dict:
@@ -47,6 +51,6 @@ def weights_file(name: str, checkpoint: str | int | None = None) -> Path | None:
         If no weights were kept at that step.
     """
     if checkpoint is None:
-        return folder(name) / "weights.safetensors"
+        return folder(name) / WEIGHTS
     step = one_of(f"pretrained (step of model {name})", str(checkpoint), checkpoints(name))
     return None if step == UNTRAINED else folder(name) / "checkpoints" / f"{step}.safetensors"

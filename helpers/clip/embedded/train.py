@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from helpers.clip.embedded import weights
 from helpers.clip.embedded.captioned import CaptionedBatches
 from helpers.clip.embedded.evaluate import Encoders, validate
-from helpers.clip.embedded.files import NAMES
+from helpers.clip.embedded.files import RECIPES, WEIGHTS
 from helpers.clip.embedded.settings import Settings
 from helpers.clip.embedded.taught import TaughtBatches
 from helpers.clip.embedded.text import known_tokens, tokenize
@@ -135,14 +135,14 @@ def train(settings: Settings, folder: Path, device: str = "cpu") -> Trainer:
     for batch in batches(settings, trainer.step, trainer.device):
         reporter.after_step(trainer.update(batch))
     reporter.save()
-    reporter.export(trainer.average.module, folder / "weights.safetensors")
+    reporter.export(trainer.average.module, folder / WEIGHTS)
     return trainer
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", nargs="?", choices=NAMES, default=NAMES[-1])
+    parser.add_argument("name", nargs="?", choices=RECIPES, default=RECIPES[-1])
     parser.add_argument("--folder", type=Path, help="default: outputs/training/NAME")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     chosen = parser.parse_args()

@@ -26,13 +26,14 @@ from helpers.data.scenes.vocabulary import (
 
 SET_SIZE = 6
 STREAM = 5  # a stream of random numbers that `scene` does not draw from
-OF_ONE = {  # what varies in a set of single objects, and how often: mostly what is hard to see
-    ("shape",): 0.35,
-    ("shape", "fill"): 0.35,
-    ("fill", "size"): 0.15,
+OF_ONE = {  # what varies in a set of single objects, and how often: most often what is hard to see
+    ("shape",): 0.30,
+    ("shape", "fill"): 0.25,
+    ("fill", "size"): 0.10,
     ("shape", "colour"): 0.05,
-    ("position",): 0.05,
-    ("medium", "background"): 0.05,
+    ("colour",): 0.05,
+    ("position",): 0.10,
+    ("medium", "background"): 0.15,
 }
 OF_SEVERAL = {  # likewise, of one among several objects; None: objects exchange properties
     None: 0.50,
