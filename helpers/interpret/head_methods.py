@@ -23,6 +23,8 @@ from helpers.interpret.scoring import WORDINGS, differing_scenes, score_heads
 
 FRESH = 7_000  # scenes from here on are nobody else's
 AT_ONCE = 32
+KINDS = {"object": {"count": "one"}, "scene": {}}
+"""What a property is of → what is fixed in scenes that ask for it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def pair_of_scenes(name: str, index: int) -> tuple[Scene, Scene]:
     -------
     tuple of Scene
     """
-    fixed = {"count": "one"} if PROPERTIES[name].of == "object" else {}
+    fixed = KINDS[PROPERTIES[name].of]
     first = scene(FRESH + index, **fixed)
     others = [value for value in PROPERTIES[name].values if value != value_of(first, name)]
     other = others[np.random.default_rng((FRESH, index)).integers(len(others))]
@@ -89,12 +91,13 @@ def prompts(model: Model, name: str) -> np.ndarray:
 
 def accuracies(model: Model, count: int) -> pd.Series:
     """Measure zero-shot accuracy on held-out scenes, by property."""
+    drawn = {of: [scene(FRESH + n, **fixed) for n in range(count)] for of, fixed in KINDS.items()}
+    images = {of: model.encode(_pixels(scenes)).embedding for of, scenes in drawn.items()}
     found = {}
-    for name in PROPERTIES:
-        firsts = [pair_of_scenes(name, index)[0] for index in range(count)]
-        images = model.encode(_pixels(firsts)).embedding
-        truth = [PROPERTIES[name].values.index(value_of(one, name)) for one in firsts]
-        found[name] = float(((images @ prompts(model, name).T).argmax(1) == truth).mean())
+    for name, row in PROPERTIES.items():
+        truth = [row.values.index(value_of(one, name)) for one in drawn[row.of]]
+        answers = (images[row.of] @ prompts(model, name).T).argmax(axis=1)
+        found[name] = float((answers == truth).mean())
     return pd.Series(found, name="accuracy")
 
 
@@ -222,13 +225,13 @@ def _read(
     """Ask TEXTSPAN, the share of variance and probes, of scenes."""
     found = {method: {} for method in BY_SCENES}
     everything = []
-    for of, fixed in (("object", {"count": "one"}), ("scene", {})):
-        scenes = [scene(FRESH + 1_000 + index, **fixed) for index in range(count)]
+    for of in dict.fromkeys(PROPERTIES[name].of for name in names):
+        scenes = [scene(FRESH + 1_000 + index, **KINDS[of]) for index in range(count)]
         own = _written_for(model, scenes, heads)
-        everything.append(own[::2])
+        everything.append(own)
         asked = [name for name in names if PROPERTIES[name].of == of]
         known = {name: [value_of(one, name) for one in scenes] for name in asked}
-        for method, measure in BY_SCENES.items() if known else ():
+        for method, measure in BY_SCENES.items():
             found[method] |= _by_property(measure(own, known), heads)
     by_texts = _named_by_texts(model, xr.concat(everything, dim="image"), heads)
     return {"TEXTSPAN's texts (06)": by_texts} | found

@@ -13,7 +13,7 @@ import torch
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, scene
 
-FITTED_FROM, FITTED_ON = 9_000, 192  # scenes that detectors are fitted on
+FITTED_FROM, FITTED_ON = 9_000, 128  # scenes that detectors are fitted on
 PENALTY = 1e-2  # of the ridge regression, by image
 LOUDNESS = 1.5  # length of what a sure detector writes, in units of the class token's at the end
 
