@@ -1,6 +1,6 @@
 """Figures of what carries a shift, what it says, and what patching heads takes away."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from textwrap import fill
 from types import MappingProxyType
 
@@ -29,6 +29,7 @@ from helpers.figures.layout import (
 )
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
+VISIBLE = 0.002  # shares below this draw no bar that the legend would have to name
 LONGEST_LINE = 34
 OVERLAY_OPACITY = 0.85  # of the patches that moved most; those that didn't are clear
 OVERLAY_QUANTILE = 0.99
@@ -73,7 +74,13 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
         _layer_bars(ax, own)
         ax.set_title(source)
     figure.supxlabel("share of the shift, mean over images", fontsize=11)
-    _kinds_legend(figure, next(iter(parts.values()))["part"].values)
+    seen = {
+        part
+        for own in parts.values()
+        for part in own["part"].values
+        if abs(own.sel(part=part)).max() >= VISIBLE
+    }
+    _kinds_legend(figure, seen)
     return figure
 
 
@@ -361,7 +368,7 @@ def _stack(
         )
 
 
-def _kinds_legend(figure: Figure, parts: Sequence[str]) -> None:
+def _kinds_legend(figure: Figure, parts: Collection[str]) -> None:
     kinds = {
         f"{name}, darker with depth": plt.get_cmap(cmap)(0.65) for cmap, name in KINDS.values()
     }
