@@ -26,6 +26,7 @@ from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, SOURCES, Change, Source
 from helpers.data.images import Image
 from helpers.data.sources import OWN_SOURCES
+from helpers.registry import Registry, Row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,7 @@ COMPARED = ("embedding", "attention", "pixels")
 
 _last_read: list[str] = []
 _reading: list[str] = []
+_of_this_file: list[tuple[str, str]] = []
 
 
 def change(*, severity: str, does: str = "", label: str | None = None) -> Callable[[F], F]:
@@ -60,7 +62,8 @@ def change(*, severity: str, does: str = "", label: str | None = None) -> Callab
 
     def register(function: F) -> F:
         does_ = does or inspect.getdoc(function) or "your own"
-        CHANGES.add(Change(*_named(function, label), function, does_, severity, _origin(function)))
+        row = (*_named(function, label), function, does_, severity, _origin(function))
+        _add(CHANGES, Change(*row))
         return function
 
     return register
@@ -92,7 +95,7 @@ def score(
 
     def register(function: F) -> F:
         row = (*_named(function, label), function, needs, higher_is_closer, "own")
-        SCORES.add(Score(*row, _origin(function)))
+        _add(SCORES, Score(*row, _origin(function)))
         return function
 
     return register
@@ -115,7 +118,7 @@ def labeller(*, label: str | None = None) -> Callable[[F], F]:
     from helpers.analysis.labels import LABELLERS, NamedLabeller
 
     def register(function: F) -> F:
-        LABELLERS.add(NamedLabeller(*_named(function, label), function, _origin(function)))
+        _add(LABELLERS, NamedLabeller(*_named(function, label), function, _origin(function)))
         return function
 
     return register
@@ -220,6 +223,19 @@ def _rows_from(digest: str):
         yield
     finally:
         _reading.pop()
+        _of_this_file.clear()
+
+
+def _add(registry: Registry, row: Row) -> None:
+    """Add a row; a cell may be executed again, but a file says each name once."""
+    key = (registry.kind, row.name)
+    if _reading and key in _of_this_file:
+        raise WorkbookError(
+            f"extend: the file has two rows of the kind {registry.kind} called {row.name!r}; give"
+            " one of them another name."
+        )
+    _of_this_file.append(key)
+    registry.add(row)
 
 
 def _named(function: Callable, label: str | None) -> tuple[str, str]:

@@ -175,14 +175,10 @@ def label(name: str) -> str:
     Returns
     -------
     str
-        The words to show.
-
-    Raises
-    ------
-    WorkbookError
-        If there is neither a view nor a score of that name.
+        The words to show; of a user's row that isn't registered here, such as one that a stored run
+        has, those of its name.
     """
-    return LABELS[one_of("name", name, LABELS)]
+    return LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
 def in_words(name: str) -> str:

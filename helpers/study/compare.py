@@ -92,6 +92,7 @@ def _differences(first: StoredRun, other: StoredRun) -> pd.DataFrame:
         if source in theirs
         for score in own
         if score in theirs[source]
+        and set(own["augmentation"].values) & set(theirs[source]["augmentation"].values)
     }
     if not found:
         return pd.DataFrame(columns=[*ROW, *NAMES.values(), "p", "paired", "q", "differs"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from helpers.checks import WorkbookError
 from helpers.study.stored import StoredRun, find_runs
 from helpers.study.writing import writing
 
@@ -77,9 +78,15 @@ def write_gathered(given: Iterable[str | Path], out: Path) -> Path:
     Raises
     ------
     WorkbookError
-        If a folder holds no run, or the file can't be written.
+        If a folder holds no run, no run has scores, or the file can't be written.
     """
-    table = gathered(find_runs(given))
+    runs = find_runs(given)
+    begun = [run for run in runs if run.has_scores]
+    for run in (run for run in runs if run not in begun):
+        print(f"Left out: {run.folder} holds no scores yet.")
+    if not begun:
+        raise WorkbookError("None of these runs holds scores yet; finish one first.")
+    table = gathered(begun)
     with writing("table", out):
         table.to_csv(out, index=False)
     return out

@@ -77,6 +77,18 @@ class StoredRun:
         told = [self.parameters, self.record.get("unreadable", {})]
         return shortener(told, self.folder, self.scores["image"].values)
 
+    @property
+    def _arrays(self) -> Arrays:
+        out = self.parameters["out"]
+        url = out if out and places.is_url(out) else self.folder
+        return Arrays(f"{url}/arrays.zarr")
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether any image has been computed."""
+        arrays = self._arrays
+        return Arrays.identity_of(arrays.place) is not None and bool(arrays.done().any())
+
     @cached_property
     def scores(self) -> xr.Dataset:
         """Every image's scores, (image, augmentation), as of `helpers.study.run.Run.scores`.
@@ -86,13 +98,13 @@ class StoredRun:
         WorkbookError
             If they have not been computed.
         """
-        out = self.parameters["out"]
-        url = out if out and places.is_url(out) else self.folder
-        arrays = Arrays(f"{url}/arrays.zarr")
-        if Arrays.identity_of(arrays.place) is None or not arrays.done().any():
+        arrays = self._arrays
+        if not self.has_scores:
             raise WorkbookError(f"{self.folder} holds no scores yet; finish its run first.")
+        rows = (row.split(" ") for row in self.record["identity"].get("own", {}))
+        own = [name for kind, name in rows if kind == "score"]
         kept = arrays.variables()
-        return arrays.read([name for name in SCORES if name in kept])
+        return arrays.read([name for name in dict.fromkeys((*SCORES, *own)) if name in kept])
 
     @cached_property
     def summary(self) -> pd.DataFrame:

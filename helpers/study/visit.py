@@ -10,6 +10,7 @@ import torch
 
 from helpers.analysis import device_scores, dissection
 from helpers.analysis.scores import SCORES, attention_map, embedding_similarity, pixel_scores
+from helpers.checks import WorkbookError
 from helpers.study.arrays import Variable
 
 if TYPE_CHECKING:
@@ -164,8 +165,19 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequen
         for name in {row.needs for row in left} & _COMPARED_AS.keys() & by_model.keys()
     } | {"pixels": drawn}
     for row in (row for row in left if row.needs in inputs):
-        compared[row.name] = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
+        found = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
+        compared[row.name] = _number_per_view(row.name, found, len(drawn) - 1)
     return compared
+
+
+def _number_per_view(score: str, found: object, views: int) -> np.ndarray:
+    found = np.asarray(found)
+    if found.shape != (views,):
+        raise WorkbookError(
+            f"The score {score!r} gave an array of shape {found.shape} for {views} changed views;"
+            f" it must return a number for each, an array of shape ({views},)."
+        )
+    return found
 
 
 def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Values:
