@@ -1,6 +1,7 @@
 """Rows of one's own: changes, scores, labellers and sources, in a cell or a file."""
 
 from dataclasses import replace
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -13,8 +14,13 @@ from helpers.data import CHANGES, open_images
 from helpers.data.sources import OWN_SOURCES
 from helpers.figures import style
 from helpers.study import open_run
+from helpers.study.compare import write_comparison
+from helpers.study.gather import write_gathered
 from helpers.study.parameters import from_profile
 from helpers.study.places import identity
+from helpers.study.score_table import score_table
+from helpers.study.stored import StoredRun
+from helpers.study.verify import verify
 
 FILE = '''
 from helpers.extend import change, score
@@ -166,3 +172,73 @@ def test_a_score_registered_later_is_none_of_the_runs(parameters, file):
 def test_a_score_compares_what_there_is():
     with pytest.raises(WorkbookError, match="needs has no value 'colours'"):
         extend.score(needs="colours")
+
+
+def forget(registry, *names):
+    """Take rows out again, as for a process that never registered them."""
+    for name in names:
+        registry._rows.pop(name)
+
+
+def test_a_run_is_told_where_its_own_rows_are_not_registered(parameters, file, tmp_path):
+    own = {"changes": ["posterized", "jpeg"], "extend": str(file), "out": str(tmp_path / "own")}
+    open_run(**parameters | own).compute()
+    plain = {"changes": ["jpeg"], "out": str(tmp_path / "plain")}
+    open_run(**parameters | plain).compute()
+    forget(CHANGES, "posterized")
+    forget(SCORES, "light")
+    summary = StoredRun(tmp_path / "own").summary
+    assert {"light"} <= set(summary["score"])
+    assert score_table(summary)["columns"][-1] == "Light"
+    page, _ = write_comparison([tmp_path / "own", tmp_path / "plain"], tmp_path / "page.html")
+    assert "Posterized" in page.read_text()
+
+
+def test_a_change_of_a_cell_can_not_be_drawn_again_by_verify(parameters, tmp_path):
+    extend.change(severity="nothing")(of_a_cell)
+    given = parameters | {"changes": ["of_a_cell"], "out": str(tmp_path / "run")}
+    open_run(**given).compute()
+    forget(CHANGES, "of_a_cell")
+    *_, images = verify(tmp_path / "run", 0.5)
+    assert (images.count, images.wrong) == (0, [])
+    assert "registered in a notebook" in images.note
+
+
+def of_a_cell(pixels, severity, rng):
+    """Upside down."""
+    return pixels[::-1]
+
+
+@pytest.mark.parametrize("gives", [1.0, [[1.0]]])
+def test_a_score_of_another_shape_is_told(gives, parameters):
+    def odd(original, changed):
+        return gives
+
+    extend.score(needs="pixels")(odd)
+    with pytest.raises(WorkbookError, match=r"'odd' gave an array of shape .* \(9,\)"):
+        open_run(**parameters | {"workers": 1}).compute()
+
+
+def test_a_file_says_each_name_once(tmp_path):
+    path = tmp_path / "twice.py"
+    path.write_text(FILE + FILE.partition("\n\n\n")[2].partition("@score")[0])
+    with pytest.raises(WorkbookError, match="two rows of the kind change called 'posterized'"):
+        extend.load(str(path))
+
+
+def test_runs_without_a_change_in_common_are_compared_score_by_score(parameters, tmp_path):
+    for name in ("jpeg", "exposure"):
+        open_run(**parameters | {"changes": [name], "out": str(tmp_path / name)}).compute()
+    page, table = write_comparison([tmp_path / "jpeg", tmp_path / "exposure"], tmp_path / "c.html")
+    assert "JPEG" in page.read_text()
+    assert "difference" in table.read_text()
+
+
+def test_a_run_without_scores_is_left_out_and_named(parameters, tmp_path, capsys):
+    open_run(**parameters | {"out": str(tmp_path / "done")}).compute()
+    (tmp_path / "begun").mkdir()
+    copy(tmp_path / "done" / "run.json", tmp_path / "begun")
+    write_gathered([tmp_path], tmp_path / "all.csv")
+    assert f"Left out: {tmp_path / 'begun'} holds no scores yet." in capsys.readouterr().out
+    with pytest.raises(WorkbookError, match="None of these runs"):
+        write_gathered([tmp_path / "begun"], tmp_path / "none.csv")
