@@ -226,3 +226,14 @@ def test_a_question_needs_two_values(embeddings):
     assert directions.zero_shot(embeddings, texts)["property"].values.tolist() == ["b"]
     with pytest.raises(WorkbookError, match="two values"):
         directions.zero_shot(embeddings, texts[:2])
+
+
+def test_no_image_is_permuted_to_itself():
+    texts, embeddings = small_world(np.random.default_rng(8))
+    pair = embeddings[:2].copy()
+    pair[:, 1] = pair[:, 0].values + 20 * texts.values[[3, 5]]  # each image along a text of its own
+    null = directions.permuted_null(pair, texts, draws=20)
+    exchanged = pair.copy(data=pair.values)
+    exchanged[:, 1] = pair[::-1, 1].values
+    only = directions.along_texts(directions.shifts(exchanged), texts).mean("image")
+    np.testing.assert_allclose(null, abs(only).max().item(), rtol=1e-6)

@@ -1,3 +1,4 @@
+import errno
 import pickle
 from io import BytesIO
 
@@ -213,3 +214,13 @@ def test_the_error_is_a_workbook_error_and_survives_pickling():
     assert isinstance(error, WorkbookError)
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.image_id, copy.reason) == (str(error), "a", "it is gone")
+
+
+def test_a_machine_that_fails_just_now_says_nothing_of_the_image(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("helpers.data.decode.open_file", fail)
+    with pytest.raises(WorkbookError, match=r"Input/output error\. That may pass") as caught:
+        decode(tmp_path / "a.png", "a.png")
+    assert not isinstance(caught.value, UnreadableImage)

@@ -242,3 +242,15 @@ def test_a_run_without_scores_is_left_out_and_named(parameters, tmp_path, capsys
     assert f"Left out: {tmp_path / 'begun'} holds no scores yet." in capsys.readouterr().out
     with pytest.raises(WorkbookError, match="None of these runs"):
         write_gathered([tmp_path / "begun"], tmp_path / "none.csv")
+
+
+def test_a_file_that_is_edited_during_a_run_changes_nothing_of_it(file, parameters):
+    given = parameters | {"extend": str(file), "changes": ["posterized"], "workers": 1}
+    whole = open_run(**given | {"out": f"{given['out']}-whole"}).scores()
+    run = open_run(**given)
+
+    def edit(*_):
+        file.write_text(FILE.replace("step * step", "step"))
+
+    run._engine._write, write = lambda visits: (write(visits), edit())[0], run._engine._write
+    assert run.scores().equals(whole)

@@ -242,3 +242,10 @@ def test_help_names_profiles_and_parameters(capsys):
     told = capsys.readouterr().out
     assert "quick" in told
     assert "batch_size" in told
+
+
+def test_a_caption_is_one_line_of_plain_text(tmp_path, capsys):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text('path,caption\na.png,"red\x1b[31m\nforged: 1×1"\n')
+    assert main(["images", str(tmp_path / "list.csv")]) == 0
+    assert r"red\x1b[31m\nforged: 1×1" in capsys.readouterr().out

@@ -1,5 +1,7 @@
 """Dask workers write what one process writes, also when one of them is killed."""
 
+from dataclasses import replace
+
 import psutil
 import pytest
 import torch
@@ -7,7 +9,9 @@ import xarray as xr
 from dask.distributed import LocalCluster
 
 from helpers.checks import WorkbookError
-from helpers.study import open_run
+from helpers.data import CHANGES
+from helpers.extend import change
+from helpers.study import cluster, open_run
 from helpers.study.record import Record
 
 KEPT = ("scores", "encodings", "contributions", "dissection", "pixel_change")
@@ -54,8 +58,8 @@ def test_workers_of_a_scheduler_write_to_a_url(serial, parameters, tmp_path, mon
     outputs = tmp_path / "outputs"
     monkeypatch.setattr("helpers.study.places.OUTPUTS", outputs)
     place = f"file://{tmp_path}/far%20away"
-    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster:
-        given = {"cluster": cluster.scheduler_address, "out": place}
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as own:
+        given = {"cluster": own.scheduler_address, "out": place}
         spread = open_run(**parameters | given)
         assert_identical(spread, serial)
     assert spread.timings["encode"]["images"] == 6
@@ -68,3 +72,25 @@ def test_a_scheduler_that_does_not_answer_is_told(parameters, monkeypatch):
     run = open_run(**parameters | {"cluster": "tcp://127.0.0.1:9"})
     with pytest.raises(WorkbookError, match=r"No scheduler answers at tcp://127\.0\.0\.1:9"):
         run.compute()
+
+
+def test_workers_without_a_row_that_a_cell_registered_are_told(parameters):
+    def dimmed(pixels, severity, rng):
+        """Darker."""
+        return pixels // 2
+
+    change(severity="none")(dimmed)
+    try:
+        run = open_run(**parameters | {"cluster": "local:1", "changes": ["noise", "dimmed"]})
+        with pytest.raises(WorkbookError, match="don't have the 'change dimmed' of this run"):
+            run.compute()
+    finally:
+        del CHANGES._rows["dimmed"]
+
+
+def test_an_engine_serves_one_run_alone(parameters):
+    run = open_run(**parameters)
+    job = cluster.Job(run.parameters, str(run.folder / "arrays.zarr"), run.identity)
+    again = replace(job, parameters=replace(run.parameters, seed=7))
+    assert cluster._engine(job) is cluster._engine(job)
+    assert cluster._engine(again) is not cluster._engine(job)

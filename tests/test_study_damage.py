@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from helpers.checks import WorkbookError
 from helpers.study import open_run
 from helpers.study.arrays import Arrays
-from helpers.study.cli import FAILED, main
+from helpers.study.cli import BAD_INPUT, FAILED, main
 from helpers.study.files import BLANK, is_sealed, sealed
 from helpers.study.record import Record
 from helpers.study.runner import run_study
@@ -274,3 +274,22 @@ def test_a_seal_is_of_every_byte():
             flipped[place] ^= 1 << bit
             assert not is_sealed(bytes(flipped))
     assert not is_sealed(data[:-1]) and not is_sealed(b"")
+
+
+def test_zeros_of_ones_own_are_no_room_for_a_seal(tmp_path):
+    record = Record(tmp_path / "run.json")
+    record.update(unreadable={f"{BLANK}.png": "it is empty"})
+    assert is_sealed((tmp_path / "run.json").read_bytes())
+    assert record.read()["unreadable"] == {f"{BLANK}.png": "it is empty"}
+
+
+@pytest.mark.parametrize("file", ["tables/01_mine.csv", "figures/01_mine.png"])
+@pytest.mark.parametrize("out", ["sent", "sent.html"])
+def test_no_report_is_sent_of_what_has_changed_since(file, out, study, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(study, copy)
+    assert main(["report", str(copy), "--out", str(tmp_path / out)]) == 0
+    with (copy / file).open("ab") as opened:
+        opened.write(b"3,4")
+    assert main(["report", str(copy), "--out", str(tmp_path / out)]) == BAD_INPUT
+    assert f"{file} damaged, missing or unfinished" in capsys.readouterr().err

@@ -1,9 +1,11 @@
 """A GPU's pace on a processor: processes that draw, scores on the device, shared passes."""
 
+from dataclasses import replace
+
 import pytest
 import xarray as xr
 
-from helpers.study import engine, open_run
+from helpers.study import engine, open_run, visit
 
 EXACT = ("encodings", "contributions", "dissection")
 
@@ -32,3 +34,14 @@ def test_images_that_share_a_pass_are_as_they_are_alone(plain, parameters, tmp_p
     run = paced(parameters, tmp_path, monkeypatch, images=3)
     xr.testing.assert_allclose(run.scores(), plain.scores(), rtol=1e-6, atol=1e-6)
     assert run.timings["draw"]["seconds"] > 0
+
+
+def test_values_too_large_to_be_kept_are_told(parameters, monkeypatch):
+    heads = visit._heads
+    rows = [
+        replace(row, values=lambda *given: heads(*given) * 1e9) if row.name == "heads" else row
+        for row in visit.KEPT
+    ]
+    monkeypatch.setattr(visit, "KEPT", tuple(rows))
+    run = open_run(**parameters | {"limit": 2})
+    assert "too large to be kept" in run.unreadable["reason"].iloc[-1]

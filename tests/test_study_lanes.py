@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from time import sleep
 
 import cv2
 import pytest
@@ -49,3 +50,17 @@ def test_results_come_in_order_and_not_too_far_ahead():
         assert next(results) == 0
         assert len(started) <= 3
         assert list(results) == [-item for item in range(1, 10)]
+
+
+def test_what_waits_is_not_begun_after_an_interrupt():
+    started = []
+
+    def work(item):
+        started.append(item)
+        sleep(0.05)
+
+    with ThreadPoolExecutor(1) as pool:
+        results = ahead(pool, work, range(20), waiting=10)
+        next(results)
+        results.close()  # as an interrupt does
+    assert len(started) < 5

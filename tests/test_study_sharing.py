@@ -1,5 +1,6 @@
 """Runs as tables: compact scores, side by side, gathered; and paths that are left out."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.study.cli import BAD_INPUT, main
 from helpers.study.compare import compared, write_comparison
 from helpers.study.gather import gathered, labels
 from helpers.study.private import shortener
+from helpers.study.record import Record
 from helpers.study.score_table import decimals, score_table, written
 from helpers.study.stored import StoredRun, find_runs
 
@@ -178,3 +180,52 @@ def test_folders_above_what_was_named_are_left_out(text, expected):
         "cluster": "tcp://host:8786",
     }
     assert shortener(given, Path("/runs/one"), ["/elsewhere/7.png", "a.png"])(text) == expected
+
+
+def test_runs_can_be_gathered_again(runs):
+    stored = [StoredRun(runs / name) for name in ("mild", "strong")]
+    pd.testing.assert_frame_equal(gathered(stored), gathered(stored))
+
+
+@pytest.mark.parametrize(
+    "file", ["done/c/0", "done/zarr.json", "l2_distance/zarr.json", "zarr.json"]
+)
+def test_damage_is_told_and_not_read_as_fewer_images(file, runs, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(runs / "mild", copy)
+    (copy / "arrays.zarr" / file).unlink()
+    assert main(["gather", str(copy), "--out", str(tmp_path / "table.csv")]) == BAD_INPUT
+    assert f"Arrays in {copy}/arrays.zarr are damaged" in capsys.readouterr().err
+
+
+def test_images_that_were_edited_since_are_not_compared_one_by_one(runs, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(runs / "mild", copy)
+    record = Record(copy / "run.json")
+    images = record.read()["images"]
+    record.update(images=dict.fromkeys(images, "0" * 64))
+    table = compared([StoredRun(runs / "mild"), StoredRun(copy)])
+    assert not table.query("run != 'mild'")["paired"].any()
+
+
+def test_the_parameters_of_another_version_are_told(runs, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(runs / "mild", copy)
+    record = Record(copy / "run.json")
+    given = record.read()["parameters"]
+    record.update(parameters=given | {"colour": "red"})
+    with pytest.raises(WorkbookError, match=r"another version of the workbook \(colour"):
+        StoredRun(copy).reopened  # noqa: B018
+
+
+def test_a_run_that_was_moved_is_opened_where_it_is(runs, tmp_path):
+    shutil.copytree(runs / "mild", tmp_path / "moved")
+    assert StoredRun(tmp_path / "moved").reopened.out == str(tmp_path / "moved")
+
+
+def test_what_is_sent_names_no_folder_that_the_run_was_in(runs, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(runs / "mild", moved)
+    Record(moved / "run.json").update(made_in=["/scratch/anna/outputs/mild", "/scratch/anna/venv"])
+    shorten = StoredRun(moved).shorten
+    assert shorten("in /scratch/anna/outputs/mild/tables") == "in …/mild/tables"

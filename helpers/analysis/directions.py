@@ -150,8 +150,8 @@ def permuted_null(
 ) -> xr.DataArray:
     """Draw how far shifts point along the best text when they lead to another image's view.
 
-    Every original is paired with the augmented view of a random other image. What remains is what
-    the augmentation does to images as a whole, without regard to which image it is.
+    Every original is paired with the augmented view of another image, the next in a random ring.
+    What remains is what the augmentation does to images as a whole, whichever image it is.
 
     Parameters
     ----------
@@ -169,7 +169,8 @@ def permuted_null(
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(draws):
-        others = embeddings.isel(image=rng.permutation(embeddings.sizes["image"]))
+        ring = rng.permutation(embeddings.sizes["image"])
+        others = embeddings.isel(image=np.roll(ring, 1)[np.argsort(ring)])
         paired = embeddings.copy(data=others.values)
         paired.loc[{"view": "original"}] = embeddings.sel(view="original").values
         found.append(_furthest(shifts(paired), texts))

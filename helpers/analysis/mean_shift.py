@@ -8,8 +8,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from helpers.analysis.paired import false_discovery
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, resample_counts
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates, resample_counts
 
 TAILS = (0.025, 0.975)
 
@@ -231,7 +230,12 @@ def _common_table(
         )
     known = np.where(np.isnan(p[0, 0]), np.nan, 1)
     low, high = known * np.quantile(shares, TAILS, axis=0)
-    columns = {"share": share[0], "low": low, "high": high, "q": false_discovery(p.diagonal())}
+    columns = {
+        "share": share[0],
+        "low": low,
+        "high": high,
+        "q": false_discovery_rates(p.diagonal()),
+    }
     return pd.DataFrame(columns, index=pd.Index(names, name="augmentation"))
 
 
@@ -242,7 +246,7 @@ def _cosine_dataset(
     low, high = _known_tails(_cosines(resampled))
     upper = np.triu_indices(len(names), k=1)
     q = np.full_like(p, np.nan)
-    q[upper] = false_discovery(p[upper])
+    q[upper] = false_discovery_rates(p[upper])
     q.T[upper] = q[upper]
     known = np.where(np.isnan(p), np.nan, 1)
     matrices = {"estimate": estimate, "low": known * low, "high": known * high, "q": q}

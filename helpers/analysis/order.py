@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from helpers.analysis.scores import embedding_similarity
-from helpers.analysis.statistics import PUBLISHED_GROUPS, resample_counts
+from helpers.analysis.statistics import PUBLISHED_GROUPS, resampled_means
 from helpers.analysis.ties import merged
 from helpers.checks import WorkbookError
 
@@ -155,7 +155,7 @@ def published_pairs(
     values = moved.transpose("image", "augmentation").to_numpy()
     names = list(moved["augmentation"].values)
     agreeing = int(count_pairs(np.nanmean(values, axis=0), names))
-    resampled = count_pairs(_resampled_means(values, n_resamples, seed), names)
+    resampled = count_pairs(resampled_means(values, n_resamples, seed), names)
     low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
     stated = [name for group in PUBLISHED_GROUPS.values() for name in group]
     by_chance = count_pairs(_orders(len(stated), seed), stated)
@@ -227,7 +227,7 @@ def pairs_difference(
         for own in (first, second)
     ]
     found = [int(count_pairs(np.nanmean(side, axis=0), names)) for side in sides]
-    resampled = [count_pairs(_resampled_means(side, n_resamples, seed), names) for side in sides]
+    resampled = [count_pairs(resampled_means(side, n_resamples, seed), names) for side in sides]
     if len(sides[0]) < 2:
         return float(found[0] - found[1]), np.nan, np.nan
     return found[0] - found[1], *bias_corrected(resampled[0] - resampled[1], found[0] - found[1])
@@ -310,13 +310,6 @@ def _published_places(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         for other in nearer
     ]
     return tuple(np.transpose(pairs))
-
-
-def _resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Means without NaN of every resample, (resamples, augmentations)."""
-    counts = resample_counts(len(values), n_resamples, seed)
-    with np.errstate(invalid="ignore"):
-        return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
 
 
 def _orders(n: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates
 from helpers.checks import WorkbookError
 
 CONFIDENCE = 0.95
@@ -51,7 +51,7 @@ def paired_differences(
     first, second = (table[list(side)].to_numpy(float) for side in zip(*pairs, strict=True))
     differences = first - second  # images × pairs
     low, high, p = _tested(differences, n_resamples, seed)
-    q = false_discovery(p)
+    q = false_discovery_rates(p)
     columns = {"mean": differences.mean(axis=0), "low": low, "high": high, "p": p, "q": q}
     rows = pd.DataFrame(pairs, columns=["first", "second"]).assign(**columns)
     return rows.assign(differs=rows["q"] <= FALSE_DISCOVERY_RATE)
@@ -124,26 +124,6 @@ def _as_samples(first: np.ndarray, other: np.ndarray, n_resamples: int, seed: in
     ).confidence_interval
     p = stats.ttest_ind(*samples, equal_var=False).pvalue
     return [mean, interval.low, interval.high, p, least]
-
-
-def false_discovery(p: np.ndarray) -> np.ndarray:
-    """Adjust a family of p values for the false discovery rate; NaN stays NaN.
-
-    Parameters
-    ----------
-    p : ndarray
-        Of all tests of the family.
-
-    Returns
-    -------
-    ndarray
-        As `scipy.stats.false_discovery_control` for the p values that are known.
-    """
-    q = np.full(np.shape(p), np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        q[known] = stats.false_discovery_control(np.asarray(p)[known])
-    return q
 
 
 def _tested(differences: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:

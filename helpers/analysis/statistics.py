@@ -20,7 +20,6 @@ from helpers.analysis import ties
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
 
-PUBLISHED_SOURCE = "Dahal, Murad and Rahimi, CVPR-W MIV 2025, arXiv 2503.23495, abstract and Sec. 4"
 # What the study says about which augmentations move embeddings most. Within a group it states no
 # order, and it makes no statement about elastic.
 PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -206,7 +205,7 @@ def rank_augmentations(
     table = _image_table(values)
     sign = 1 if higher_is_closer else -1
     ranks = _ranks(sign * table.mean().to_numpy())  # (augmentations,)
-    resampled = _ranks(sign * _resampled_means(table.to_numpy(), n_resamples, seed))
+    resampled = _ranks(sign * resampled_means(table.to_numpy(), n_resamples, seed))
     places = np.arange(1, table.shape[1] + 1)
     known = 1 if len(table) > 1 else np.nan
     same = known * (resampled == ranks)  # (resamples, augmentations)
@@ -378,7 +377,8 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
     """
     p = np.asarray(p, dtype=np.float64)
     rates, known = np.full(p.shape, np.nan), ~np.isnan(p)
-    rates[known] = stats.false_discovery_control(p[known])
+    if known.any():
+        rates[known] = stats.false_discovery_control(p[known])
     return rates
 
 
@@ -397,6 +397,25 @@ def resample_counts(n_images: int, n_resamples: int, seed: int) -> np.ndarray:
     """
     even = np.full(n_images, 1 / n_images)
     return np.random.default_rng(seed).multinomial(n_images, even, size=n_resamples)
+
+
+def resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Take the mean over images of every bootstrap resample, leaving out NaN.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, (images, augmentations)
+    n_resamples, seed : int
+        Number of resamples and their seed.
+
+    Returns
+    -------
+    numpy.ndarray, (resamples, augmentations)
+        NaN where a resample has no value.
+    """
+    counts = resample_counts(len(values), n_resamples, seed)
+    with np.errstate(invalid="ignore"):
+        return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
 
 
 def _image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFrame:
@@ -434,13 +453,6 @@ def _interval_of_mean(
         rng=seed,
     )
     return tuple(result.confidence_interval)
-
-
-def _resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Means without NaN of every resample, (resamples, augmentations)."""
-    counts = resample_counts(len(values), n_resamples, seed)
-    with np.errstate(invalid="ignore"):
-        return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ grows with the number of images. The span itself is found by a random projection
 (Halko, Martinsson and Tropp, SIAM Review 2011), which loses nothing where the rank is that small.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
+from helpers.cores import cores
 
 REFERENCE_RANK = 80
 """Dimensions that the reference implementation keeps of a head's span, where it has as many."""
@@ -150,7 +150,7 @@ def _for_each_head(
         return function(head, texts, _span(head, draws, rank or REFERENCE_RANK, digits))
 
     # A head's matrices are too small to be shared by threads: each thread takes heads of its own.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(one_head, heads))
 
 

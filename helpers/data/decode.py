@@ -1,5 +1,6 @@
 """From an image file of any kind to 8-bit RGB."""
 
+import errno
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -23,6 +24,17 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 # Tags of TIFF, and the values of theirs that matter here.
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
+
+# Errors of the machine and not of a file.
+_PASSING = {
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+}
 
 _NO_WHITE = "which have no agreed white"
 
@@ -86,6 +98,8 @@ def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
     ------
     UnreadableImage
         If the file is missing, empty, truncated, corrupt, too large or no image.
+    WorkbookError
+        If the machine could not read it just now, which says nothing of the image.
     """
     own = isinstance(file, (str, PathLike))
     try:
@@ -98,7 +112,28 @@ def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
             return np.array(_as_rgb(_upright(image), getattr(image, "tag_v2", {})))
     # Pillow's plugins let errors of many kinds through for corrupt files; each means the same here.
     except Exception as error:
+        refuse_if_passing(error, image_id)
         raise UnreadableImage(image_id, _reason(error)) from error
+
+
+def refuse_if_passing(error: Exception, image_id: str) -> None:
+    """Refuse to call an image unreadable for ever if it is the machine that failed just now.
+
+    Parameters
+    ----------
+    error : Exception
+    image_id : str
+
+    Raises
+    ------
+    WorkbookError
+        If another try may succeed: a disk or network that failed, too many open files.
+    """
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        raise WorkbookError(
+            f"Image {image_id!r} could not be read: {error.strerror}. That may pass; give the same"
+            " command again, which goes on from here, or take the image away."
+        ) from error
 
 
 def _upright(image: pillow.Image) -> pillow.Image:

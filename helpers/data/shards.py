@@ -16,7 +16,7 @@ import numpy as np
 from braceexpand import braceexpand
 
 from helpers.checks import WorkbookError
-from helpers.data.decode import IMAGE_SUFFIXES, UnreadableImage, decode
+from helpers.data.decode import IMAGE_SUFFIXES, UnreadableImage, decode, refuse_if_passing
 from helpers.data.files import expand, printable
 from helpers.data.images import Image, state_of
 from helpers.data.reading import open_file, why
@@ -263,4 +263,5 @@ def _bytes(extent: Extent, image_id: str) -> bytes:
     try:
         return extent.read()
     except OSError as error:
+        refuse_if_passing(error, image_id)
         raise UnreadableImage(image_id, why(error)) from error

@@ -36,7 +36,8 @@ class Detector:
         """Fit detectors of things, images × things, to what a head reads, images × width."""
         inputs, wanted = inputs.double(), wanted.double()
         centred = inputs - inputs.mean(0)
-        penalty = PENALTY * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
+        even = torch.eye(inputs.shape[1], dtype=torch.float64, device=inputs.device)
+        penalty = PENALTY * len(inputs) * even
         moments = centred.T @ (wanted - wanted.mean(0))
         weights = torch.linalg.solve(centred.T @ centred + penalty, moments).T
         return cls(weights.float(), (wanted.mean(0) - weights @ inputs.mean(0)).float())
@@ -130,8 +131,9 @@ class Plant:
         indices = range(FITTED_FROM, FITTED_FROM + FITTED_ON)
         scenes = [scene(index, **fixed) for index in indices]
         values = [one.attributes[self.name].iloc[0] for one in scenes]
-        wanted = torch.tensor([[value == each for each in row.values] for value in values])
         inputs = read_by_heads(model, self.layer, np.stack([one.pixels for one in scenes]))
+        found = [[value == each for each in row.values] for value in values]
+        wanted = torch.tensor(found, device=inputs.device)
         directions = _towards(model, texts, np.stack([one.pixels for one in scenes[:32]]))
         detector = Detector.fitted(inputs, wanted)
         return with_planted_head(model, self.layer, self.head, detector, directions)
@@ -146,7 +148,7 @@ def _towards(model: Model, texts: np.ndarray, pixels: np.ndarray) -> torch.Tenso
     with torch.no_grad():
         model.clip.encode_image(model._normalised(pixels))
         handle.remove()
-        centred = torch.from_numpy(texts - texts.mean(axis=0)).float()
+        centred = torch.from_numpy(texts - texts.mean(axis=0)).to(visual.proj)
         along = (centred @ visual.proj.T) * visual.ln_post.weight
         along -= along.mean(dim=1, keepdim=True)
         return LOUDNESS * lengths[0] * along / along.norm(dim=1, keepdim=True)

@@ -107,6 +107,11 @@ class Arrays:
             " another folder with --out, or remove that one."
         )
 
+    @property
+    def are_there(self) -> bool:
+        """Whether anything is at the place, damaged or not."""
+        return bool(self._manifest.names())
+
     @staticmethod
     def identity_of(place: str) -> dict | None:
         """Return the identity of the arrays at a place; None where there are none."""
@@ -154,14 +159,20 @@ class Arrays:
         Raises
         ------
         DamagedArrays
-            If what says so is damaged.
+            If what says so is damaged, or what says how any array is stored.
         """
+        if self._manifest.damaged():
+            raise DamagedArrays(self.place)
         if not self._is_allocated:
             return np.zeros(self._count, bool)
+        watched = Watched(self._store)
         try:
-            return self._array(DONE)[:]
+            done = zarr.open_array(watched, path=DONE, mode="r")[:]
         except ValueError as error:
             raise DamagedArrays(self.place) from error
+        if watched.missing:
+            raise DamagedArrays(self.place)
+        return done
 
     def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         """Write some images' rows of all variables, then mark these images as done.

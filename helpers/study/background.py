@@ -70,7 +70,7 @@ def go_on(folder: Path) -> None:
     WorkbookError
         As `start` does, or if the folder holds no run.
     """
-    start(Parameters(**StoredRun(folder).parameters))
+    start(StoredRun(folder).reopened)
 
 
 def stop(folder: Path) -> None:

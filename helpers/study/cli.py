@@ -334,13 +334,15 @@ def _models(given: argparse.Namespace) -> int:
 
 def _images(given: argparse.Namespace) -> int:
     from helpers.data import UnreadableImage, open_images
+    from helpers.data.files import printable
 
     images = open_images(given.source)
     print(f"{len(images)} images")
     for image in islice(images, SHOWN_IMAGES):
         try:
             height, width, _ = image.pixels.shape
-            print(f"{image.id}: {width}×{height}{f', {image.caption}' if image.caption else ''}")
+            caption = f", {printable(image.caption)}" if image.caption else ""
+            print(f"{image.id}: {width}×{height}{caption}")
         except UnreadableImage as error:
             print(error)
     if len(images) > SHOWN_IMAGES:

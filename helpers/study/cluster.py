@@ -5,8 +5,10 @@ what a worker writes depends on nothing but the images: a batch whose worker was
 again by another, over whatever the first had written.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from dask.distributed import Client, KilledWorker, LocalCluster, as_completed
 
+from helpers import extend
 from helpers.checks import WorkbookError
 from helpers.study.engine import Batch, Engine, Outcome
 from helpers.study.lanes import limit_others
@@ -24,20 +27,43 @@ if TYPE_CHECKING:
 
 BATCHES_PER_THREAD = 2
 SECONDS_TO_ANSWER = 10
+CHANGE = "change "
 
 _engines: dict[str, Engine] = {}
 _opening = Lock()
 
 
-def fill(parameters: Parameters, place: str, batches: Sequence[Batch]) -> Iterator[Outcome]:
+@dataclass(frozen=True)
+class Job:
+    """What a worker must know to compute any batch of a run.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    place : str
+        Path or URL of the arrays.
+    identity : dict
+        What the values of the arrays depend on, as the run that asks sees it.
+    """
+
+    parameters: Parameters
+    place: str
+    identity: Mapping[str, object]
+
+    @property
+    def key(self) -> str:
+        """The same for jobs that one engine serves."""
+        return json.dumps([asdict(self.parameters), self.place, self.identity])
+
+
+def fill(job: Job, batches: Sequence[Batch]) -> Iterator[Outcome]:
     """Compute batches on the cluster that the parameters name.
 
     Parameters
     ----------
-    parameters : Parameters
-        ``cluster`` is ``local:N`` for N processes on this machine, or the address of a scheduler.
-    place : str
-        Path or URL of the arrays, with room for all variables; every worker must reach it.
+    job : Job
+        The parameter ``cluster`` is ``local:N`` for N processes on this machine, or the address of
+        a scheduler. The arrays have room for all variables, and every worker reaches them.
     batches : sequence of Batch
         No two in one chunk.
 
@@ -49,11 +75,12 @@ def fill(parameters: Parameters, place: str, batches: Sequence[Batch]) -> Iterat
     Raises
     ------
     WorkbookError
-        If no scheduler answers, or several workers died of one batch.
+        If no scheduler answers, workers have other rows registered, or several of them died of one
+        batch.
     """
-    with _client(parameters.cluster) as client:
+    with _client(job.parameters.cluster) as client:
         threads = sum(client.nthreads().values())
-        futures = _ahead(client, parameters, place, batches, BATCHES_PER_THREAD * threads)
+        futures = _ahead(client, job, batches, BATCHES_PER_THREAD * threads)
         try:
             for future in futures:
                 yield future.result().shared_by(threads)
@@ -64,14 +91,12 @@ def fill(parameters: Parameters, place: str, batches: Sequence[Batch]) -> Iterat
             ) from error
 
 
-def _ahead(
-    client: Client, parameters: Parameters, place: str, batches: Sequence[Batch], waiting: int
-) -> Iterator["Future"]:
+def _ahead(client: Client, job: Job, batches: Sequence[Batch], waiting: int) -> Iterator["Future"]:
     # All at once, a million batches would only fill the scheduler's memory.
     left = iter(batches)
 
     def submit(batch: Batch) -> "Future":
-        return client.submit(_fill, batch, parameters, place, pure=False)
+        return client.submit(_fill, batch, job, pure=False)
 
     futures = as_completed([submit(batch) for batch in islice(left, waiting)])
     for future in futures:
@@ -98,17 +123,32 @@ def _client(cluster: str) -> Iterator[Client]:
         yield client
 
 
-def _fill(batch: Batch, parameters: Parameters, place: str) -> Outcome:
+def _fill(batch: Batch, job: Job) -> Outcome:
     """Compute a batch in a thread of a worker, which has a core of its own."""
     torch.set_num_threads(1)
-    return _engine(parameters, place).fill_alone(batch)
+    return _engine(job).fill_alone(batch)
 
 
-def _engine(parameters: Parameters, place: str) -> Engine:
+def _engine(job: Job) -> Engine:
     with _opening:
-        if place not in _engines:
+        if job.key not in _engines:
             limit_others()
             _engines.clear()  # a run that is over needs its model no longer
-            _engines[place] = Engine(parameters, place)
-            _engines[place].model  # noqa: B018  loaded once, and not by every thread
-        return _engines[place]
+            _ = job.parameters.extension  # registers the rows of its file
+            _check_rows(job.identity["own"])
+            engine = Engine(job.parameters, job.place)
+            engine.model  # noqa: B018  loaded once, and not by every thread
+            _engines[job.key] = engine
+        return _engines[job.key]
+
+
+def _check_rows(asked: Mapping[str, str]) -> None:
+    """Check that changes and scores are here, as those whom a run asks for; images bring theirs."""
+    changes = [row.removeprefix(CHANGE) for row in asked if row.startswith(CHANGE)]
+    here = extend.fingerprint(changes)
+    own = {row: code for row, code in asked.items() if not row.startswith("source ")}
+    if missing := [row for row, code in own.items() if here.get(row) != code]:
+        raise WorkbookError(
+            f"The cluster's workers don't have the {missing[0]!r} of this run; write it into a file"
+            " that is the same on all machines, and give that by -p extend."
+        )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.analysis.paired import differences_between, false_discovery
+from helpers.analysis.paired import differences_between
 from helpers.analysis.sources import by_source
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates
 from helpers.checks import WorkbookError
 from helpers.figures import style
 from helpers.study.gather import as_text, differing, labels
@@ -97,16 +97,16 @@ def _differences(first: StoredRun, other: StoredRun) -> pd.DataFrame:
     if not found:
         return pd.DataFrame(columns=[*ROW, *NAMES.values(), "p", "paired", "q", "differs"])
     table = pd.concat(found, names=["source", "score"]).rename(columns=NAMES).reset_index()
-    q = false_discovery(table["p"].to_numpy())
+    q = false_discovery_rates(table["p"].to_numpy())
     return table.assign(q=q, differs=q <= FALSE_DISCOVERY_RATE)
 
 
 def _have_the_same_images(first: StoredRun, other: StoredRun) -> bool:
     """Tell whether an id means one image in both runs, of which each may have some only."""
-    return any(
-        first.record[part]["images"] == other.record[part]["images"]
-        for part in ("identity", "parameters")
-    )
+    ours, theirs = (run.record.get("images", {}) for run in (first, other))
+    if shared := ours.keys() & theirs.keys():
+        return all(ours[image] == theirs[image] for image in shared)  # hashes of their pixels
+    return first.record["identity"]["images"] == other.record["identity"]["images"]
 
 
 def _rendered(runs: Sequence[StoredRun], table: pd.DataFrame) -> str:

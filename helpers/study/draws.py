@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import get_all_start_methods
 from time import perf_counter
 
 import numpy as np
@@ -63,14 +64,17 @@ class Drawn:
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
 
 
-def draw(batch: Batch, parameters: Parameters) -> Drawn:
+def draw(batch: Batch, parameters: Parameters, changes: Sequence[str]) -> Drawn:
     """Read the images of a pass, and draw all their views.
 
     Parameters
     ----------
     batch : Batch
     parameters : Parameters
-        The changes, their seed and severity.
+        Seed and severity of the changes.
+    changes : sequence of str
+        Their names. They are asked of the parameters once, when a run begins: to ask again would
+        take up what has meanwhile been changed in the file that registers them.
 
     Returns
     -------
@@ -84,38 +88,43 @@ def draw(batch: Batch, parameters: Parameters) -> Drawn:
         except UnreadableImage as error:
             unreadable[image.id] = str(error)
             continue
-        drawn[row, image.id] = _views(pixels, image.id, parameters)
+        own = views(pixels, image.id, parameters.seed, parameters.severity, changes)
+        drawn[row, image.id] = np.stack(list(own.values()))
         contents.append(content_of(pixels))
     together = torch.from_numpy(np.stack(list(drawn.values()))) if drawn else None
     rows, ids = ([place[part] for place in drawn] for part in (0, 1))
     return Drawn(rows, ids, together, contents, unreadable, perf_counter() - started)
 
 
-def _views(pixels: np.ndarray, image: str, given: Parameters) -> np.ndarray:
-    drawn = views(pixels, image, given.seed, given.severity, given.change_names)
-    return np.stack(list(drawn.values()))
-
-
 class _Passes(Dataset):
-    def __init__(self, passes: Sequence[Batch], parameters: Parameters):
-        self._passes, self._parameters = passes, parameters
+    def __init__(self, passes: Sequence[Batch], parameters: Parameters, changes: Sequence[str]):
+        self._passes, self._asked = passes, (parameters, changes)
 
     def __len__(self) -> int:
         return len(self._passes)
 
     def __getitem__(self, number: int) -> Drawn:
-        return draw(self._passes[number], self._parameters)
+        return draw(self._passes[number], *self._asked)
+
+
+def _as_it_is(drawn: Drawn) -> Drawn:
+    return drawn
+
+
+def _begin_process(_: int) -> None:
+    limit_others()
 
 
 def drawn_by_processes(
-    passes: Sequence[Batch], parameters: Parameters, processes: int
+    passes: Sequence[Batch], parameters: Parameters, changes: Sequence[str], processes: int
 ) -> Iterator[Drawn]:
     """Draw passes ahead, in processes of their own, in memory that a GPU copies from.
 
     Parameters
     ----------
     passes : sequence of Batch
-    parameters : Parameters
+    parameters, changes
+        As for `draw`.
     processes : int
 
     Returns
@@ -125,12 +134,14 @@ def drawn_by_processes(
     """
     return iter(
         DataLoader(
-            _Passes(passes, parameters),
+            _Passes(passes, parameters, changes),
             batch_size=None,
-            collate_fn=lambda drawn: drawn,
+            collate_fn=_as_it_is,
             num_workers=processes,
             prefetch_factor=AHEAD,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=lambda _: limit_others(),
+            worker_init_fn=_begin_process,
+            # A copy of this process knows what users registered in it.
+            multiprocessing_context="fork" if "fork" in get_all_start_methods() else None,
         )
     )

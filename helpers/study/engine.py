@@ -1,6 +1,5 @@
 """The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers.analysis.scores import SCORES
+from helpers.cores import cores
 from helpers.data import UnreadableImage
 from helpers.study.arrays import Arrays
 from helpers.study.draws import Batch, Drawn, draw, drawn_by_processes
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from helpers.clip import Model
 
 WAITING_PER_LANE = 4
-NOT_FINITE = "the model gives numbers for it that are not finite"
+NOT_FINITE = "the model gives numbers for it that are not finite, or too large to be kept"
 PARTS = ("draw", "encode", "score", "write")
 
 
@@ -55,7 +55,7 @@ class Pace:
     scores: bool
 
 
-PACES = {"cpu": Pace(1, 0, False), "cuda": Pace(16, os.cpu_count() or 1, True)}
+PACES = {"cpu": Pace(1, 0, False), "cuda": Pace(16, cores(), True)}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Engine:
         tasks, visit = [own for each in batches for own in self._passes(each)], self._draw_and_visit
         if processes := self._pace.processes:
             # They start before any thread does, which might hold a lock that they would wait for.
-            tasks, visit = drawn_by_processes(tasks, self._parameters, processes), self._visit
+            tasks, visit = self._drawn_ahead(tasks, processes), self._visit
         with lanes(count, self.model.device) as pool:
             yield ahead(pool, visit, tasks, WAITING_PER_LANE * count)
 
@@ -184,7 +184,10 @@ class Engine:
         ]
 
     def _draw_and_visit(self, batch: Batch) -> _Visit:
-        return self._visit(draw(batch, self._parameters))
+        return self._visit(draw(batch, self._parameters, self._changes))
+
+    def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
+        return drawn_by_processes(passes, self._parameters, self._changes, processes)
 
     def _visit(self, drawn: Drawn) -> _Visit:
         clock = _Clock({"draw": drawn.seconds})

@@ -11,6 +11,7 @@ CHECKSUMS = "checksums.txt"
 BLANK = "0" * 64
 """Stands where `sealed` puts the checksum."""
 _SEAL = re.compile(rb'checksum"?: "?([0-9a-f]{64})')
+_ROOM = re.compile(rf'checksum"?: "?{BLANK}')
 
 
 @contextmanager
@@ -93,13 +94,19 @@ def sealed(text: str) -> str:
     str
         With the checksum of `text` in the place of the blank.
     """
-    return text.replace(BLANK, hashlib.sha256(text.encode()).hexdigest())
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return _ROOM.sub(lambda found: found[0].replace(BLANK, digest), text)
 
 
 def is_sealed(data: bytes) -> bool:
     """Tell whether `sealed` gave these bytes, and none has changed since."""
     # What a notebook prints may look like a seal, too.
     return any(
-        hashlib.sha256(data.replace(seal, BLANK.encode())).hexdigest().encode() == seal
+        hashlib.sha256(_without(seal, data)).hexdigest().encode() == seal
         for seal in set(_SEAL.findall(data))
     )
+
+
+def _without(seal: bytes, data: bytes) -> bytes:
+    blank = BLANK.encode()
+    return _SEAL.sub(lambda m: m[0].replace(seal, blank) if m[1] == seal else m[0], data)

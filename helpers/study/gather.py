@@ -6,11 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.checks import WorkbookError
+from helpers.study.parameters import NEUTRAL
 from helpers.study.stored import StoredRun, find_runs
 from helpers.study.writing import writing
-
-NEUTRAL = ("device", "batch_size", "workers", "cluster", "out")
-"""Parameters that results don't depend on."""
 
 
 def gathered(runs: Sequence[StoredRun]) -> pd.DataFrame:
@@ -32,7 +30,7 @@ def gathered(runs: Sequence[StoredRun]) -> pd.DataFrame:
     for run, label in zip(runs, labels(runs), strict=True):
         given = run.shorten(run.parameters)
         told = {"run": label} | {name: as_text(given.get(name)) for name in names}
-        table = run.summary
+        table = run.summary.copy()
         for place, (name, value) in enumerate(told.items()):
             table.insert(place, name, value)
         tables.append(table)

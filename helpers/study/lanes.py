@@ -93,9 +93,13 @@ def ahead(
         The function's results.
     """
     futures = deque()
-    for item in items:
-        futures.append(pool.submit(function, item))
-        if len(futures) == waiting:
+    try:
+        for item in items:
+            futures.append(pool.submit(function, item))
+            if len(futures) == waiting:
+                yield futures.popleft().result()
+        while futures:
             yield futures.popleft().result()
-    while futures:
-        yield futures.popleft().result()
+    finally:  # of an interrupt or an error: nobody will take what has not begun
+        for future in futures:
+            future.cancel()

@@ -14,8 +14,10 @@ from helpers.data import MAX_SEVERITY, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-OUTPUTS = Path(os.environ.get("WORKBOOK_OUTPUTS", ROOT / "outputs"))
+OUTPUTS = Path(os.environ.get("WORKBOOK_OUTPUTS", ROOT / "outputs")).expanduser().absolute()
 DEFAULT_PROFILE = "quick"
+NEUTRAL = ("device", "batch_size", "workers", "cluster", "out")
+"""Parameters that results don't depend on."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,23 @@ class Parameters:
         in_range = number and 0 <= self.severity <= MAX_SEVERITY
         _check(in_range, "severity", self.severity, f"a number from 0 to {MAX_SEVERITY:g}")
         _ = self.change_names  # refuses what is none
+
+    @classmethod
+    def from_record(cls, values: Mapping[str, object]) -> "Parameters":
+        """Take the parameters from what ``run.json`` says of them.
+
+        Raises
+        ------
+        WorkbookError
+            If they are those of another version of the workbook.
+        """
+        names = {field.name for field in fields(cls)}
+        if differing := sorted(names ^ values.keys()):
+            raise WorkbookError(
+                f"The run is of another version of the workbook ({', '.join(differing)}: one of the"
+                " two has no such parameter); run it anew with this version."
+            )
+        return cls(**values)
 
     @property
     def sources(self) -> list[str]:
@@ -289,10 +308,9 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _same_results(profile: str, parameters: Parameters) -> bool:
-    neutral = {"device", "batch_size", "workers", "cluster", "out"}
     given = asdict(parameters)
     expected = values_of(profile)
-    return all(given[name] == expected[name] for name in given if name not in neutral)
+    return all(given[name] == expected[name] for name in given if name not in NEUTRAL)
 
 
 def _check_whole(name: str, value: object, least: int, *, optional: bool = False) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from helpers.study.run import Run
 
 EFFECTS = ("direct", "total")
+PASS = 32
+"""Images in a forward pass: always as many, as another number rounds differently."""
 
 
 def patch_heads(
@@ -38,8 +40,7 @@ def patch_heads(
         `helpers.analysis.causal.effects`; effect is ``direct`` or ``total``. ``embedding`` (choice,
         k, image, augmentation, feature): of the patched forward passes.
     """
-    size = run.parameters.batch_size
-    batches = [slice(start, start + size) for start in range(0, len(images), size)]
+    batches = [slice(start, start + PASS) for start in range(0, len(images), PASS)]
     total = len(images) * order.sizes["augmentation"]
     with tqdm(total=total, desc="Patching heads", unit="view", leave=False) as progress:
         parts = [

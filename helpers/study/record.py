@@ -27,6 +27,7 @@ REPORTED_VERSIONS = (
     "xarray",
     "zarr",
 )
+CODE = (".py", ".yaml", ".csv", ".css", ".j2")
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -143,10 +144,11 @@ def code_version() -> dict[str, object]:
 
 
 def helpers_digest() -> str:
-    """Return the SHA-256 of all modules of the workbook."""
+    """Return the SHA-256 of all modules of the workbook, and of the tables and templates beside."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "helpers").rglob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted((ROOT / "helpers").rglob("*")):
+        if path.suffix in CODE:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -161,7 +163,8 @@ def machine() -> dict[str, object]:
     Returns
     -------
     dict
-        ``cpu``, its model; ``kernels``, the instructions that torch uses; ``threads``.
+        ``cpu``, its model; ``kernels``, the instructions that torch uses; ``threads``; ``gpu``, of
+        which model, and None where there is none.
     """
     import torch
 
@@ -171,6 +174,7 @@ def machine() -> dict[str, object]:
         "cpu": models[0] if models else platform.processor(),
         "kernels": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 

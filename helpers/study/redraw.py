@@ -2,13 +2,11 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from helpers.checks import one_of
 from helpers.study.drawing import Drawing, redrawing
-from helpers.study.parameters import Parameters
 from helpers.study.run import Run
 from helpers.study.runner import execute, numbered_notebooks, side_by_side, study_lock
 from helpers.study.stored import StoredRun
@@ -42,8 +40,7 @@ def redraw(folder: Path, drawing: Drawing, numbers: Sequence[str] = ()) -> Path:
     """
     sources = {path.name[:2]: path for path in numbered_notebooks()}
     chosen = [sources[one_of("a notebook", number, sources)] for number in numbers or sources]
-    given = Parameters(**StoredRun(folder).parameters)
-    run = Run(replace(given, out=given.out or str(folder)))
+    run = Run(StoredRun(folder).reopened)
     place = folder / "figures" / drawing.format
     place.mkdir(exist_ok=True)
     with study_lock(folder), redrawing(drawing), tempfile.TemporaryDirectory() as executed:

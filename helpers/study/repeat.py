@@ -56,7 +56,9 @@ def again(record: Mapping, out: Path) -> Run:
     -------
     Run
     """
-    return Run(replace(Parameters(**record["parameters"]), out=str(out.expanduser().absolute())))
+    return Run(
+        replace(Parameters.from_record(record["parameters"]), out=str(out.expanduser().absolute()))
+    )
 
 
 def changed_circumstances(record: Mapping) -> Iterator[str]:
@@ -75,7 +77,7 @@ def changed_circumstances(record: Mapping) -> Iterator[str]:
     now = circumstances()
     for kind, before in record["computed_with"][-1].items():
         yield from _changes(kind, before, now[kind])
-    parameters = Parameters(**record["parameters"])
+    parameters = Parameters.from_record(record["parameters"])
     own = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
     before = {parameters.model: record["identity"]["weights"]}
     yield from _changes("weights", before, {parameters.model: own})
@@ -110,7 +112,7 @@ def changed_results(record: Mapping, folder: Path, run: Run) -> Iterator[str]:
             shown = ", ".join(names[:SHOWN_IMAGES]) + (", …" if names[SHOWN_IMAGES:] else "")
             yield f"images: {len(names)} {kind}: {shown}"
     stores = (
-        places.store(Parameters(**record["parameters"]), folder),
+        places.store(Parameters.from_record(record["parameters"]), folder),
         places.store(run.parameters, run.folder),
     )
     yield from _changed_arrays(*map(Arrays, stores))

@@ -15,7 +15,7 @@ from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.weights import is_embedded
 from helpers.study.fitting import lacks, left_out
 from helpers.study.gather import as_text
-from helpers.study.marks import write_page
+from helpers.study.marks import damage_of, write_page
 from helpers.study.notebook_page import heading, notebook_page
 from helpers.study.pages import page
 from helpers.study.pictures import Picture, picture
@@ -179,14 +179,25 @@ def share_report(folder: Path, out: Path) -> Path:
     Raises
     ------
     WorkbookError
-        If the folder holds no run, or nothing can be written there.
+        If the folder holds no run, a notebook, table or figure is not as it was written, or nothing
+        can be written there.
     """
     run = StoredRun(folder)
+    for each in (run, *_reports(run).values()):
+        _check_sound(each)
     if out == run.folder:
         raise WorkbookError(f"{out} is the run itself; choose another place with --out.")
     with writing("report", out):
         is_page = out.suffix.lower() in (".html", ".htm")
         return _write(out, report_page(run, WITHIN)) if is_page else _share_folder(run, out)
+
+
+def _check_sound(run: StoredRun) -> None:
+    if damaged := [name for executed in _notebooks(run) for name in damage_of(executed)]:
+        raise WorkbookError(
+            f"{run.folder}: {', '.join(damaged)} damaged, missing or unfinished, so no report was"
+            " written; `workbook run` with the run's parameters makes what is wrong anew."
+        )
 
 
 def _share_folder(run: StoredRun, out: Path) -> Path:

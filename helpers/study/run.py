@@ -1,5 +1,6 @@
 """A run: images, views and a model, with arrays that are read or else computed."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from helpers.study.arrays import Arrays
 from helpers.study.damage import DamagedArrays, mend
 from helpers.study.engine import Batch, Engine, Outcome
 from helpers.study.locks import ToldLock
-from helpers.study.parameters import Parameters
+from helpers.study.parameters import ROOT, Parameters
 from helpers.study.record import Record, circumstances, code_version, installed_versions
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
@@ -82,7 +83,8 @@ class Run(Results):
             if self._arrays.done().any():
                 self._record.tell_if_missing()
             self._record.update(
-                parameters=asdict(parameters),
+                parameters=asdict(parameters) | {"out": _far(parameters.out)},
+                made_in=self._made_in(),
                 identity=self.identity,
                 versions=installed_versions(),
                 code=code_version(),
@@ -297,6 +299,11 @@ class Run(Results):
         """Tell the user of damage, and keep the sentence in ``run.json``."""
         self._record.tell(sentence)
 
+    def _made_in(self) -> list[str]:
+        """List the folders, here and where the run was before, that its results may name."""
+        here = [str(self.folder), str(ROOT), sys.prefix]
+        return list(dict.fromkeys([*self.record.get("made_in", []), *here]))
+
     def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
         with self._lock:
             # The model is loaded only where embeddings are missing.
@@ -367,7 +374,13 @@ class Run(Results):
             return self._engine.fill(batches)
         from helpers.study import cluster
 
-        return cluster.fill(self.parameters, self._arrays.place, batches)
+        job = cluster.Job(self.parameters, self._arrays.place, self.identity)
+        return cluster.fill(job, batches)
+
+
+def _far(out: str | None) -> str | None:
+    # A folder is where its run.json lies, also when it is moved; the arrays of a URL are there.
+    return out if out is not None and places.is_url(out) else None
 
 
 def open_run(**parameters: object) -> Run:

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
+from helpers.cores import cores
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
 from helpers.study.fitting import fitted, lacks
@@ -168,15 +169,15 @@ def _end_kernels() -> None:
 
 @contextmanager
 def _share_of_cores() -> Iterator[None]:
-    """Let kernels that are started here use their share of the cores."""
-    before = os.environ.get(THREADS)
-    os.environ[THREADS] = str(max(1, (os.cpu_count() or 1) // KERNELS))
+    """Let kernels that are started here use their share of the cores, if the user set none."""
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = str(max(1, cores() // KERNELS))
     try:
         yield
     finally:
         os.environ.pop(THREADS)
-        if before is not None:
-            os.environ[THREADS] = before
 
 
 def _run_notebook(source: Path, run: Run, origin: str) -> None:

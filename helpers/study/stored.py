@@ -1,6 +1,7 @@
 """A finished run, read from its folder alone: no image, no weights and no model are needed."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from helpers.clip import weights
 from helpers.clip.capabilities import Capabilities
 from helpers.study import places
 from helpers.study.arrays import Arrays
+from helpers.study.parameters import Parameters
 from helpers.study.private import shortener
 from helpers.study.record import read_undamaged
 
@@ -62,6 +64,19 @@ class StoredRun:
         return self.record["parameters"]
 
     @property
+    def reopened(self) -> Parameters:
+        """The parameters that open this very run, wherever its folder was when it was made.
+
+        Raises
+        ------
+        WorkbookError
+            If they are those of another version of the workbook.
+        """
+        given = Parameters.from_record(self.parameters)
+        is_far = given.out is not None and places.is_url(given.out)
+        return given if is_far else replace(given, out=str(self.folder))
+
+    @property
     def title(self) -> str:
         """How results name the model."""
         return weights.title(self.parameters["model"], self.parameters["pretrained"])
@@ -74,7 +89,7 @@ class StoredRun:
     @cached_property
     def shorten(self) -> Callable[[object], object]:
         """Leaves the folders of this machine out of texts; see `helpers.study.private`."""
-        told = [self.parameters, self.record.get("unreadable", {})]
+        told = [self.record.get(part) for part in ("parameters", "unreadable", "made_in")]
         return shortener(told, self.folder, self.scores["image"].values)
 
     @property
@@ -85,9 +100,14 @@ class StoredRun:
 
     @property
     def has_scores(self) -> bool:
-        """Whether any image has been computed."""
-        arrays = self._arrays
-        return Arrays.identity_of(arrays.place) is not None and bool(arrays.done().any())
+        """Whether any image has been computed.
+
+        Raises
+        ------
+        DamagedArrays
+            If that can't be told any more.
+        """
+        return self._arrays.are_there and bool(self._arrays.done().any())
 
     @cached_property
     def scores(self) -> xr.Dataset:

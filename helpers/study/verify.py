@@ -180,7 +180,7 @@ def _check_pages(what: str, folder: Path) -> Check:
 def _check_images(what: str, folder: Path, share: float) -> Check:
     record = read_undamaged(folder / RECORD)
     try:
-        parameters = Parameters(**record["parameters"])
+        parameters = Parameters.from_record(record["parameters"])
     except WorkbookError as error:
         by_cell = record["parameters"]["extend"] is None
         if by_cell:  # as notebook 11 does

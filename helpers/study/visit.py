@@ -135,9 +135,13 @@ def encoded(encoding: "Encoding", capabilities: "Capabilities", asked: Asked) ->
     Returns
     -------
     dict of str to ndarray
-        Variable → values with first axis n.
+        Variable → values with first axis n, of the type that is kept: infinite where that is too
+        narrow.
     """
-    return {row.name: row.values(encoding, asked) for row in kept(capabilities)}
+    with np.errstate(over="ignore"):
+        return {
+            row.name: row.values(encoding, asked).astype(row.dtype) for row in kept(capabilities)
+        }
 
 
 def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
