@@ -12,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from helpers.checks import WorkbookError
 from helpers.study import open_run
+from helpers.study.marks import mark
 from helpers.study.report import SECTIONS, SUMMARY, share_report, write_report
 from helpers.study.runner import numbered_notebooks
 
@@ -38,6 +39,7 @@ def write_notebook(run, *outputs, source="run"):
     cells = [new_markdown_cell("# 01 A question"), new_markdown_cell("How far. The bars:"), cell]
     path = run.folder / "notebooks" / "01_question.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
+    mark(path, origin="a test")
     return path.with_suffix(".html")
 
 
@@ -110,8 +112,8 @@ def test_what_is_sent_names_no_folder_of_the_senders(run, parameters, tmp_path):
     )
     printed = new_output("stream", name="stdout", text=f"file://{parameters['images']}/0.png")
     table = new_output("execute_result", data={"text/html": f"<p>{parameters['images']}</p>"})
-    write_notebook(run, printed, table, source=named)
     run.save_table(pd.DataFrame({"file": [f"{parameters['images']}/0.png"]}), "01_files")
+    write_notebook(run, printed, table, source=named)
     sent = share_report(run.folder, tmp_path / "sent").parent
     write_report(run.folder)
     texts = [path for path in sent.rglob("*") if path.suffix in (".html", ".json", ".csv")]

@@ -18,6 +18,9 @@ from helpers.study.parameters import OUTPUTS, Parameters, profile_of
 # Raised when the same parameters give other values than before, so that old arrays are not read.
 ARRAYS_VERSION = 5
 
+RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
+"""What a run's folder has: what it says of itself, its report, and its arrays."""
+
 
 def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
     """Return all that the values of a run's arrays depend on.
@@ -80,19 +83,18 @@ def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
     if profile is None:
         return OUTPUTS / f"run-{key}"
     # The same profile after an upgrade, or with other files in its folder: another run.
-    there = Arrays.identity_of(str(OUTPUTS / profile / "arrays.zarr"))
+    there = Arrays.identity_of(str(OUTPUTS / profile / ARRAYS))
     return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
 
 
-def store(parameters: Parameters, folder: Path) -> str:
+def store(out: str | None, folder: Path) -> str:
     """Return where a run's arrays are: the path or URL of a Zarr group."""
-    return below(parameters, folder, "arrays.zarr")
+    return below(out, folder, ARRAYS)
 
 
-def below(parameters: Parameters, folder: Path, name: str) -> str:
+def below(out: str | None, folder: Path, name: str) -> str:
     """Return a path below a run's folder, or a URL below its ``out`` where that is one."""
-    at = parameters.out if parameters.out and is_url(parameters.out) else folder
-    return f"{at}/{name}"
+    return f"{out if out and is_url(out) else folder}/{name}"
 
 
 def is_url(out: str) -> bool:

@@ -17,11 +17,10 @@ from helpers.study.compared import folders_of_others
 from helpers.study.damage import DamagedArrays
 from helpers.study.doses import folders_by_severity
 from helpers.study.marks import origin_of
+from helpers.study.places import ARRAYS, RECORD, REPORT
 from helpers.study.record import read_undamaged
 from helpers.study.runner import COMPARISON, KERNELS, SEVERITY, numbered_notebooks
-from helpers.study.stored import RECORD, StoredRun, folders_of_runs
-
-REPORT = "index.html"
+from helpers.study.stored import StoredRun, folders_of_runs
 
 
 @dataclass(frozen=True)
@@ -132,13 +131,13 @@ def _told(folder: Path) -> Progress | str:
 def _images(run: StoredRun) -> tuple[Step, Step]:
     # Not `Parameters`, which would run the file that extends a run: that is listed, not opened.
     parameters = SimpleNamespace(**run.parameters)
-    place = places.store(parameters, run.folder)
+    place = places.store(parameters.out, run.folder)
     done, total = _counted(run.folder, place)
     seconds = _seconds_each(run.folder)
     expected = _expected(parameters, total)
     others = {
         name: _counted(
-            run.folder / name, places.below(parameters, run.folder, f"{name}/arrays.zarr")
+            run.folder / name, places.below(parameters.out, run.folder, f"{name}/{ARRAYS}")
         )
         for name in expected
     }

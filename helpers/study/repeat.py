@@ -34,7 +34,7 @@ def recorded(folder: Path) -> dict:
     WorkbookError
         If it is missing, damaged, or of a version that could not be repeated.
     """
-    record = Record(folder / "run.json").read()
+    record = Record(folder / places.RECORD).read()
     if "parameters" not in record or not record.get("computed_with"):
         raise WorkbookError(
             f"{folder} has no run.json that says how to repeat a run; give the folder of a finished"
@@ -112,8 +112,8 @@ def changed_results(record: Mapping, folder: Path, run: Run) -> Iterator[str]:
             shown = ", ".join(names[:SHOWN_IMAGES]) + (", …" if names[SHOWN_IMAGES:] else "")
             yield f"images: {len(names)} {kind}: {shown}"
     stores = (
-        places.store(Parameters.from_record(record["parameters"]), folder),
-        places.store(run.parameters, run.folder),
+        places.store(record["parameters"]["out"], folder),
+        places.store(run.parameters.out, run.folder),
     )
     yield from _changed_arrays(*map(Arrays, stores))
 

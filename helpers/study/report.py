@@ -13,6 +13,7 @@ import pandas as pd
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.weights import is_embedded
+from helpers.study import places
 from helpers.study.fitting import lacks, left_out
 from helpers.study.gather import as_text
 from helpers.study.marks import damage_of, write_page
@@ -20,7 +21,7 @@ from helpers.study.notebook_page import heading, notebook_page
 from helpers.study.pages import page
 from helpers.study.pictures import Picture, picture
 from helpers.study.score_table import score_table
-from helpers.study.stored import RECORD, StoredRun
+from helpers.study.stored import StoredRun
 from helpers.study.writing import writing
 
 
@@ -157,7 +158,7 @@ def write_report(folder: Path) -> Path:
     run = StoredRun(folder)
     for executed in _notebooks(run):
         write_page(executed.with_suffix(".html"), notebook_page(executed, run.shorten))
-    return write_page(run.folder / "index.html", report_page(run, BESIDE))
+    return write_page(run.folder / places.REPORT, report_page(run, BESIDE))
 
 
 def share_report(folder: Path, out: Path) -> Path:
@@ -211,8 +212,11 @@ def _share_folder(run: StoredRun, out: Path) -> Path:
         _write(place, notebook_page(executed, run.shorten))
     for other in _reports(run).values():
         _share_folder(other, out / other.folder.relative_to(run.folder))
-    _write(out / RECORD, json.dumps(run.shorten(run.record), indent=2, ensure_ascii=False) + "\n")
-    return _write(out / "index.html", report_page(run, BESIDE))
+    _write(
+        out / places.RECORD,
+        json.dumps(run.shorten(run.record), indent=2, ensure_ascii=False) + "\n",
+    )
+    return _write(out / places.REPORT, report_page(run, BESIDE))
 
 
 def report_page(run: StoredRun, holding: Holding) -> str:
@@ -244,7 +248,7 @@ def report_page(run: StoredRun, holding: Holding) -> str:
         **_what_was_run(record),
         notebooks=[_entry(path, own, holding) for path, own in executed.items()],
         tables={name: holding.table(name, text) for name, text in _tables(run).items()},
-        record=RECORD if holding.links else None,
+        record=places.RECORD if holding.links else None,
     )
 
 
@@ -318,13 +322,16 @@ def _notebooks(run: StoredRun) -> list[Path]:
 
 def _reports(run: StoredRun) -> dict[str, StoredRun]:
     """Return the compared models' runs that have a report of their own."""
-    others = [StoredRun(path.parent) for path in run.folder.glob("models/*/index.html")]
+    others = [StoredRun(path.parent) for path in run.folder.glob(f"models/*/{places.REPORT}")]
     return {other.title: other for other in others}
 
 
 def _places(run: StoredRun) -> dict[str, str]:
     found = _reports(run).items()
-    return {t: f"{own.folder.relative_to(run.folder).as_posix()}/index.html" for t, own in found}
+    return {
+        title: f"{own.folder.relative_to(run.folder).as_posix()}/{places.REPORT}"
+        for title, own in found
+    }
 
 
 def _findings(folder: Path) -> list[dict[str, str]]:

@@ -73,8 +73,8 @@ class Run(Results):
         self._by_id = {image.id: image for image in self.images}
         _check_any_readable(self.images)
         places.make_folders(self.folder)
-        place = places.store(parameters, self.folder)
-        self._record = Record(self.folder / "run.json")
+        place = places.store(parameters.out, self.folder)
+        self._record = Record(self.folder / places.RECORD)
         self._engine = Engine(parameters, place)
         self._arrays = Arrays(place)
         with self._lock:
@@ -256,7 +256,7 @@ class Run(Results):
         parameters = replace(self.parameters, **changes)
         if parameters == self.parameters:
             return self
-        return Run(replace(parameters, out=places.below(self.parameters, self.folder, name)))
+        return Run(replace(parameters, out=places.below(self.parameters.out, self.folder, name)))
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's scores, computing what is missing.

@@ -17,10 +17,9 @@ from helpers.clip.capabilities import Capabilities
 from helpers.study import places
 from helpers.study.arrays import Arrays
 from helpers.study.parameters import Parameters
+from helpers.study.places import RECORD
 from helpers.study.private import shortener
 from helpers.study.record import read_undamaged
-
-RECORD = "run.json"
 
 
 class StoredRun:
@@ -94,9 +93,7 @@ class StoredRun:
 
     @property
     def _arrays(self) -> Arrays:
-        out = self.parameters["out"]
-        url = out if out and places.is_url(out) else self.folder
-        return Arrays(f"{url}/arrays.zarr")
+        return Arrays(places.store(self.parameters["out"], self.folder))
 
     @property
     def has_scores(self) -> bool:

@@ -8,7 +8,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -20,11 +19,11 @@ from helpers.study.arrays import Arrays
 from helpers.study.engine import Batch, Engine
 from helpers.study.files import damaged_files, is_sealed
 from helpers.study.parameters import Parameters
+from helpers.study.places import ARRAYS, RECORD, REPORT
 from helpers.study.record import circumstances, read_undamaged
 
 SETTINGS = ("machine", "versions")
 """Where these are the same, so is every bit."""
-RECORD, REPORT = "run.json", "index.html"
 TOLERANCES = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-5, "uint8": 0.0}
 """By type: the largest difference between machines, as a share of an image's largest value."""
 
@@ -103,7 +102,7 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
 
 def _runs_below(folder: Path) -> list[Path]:
     # A run that has lost its record is one by its arrays, and the other way round.
-    return sorted({path.parent for name in (RECORD, "arrays.zarr") for path in folder.rglob(name)})
+    return sorted({path.parent for name in (RECORD, ARRAYS) for path in folder.rglob(name)})
 
 
 def _verify_one(folder: Path, name: str, share: float) -> Iterator[Check]:
@@ -120,7 +119,7 @@ def _places(folder: Path, record: Mapping | None) -> list[str]:
     """List the places of a run's arrays; those in an object store only where the record tells."""
     local = [str(path) for path in folder.glob("*.zarr") if not path.name.endswith("texts.zarr")]
     local += [str(path) for path in folder.glob("borders/*.zarr")]
-    own = places.store(SimpleNamespace(**record["parameters"]), folder) if record else None
+    own = places.store(record["parameters"]["out"], folder) if record else None
     return sorted({*local, *filter(None, [own])})
 
 
@@ -193,7 +192,7 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
         return Check(what, 0, [f"{folder}: {error}"])
     if own != record["identity"]["weights"]:
         return Check(what, 0, [f"{folder}: the weights of {parameters.model} have changed"])
-    arrays = Arrays(places.store(parameters, folder))
+    arrays = Arrays(places.store(parameters.out, folder))
     if images.ids != arrays.ids():
         return Check(what, 0, [f"{folder}: the source holds other images than the run had"])
     rows = _drawn(np.flatnonzero(arrays.done()), share)
