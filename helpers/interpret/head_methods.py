@@ -82,7 +82,19 @@ def value_of(one: Scene, name: str) -> str:
 
 
 def prompts(model: Model, name: str) -> np.ndarray:
-    """Embed the held-out prompts of a property's values, values × features, of length 1."""
+    """Embed the held-out prompts of a property's values.
+
+    Parameters
+    ----------
+    model : Model
+    name : str
+        One of `PROPERTIES`.
+
+    Returns
+    -------
+    ndarray, values × features
+        Means over the prompts, of length 1.
+    """
     row = PROPERTIES[name]
     written = [[row.write(text, value) for value in row.values] for text in row.held_out]
     mean = np.mean([_normalised(model.encode_text(lines)) for lines in written], axis=0)
@@ -90,7 +102,19 @@ def prompts(model: Model, name: str) -> np.ndarray:
 
 
 def accuracies(model: Model, count: int) -> pd.Series:
-    """Measure zero-shot accuracy on held-out scenes, by property."""
+    """Measure zero-shot accuracy on held-out scenes.
+
+    Parameters
+    ----------
+    model : Model
+    count : int
+        Number of scenes of one object, and of scenes of any number.
+
+    Returns
+    -------
+    Series
+        Property → share of right answers.
+    """
     drawn = {of: [scene(FRESH + n, **fixed) for n in range(count)] for of, fixed in KINDS.items()}
     images = {of: model.encode(_pixels(scenes)).embedding for of, scenes in drawn.items()}
     found = {}
@@ -143,6 +167,13 @@ class Pairs:
 def patching_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
     """Patch heads one by one, from the other scene into the first.
 
+    Parameters
+    ----------
+    model : Model
+    pairs : Pairs
+    heads : sequence of str
+        Such as ``L3.H1``.
+
     Returns
     -------
     ndarray, pairs × heads
@@ -154,14 +185,40 @@ def patching_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.nda
 
 
 def restoring_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
-    """Patch all these heads but one: what keeping that one gives back, pairs × heads."""
+    """Patch all these heads but one.
+
+    Parameters
+    ----------
+    model : Model
+    pairs : Pairs
+    heads : sequence of str
+        Such as ``L3.H1``.
+
+    Returns
+    -------
+    ndarray, pairs × heads
+        What keeping the one gives back, as a part of the property's effect on the margin.
+    """
     nothing = _patched(model, pairs, heads)
     kept = [_patched(model, pairs, [one for one in heads if one != head]) for head in heads]
     return (np.transpose(kept) - nothing[:, None]) / pairs.gap
 
 
 def contribution_effects(_: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
-    """Take each head's part in the difference of the margins, pairs × heads: *direct effects*."""
+    """Take each head's part in the difference of the margins.
+
+    Parameters
+    ----------
+    _ : Model
+    pairs : Pairs
+    heads : sequence of str
+        Such as ``L3.H1``.
+
+    Returns
+    -------
+    ndarray, pairs × heads
+        *Direct effects*, as parts of the property's effect on the margin.
+    """
     sides = [_along(side, pairs.along, heads) for side in (pairs.first, pairs.other)]
     return np.subtract(*sides) / pairs.gap
 
@@ -176,7 +233,23 @@ BY_PAIRS = {
 
 
 def truth(model: Model, names: Sequence[str], heads: Sequence[str], count: int) -> xr.DataArray:
-    """Measure what patching each head does to each property, (pair, property, head)."""
+    """Measure what patching each head does to each property.
+
+    Parameters
+    ----------
+    model : Model
+    names : sequence of str
+        Properties.
+    heads : sequence of str
+        Such as ``L3.H1``.
+    count : int
+        Number of pairs for each property.
+
+    Returns
+    -------
+    DataArray, (pair, property, head)
+        As of `patching_effects`.
+    """
     found = [
         patching_effects(model, Pairs.drawn(model, name, range(count)), heads) for name in names
     ]

@@ -59,7 +59,21 @@ def caption_of(example: Example, write, rng: np.random.Generator) -> str:
 
 
 def losses(model: CLIP, batch: dict, scale: Tensor) -> dict[str, Tensor]:
-    """Compute CLIP's loss (Radford et al. 2021, section 2.3), for full and for partial captions."""
+    """Compute CLIP's loss (Radford et al. 2021, section 2.3), for full and for partial captions.
+
+    Parameters
+    ----------
+    model : open_clip.model.CLIP
+    batch : dict
+        As of `CaptionedBatches`.
+    scale : torch.Tensor
+        Inverse temperature.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Name → loss, a scalar.
+    """
     with torch.autocast(batch["pixels"].device.type, torch.bfloat16):
         images = model.visual(normalise(batch["pixels"], torch.bfloat16))
         texts = encode_texts(model, batch["captions"])

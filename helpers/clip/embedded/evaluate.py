@@ -142,6 +142,21 @@ def compare(measure: str, values: Sequence[str], truth: np.ndarray, logits: np.n
     """Compare answers with the truth: a row of the evaluation, and the recall of each value.
 
     The accuracy is the mean of the recalls, so that it is what balanced classes would give.
+
+    Parameters
+    ----------
+    measure : str
+        Name of the row.
+    values : sequence of str
+        What the answers choose between.
+    truth : numpy.ndarray of int, (pictures,)
+        Number of the true value.
+    logits : numpy.ndarray, pictures × values
+
+    Returns
+    -------
+    dict, list of dict
+        As of `zero_shot`.
     """
     right = logits.argmax(1) == truth
     shares = np.bincount(truth, minlength=len(values)) / len(truth)
@@ -209,7 +224,20 @@ def by_combination(encoders: Encoders, images: np.ndarray) -> list[dict]:
 
 
 def retrieval(encoders: Encoders, images: np.ndarray) -> list[dict]:
-    """Find the picture of a full caption, and the caption of a picture, among `GALLERY`."""
+    """Find the picture of a full caption, and the caption of a picture, among `GALLERY`.
+
+    Parameters
+    ----------
+    encoders : Encoders
+        The model.
+    images : numpy.ndarray, pictures × features
+        Embeddings of the held-out scenes of any number of objects.
+
+    Returns
+    -------
+    list of dict
+        Rows of the evaluation.
+    """
     texts = [one.full_caption for one in _scenes("scene")]
     shape = (-1, GALLERY, images.shape[1])
     similarity = encoders.texts(texts).reshape(shape) @ images.reshape(shape).mT
@@ -234,7 +262,22 @@ def exchange(one: Scene) -> tuple[dict, dict] | None:
 
 
 def binding(encoders: Encoders, drawn: list[Scene], images: np.ndarray) -> dict:
-    """Choose between "a red star and a blue circle" and "a blue star and a red circle"."""
+    """Choose between "a red star and a blue circle" and "a blue star and a red circle".
+
+    Parameters
+    ----------
+    encoders : Encoders
+        The model.
+    drawn : list of Scene
+        The pictures; those of fewer than two objects take no part.
+    images : numpy.ndarray, pictures × features
+        Their embeddings.
+
+    Returns
+    -------
+    dict
+        A row of the evaluation.
+    """
     pairs = {index: exchange(one) for index, one in enumerate(drawn)}
     pairs = {index: pair for index, pair in pairs.items() if pair}
     captions = {True: [], False: []}

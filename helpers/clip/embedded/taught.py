@@ -160,6 +160,20 @@ def losses(model: CLIP, batch: dict, scale: Tensor) -> dict[str, Tensor]:
     The last layer's patches go through the same projection as the class token, and the masks of
     the scenes say which object each of them shows. CLIP has no such loss; it makes the shape of
     things, of which captions say little, much faster to learn.
+
+    Parameters
+    ----------
+    model : open_clip.model.CLIP
+        Gives its patches beside the class token.
+    batch : dict
+        As of `TaughtBatches`.
+    scale : torch.Tensor
+        Inverse temperature.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Name → loss, a scalar.
     """
     questions, patches = batch["questions"], batch["patches"]
     prompts = torch.cat([tokens for tokens, _ in questions.values()])
