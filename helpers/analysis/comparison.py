@@ -15,13 +15,13 @@ from scipy import stats
 
 from helpers.analysis import ties
 from helpers.analysis.dissection import POOL
+from helpers.analysis.head_names import is_head
 from helpers.analysis.statistics import correlate_scores, resample_counts
 from helpers.checks import WorkbookError
 
 TAILS = (0.025, 0.975)
 ONE_DIRECTION = 1e-9
 """Images whose mean cosine distance is below this have one direction, up to rounding."""
-HEAD = re.compile(r"L(\d+)\.H\d+")
 LAYER = re.compile(r"L(\d+)\.")
 TOGETHER = "together"
 REST = ("rest", "")
@@ -41,7 +41,7 @@ def head_components(shares: xr.DataArray) -> xr.DataArray:
     DataArray, (…, component)
         The components ``L0.H0``, ``L0.H1``, …
     """
-    return shares.isel(component=[bool(HEAD.fullmatch(name)) for name in _labels(shares)])
+    return shares.isel(component=[is_head(name) for name in _labels(shares)])
 
 
 def relative_shift(
@@ -447,7 +447,7 @@ def _by_kind_and_part(means: pd.DataFrame, parts: Sequence[str]) -> pd.DataFrame
 def _group_of(component: str, layers: int, parts: Sequence[str]) -> tuple[str, str]:
     if component == POOL:
         return POOL, ""
-    kind = "heads" if HEAD.fullmatch(component) else "MLPs" if component.endswith("MLP") else None
+    kind = "heads" if is_head(component) else "MLPs" if component.endswith("MLP") else None
     if kind is None:
         return REST
     return kind, parts[len(parts) * _layer_of(component, layers) // layers]

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from helpers.analysis import ties
+from helpers.analysis.head_names import head_name, on_grid
 from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
 
@@ -99,7 +100,7 @@ def component_labels(layers: int, heads: int, rest: Sequence[str] | None = None)
     """
     biases = [f"L{layer}.bias" for layer in range(layers)]
     return [
-        *(f"L{layer}.H{head}" for layer in range(layers) for head in range(heads)),
+        *(head_name(layer, head) for layer in range(layers) for head in range(heads)),
         *(f"L{layer}.MLP" for layer in range(layers)),
         *(rest or ("class token", *biases, "constant")),
     ]
@@ -221,19 +222,7 @@ def head_shares(shares: xr.DataArray) -> xr.DataArray:
     -------
     DataArray, (…, layer, head)
     """
-    heads = shares.sel(component=[label for label in shares["component"].values if ".H" in label])
-    layer, head = np.array([split_label(label) for label in heads["component"].values]).T
-    index = pd.MultiIndex.from_arrays([layer, head], names=["layer", "head"])
-    grid = heads.drop_vars("component").assign_coords(
-        xr.Coordinates.from_pandas_multiindex(index, "component")
-    )
-    return grid.unstack("component")
-
-
-def split_label(label: str) -> tuple[int, int]:
-    """Take a head's label apart: ``L3.H1`` is (3, 1)."""
-    layer, head = label.split(".")
-    return int(layer[1:]), int(head[1:])
+    return on_grid(shares)
 
 
 def named_heads(heads: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
@@ -250,7 +239,7 @@ def named_heads(heads: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
         Labels such as ``L3.H1``.
     """
     flat = heads.stack(component=("layer", "head"))
-    labels = [f"L{layer}.H{head}" for layer, head in flat["component"].values]
+    labels = [head_name(layer, head) for layer, head in flat["component"].values]
     return flat.drop_vars(["component", "layer", "head"]).assign_coords(component=labels)
 
 

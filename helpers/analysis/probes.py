@@ -6,7 +6,6 @@ head's variance due to an attribute?* The share of the variance that lies betwee
 values answers that, and it is the question that TEXTSPAN puts to texts.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,9 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from helpers.analysis import ties
+from helpers.analysis.head_names import on_grid
 from helpers.checks import WorkbookError
-
-HEAD = re.compile(r"L(\d+)\.H(\d+)")
 
 Attributes = Mapping[str, Sequence[str]]
 
@@ -41,16 +39,7 @@ def by_head(components: xr.DataArray) -> xr.DataArray:
     -------
     DataArray, (image, layer, head, feature)
     """
-    matches = [HEAD.fullmatch(name) for name in components["component"].values]
-    found = [match for match in matches if match]
-    heads = components.sel(component=[match[0] for match in found])
-    numbers = {
-        "layer": ("component", [int(match[1]) for match in found]),
-        "head": ("component", [int(match[2]) for match in found]),
-    }
-    heads = heads.drop_vars("component").assign_coords(numbers)
-    heads = heads.set_index(component=["layer", "head"]).unstack("component")
-    return heads.transpose("image", "layer", "head", "feature")
+    return on_grid(components).transpose("image", "layer", "head", "feature")
 
 
 def probe_skill(

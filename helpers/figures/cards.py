@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from helpers.analysis.head_names import head_name
 from helpers.figures import style
 from helpers.figures.heads import LINES
 from helpers.figures.layout import bare
@@ -67,7 +68,7 @@ def head_card(
 
 def card_title(card: xr.Dataset) -> str:
     """Write a head's name and label, such as ``L5.H2: size or fill``."""
-    name = f"L{card['layer'].item()}.H{card['head'].item()}"
+    name = head_name(card["layer"].item(), card["head"].item())
     label = card["label"].item() or "no label"
     return f"{name}: {label}"
 

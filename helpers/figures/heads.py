@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from helpers.analysis.head_names import head_name
 from helpers.figures import style
 from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels
 
@@ -269,7 +270,7 @@ def _squares(ax: Axes, cells: list[tuple[int, int]], columns: int) -> None:
 
 
 def _row_name(label: xr.DataArray) -> str:
-    return f"{label.item()}  L{label['layer'].item()}.H{label['head'].item()}"
+    return f"{label.item()}  {head_name(label['layer'].item(), label['head'].item())}"
 
 
 def share_heatmap(shares: pd.DataFrame, *, title: str, ax: Axes | None = None) -> Axes:

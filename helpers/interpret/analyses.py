@@ -8,6 +8,7 @@ Wherever the id of an image is taken, an image of one's own is taken too: uint8,
 import numpy as np
 from matplotlib.figure import Figure
 
+from helpers.analysis.head_names import head_name
 from helpers.analysis.maps import enlarge
 from helpers.analysis.neighbours import SIMILARITIES, Neighbours, nearest
 from helpers.data import SIZE
@@ -46,7 +47,7 @@ def property_neighbours(run: Run, image: str | np.ndarray, property: str) -> Fig
         If there is no such image or property.
     """
     heads = choices.heads_of_property(run, property)
-    names = ", ".join(f"L{layer}.H{head}" for layer, head in heads)
+    names = ", ".join(head_name(layer, head) for layer, head in heads)
     return _near_image(run, image, heads, PROPERTY_NEIGHBOURS, f"{property} ({names})")
 
 
@@ -134,7 +135,7 @@ def image_neighbours(run: Run, image: str | np.ndarray, layer: int, head: int) -
     WorkbookError
         If there is no such image, layer or head.
     """
-    return _near_image(run, image, [(layer, head)], IMAGE_NEIGHBOURS, f"L{layer}.H{head}")
+    return _near_image(run, image, [(layer, head)], IMAGE_NEIGHBOURS, head_name(layer, head))
 
 
 def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
@@ -159,7 +160,7 @@ def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
     """
     searched = choices.contributions(run, [(layer, head)])
     found = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
-    return draw_text_neighbours(text, found=found, heads=f"L{layer}.H{head}")
+    return draw_text_neighbours(text, found=found, heads=head_name(layer, head))
 
 
 def _near_image(

@@ -14,6 +14,7 @@ import xarray as xr
 
 from helpers.analysis import labels, probes
 from helpers.analysis.dissection import components
+from helpers.analysis.head_names import head_name, place_of
 from helpers.analysis.head_truth import planted_ranks
 from helpers.clip import Encoding, Model
 from helpers.data.scenes import PROPERTIES, Scene, scene
@@ -49,7 +50,7 @@ class Amount:
 def heads_of(model: Model, layers: int) -> list[str]:
     """Name the heads of the last layers, such as ``L3.H1``."""
     return [
-        f"L{layer}.H{head}"
+        head_name(layer, head)
         for layer in range(max(0, model.layers - layers), model.layers)
         for head in range(model.heads)
     ]
@@ -344,12 +345,8 @@ def _by_property(values: xr.DataArray, heads: Sequence[str]) -> dict[str, np.nda
 
 def _in_order(by_head: xr.DataArray, heads: Sequence[str]) -> np.ndarray:
     """Take some heads of a grid, (layer, head), in order; one that doesn't vary scores 0."""
-    own = (by_head.sel(dict(zip(("layer", "head"), _place(head), strict=True))) for head in heads)
+    own = (by_head.sel(dict(zip(("layer", "head"), place_of(head), strict=True))) for head in heads)
     return np.nan_to_num([one.item() for one in own])
-
-
-def _place(head: str) -> tuple[int, int]:
-    return tuple(int(part[1:]) for part in head.split("."))
 
 
 def _written_for(model: Model, scenes: Sequence[Scene], heads: Sequence[str]) -> xr.DataArray:
@@ -358,20 +355,20 @@ def _written_for(model: Model, scenes: Sequence[Scene], heads: Sequence[str]) ->
         components(model.encode(_pixels(scenes[start : start + AT_ONCE])))
         for start in range(0, len(scenes), AT_ONCE)
     ]
-    layers = sorted({_place(head)[0] for head in heads})
+    layers = sorted({place_of(head)[0] for head in heads})
     return probes.by_head(xr.concat(parts, dim="image")).sel(layer=layers)
 
 
 def _patched(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
     chosen = np.zeros((len(pairs.pixels), model.layers, model.heads), bool)
     for head in heads:
-        chosen[(slice(None), *_place(head))] = True
+        chosen[(slice(None), *place_of(head))] = True
     return pairs.margin(model.encode_with_patched_heads(pairs.pixels, pairs.other, chosen))
 
 
 def _along(side: Encoding, along: np.ndarray, heads: Sequence[str]) -> np.ndarray:
     length = np.linalg.norm(side.embedding, axis=1)[:, None]
-    layers, numbers = np.transpose([_place(head) for head in heads])
+    layers, numbers = np.transpose([place_of(head) for head in heads])
     return np.einsum("phf,pf->ph", side.heads[:, layers, numbers], along) / length
 
 

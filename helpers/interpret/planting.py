@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from helpers.analysis.head_names import head_name
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, scene
 
@@ -111,7 +112,7 @@ class Plant:
     @property
     def label(self) -> str:
         """Label of the head, such as ``L3.H1``."""
-        return f"L{self.layer}.H{self.head}"
+        return head_name(self.layer, self.head)
 
     def planted_in(self, model: Model, texts: np.ndarray) -> Model:
         """Let the head write, for each value that it finds, towards the value's text.

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.head_names import head_name
 from helpers.analysis.maps import enlarge
 from helpers.analysis.neighbours import SIMILARITIES, chance_precision, occurrences, precision
 from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
@@ -212,7 +213,7 @@ def score_neighbours(run: Run, scenes: Sequence[Scene], count: int) -> pd.DataFr
     rows = {}
     for name in (name for name in named if name in known and known[name].nunique() > 1):
         alone = choices.clearest_head(run, name)
-        for who, heads in (("all", named[name]), (f"L{alone[0]}.H{alone[1]}", [alone])):
+        for who, heads in (("all", named[name]), (head_name(*alone), [alone])):
             mean = np.mean([encoded[:, layer, head] for layer, head in heads], axis=0)
             rows[name, len(heads), who] = _right(mean, known[name], count)
     index = pd.MultiIndex.from_tuples(rows, names=["property", "heads", "which"])
@@ -237,7 +238,7 @@ def hub_shares(run: Run, count: int) -> pd.DataFrame:
     """
     layers, others = choices.searched_layers(run), len(choices.image_ids(run)) - 1
     rows = {
-        f"L{layer}.H{head}": _commonest(choices.contributions(run, [(layer, head)]), count)
+        head_name(layer, head): _commonest(choices.contributions(run, [(layer, head)]), count)
         for layer, head in product(layers, range(run.model.heads))
     }
     return pd.DataFrame.from_dict(rows, orient="index") / (others or np.nan)
