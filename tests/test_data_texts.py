@@ -94,7 +94,7 @@ def test_articles(word, phrase):
 
 
 def test_the_embedded_model_knows_every_word_of_the_scenes_pool():
-    _, tokenizer = embedded.build()
+    _, tokenizer = embedded.build("embedded")
     pool = open_texts("scenes")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

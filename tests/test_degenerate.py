@@ -273,7 +273,8 @@ def test_an_image_of_which_the_model_gives_nan_is_told_and_in_no_mean(
     told = run.unreadable.set_index("image")["reason"]
     assert sorted(told.index) == ["-broken.png", "1.png"]
     assert told["1.png"] == (
-        "Image '1.png' can't be read: the model gives numbers for it that are not finite."
+        "Image '1.png' can't be read: the model gives numbers for it that are not"
+        " finite, or too large to be kept."
     )
     found = run.scores()
     assert found["image"].values.tolist() == ["0.png", "2.png", "3.png", "4.png", "5.png"]

@@ -20,27 +20,30 @@ def test_a_finding_has_its_numbers_and_a_meaning():
 
 
 @pytest.mark.parametrize(
-    "nearer, said",
+    "nearer, farther, said",
     [
-        ([], "Training does not bring the order"),
-        (["scenes"], "nearer to the published one for scenes only (03, 10)"),
+        ([], [], "Training is not shown to bring the order"),
+        (["scenes"], [], "nearer to the published one for scenes only (03, 10)"),
+        (["scenes"], ["photos"], "scenes only, and to take it farther away for photos (03, 10)"),
         (
             ["photos", "scenes"],
+            [],
             "Training brings the order of the changes nearer to the published one (03, 10)",
         ),
     ],
 )
-def test_the_verdict_follows_the_numbers(nearer, said):
-    own = {"counts": {"model": 15}, "low": 4, "high": 19}
+def test_the_verdict_follows_the_numbers(nearer, farther, said):
+    own = {"counts": {"model": 15}, "low": 4, "high": 19, "gain": "+2 [+1, +3]"}
     told = tell(
         "order",
         moved=True,
         nearer=nearer,
+        farther=farther,
         pairs=23,
         sources=dict.fromkeys(["photos", "scenes"], own),
     )
     assert said in told["sentence"]
-    assert "on photos, 15 (model), 4 to 19 (random orders); on scenes" in told["sentence"]
+    assert "on photos, 15 (model), 4 to 19 (random orders), trained less untrained" in told["sentence"]
 
 
 def test_nothing_moved_is_said_in_place_of_an_order():
@@ -63,5 +66,5 @@ def test_every_finding_is_told_by_the_summary():
 
 
 def test_changes_without_a_dose_have_no_severity_to_tell():
-    told = tell("severity", threshold=0.9, published=False, sources={"photos": {}})
+    told = tell("severity", threshold=0.9, published=False, sources={"photos": {"flat": []}})
     assert "(09): on photos, no change has a dose." in told["sentence"]

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
 
 from helpers.data import Image, UnreadableImage, views
-from helpers.study.lanes import limit_others
 from helpers.study.parameters import Parameters
 from helpers.study.visit import content_of
+
+if TYPE_CHECKING:  # a notebook that only reads arrays need not load torch
+    from torch import Tensor
 
 AHEAD = 2  # passes that each process has ready
 
@@ -54,7 +55,7 @@ class Drawn:
 
     rows: list[int]
     ids: list[str]
-    pixels: torch.Tensor | None
+    pixels: "Tensor | None"
     contents: list[np.ndarray]
     unreadable: dict[str, str]
     seconds: float
@@ -91,12 +92,14 @@ def draw(batch: Batch, parameters: Parameters, changes: Sequence[str]) -> Drawn:
         own = views(pixels, image.id, parameters.seed, parameters.severity, changes)
         drawn[row, image.id] = np.stack(list(own.values()))
         contents.append(content_of(pixels))
+    import torch
+
     together = torch.from_numpy(np.stack(list(drawn.values()))) if drawn else None
     rows, ids = ([place[part] for place in drawn] for part in (0, 1))
     return Drawn(rows, ids, together, contents, unreadable, perf_counter() - started)
 
 
-class _Passes(Dataset):
+class _Passes:
     def __init__(self, passes: Sequence[Batch], parameters: Parameters, changes: Sequence[str]):
         self._passes, self._asked = passes, (parameters, changes)
 
@@ -112,6 +115,8 @@ def _as_it_is(drawn: Drawn) -> Drawn:
 
 
 def _begin_process(_: int) -> None:
+    from helpers.study.lanes import limit_others
+
     limit_others()
 
 
@@ -132,6 +137,9 @@ def drawn_by_processes(
     iterator of Drawn
         In the order of the passes; the processes start now.
     """
+    import torch
+    from torch.utils.data import DataLoader
+
     return iter(
         DataLoader(
             _Passes(passes, parameters, changes),

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from helpers.analysis import device_scores, dissection
+from helpers.analysis import dissection
 from helpers.analysis.scores import SCORES, attention_map, embedding_similarity, pixel_scores
 from helpers.checks import WorkbookError
 from helpers.study.arrays import Variable
@@ -199,6 +198,10 @@ def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Va
     dict of str to ndarray of float64, images × changes
         As `scored` would, to 1e-12.
     """
+    import torch
+
+    from helpers.analysis import device_scores
+
     found = device_scores.pixel_scores(pixels)
     if "attention" in by_model:
         grids = torch.from_numpy(by_model["attention"]).to(pixels.device)
