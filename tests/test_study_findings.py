@@ -43,7 +43,9 @@ def test_the_verdict_follows_the_numbers(nearer, farther, said):
         sources=dict.fromkeys(["photos", "scenes"], own),
     )
     assert said in told["sentence"]
-    assert "on photos, 15 (model), 4 to 19 (random orders), trained less untrained" in told["sentence"]
+    assert (
+        "on photos, 15 (model), 4 to 19 (random orders), trained less untrained" in told["sentence"]
+    )
 
 
 def test_nothing_moved_is_said_in_place_of_an_order():

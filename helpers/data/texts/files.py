@@ -71,7 +71,7 @@ def _csv_rows(content: str) -> list[Row]:
     header = [cell.lower() for cell in rows[0].cells] if rows else []
     if rows and TEXT_COLUMN not in header:
         raise BadFile(
-            f"has no column {TEXT_COLUMN!r}, only {', '.join(header)}; name the columns in the "
+            f"has no column {TEXT_COLUMN!r}, only {', '.join(map(repr, header))}; name the columns in the "
             f"first line, {TEXT_COLUMN} and perhaps {PROPERTY_COLUMN}."
         )
     return [_named_row(row.named(header), row.line) for row in rows[1:]]
