@@ -70,9 +70,10 @@ def _csv_rows(content: str) -> list[Row]:
     rows = read_rows(content, lambda cells: TEXT_COLUMN in map(str.lower, cells))
     header = [cell.lower() for cell in rows[0].cells] if rows else []
     if rows and TEXT_COLUMN not in header:
+        named = ", ".join(map(repr, header))  # with what would break the line as an escape
         raise BadFile(
-            f"has no column {TEXT_COLUMN!r}, only {', '.join(map(repr, header))}; name the columns in the "
-            f"first line, {TEXT_COLUMN} and perhaps {PROPERTY_COLUMN}."
+            f"has no column {TEXT_COLUMN!r}, only {named}; name the columns in the first line, "
+            f"{TEXT_COLUMN} and perhaps {PROPERTY_COLUMN}."
         )
     return [_named_row(row.named(header), row.line) for row in rows[1:]]
 
