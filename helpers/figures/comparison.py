@@ -170,14 +170,16 @@ def heads_by_model(few: pd.DataFrame, same: pd.DataFrame, by_layer: pd.DataFrame
         right.set_title("Correlation of heads' shares with the run's model", fontsize=11)
         right.set_xlabel("correlation; light: with heads exchanged within their layers")
         figure.legend(
-            *_named(right, len(same["model"].unique())), loc="outside lower right", ncols=2
+            *_named(right, len(same["model"].unique())), loc="outside lower center", ncols=2
         )
     return figure
 
 
 def _correlations(ax: Axes, correlations: xr.Dataset) -> None:
     models = list(correlations["score"].values)
-    image = ax.imshow(correlations["estimate"], cmap=style.DIVERGING, vmin=-1, vmax=1)
+    # As wide as the panel: a cell has an interval to hold.
+    looks = {"cmap": style.DIVERGING, "vmin": -1, "vmax": 1, "aspect": "auto"}
+    image = ax.imshow(correlations["estimate"], **looks)
     values = [correlations[name].to_numpy() for name in ("estimate", "low", "high")]
     texts = [
         ["1" if row == column else _estimate(*cell) for column, cell in enumerate(cells)]
