@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -21,12 +23,23 @@ def test_members_are_alike_but_never_the_same(count):
         members = contrast_set(index, 7, count)
         assert 1 <= len(members) <= SET_SIZE
         assert len({contents(one) for one in members}) == len(members)
-        assert {len(one.objects) for one in members} == {count}
+        counts = [len(one.objects) for one in members]
+        assert set(counts) == {count} or (count > 1 and sorted(counts) == [1, 2, 3, 4])
+
+
+def test_objects_are_left_out():
+    sets = (contrast_set(index, 7, 3) for index in range(40))
+    ordered = (sorted(members, key=lambda one: len(one.objects)) for members in sets)
+    varied = [members for members in ordered if len(members[0].objects) == 1]
+    assert varied
+    for fewer, more in (pair for members in varied for pair in pairwise(members)):
+        assert contents(fewer)[0] == contents(more)[0][:-1]
+        assert contents(fewer)[1:] == contents(more)[1:]
 
 
 def test_one_object_varies_or_objects_exchange():
-    for index in range(12):
-        first, *others = contrast_set(index, 7, 3)
+    sets = [contrast_set(index, 7, 3) for index in range(12)]
+    for first, *others in (one for one in sets if {len(member.objects) for member in one} == {3}):
         for other in others:
             changed = [a != b for a, b in zip(contents(first)[0], contents(other)[0], strict=True)]
             colours = [sorted(item["colour"] for item in one.objects) for one in (first, other)]

@@ -14,7 +14,7 @@ from helpers.data.scenes.vocabulary import COUNT_WORDS, COUNTS, MEDIUM_WORDS
 RELATIONS = ("left of", "right of", "above", "below")
 OF_FEW = ("size", "colour", "fill", "shape", "position")  # what captions say of one or two objects
 OF_MANY = ("colour", "shape")  # and of three or four
-COUNTED, ONE_OF_SEVERAL = 0.15, 0.4  # shares of the partial captions that count, or say one thing
+COUNTED, ONE_OF_SEVERAL = 0.25, 0.4  # shares of the partial captions that count, or say one thing
 MENTIONED = {1: 0.45, 2: 0.6}  # chance of each property of one object, alone or among several
 WITH_MEDIUM, WITH_BACKGROUND = 0.5, 0.4  # of the partial captions
 

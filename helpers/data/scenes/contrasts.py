@@ -1,4 +1,4 @@
-"""Contrast sets: scenes alike but for a property or two, or for which object has which colour.
+"""Contrast sets: scenes alike but for a property, an object, or which object has which colour.
 
 In a batch made of them, CLIP's contrastive loss has to tell a scene from its nearest relatives: a
 star from a square of the same colour at the same place, "a red star left of a blue circle" from "a
@@ -17,6 +17,7 @@ from helpers.data.scenes.drawing import draw_scene
 from helpers.data.scenes.layout import appearances, placement, put
 from helpers.data.scenes.vocabulary import (
     BACKGROUNDS,
+    COUNTS,
     HELD_OUT_COMBINATIONS,
     MEDIA,
     POSITIONS,
@@ -29,16 +30,17 @@ STREAM = 5  # a stream of random numbers that `scene` does not draw from
 OF_ONE = {  # what varies in a set of single objects, and how often: most often what is hard to see
     ("shape",): 0.30,
     ("shape", "fill"): 0.25,
-    ("fill", "size"): 0.10,
+    ("fill", "size"): 0.15,
     ("shape", "colour"): 0.05,
     ("colour",): 0.05,
-    ("position",): 0.10,
+    ("position",): 0.05,
     ("medium", "background"): 0.15,
 }
 OF_SEVERAL = {  # likewise, of one among several objects; None: objects exchange properties
-    None: 0.50,
-    ("shape",): 0.25,
-    ("colour",): 0.15,
+    None: 0.45,
+    ("count",): 0.15,
+    ("shape",): 0.20,
+    ("colour",): 0.10,
     ("shape", "colour"): 0.10,
 }
 EXCHANGED = ("colour", "position", "fill")  # between two objects
@@ -97,7 +99,7 @@ def contrast_set(index: int, seed: int, count: int, easy: bool = False) -> list[
     seed : int
         Which world it is from.
     count : int
-        Number of objects in every scene.
+        Number of objects in every scene, unless just that varies.
     easy : bool
         Whether objects are large, on a plain background.
 
@@ -110,8 +112,8 @@ def contrast_set(index: int, seed: int, count: int, easy: bool = False) -> list[
     rng = np.random.default_rng((seed, index, STREAM))
     shares = OF_ONE if count == 1 else OF_SEVERAL
     varied = list(shares)[rng.choice(len(shares), p=list(shares.values()))]
-    base = _content(count, easy, rng)
-    members = list(_exchanges(base)) if varied is None else list(_variations(base, varied))
+    base = _content(len(COUNTS) if varied == ("count",) else count, easy, rng)
+    members = list(_members(base, varied))
     order = rng.permutation(len(members))
     allowed = (members[number] for number in order if members[number].is_allowed)
     distinct = {one.told: one for one in allowed}.values()
@@ -129,6 +131,18 @@ def _content(count: int, easy: bool, rng: np.random.Generator) -> Content:
     )
     background = "plain" if easy else BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
     return Content(objects, {"medium": MEDIA[rng.integers(len(MEDIA))], "background": background})
+
+
+def _members(base: Content, varied: Sequence[str] | None) -> Iterator[Content]:
+    if varied is None:
+        return _exchanges(base)
+    return _prefixes(base) if varied == ("count",) else _variations(base, varied)
+
+
+def _prefixes(base: Content) -> Iterator[Content]:
+    """Leave out none of the objects, one, two and so on, down to the first alone."""
+    for count in range(1, len(base.objects) + 1):
+        yield Content(base.objects[:count], base.whole)
 
 
 def _variations(base: Content, names: Sequence[str]) -> Iterator[Content]:
