@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
 from helpers.cores import cores
+from helpers.study import kernels
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
 from helpers.study.fitting import fitted, lacks
@@ -123,6 +124,9 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
         for source, origin in origins.items()
         if not _is_kept(run, run.folder / "notebooks" / source.name, origin)
     }
+    if left:
+        with _share_of_cores():
+            kernels.prepare()
     _compute_arrays(run, left)
     for last in (False, True):
         own = {source: left[source] for source in left if source.name.startswith(SUMMARY) == last}
@@ -149,8 +153,8 @@ def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
 
 def side_by_side(work: Iterable[Callable[[], None]]) -> None:
     """Do what starts a kernel each, as many at a time as share the cores well."""
-    with _share_of_cores(), ThreadPoolExecutor(KERNELS) as kernels:
-        futures = [kernels.submit(one) for one in work]
+    with _share_of_cores(), ThreadPoolExecutor(KERNELS) as pool:
+        futures = [pool.submit(one) for one in work]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -158,12 +162,12 @@ def side_by_side(work: Iterable[Callable[[], None]]) -> None:
             _end_kernels()
             raise
         finally:
-            kernels.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _end_kernels() -> None:
     # A terminal's Ctrl-C doesn't reach them, and a notebook may have minutes to go.
-    for process in psutil.Process().children():
+    for process in psutil.Process().children(recursive=True):
         process.terminate()
 
 
@@ -251,6 +255,7 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
             parameters=parameters,
             cwd=NOTEBOOKS,
             progress_bar={"desc": name, "bar_format": PROGRESS},
+            kernel_manager_class=kernels.MANAGER,
             extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
         )
     except papermill.PapermillExecutionError as error:
