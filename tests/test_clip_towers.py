@@ -16,8 +16,9 @@ from helpers.clip import load
 from helpers.clip.building import Towers, vision_tower
 from helpers.clip.capabilities import TABLE, capabilities, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
-from helpers.clip.forward import PatchedHeads, forward, images_at_once, join
+from helpers.clip.forward import forward, images_at_once, join
 from helpers.clip.huggingface import Trunk
+from helpers.clip.patching import encode_patched
 from helpers.clip.towers import UnknownTower, open_tower
 from helpers.clip.weights import open_clip_names
 
@@ -134,9 +135,8 @@ def test_heads_are_put_back_at_all_tokens_that_the_pool_reads(encoded):
     none = torch.zeros_like(chosen)
     chosen[:, layer, head] = True
     with torch.inference_mode():
-        same = forward(tower, images, patched=PatchedHeads(chosen, encoding.head_outputs)).embedding
-        other = forward(tower, images, patched=PatchedHeads(chosen, outputs)).embedding
-        untouched = forward(tower, images, patched=PatchedHeads(none, outputs)).embedding
+        (same,) = encode_patched(tower, images, encoding.head_outputs, chosen[None])
+        other, untouched = encode_patched(tower, images, outputs, torch.stack([chosen, none]))
     assert relative_error(same.numpy(), encoding.embedding) <= 1e-5
     assert relative_error(untouched.numpy(), encoding.embedding) <= 1e-6
     assert relative_error(other.numpy(), encoding.embedding) > 1e-3

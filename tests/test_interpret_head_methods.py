@@ -40,7 +40,7 @@ def test_patching_all_heads_and_restoring_them_are_two_sides(model, heads):
     patched = head_methods.patching_effects(model, pairs, two)
     restored = head_methods.restoring_effects(model, pairs, two)
     before = pairs.margin(pairs.first.embedding)
-    both = head_methods._patched(model, pairs, two)
+    (both,) = head_methods._patched(model, pairs, [two])
     whole = ((before - both) / pairs.gap)[:, None]
     np.testing.assert_allclose(whole - restored, patched[:, ::-1], atol=1e-5)
 

@@ -69,23 +69,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class PatchedHeads:
-    """Activation patching: heads whose outputs are exchanged for those of another forward pass.
-
-    Attributes
-    ----------
-    heads : Tensor of bool, n × layers × heads
-        Which heads, image by image.
-    outputs : Tensor, n × layers × heads × (tokens read · head width)
-        `Parts.outputs` of the other pass.
-    """
-
-    heads: torch.Tensor
-    outputs: torch.Tensor
-
-
-@dataclass(frozen=True)
-class _Kept:
+class BlockParts:
     """What a block leaves until the weights of the pool are known; T are the tokens read."""
 
     outputs: torch.Tensor  # n × T × (heads · head width)
@@ -102,7 +86,6 @@ def forward(
     pixels: torch.Tensor,
     *,
     by_token: bool = False,
-    patched: PatchedHeads | None = None,
 ) -> Parts:
     """Run a vision tower once, keeping what each part adds to the embedding.
 
@@ -113,8 +96,6 @@ def forward(
         Normalised images.
     by_token : bool
         Whether to keep what each head reads from each token.
-    patched : PatchedHeads, optional
-        Heads to patch; whatever comes after them responds.
 
     Returns
     -------
@@ -126,9 +107,9 @@ def forward(
     stream.append(tower.pool.read(start)[0])
     last = len(tower.blocks) - 1
     for layer, block in enumerate(tower.blocks):
-        patch = patched and (patched.heads[:, layer], patched.outputs[:, layer])
-        keys = by_token or layer == last
-        x, part = _run(block, x, places[layer], reads, patch, layer == last, keys)
+        is_last = layer == last
+        keys = by_token or is_last
+        x, part = run_block(block, x, places[layer], reads, is_last=is_last, keys=keys)
         kept.append(part)
         if layer < last:
             stream.append(tower.pool.read(_take(x, reads))[0])
@@ -192,16 +173,41 @@ def _take(x: torch.Tensor, reads: range) -> torch.Tensor:
     return own.clone() if len(reads) == 1 else own
 
 
-def _run(
+def run_block(
     block: Block,
     x: torch.Tensor,
     places: torch.Tensor | None,
     reads: range,
-    patch: tuple[torch.Tensor, torch.Tensor] | None,
+    *,
     is_last: bool,
-    keys: bool,
-) -> tuple[torch.Tensor, _Kept]:
-    # After the last block only the tokens that the pool reads count: nothing else is computed.
+    keys: bool = False,
+    patch: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> tuple[torch.Tensor, BlockParts]:
+    """Run a block, keeping what its parts add.
+
+    Parameters
+    ----------
+    block : Block
+    x : Tensor, n × tokens × width
+        What enters it.
+    places : Tensor or None
+        Of the tokens, for attention that turns its queries and keys.
+    reads : range
+        The tokens that the pool reads; after the last block, no others are computed.
+    is_last : bool
+        Whether it is the tower's last block.
+    keys : bool
+        Whether to keep queries, keys and values.
+    patch : tuple of Tensor, optional
+        Which heads are patched (n × heads, bool), and what they write for the tokens that are read
+        (n × heads × (tokens read · head width)).
+
+    Returns
+    -------
+    Tensor, n × tokens × width
+        What leaves the block.
+    BlockParts
+    """
     tokens = reads if is_last else range(x.shape[1])
     query, key, value = block.attention.project(block.enter(x), tokens, places)
     mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width
@@ -215,7 +221,7 @@ def _run(
     x = x[:, tokens.start : tokens.stop] + added
     mlp = block.mlp(x)
     place = range(own.start, own.stop)
-    kept = _Kept(
+    kept = BlockParts(
         outputs=_take(outputs, place),
         mlp=_take(mlp, place),
         inner=None if inner is None else inner[:, own],
@@ -232,7 +238,7 @@ def _pooled(
     x: torch.Tensor,
     start: torch.Tensor,
     stream: list[torch.Tensor],
-    kept: list[_Kept],
+    kept: list[BlockParts],
     by_token: bool,
 ) -> Parts:
     pooled, attention, weights = tower.pool.read(x)
@@ -255,33 +261,33 @@ def _pooled(
     )
 
 
-def _weighted(part: _Kept, weights: torch.Tensor) -> torch.Tensor:
+def _weighted(part: BlockParts, weights: torch.Tensor) -> torch.Tensor:
     for inverse in (part.inner, part.leave):
         weights = weights if inverse is None else weights * inverse[:, None]
     return weights
 
 
-def _bias_weights(part: _Kept, weights: torch.Tensor) -> torch.Tensor:
+def _bias_weights(part: BlockParts, weights: torch.Tensor) -> torch.Tensor:
     plain = weights.sum(-1)  # n × pool heads
     divided = plain if part.leave is None else (weights * part.leave[:, None]).sum(-1)
     return torch.stack([divided, plain], dim=1)
 
 
-def _attention(tower: Tower, attention: torch.Tensor, last: _Kept) -> torch.Tensor:
+def _attention(tower: Tower, attention: torch.Tensor, last: BlockParts) -> torch.Tensor:
     if tower.pool.query:
         first = range(tower.tokens)[tower.pool.reads].start
         return attention.mean(dim=1)[:, tower.prefix - first :]
     return _mixing(last).mean(dim=(1, 2))[:, tower.prefix :]
 
 
-def _mixing(part: _Kept) -> torch.Tensor:
+def _mixing(part: BlockParts) -> torch.Tensor:
     """Compute the attention of the tokens read to all tokens, n × heads × tokens read × tokens."""
     query, key = part.query.float(), part.key.float()
     return (query @ key.mT * query.shape[-1] ** -0.5).softmax(dim=-1)
 
 
 def _by_token(
-    tower: Tower, kept: list[_Kept], weighted: list[torch.Tensor], by_token: bool
+    tower: Tower, kept: list[BlockParts], weighted: list[torch.Tensor], by_token: bool
 ) -> dict[str, torch.Tensor | None]:
     one = len(range(tower.tokens)[tower.pool.reads]) == 1
     outputs = torch.stack([part.outputs for part in kept], dim=1) if by_token or one else None

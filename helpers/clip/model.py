@@ -14,13 +14,13 @@ from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.forward import (
     Parts,
-    PatchedHeads,
     forward,
     images_at_once,
     images_in_reused_memory,
     join,
 )
 from helpers.clip.kernels import QuickLinear
+from helpers.clip.patching import encode_patched
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 
 TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
@@ -210,11 +210,9 @@ class Model:
             size = min(size, images_in_reused_memory(self.tower))
         return ceil(images / size)
 
-    def _pass(
-        self, pixels: torch.Tensor, by_token: bool, patched: PatchedHeads | None = None
-    ) -> Parts:
+    def _pass(self, pixels: torch.Tensor, by_token: bool) -> Parts:
         with self._autocast(), QuickLinear():
-            return forward(self.tower, pixels, by_token=by_token, patched=patched)
+            return forward(self.tower, pixels, by_token=by_token)
 
     def encode_with_patched_heads(
         self, pixels: np.ndarray, original: Encoding, heads: np.ndarray
@@ -231,12 +229,13 @@ class Model:
         original : Encoding
             Encoding of the n images whose head outputs are put in place; with `by_token` where the
             pool reads more than a class token.
-        heads : ndarray of bool, n × layers × heads
-            Which heads to patch, image by image.
+        heads : ndarray of bool, … × n × layers × heads
+            Which heads to patch, image by image; with axes before these, one choice after the
+            other, which takes less time than one call for each.
 
         Returns
         -------
-        ndarray, n × features
+        ndarray, … × n × features
             Embeddings, not normalised.
 
         Raises
@@ -245,22 +244,24 @@ class Model:
             If the shapes don't match.
         """
         expected = (len(pixels), *original.head_outputs.shape[1:3])
-        if np.shape(heads) != expected or len(original.head_outputs) != len(pixels):
+        if np.shape(heads)[-3:] != expected or len(original.head_outputs) != len(pixels):
             raise WorkbookError(
                 f"Heads of shape {np.shape(heads)} and {len(original.head_outputs)} original images"
-                f" don't fit {len(pixels)} images; heads must have the shape {expected}."
+                f" don't fit {len(pixels)} images; heads must have the shape {expected}, with any"
+                " axes before."
             )
-        chosen = torch.from_numpy(np.asarray(heads, bool)).to(self.device)
+        choices = torch.from_numpy(np.asarray(heads, bool)).reshape(-1, *expected).to(self.device)
         count = self._passes(len(pixels), by_token=False)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._autocast(), QuickLinear():
             pieces = zip(
                 self._normalised(pixels).tensor_split(count),
-                chosen.tensor_split(count),
                 original.head_outputs.tensor_split(count),
+                choices.tensor_split(count, dim=1),
                 strict=True,
             )
-            found = [self._pass(one, False, PatchedHeads(*put)).embedding for one, *put in pieces]
-        return torch.cat(found).float().cpu().numpy()
+            found = [encode_patched(self.tower, *piece) for piece in pieces]
+        embeddings = torch.cat(found, dim=1).float().cpu().numpy()
+        return embeddings.reshape(*np.shape(heads)[:-2], -1)
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.

@@ -181,8 +181,8 @@ def patching_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.nda
         What of the property's effect on the margin the patch takes: the *total effect* of a head.
     """
     before = pairs.margin(pairs.first.embedding)
-    after = [_patched(model, pairs, [head]) for head in heads]
-    return (before[:, None] - np.transpose(after)) / pairs.gap
+    after = _patched(model, pairs, [[head] for head in heads])
+    return (before - after).T / pairs.gap
 
 
 def restoring_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
@@ -200,9 +200,9 @@ def restoring_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.nd
     ndarray, pairs × heads
         What keeping the one gives back, as a part of the property's effect on the margin.
     """
-    nothing = _patched(model, pairs, heads)
-    kept = [_patched(model, pairs, [one for one in heads if one != head]) for head in heads]
-    return (np.transpose(kept) - nothing[:, None]) / pairs.gap
+    others = [[one for one in heads if one != head] for head in heads]
+    nothing, *kept = _patched(model, pairs, [heads, *others])
+    return (kept - nothing).T / pairs.gap
 
 
 def contribution_effects(_: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
@@ -359,11 +359,14 @@ def _written_for(model: Model, scenes: Sequence[Scene], heads: Sequence[str]) ->
     return probes.by_head(xr.concat(parts, dim="image")).sel(layer=layers)
 
 
-def _patched(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
-    chosen = np.zeros((len(pairs.pixels), model.layers, model.heads), bool)
-    for head in heads:
-        chosen[(slice(None), *place_of(head))] = True
-    return pairs.margin(model.encode_with_patched_heads(pairs.pixels, pairs.other, chosen))
+def _patched(model: Model, pairs: Pairs, choices: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return the margins with some heads patched, (choices, pairs)."""
+    chosen = np.zeros((len(choices), len(pairs.pixels), model.layers, model.heads), bool)
+    for own, heads in zip(chosen, choices, strict=True):
+        for head in heads:
+            own[(slice(None), *place_of(head))] = True
+    patched = model.encode_with_patched_heads(pairs.pixels, pairs.other, chosen)
+    return np.stack([pairs.margin(own) for own in patched])
 
 
 def _along(side: Encoding, along: np.ndarray, heads: Sequence[str]) -> np.ndarray:

@@ -72,6 +72,8 @@ class Drawing:
         """
         row = FORMATS[self.format]
         figure.savefig(path, format=self.format, metadata={row.told_as: told})
+        # A notebook draws it twice more; laying it out anew each time would take longer.
+        figure.set_layout_engine("none")
         if self.width is not None:
             row.scaled(path, self.width)
 

@@ -73,10 +73,9 @@ def _one_augmentation(
     shift = augmented.embedding - original.embedding
     changes = augmented.heads - original.heads  # images × layers × heads × features
     direct = [[without_heads(shift, changes, own < k) for k in counts] for own in places]
-    encode = model.encode_with_patched_heads
-    patched = np.stack(
-        [[encode(pixels, original, own < k) for k in counts] for own in places]
-    )  # choices × counts × images × features
+    chosen = np.stack([[own < k for k in counts] for own in places])
+    # choices × counts × images × features
+    patched = model.encode_with_patched_heads(pixels, original, chosen)
     remaining = np.stack([direct, patched - original.embedding])
     axes = ("image", "feature")
     found = effects(
