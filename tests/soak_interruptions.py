@@ -50,7 +50,8 @@ def test_a_run_survives_any_number_of_kills_and_interrupts(undisturbed, tmp_path
     expected, seconds = undisturbed
     out, draw, lost = tmp_path / "killed", random.Random(0), []
     for _ in range(KILLS):
-        if interrupt(start(out), draw.uniform(0, seconds), draw):
+        # Half of its time at most, so that most runs are interrupted several times
+        if interrupt(start(out), draw.uniform(0, seconds / 2), draw):
             continue
         lost += differing(left_in(out), expected)
         shutil.rmtree(out)

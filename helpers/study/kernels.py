@@ -20,6 +20,7 @@ CAN_FORK = sys.platform == "linux"  # macOS' own libraries don't survive a fork
 IMPORTED = (
     "ipykernel.kernelapp",
     "matplotlib.pyplot",
+    "helpers.data.transforms",
     "helpers.figures.interpretation",
     "helpers.interpret.head_methods",
     "helpers.study.compared",
