@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from helpers.analysis.label_counts import share_with_interval
 from helpers.analysis.order import bias_corrected
 from helpers.analysis.statistics import false_discovery_rates, resample_counts
 from helpers.checks import WorkbookError
@@ -140,15 +141,15 @@ def planted_hits(ranks: pd.DataFrame, heads: int) -> pd.DataFrame:
     """
     known = ranks.notna().sum()
     first = (ranks == 1).sum()
-    tests = [stats.binomtest(*pair) for pair in zip(first, known.clip(lower=1), strict=True)]
-    limits = [test.proportion_ci(method="wilson") for test in tests]
+    pairs = zip(first, known.clip(lower=1), strict=True)
+    limits = pd.DataFrame([share_with_interval(*pair) for pair in pairs], known.index)
     return pd.DataFrame(
         {
             "plants": known,
             "first": first,
             "rate": first / known,
-            "low": [each.low for each in limits],
-            "high": [each.high for each in limits],
+            "low": limits["low"],
+            "high": limits["high"],
             "median": ranks.median(),
             "chance": 1 / heads,
         }

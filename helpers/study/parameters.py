@@ -95,29 +95,22 @@ class Parameters:
     def __post_init__(self):
         sources = self.images if isinstance(self.images, list) else [self.images]
         named = sources and all(isinstance(source, str) and source for source in sources)
-        _check(named, "images", self.images, IMAGES)
+        models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
+        number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
+        for name, valid, expected in (
+            ("images", named, IMAGES),
+            ("cluster", self.cluster is None or re.fullmatch(CLUSTERS, str(self.cluster)), CLUSTER),
+            ("compare", models, COMPARED),
+            ("compare_fully", isinstance(self.compare_fully, bool), "true or false"),
+            ("severity", number and 0 <= self.severity <= MAX_SEVERITY, SEVERITIES),
+        ):
+            _check(valid, name, getattr(self, name), expected)
         for name in ("model", "device", "precision"):
             _check_text(name, getattr(self, name))
-        clusters = self.cluster is None or re.fullmatch(CLUSTERS, str(self.cluster))
-        _check(clusters, "cluster", self.cluster, "local:N, tcp://host:port, or null for none")
         for name in ("pretrained", "texts", "out", "extend"):
             _check_text(name, getattr(self, name), optional=True)
-        _check_whole("limit", self.limit, 1, optional=True)
-        _check_whole("seed", self.seed, 0)
-        _check_whole("batch_size", self.batch_size, 1)
-        _check_whole("workers", self.workers, 1)
-        _check_whole("layers", self.layers, 1)
-        models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
-        _check(models, "compare", self.compare, COMPARED)
-        _check(
-            isinstance(self.compare_fully, bool),
-            "compare_fully",
-            self.compare_fully,
-            "true or false",
-        )
-        number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
-        in_range = number and 0 <= self.severity <= MAX_SEVERITY
-        _check(in_range, "severity", self.severity, f"a number from 0 to {MAX_SEVERITY:g}")
+        for name, least in LEAST.items():
+            _check_whole(name, getattr(self, name), least, optional=name == "limit")
         _ = self.change_names  # refuses what is none
 
     @classmethod
@@ -166,6 +159,9 @@ IMAGES = (
 
 CLUSTERS = r"local:0*[1-9][0-9]*|\w+://.+"
 
+CLUSTER = "local:N, tcp://host:port, or null for none"
+SEVERITIES = f"a number from 0 to {MAX_SEVERITY:g}"
+LEAST = {"limit": 1, "seed": 0, "batch_size": 1, "workers": 1, "layers": 1}
 COMPARED = "a list of models, such as [ViT-B-32:openai, embedded:304], or [] for none"
 
 

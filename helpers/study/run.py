@@ -78,17 +78,23 @@ class Run(Results):
         self._engine = Engine(parameters, place)
         self._arrays = Arrays(place)
         with self._lock:
-            self._arrays.create(self.identity, self._coordinates())
-            self._mend([CONTENT.name])  # which nothing else reads
-            if self._arrays.done().any():
-                self._record.tell_if_missing()
-            self._record.update(
-                parameters=asdict(parameters) | {"out": _far(parameters.out)},
-                made_in=self._made_in(),
-                identity=self.identity,
-                versions=installed_versions(),
-                code=code_version(),
-            )
+            self._open_arrays()
+            self._write_record()
+
+    def _open_arrays(self) -> None:
+        self._arrays.create(self.identity, self._coordinates())
+        self._mend([CONTENT.name])  # which nothing else reads
+        if self._arrays.done().any():
+            self._record.tell_if_missing()
+
+    def _write_record(self) -> None:
+        self._record.update(
+            parameters=asdict(self.parameters) | {"out": _far(self.parameters.out)},
+            made_in=self._made_in(),
+            identity=self.identity,
+            versions=installed_versions(),
+            code=code_version(),
+        )
 
     @cached_property
     def _lock(self) -> ToldLock:
