@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ from helpers.study import kernels
 pytestmark = pytest.mark.skipif(not kernels.CAN_FORK, reason="kernels are not forked here")
 
 ENDLESS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from helpers.study.kernels import ForkedKernel
 kernel = ForkedKernel(["-f", sys.argv[1]], ".", {})
 print(kernel.pid, flush=True)
@@ -50,12 +52,18 @@ def test_a_cell_that_fails_is_told_and_one_kernel_leaves_nothing_for_the_next(tm
         executed(tmp_path, "import helpers\nhelpers.mine")
 
 
-def test_a_kernel_ends_with_the_process_that_started_it(tmp_path):
+def test_a_kernel_may_have_processes_of_its_own(tmp_path):
+    cell = "import multiprocessing as m\np = m.get_context('fork').Process(target=int)\np.start()"
+    executed(tmp_path, f"{cell}\np.join()\nassert p.exitcode == 0")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_kernel_ends_with_the_process_that_started_it(how, tmp_path):
     call = [sys.executable, "-c", ENDLESS, str(tmp_path / "connection.json")]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     with subprocess.Popen(call, **quiet) as parent:
         kernel = psutil.Process(int(parent.stdout.readline()))
         assert kernel.is_running()
-        parent.kill()
+        parent.send_signal(how)
         psutil.wait_procs([kernel], timeout=30)
         assert not kernel.is_running()

@@ -57,7 +57,8 @@ class ForkedKernel:
     ):
         context = multiprocessing.get_context("forkserver")
         given = (list(arguments), str(folder), dict(environment))
-        self.process = context.Process(target=_become_kernel, args=given)
+        # A daemon is ended, and not waited for, where its parent ends early.
+        self.process = context.Process(target=_become_kernel, args=given, daemon=True)
         self.process.start()
         self.pid = self.process.pid
         self.terminate, self.kill = self.process.terminate, self.process.kill
@@ -103,6 +104,7 @@ def _become_kernel(arguments: list[str], folder: str, environment: dict[str, str
     import matplotlib
     from ipykernel import kernelapp
 
+    multiprocessing.current_process().daemon = False  # it may have processes of its own
     os.setsid()  # a group of its own, which is what Jupyter sends signals to
     os.chdir(folder)
     os.environ.update(environment)
