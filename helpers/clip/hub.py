@@ -58,5 +58,5 @@ def download(name: str) -> Path:
         raise WorkbookError(
             f"The model {name} is not on this machine, and could not be downloaded. Give the folder"
             " of a model that transformers saved, a name of open_clip's (`workbook models` lists"
-            " them), or model embedded, which needs no download."
+            " them), or model embedded-clip, which needs no download."
         ) from error

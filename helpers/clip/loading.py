@@ -34,7 +34,7 @@ class Opened:
 
 
 def load(
-    name: str = weights.EMBEDDED,
+    name: str = weights.DEFAULT,
     pretrained: str | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -44,9 +44,9 @@ def load(
     Parameters
     ----------
     name : str, optional
-        ``"embedded"``, the small model that comes with the workbook; open_clip's name of a
-        model, such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id
-        on the hub, such as ``"openai/clip-vit-base-patch32"``.
+        ``"embedded-clip"`` or ``"embedded"``, our own small models; open_clip's name of a model,
+        such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id on the
+        hub, such as ``"openai/clip-vit-base-patch32"``.
     pretrained : str, optional
         For a name of open_clip's, its tag of the weights, such as ``"openai"``, or the path of a
         local ``.safetensors`` or ``.pt`` file. Left out, the model is untrained (seed 0), and every

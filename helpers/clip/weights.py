@@ -12,6 +12,8 @@ from helpers.clip.embedded.files import UNTRAINED
 EMBEDDED = "embedded"
 OPEN_CLIP = "open_clip"
 HUGGING_FACE = "Hugging Face"
+DEFAULT = "embedded-clip"
+"""The model that is opened where none is named."""
 PRECISIONS = {"auto": "float32", "float32": "float32", "bfloat16": "bfloat16"}
 WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin")
 OPENAI_CACHE = Path("~/.cache/clip")
@@ -277,5 +279,5 @@ def _unavailable(name: str, tag: str) -> str:
     return (
         f"The weights {tag} of {name} are not on this machine, and {source} could not be"
         f" downloaded. Three ways on: a tag that is cached here ({cached}); a local .safetensors or"
-        " .pt file as pretrained; or model embedded, which needs no download."
+        " .pt file as pretrained; or model embedded-clip, which needs no download."
     )
