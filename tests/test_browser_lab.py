@@ -24,7 +24,9 @@ from pathlib import Path
 from helpers.study import runner
 runner.NOTEBOOKS = Path({folder!r})
 """
-STARTED = "import sys\nfrom helpers.study.cli import main\nsys.exit(main())\n"
+STARTED = (
+    "from helpers.study.cli import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n"
+)
 IN_KERNEL = "from helpers.study import background\nbackground.COMMAND = {command!r}\n"
 
 

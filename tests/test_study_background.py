@@ -20,7 +20,8 @@ from pathlib import Path
 from helpers.study import runner
 runner.NOTEBOOKS = Path({folder!r})
 from helpers.study.cli import main
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
 """
 
 

@@ -92,7 +92,8 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on(
     monkeypatch.setattr("helpers.study.runner.NOTEBOOKS", tmp_path)  # where there are none
     expected, count = undisturbed
     values = [text for name in ("images", "layers") for text in ("-p", name, str(given[name]))]
-    call = ["run", *values, "-p", "compare", "[]", "-p", "batch_size", "2"]
+    call = ["run", *values, "-p", "model", given["model"], "-p", "compare", "[]"]
+    call += ["-p", "batch_size", "2"]
     lost = []
     for at in random.Random(1).sample(range(1, count), TRIES // 2):
         out = tmp_path / str(at)

@@ -24,12 +24,14 @@ time.sleep(600)
 def executed(tmp_path, *cells):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    path, asked = tmp_path / "executed.ipynb", {"kernel_manager_class": kernels.MANAGER}
+    kernels.allow_forks()
+    path, asked = tmp_path / "executed.ipynb", {"kernel_manager_class": kernels.manager()}
     return papermill.execute_notebook(notebook, path, cwd=tmp_path, progress_bar=False, **asked)
 
 
 def test_a_kernel_starts_with_what_notebooks_need(tmp_path, monkeypatch):
     monkeypatch.setenv("ASKED", "1")
+    kernels.allow_forks()
     kernels.prepare()
     names = ("torch", "open_clip", "albumentations", "helpers.study.run")
     told = executed(

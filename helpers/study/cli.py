@@ -240,9 +240,11 @@ def _take_runs(command: argparse.ArgumentParser, meaning: str) -> None:
 def _run(given: argparse.Namespace) -> int:
     # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from helpers.study import kernels
     from helpers.study.run import Run
     from helpers.study.texts import open_pool
 
+    kernels.allow_forks()
     parameters = _parameters(given)
     texts = open_pool(parameters)
     _check_texts(texts)

@@ -30,9 +30,27 @@ PARENT = "--IPKernelApp.parent_handle={}"
 INLINE = "module://matplotlib_inline.backend_inline"
 
 
+_allowed = False
+
+
+def allow_forks() -> None:
+    """Let kernels be forked from now on, where the system can.
+
+    Every fork imports the program's main module, as `multiprocessing` does. A script that would do
+    its work again at that must not call this; the command line's may.
+    """
+    global _allowed
+    _allowed = CAN_FORK
+
+
+def manager() -> type[AsyncKernelManager]:
+    """Return what starts kernels: by forks where these are allowed."""
+    return ForkingKernelManager if _allowed else AsyncKernelManager
+
+
 def prepare() -> None:
     """Let the server begin to import, in a process of its own; later kernels start from it."""
-    if CAN_FORK:
+    if _allowed:
         multiprocessing.set_forkserver_preload(list(IMPORTED))
         forkserver.ensure_running()
 
@@ -95,9 +113,6 @@ class ForkingKernelManager(AsyncKernelManager):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.provisioner = ForkedProvisioner(kernel_spec=self.kernel_spec, parent=self)
-
-
-MANAGER = ForkingKernelManager if CAN_FORK else AsyncKernelManager
 
 
 def _become_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
