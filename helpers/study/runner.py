@@ -30,7 +30,7 @@ from helpers.study.record import helpers_digest
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
-SUMMARY, SEVERITY, COMPARISON = "00_", "09_", "10_"
+SUMMARY, SEVERITY, COMPARISON, METHODS = "00_", "09_", "10_", "12_"
 # Runs that a notebook reads beside its own: computed before, when all cores are theirs.
 READS = {
     SEVERITY: lambda run: runs_by_severity(run).values(),
@@ -148,7 +148,9 @@ def _compute(run: Run, with_texts: bool = True) -> None:
 
 
 def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
-    side_by_side([partial(_run_notebook, source, run, origins[source]) for source in origins])
+    # The longest first: begun last, it would leave the other kernel idle for minutes.
+    ordered = sorted(origins, key=lambda source: not source.name.startswith(METHODS))
+    side_by_side([partial(_run_notebook, source, run, origins[source]) for source in ordered])
 
 
 def side_by_side(work: Iterable[Callable[[], None]]) -> None:
