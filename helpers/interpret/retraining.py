@@ -1,0 +1,263 @@
+"""Which heads carry a property: those that unlearn it when captions stop telling it.
+
+The heads of an embedded model are trained on for a little while by CLIP's loss, on captions that
+leave out one property; all else in the model stays as it is. Then the heads so retrained take their
+places in the model as it was, one at a time: what of the property is lost with which?
+
+`python -m helpers.interpret.retraining embedded-clip` writes the answer to the model's folder.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from open_clip.model import CLIP
+from tqdm import tqdm
+
+from helpers.analysis.head_names import place_of
+from helpers.clip import Model, load
+from helpers.clip.embedded import captioned, files
+from helpers.clip.embedded.batches import stacked_pixels
+from helpers.clip.embedded.examples import from_scene
+from helpers.data.scenes import PROPERTIES, Scene, captions
+from helpers.data.scenes.contrasts import contrast_set
+from helpers.interpret.head_methods import heads_of, pair_of_scenes, prompts, value_of
+
+NAMES = tuple(name for name in PROPERTIES if name != "count")
+"""Properties that captions can leave out: those that list all objects tell their number."""
+STEPS, RATE, MOMENTUM = 100, 0.03, 0.9
+SEED = 77
+SETS = 10  # contrast sets in a batch
+SINGLE = 0.5  # share of them with one object
+PAIRS = range(100, 148)  # of scenes; the methods and the other truth see others
+TABLE = "retrained.csv"
+UNLEARNING = "unlearning, other pairs"
+ALL_TOLD = None
+"""In place of a property: the captions of the control tell everything."""
+
+
+def batches(steps: int) -> Iterator[list[Scene]]:
+    """Draw the scenes of every step, contrast sets like those of the training."""
+    for step in range(steps):
+        counts = np.random.default_rng((SEED, step)).random(SETS)
+        yield list(
+            chain.from_iterable(
+                contrast_set(step * SETS + number, SEED, 1 if chance < SINGLE else 2)
+                for number, chance in enumerate(counts)
+            )
+        )
+
+
+def without(caption: captions.Caption, name: str | None) -> str:
+    """Write a caption that leaves out what it says about a property."""
+    whole, *objects = (
+        {claim: value for claim, value in told.items() if claim != name}
+        for told in (caption.scene, *caption.objects)
+    )
+    return captions.sentence(whole, objects)
+
+
+def texts_of(scenes: Sequence[Scene], name: str | None, step: int) -> list[str]:
+    """Write a full caption of every scene, then one that tells a part."""
+    rng = np.random.default_rng((SEED, step))
+    return [
+        without(write(one.objects, one.medium, one.background, rng), name)
+        for write in (captions.full_caption, captions.random_caption)
+        for one in scenes
+    ]
+
+
+class Retraining:
+    """A copy of a model whose heads are trained on, without a property.
+
+    Parameters
+    ----------
+    model : Model
+        Stays as it is.
+    name : str or None
+        The property that captions leave out; `ALL_TOLD` for none.
+    """
+
+    def __init__(self, model: Model, name: str | None):
+        self.name, self.tokenizer = name, model.tokenizer
+        self.clip: CLIP = deepcopy(model.clip).requires_grad_(False)
+        self.weights = [
+            weight.requires_grad_()
+            for block in self.clip.visual.transformer.resblocks
+            for key, weight in block.attn.named_parameters()
+            if key != "out_proj.bias"  # which no head owns
+        ]
+        # Steps along the gradient itself: one that is scaled for each weight, like Adam's, would
+        # move those heads, too, that have nothing to do with the property.
+        self.optimiser = torch.optim.SGD(self.weights, lr=RATE, momentum=MOMENTUM)
+
+    def update(self, scenes: Sequence[Scene], step: int) -> None:
+        """Take a step, of a length that does not depend on the gradient's."""
+        tokens = self.tokenizer(texts_of(scenes, self.name, step))
+        pixels = stacked_pixels([from_scene(one) for one in scenes])
+        batch = {"pixels": pixels, "captions": tokens}
+        found = captioned.losses(self.clip, batch, self.clip.logit_scale.exp())
+        sum(found.values()).backward()
+        length = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights])
+        for weight in self.weights:
+            weight.grad /= length
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+
+
+def retrain(model: Model, names: Sequence[str | None], steps: int = STEPS) -> list[Model]:
+    """Train the heads on, without each of some properties; all see the same scenes.
+
+    Parameters
+    ----------
+    model : Model
+    names : sequence of str or None
+        Properties; `ALL_TOLD` for none.
+    steps : int
+
+    Returns
+    -------
+    list of Model
+    """
+    retrainings = [Retraining(model, name) for name in names]
+    for step, scenes in enumerate(tqdm(batches(steps), "retraining", steps)):
+        for one in retrainings:
+            one.update(scenes, step)
+    return [replace(model, clip=one.clip.requires_grad_(False)) for one in retrainings]
+
+
+def with_head_of(model: Model, other: Model, head: str) -> Model:
+    """Put a head of another model of the same making into its place in this one.
+
+    Parameters
+    ----------
+    model, other : Model
+        Stay as they are.
+    head : str
+        Such as ``L3.H1``.
+
+    Returns
+    -------
+    Model
+    """
+    layer, number = place_of(head)
+    clip = deepcopy(model.clip)
+    into, taken = (c.visual.transformer.resblocks[layer].attn for c in (clip, other.clip))
+    size = into.embed_dim // into.num_heads
+    own = slice(number * size, (number + 1) * size)
+    with torch.no_grad():
+        for part in ("in_proj_weight", "in_proj_bias"):
+            new = getattr(taken, part).unflatten(0, (3, -1))[:, own]
+            getattr(into, part).unflatten(0, (3, -1))[:, own] = new
+        into.out_proj.weight[:, own] = taken.out_proj.weight[:, own]
+    return replace(model, clip=clip)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Pairs of scenes that differ in a property alone, and the texts of their values.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, 2 · pairs × 224 × 224 × 3
+        First all the first ones.
+    along : ndarray, pairs × features
+        The text of the first's value less that of the other's.
+    """
+
+    pixels: np.ndarray
+    along: np.ndarray
+
+    @classmethod
+    def drawn(cls, model: Model, name: str, indices: Sequence[int]) -> "Question":
+        """Draw pairs."""
+        pairs = [pair_of_scenes(name, index) for index in indices]
+        texts, values = prompts(model, name), PROPERTIES[name].values
+        numbers = [[values.index(value_of(one, name)) for one in pair] for pair in pairs]
+        first, other = texts[np.transpose(numbers)]
+        scenes = chain(*zip(*pairs, strict=True))
+        return cls(np.stack([one.pixels for one in scenes]), first - other)
+
+    def gaps(self, model: Model) -> np.ndarray:
+        """Say how far a model tells each pair apart: the difference of its margins, (pairs,)."""
+        embeddings = model.encode(self.pixels).embedding
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        return np.einsum("pf,pf->p", np.subtract(*np.split(embeddings, 2)), self.along)
+
+
+def unlearnt(
+    model: Model, retrained: Model, control: Model, name: str, heads: Sequence[str]
+) -> np.ndarray:
+    """Measure what of a property is lost with each head that was retrained without it.
+
+    Parameters
+    ----------
+    model, retrained, control : Model
+        As it was, retrained without the property, and with captions that tell it.
+    name : str
+        The property.
+    heads : sequence of str
+        Such as ``L3.H1``.
+
+    Returns
+    -------
+    ndarray, pairs × heads
+        Part of what tells the pairs apart that the retrained head takes away, beyond the control's.
+    """
+    question = Question.drawn(model, name, PAIRS)
+    lost = [
+        question.gaps(with_head_of(model, control, head))
+        - question.gaps(with_head_of(model, retrained, head))
+        for head in tqdm(heads, name)
+    ]
+    return np.transpose(lost) / question.gaps(model).mean()
+
+
+def measure(model: Model) -> pd.DataFrame:
+    """Retrain without every property, and measure what each head unlearns.
+
+    Parameters
+    ----------
+    model : Model
+        An embedded one.
+
+    Returns
+    -------
+    DataFrame, (property, pair) × heads
+    """
+    heads = heads_of(model, model.layers)
+    control, *retrained = retrain(model, (ALL_TOLD, *NAMES))
+    found = {
+        name: pd.DataFrame(unlearnt(model, own, control, name, heads), columns=heads)
+        for name, own in zip(NAMES, retrained, strict=True)
+    }
+    return pd.concat(found, names=["property", "pair"])
+
+
+def read(model: Model) -> xr.DataArray | None:
+    """Read what was measured of a model, (pair, property, head), or None where nothing was."""
+    if model.name not in files.NAMES or model.pretrained is not None:
+        return None
+    path = files.folder(model.name) / TABLE
+    if not path.exists():
+        return None
+    table = pd.read_csv(path, index_col=["property", "pair"]).rename_axis(columns="head")
+    return table.stack().to_xarray().transpose("pair", "property", "head")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=files.NAMES)
+    name = parser.parse_args().name
+    measure(load(name)).to_csv(files.folder(name) / TABLE, float_format="%.4f")
+
+
+if __name__ == "__main__":
+    main()
