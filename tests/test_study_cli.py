@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.study.cli import BAD_INPUT, FAILED, _parameters, main
+from helpers.study.cli import BAD_INPUT, FAILED, UNREAD, _parameters, main
 from helpers.study.parameters import ROOT
 
 
@@ -249,3 +249,13 @@ def test_a_caption_is_one_line_of_plain_text(tmp_path, capsys):
     (tmp_path / "list.csv").write_text('path,caption\na.png,"red\x1b[31m\nforged: 1×1"\n')
     assert main(["images", str(tmp_path / "list.csv")]) == 0
     assert r"red\x1b[31m\nforged: 1×1" in capsys.readouterr().out
+
+
+def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path):
+    call = [sys.executable, "-m", "helpers.study.cli", "run", "-p", "images", "scenes:2"]
+    process = subprocess.Popen(
+        [*call, "--out", str(tmp_path / "run")], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    process.stderr.close()
+    assert process.wait(timeout=300) == UNREAD
+    assert not (tmp_path / "run" / "index.html").exists()

@@ -32,6 +32,7 @@ SHOWN_IMAGES = 10
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+UNREAD = 141  # 128 + SIGPIPE, as a shell says of programs that end so
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0, 1 if a notebook's cell failed, nothing more can be written, or `verify` finds
-        what does not agree; 2 for bad input, 130 if interrupted.
+        what does not agree; 2 for bad input, 130 if interrupted, 141 if nobody reads the output
+        any more.
     """
     given = _parser().parse_args(arguments)
     try:
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        return 0
+        return UNREAD
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
