@@ -280,7 +280,7 @@ def test_an_image_of_which_the_model_gives_nan_is_told_and_in_no_mean(
     assert found["image"].values.tolist() == ["0.png", "2.png", "3.png", "4.png", "5.png"]
     assert np.isfinite(found["l2_distance"]).all()
     assert (mean_with_interval(found["l2_distance"])["n"] == 5).all()
-    kept = run._arrays.read([CONTENT.name])[CONTENT.name].sel(image="2.png")
+    kept = run._store._arrays.read([CONTENT.name])[CONTENT.name].sel(image="2.png")
     np.testing.assert_array_equal(kept, content_of(run.images[3].pixels))
 
 

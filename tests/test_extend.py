@@ -252,5 +252,6 @@ def test_a_file_that_is_edited_during_a_run_changes_nothing_of_it(file, paramete
     def edit(*_):
         file.write_text(FILE.replace("step * step", "step"))
 
-    run._engine._write, write = lambda visits: (write(visits), edit())[0], run._engine._write
+    engine = run._store.engine
+    engine._write, write = lambda visits: (write(visits), edit())[0], engine._write
     assert run.scores().equals(whole)

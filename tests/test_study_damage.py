@@ -148,7 +148,7 @@ def test_only_what_damage_spoiled_is_computed_again(file, again, damage, expecte
     for mended, before in zip(found, expected, strict=True):
         xr.testing.assert_identical(mended, before)
     assert [line for line in wrong_in(run) if "notebooks" not in line] == []
-    assert not open_run(**GIVEN, out=str(run))._arrays.damage()
+    assert not open_run(**GIVEN, out=str(run))._store._arrays.damage()
 
 
 def test_a_damaged_chunk_that_an_image_is_to_be_written_into_is_mended(run, expected, capsys):

@@ -24,17 +24,18 @@ from helpers.analysis.head_names import place_of
 from helpers.clip import Model, load
 from helpers.clip.embedded import captioned, files
 from helpers.clip.embedded.batches import stacked_pixels
-from helpers.clip.embedded.examples import from_scene
-from helpers.data.scenes import PROPERTIES, Scene, captions
-from helpers.data.scenes.contrasts import contrast_set
+from helpers.clip.embedded.examples import Example
+from helpers.clip.embedded.settings import Settings
+from helpers.clip.embedded.train import batches_of
+from helpers.data.scenes import PROPERTIES, captions
 from helpers.interpret.head_methods import heads_of, pair_of_scenes, prompts, value_of
 
 NAMES = tuple(name for name in PROPERTIES if name != "count")
 """Properties that captions can leave out: those that list all objects tell their number."""
 STEPS, RATE, MOMENTUM = 100, 0.03, 0.9
-SEED = 77
-SETS = 10  # contrast sets in a batch
-SINGLE = 0.5  # share of them with one object
+SEED = 77  # of the captions
+PICTURES = 60  # in a batch
+FIRST = 1_000_000  # scenes from here on were in nobody's training
 PAIRS = range(100, 148)  # of scenes; the methods and the other truth see others
 TABLE = "retrained.csv"
 UNLEARNING = "unlearning, other pairs"
@@ -42,16 +43,13 @@ ALL_TOLD = None
 """In place of a property: the captions of the control tell everything."""
 
 
-def batches(steps: int) -> Iterator[list[Scene]]:
-    """Draw the scenes of every step, contrast sets like those of the training."""
-    for step in range(steps):
-        counts = np.random.default_rng((SEED, step)).random(SETS)
-        yield list(
-            chain.from_iterable(
-                contrast_set(step * SETS + number, SEED, 1 if chance < SINGLE else 2)
-                for number, chance in enumerate(counts)
-            )
-        )
+def batches(name: str, steps: int) -> Iterator[list[Example]]:
+    """Draw the scenes of every step as the training of a model did, beyond those that it saw."""
+    drawn = batches_of(Settings.read(name))
+    count = PICTURES // drawn.drawn_at_once
+    for start in range(FIRST, FIRST + steps * count, count):
+        own = [drawn.draw(index) for index in range(start, start + count)]
+        yield list(chain.from_iterable(own)) if drawn.drawn_at_once > 1 else own
 
 
 def without(caption: captions.Caption, name: str | None) -> str:
@@ -63,11 +61,11 @@ def without(caption: captions.Caption, name: str | None) -> str:
     return captions.sentence(whole, objects)
 
 
-def texts_of(scenes: Sequence[Scene], name: str | None, step: int) -> list[str]:
+def texts_of(scenes: Sequence[Example], name: str | None, step: int) -> list[str]:
     """Write a full caption of every scene, then one that tells a part."""
     rng = np.random.default_rng((SEED, step))
     return [
-        without(write(one.objects, one.medium, one.background, rng), name)
+        without(write(one.objects, one.scene["medium"], one.scene["background"], rng), name)
         for write in (captions.full_caption, captions.random_caption)
         for one in scenes
     ]
@@ -97,11 +95,10 @@ class Retraining:
         # move those heads, too, that have nothing to do with the property.
         self.optimiser = torch.optim.SGD(self.weights, lr=RATE, momentum=MOMENTUM)
 
-    def update(self, scenes: Sequence[Scene], step: int) -> None:
+    def update(self, scenes: Sequence[Example], step: int) -> None:
         """Take a step, of a length that does not depend on the gradient's."""
         tokens = self.tokenizer(texts_of(scenes, self.name, step))
-        pixels = stacked_pixels([from_scene(one) for one in scenes])
-        batch = {"pixels": pixels, "captions": tokens}
+        batch = {"pixels": stacked_pixels(scenes), "captions": tokens}
         found = captioned.losses(self.clip, batch, self.clip.logit_scale.exp())
         sum(found.values()).backward()
         length = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights])
@@ -126,7 +123,7 @@ def retrain(model: Model, names: Sequence[str | None], steps: int = STEPS) -> li
     list of Model
     """
     retrainings = [Retraining(model, name) for name in names]
-    for step, scenes in enumerate(tqdm(batches(steps), "retraining", steps)):
+    for step, scenes in enumerate(tqdm(batches(model.name, steps), "retraining", steps)):
         for one in retrainings:
             one.update(scenes, step)
     return [replace(model, clip=one.clip.requires_grad_(False)) for one in retrainings]

@@ -1,7 +1,7 @@
 """A run: images, views and a model, with arrays that are read or else computed."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
-from tqdm import tqdm
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
@@ -19,16 +18,13 @@ from helpers.data import STUDY, Images, UnreadableImage, open_images, views
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts
 from helpers.study import places
-from helpers.study.arrays import Arrays
-from helpers.study.damage import DamagedArrays, mend
-from helpers.study.engine import Batch, Engine, Outcome
-from helpers.study.locks import ToldLock
 from helpers.study.parameters import ROOT, Parameters
-from helpers.study.record import Record, circumstances, code_version, installed_versions
+from helpers.study.record import code_version, installed_versions
 from helpers.study.results import Results
 from helpers.study.stamps import stamp_outputs
+from helpers.study.store import Store
 from helpers.study.texts import embedded_texts, open_pool, own_pool
-from helpers.study.visit import CONTENT, kept, scores_of
+from helpers.study.visit import kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -73,19 +69,11 @@ class Run(Results):
         self._by_id = {image.id: image for image in self.images}
         _check_any_readable(self.images)
         places.make_folders(self.folder)
-        place = places.store(parameters.out, self.folder)
-        self._record = Record(self.folder / places.RECORD)
-        self._engine = Engine(parameters, place)
-        self._arrays = Arrays(place)
-        with self._lock:
-            self._open_arrays()
+        self._store = Store(parameters, self.images, self.identity, self.folder)
+        self._record = self._store.record
+        with self._store.lock:
+            self._store.open()
             self._write_record()
-
-    def _open_arrays(self) -> None:
-        self._arrays.create(self.identity, self._coordinates())
-        self._mend([CONTENT.name])  # which nothing else reads
-        if self._arrays.done().any():
-            self._record.tell_if_missing()
 
     def _write_record(self) -> None:
         self._record.update(
@@ -96,15 +84,10 @@ class Run(Results):
             code=code_version(),
         )
 
-    @cached_property
-    def _lock(self) -> ToldLock:
-        # One process at a time computes and records; another one waits and then finds it done.
-        return ToldLock(self.folder / "arrays.lock")
-
     @property
     def model(self) -> "Model":
         """The model, loaded when it is first asked for."""
-        return self._engine.model
+        return self._store.engine.model
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -159,8 +142,8 @@ class Run(Results):
             ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
             view, row, column), float32, unscaled; no ``attention`` where the model gives none.
         """
-        rows = kept(self.capabilities)
-        return self._get([row.name for row in rows if row.name in ("embedding", "attention")])
+        names = {row.name for row in kept(self.capabilities)}
+        return self._store.read([name for name in ("embedding", "attention") if name in names])
 
     def contributions(self) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.
@@ -179,7 +162,7 @@ class Run(Results):
             If the model gives no exact account.
         """
         self._require("account")
-        return self._get(["heads", "parts"])
+        return self._store.read(["heads", "parts"])
 
     def dissection(self) -> xr.Dataset:
         """Return every image's account of its shifts, computing what is missing.
@@ -199,14 +182,14 @@ class Run(Results):
             If the model gives no exact account.
         """
         self._require("account")
-        return self._get(["shares", "patch_shares", "depth_similarity"])
+        return self._store.read(["shares", "patch_shares", "depth_similarity"])
 
     def pixel_change(self) -> xr.DataArray:
         """Return how much each augmentation changed pixels, (image, augmentation).
 
         The root mean square of `helpers.analysis.scores.pixel_change`.
         """
-        return self._get(["pixel_change"])["pixel_change"]
+        return self._store.read(["pixel_change"])["pixel_change"]
 
     def text_embeddings(self) -> xr.DataArray:
         """Return the normalised embeddings of the pool's texts, computing them when missing.
@@ -273,7 +256,7 @@ class Run(Results):
             One variable (image, augmentation), float64, for each row of
             `helpers.analysis.scores.SCORES`; of attention maps, only where the model gives them.
         """
-        return self._get(scores_of(self.capabilities, self._engine.asked.scores))
+        return self._store.read(scores_of(self.capabilities, self._store.engine.asked.scores))
 
     @property
     def unreadable(self) -> pd.DataFrame:
@@ -294,12 +277,7 @@ class Run(Results):
 
     def compute(self) -> None:
         """Compute what is missing: a single visit to an image gives all that is kept of it."""
-        with self._lock:
-            missing = self._missing()
-            if len(missing):
-                self._fill_mended(missing)
-            if "images" not in self.record:
-                self._record.update(images=self._contents())
+        self._store.compute()
 
     def tell(self, sentence: str) -> None:
         """Tell the user of damage, and keep the sentence in ``run.json``."""
@@ -311,77 +289,14 @@ class Run(Results):
         return list(dict.fromkeys([*self.record.get("made_in", []), *here]))
 
     def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
-        with self._lock:
+        with self._store.lock:
             # The model is loaded only where embeddings are missing.
             encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
             return embedded_texts(self.folder / name, texts, encode, self.tell)
 
-    def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
-        return {
-            "image": ("image", self.images.ids),
-            "source": ("image", [image.source for image in self.images]),
-            "view": ("view", list(self.view_names)),
-            "augmentation": ("augmentation", list(self.changes)),
-        }
-
     def _require(self, question: str) -> None:
         if lack := self.capabilities.lack(question):
             raise WorkbookError(lack)
-
-    def _get(self, names: Sequence[str]) -> xr.Dataset:
-        self.compute()
-        try:
-            return self._arrays.read(names)
-        except DamagedArrays:
-            self._mend([*names, *self._arrays.labels()])
-            self.compute()
-            return self._arrays.read(names)
-
-    def _mend(self, names: Sequence[str]) -> None:
-        """Tell of damage in arrays, so that `compute` fills what it spoiled."""
-        ids, place = self.images.ids, self._arrays.place
-        with self._lock:
-            mend(self._arrays, lambda found: self.tell(found.sentence(place, ids)), names)
-
-    def _contents(self) -> dict[str, str]:
-        """Return the SHA-256 of every readable image's pixels."""
-        content = self._arrays.read([CONTENT.name])[CONTENT.name]
-        return {
-            image: row.tobytes().hex()
-            for image, row in zip(content["image"].values, content.values, strict=True)
-        }
-
-    def _missing(self) -> np.ndarray:
-        unreadable = self.record.get("unreadable", {})
-        known = np.array([image in unreadable for image in self.images.ids])
-        return np.flatnonzero(~(self._arrays.done() | known))
-
-    def _fill_mended(self, missing: np.ndarray) -> None:
-        try:
-            self._fill(missing)
-        except DamagedArrays:  # a chunk that other images of it were to be written into
-            self._mend(self._arrays.variables())
-            self._fill(self._missing())
-
-    def _fill(self, missing: np.ndarray) -> None:
-        self._engine.allocate()
-        self._record.add_circumstances(circumstances())
-        batches = [
-            Batch(rows, [self.images[row] for row in rows.tolist()])
-            for rows in self._arrays.batches(missing)
-        ]
-        with tqdm(total=len(missing), desc=self.title, unit="image", leave=False) as progress:
-            for outcome in self._filled(batches):
-                self._record.add(outcome.images, outcome.seconds, outcome.unreadable)
-                progress.update(outcome.images + len(outcome.unreadable))
-
-    def _filled(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
-        if self.parameters.cluster is None:
-            return self._engine.fill(batches)
-        from helpers.study import cluster
-
-        job = cluster.Job(self.parameters, self._arrays.place, self.identity)
-        return cluster.fill(job, batches)
 
 
 def _far(out: str | None) -> str | None:

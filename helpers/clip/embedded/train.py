@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
 from helpers.clip.embedded import weights
+from helpers.clip.embedded.batches import Batches
 from helpers.clip.embedded.captioned import CaptionedBatches
 from helpers.clip.embedded.evaluate import Encoders, validate
 from helpers.clip.embedded.files import RECIPES, WEIGHTS
@@ -28,10 +29,14 @@ SAVE_SECONDS = 180
 LOG_STEPS = 20
 
 
+def batches_of(settings: Settings, start: int = 0) -> Batches:
+    """Return what draws the batches of a recipe, from a step on."""
+    return (TaughtBatches if settings.taught else CaptionedBatches)(settings, start)
+
+
 def batches(settings: Settings, start: int, device: torch.device) -> Iterator[dict]:
     """Draw batches in a process of their own, from a step on."""
-    drawn = (TaughtBatches if settings.taught else CaptionedBatches)(settings, start)
-    for batch in DataLoader(drawn, batch_size=None, num_workers=1):
+    for batch in DataLoader(batches_of(settings, start), batch_size=None, num_workers=1):
         yield tree_map(lambda part: part.to(device), batch)
 
 
