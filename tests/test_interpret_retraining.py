@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.scenes import PROPERTIES, scene
 from helpers.data.scenes.captions import full_caption
@@ -18,38 +19,50 @@ def model():
 
 @pytest.fixture(scope="module")
 def retrained(model):
-    return retraining.retrain(model, (retraining.ALL_TOLD, "colour"), steps=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retraining, "STEPS", 2)
+        return retraining.retrain(model, (retraining.NOTHING, "colour"), training=0)
 
 
 def vision_weights(model):
     return model.clip.visual.state_dict()
 
 
-@pytest.mark.parametrize("name", retraining.NAMES)
+@pytest.mark.parametrize("name", retraining.LEFT_OUT)
 def test_captions_leave_out_a_property_and_nothing_else(name):
     one = scene(3, count="one")
     told = full_caption(one.objects, one.medium, one.background, np.random.default_rng(0))
     everything = {"medium": one.medium, "background": one.background, **one.objects[0]}
-    words = {key: everything[key] for key in retraining.NAMES}
-    words["medium"] = "drawing" if one.medium == "flat drawing" else one.medium
+    words = {key: everything[key] for key in retraining.LEFT_OUT}
     written = retraining.without(told, name)
     for key, value in words.items():
         assert (value in written) == (key != name), written
 
 
-def test_the_control_tells_everything():
-    one = scene(3, count="one")
+def test_the_control_leaves_out_nothing_more():
+    one = scene(3, count="two")
     told = full_caption(one.objects, one.medium, one.background, np.random.default_rng(0))
-    assert one.objects[0]["colour"] in retraining.without(told, retraining.ALL_TOLD)
+    written = retraining.without(told, retraining.NOTHING)
+    everything = [*told.scene.values(), *(v for item in told.objects for v in item.values())]
+    assert all(value in written for value in everything)
 
 
-def test_only_what_heads_own_is_trained_by_steps_of_one_length(model):
-    (one,) = retraining.retrain(model, ["shape"], steps=1)
+def test_scenes_are_the_recipes_own_and_new_in_each_training(monkeypatch):
+    monkeypatch.setattr(retraining, "STEPS", 1)
+    for name in ("embedded", "embedded-clip"):
+        (one,), (other,) = (list(retraining.batches(name, training)) for training in (0, 1))
+        assert 0 < len(one) <= retraining.PICTURES
+        assert not any(np.array_equal(one[0].pixels, each.pixels) for each in other)
+
+
+def test_all_walk_equally_far_in_what_heads_own_alone(model, retrained, monkeypatch):
+    monkeypatch.setattr(retraining, "STEPS", 1)
+    (one,) = retraining.retrain(model, ["shape"], training=0)
     before, after = vision_weights(model), vision_weights(one)
     moved = {key: (after[key] - before[key]).square().sum().item() for key in before}
-    owned = {key for key in before if ".attn." in key and key != "out_proj.bias"}
+    owned = {key for key in before if ".attn." in key and not key.endswith("out_proj.bias")}
     assert {key for key, value in moved.items() if value} <= owned
-    assert sum(moved.values()) ** 0.5 == pytest.approx(retraining.RATE, rel=1e-3)
+    assert sum(moved.values()) ** 0.5 == pytest.approx(retraining.LENGTH, rel=1e-3)
     texts = ["a red star"]
     np.testing.assert_array_equal(one.encode_text(texts), model.encode_text(texts))
 
@@ -75,14 +88,15 @@ def test_a_head_of_another_model_leaves_all_else_as_it_was(model, retrained):
     assert rows.any() and not rows[~own.flatten()].any()
 
 
-def test_what_is_lost_is_lost_beyond_the_control(model, retrained, monkeypatch):
-    monkeypatch.setattr(retraining, "PAIRS", range(3))
+def test_what_is_lost_is_lost_beyond_the_control(model, retrained):
     control, own = retrained
-    heads = ["L3.H2", "L5.H1"]
-    found = retraining.unlearnt(model, own, control, "colour", heads)
-    assert found.shape == (3, 2)
-    assert np.abs(found).max() > 0
-    assert (retraining.unlearnt(model, own, own, "colour", heads) == 0).all()
+    question, heads = retraining.Question.drawn(model, "colour", range(3)), ["L3.H2", "L5.H1"]
+    found = retraining.unlearnt(model, own, control, question, heads)
+    assert found.columns.tolist() == [*heads, retraining.ALL_HEADS]
+    whole = (question.gaps(control) - question.gaps(own)) / question.gaps(model).mean()
+    np.testing.assert_allclose(found[retraining.ALL_HEADS], whole)
+    assert (found.abs().max() > 0).all()
+    assert (retraining.unlearnt(model, own, own, question, heads) == 0).all(axis=None)
 
 
 def test_gaps_are_differences_of_margins(model):
@@ -99,10 +113,9 @@ def test_gaps_are_differences_of_margins(model):
 def test_what_was_measured_is_there_for_every_head(name):
     own = load(name, device="cpu")
     table = retraining.read(own)
-    assert table.dims == ("pair", "property", "head")
-    assert table.sizes["pair"] == len(retraining.PAIRS)
-    assert sorted(table["property"].values) == sorted(retraining.NAMES)
-    assert sorted(table["head"].values) == sorted(heads_of(own, own.layers))
+    assert dict(table.sizes) == {"training": 2, "pair": 24, "property": 7, "head": 37}
+    assert set(table["property"].values) == set(retraining.LEFT_OUT)
+    assert set(table["head"].values) == {*heads_of(own, own.layers), retraining.ALL_HEADS}
     assert np.isfinite(table).all()
 
 
@@ -111,5 +124,10 @@ def test_nothing_was_measured_of_other_models_or_earlier_steps(model):
     assert retraining.read(replace(model, name="ViT-B-32")) is None
 
 
+def test_a_table_of_other_weights_is_told(model):
+    with pytest.raises(WorkbookError, match="measured with other weights of embedded"):
+        retraining.read(replace(model, fingerprint="0"))
+
+
 def test_all_properties_but_the_number_can_be_left_out():
-    assert set(PROPERTIES) - set(retraining.NAMES) == {"count"}
+    assert set(PROPERTIES) - set(retraining.LEFT_OUT) == {"count"}

@@ -257,5 +257,8 @@ def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path)
         [*call, "--out", str(tmp_path / "run")], cwd=ROOT, stderr=subprocess.PIPE
     )
     process.stderr.close()
-    assert process.wait(timeout=300) == UNREAD
+    try:
+        assert process.wait(timeout=300) == UNREAD
+    finally:
+        process.kill()
     assert not (tmp_path / "run" / "index.html").exists()

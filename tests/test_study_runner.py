@@ -1,10 +1,12 @@
 """The order of notebooks, compared models with notebooks of their own, and what is kept."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from helpers.study import open_run
+from helpers.study import open_run, runner
 from helpers.study.compared import compared_models, compared_run, folder_name, untrained_run
 from helpers.study.runner import run_study
 
@@ -43,6 +45,15 @@ def test_the_summary_runs_last_and_is_listed_first(notebooks, parameters):
     assert last == "00 None"
     assert page.index("00 A question") < page.index("01 A question") < page.index("10 A question")
     assert not (run.folder / "models" / "embedded-304" / "index.html").exists()
+
+
+def test_the_longest_notebook_is_begun_first(monkeypatch):
+    begun = []
+    monkeypatch.setattr(runner, "KERNELS", 1)
+    monkeypatch.setattr(runner, "_run_notebook", lambda source, *_: begun.append(source.name))
+    names = ["01_augment.ipynb", "11_your_own.ipynb", "12_methods.ipynb"]
+    runner._execute_side_by_side(None, {Path(name): "" for name in names})
+    assert begun == [names[2], *names[:2]]
 
 
 def test_compared_models_get_notebooks_and_a_report_before_the_comparison(notebooks, parameters):

@@ -21,6 +21,7 @@ from open_clip.model import CLIP
 from tqdm import tqdm
 
 from helpers.analysis.head_names import place_of
+from helpers.checks import WorkbookError
 from helpers.clip import Model, load
 from helpers.clip.embedded import captioned, files
 from helpers.clip.embedded.batches import stacked_pixels
@@ -30,30 +31,33 @@ from helpers.clip.embedded.train import batches_of
 from helpers.data.scenes import PROPERTIES, captions
 from helpers.interpret.head_methods import heads_of, pair_of_scenes, prompts, value_of
 
-NAMES = tuple(name for name in PROPERTIES if name != "count")
+LEFT_OUT = tuple(name for name in PROPERTIES if name != "count")
 """Properties that captions can leave out: those that list all objects tell their number."""
-STEPS, RATE, MOMENTUM = 100, 0.03, 0.9
-SEED = 77  # of the captions
-PICTURES = 60  # in a batch
-FIRST = 1_000_000  # scenes from here on were in nobody's training
-PAIRS = range(100, 148)  # of scenes; the methods and the other truth see others
+NOTHING = None
+"""In place of a property: the captions of the control leave out nothing more."""
+TRAININGS = range(2)
+STEPS, LENGTH = 60, 0.1
+PICTURES = 60  # in a batch, at most
+FIRST_UNSEEN = 1_000_000  # scenes from here on were in nobody's training
+PAIRS = 24  # of scenes, for each training; the methods and the other tests see others
+FIRST_PAIR = 100
 TABLE = "retrained.csv"
-UNLEARNING = "unlearning, other pairs"
-ALL_TOLD = None
-"""In place of a property: the captions of the control tell everything."""
+ALL_HEADS = "all heads"
+ANOTHER = "another retraining"
 
 
-def batches(name: str, steps: int) -> Iterator[list[Example]]:
-    """Draw the scenes of every step as the training of a model did, beyond those that it saw."""
-    drawn = batches_of(Settings.read(name))
+def batches(model_name: str, training: int) -> Iterator[list[Example]]:
+    """Draw scenes as the recipe of a model does in its last stage, for every step."""
+    drawn = batches_of(Settings.read(model_name))
     count = PICTURES // drawn.drawn_at_once
-    for start in range(FIRST, FIRST + steps * count, count):
-        own = [drawn.draw(index) for index in range(start, start + count)]
+    start = FIRST_UNSEEN + training * STEPS * count
+    for first in range(start, start + STEPS * count, count):
+        own = [drawn.draw(index) for index in range(first, first + count)]
         yield list(chain.from_iterable(own)) if drawn.drawn_at_once > 1 else own
 
 
 def without(caption: captions.Caption, name: str | None) -> str:
-    """Write a caption that leaves out what it says about a property."""
+    """Write a caption anew, by the first template, without what it says about a property."""
     whole, *objects = (
         {claim: value for claim, value in told.items() if claim != name}
         for told in (caption.scene, *caption.objects)
@@ -61,9 +65,9 @@ def without(caption: captions.Caption, name: str | None) -> str:
     return captions.sentence(whole, objects)
 
 
-def texts_of(scenes: Sequence[Example], name: str | None, step: int) -> list[str]:
+def texts_of(scenes: Sequence[Example], name: str | None, seed: tuple[int, ...]) -> list[str]:
     """Write a full caption of every scene, then one that tells a part."""
-    rng = np.random.default_rng((SEED, step))
+    rng = np.random.default_rng(seed)
     return [
         without(write(one.objects, one.scene["medium"], one.scene["background"], rng), name)
         for write in (captions.full_caption, captions.random_caption)
@@ -77,9 +81,9 @@ class Retraining:
     Parameters
     ----------
     model : Model
-        Stays as it is.
+        On the CPU; stays as it is.
     name : str or None
-        The property that captions leave out; `ALL_TOLD` for none.
+        The property that captions leave out; `NOTHING` for none.
     """
 
     def __init__(self, model: Model, name: str | None):
@@ -93,11 +97,11 @@ class Retraining:
         ]
         # Steps along the gradient itself: one that is scaled for each weight, like Adam's, would
         # move those heads, too, that have nothing to do with the property.
-        self.optimiser = torch.optim.SGD(self.weights, lr=RATE, momentum=MOMENTUM)
+        self.optimiser = torch.optim.SGD(self.weights, lr=LENGTH)
 
-    def update(self, scenes: Sequence[Example], step: int) -> None:
-        """Take a step, of a length that does not depend on the gradient's."""
-        tokens = self.tokenizer(texts_of(scenes, self.name, step))
+    def update(self, scenes: Sequence[Example], seed: tuple[int, ...]) -> None:
+        """Take a step of `LENGTH`, so that all copies walk equally far."""
+        tokens = self.tokenizer(texts_of(scenes, self.name, seed))
         batch = {"pixels": stacked_pixels(scenes), "captions": tokens}
         found = captioned.losses(self.clip, batch, self.clip.logit_scale.exp())
         sum(found.values()).backward()
@@ -108,24 +112,27 @@ class Retraining:
         self.optimiser.zero_grad()
 
 
-def retrain(model: Model, names: Sequence[str | None], steps: int = STEPS) -> list[Model]:
+def retrain(model: Model, names: Sequence[str | None], training: int) -> list[Model]:
     """Train the heads on, without each of some properties; all see the same scenes.
 
     Parameters
     ----------
     model : Model
+        An embedded one, on the CPU.
     names : sequence of str or None
-        Properties; `ALL_TOLD` for none.
-    steps : int
+        Properties; `NOTHING` for none.
+    training : int
+        Which scenes and captions are drawn.
 
     Returns
     -------
     list of Model
     """
     retrainings = [Retraining(model, name) for name in names]
-    for step, scenes in enumerate(tqdm(batches(model.name, steps), "retraining", steps)):
+    drawn = tqdm(batches(model.name, training), f"training {training}", STEPS)
+    for step, scenes in enumerate(drawn):
         for one in retrainings:
-            one.update(scenes, step)
+            one.update(scenes, (training, step))
     return [replace(model, clip=one.clip.requires_grad_(False)) for one in retrainings]
 
 
@@ -189,31 +196,32 @@ class Question:
 
 
 def unlearnt(
-    model: Model, retrained: Model, control: Model, name: str, heads: Sequence[str]
-) -> np.ndarray:
+    model: Model, retrained: Model, control: Model, question: Question, heads: Sequence[str]
+) -> pd.DataFrame:
     """Measure what of a property is lost with each head that was retrained without it.
 
     Parameters
     ----------
     model, retrained, control : Model
-        As it was, retrained without the property, and with captions that tell it.
-    name : str
-        The property.
+        As it was, retrained without the property, and with captions that leave out nothing more.
+    question : Question
+        About the property.
     heads : sequence of str
         Such as ``L3.H1``.
 
     Returns
     -------
-    ndarray, pairs × heads
-        Part of what tells the pairs apart that the retrained head takes away, beyond the control's.
+    DataFrame, pairs × (heads and `ALL_HEADS`)
+        By how much less the pairs are told apart than with the control's head in that place, as a
+        part of how far the model tells them apart; and the same with all heads at once.
     """
-    question = Question.drawn(model, name, PAIRS)
-    lost = [
-        question.gaps(with_head_of(model, control, head))
+    lost = {
+        head: question.gaps(with_head_of(model, control, head))
         - question.gaps(with_head_of(model, retrained, head))
-        for head in tqdm(heads, name)
-    ]
-    return np.transpose(lost) / question.gaps(model).mean()
+        for head in heads
+    }
+    lost[ALL_HEADS] = question.gaps(control) - question.gaps(retrained)
+    return pd.DataFrame(lost) / question.gaps(model).mean()
 
 
 def measure(model: Model) -> pd.DataFrame:
@@ -222,30 +230,53 @@ def measure(model: Model) -> pd.DataFrame:
     Parameters
     ----------
     model : Model
-        An embedded one.
+        An embedded one, on the CPU.
 
     Returns
     -------
-    DataFrame, (property, pair) × heads
+    DataFrame, (weights, training, property, pair) × (heads and `ALL_HEADS`)
+        The weights are the model's fingerprint.
     """
     heads = heads_of(model, model.layers)
-    control, *retrained = retrain(model, (ALL_TOLD, *NAMES))
-    found = {
-        name: pd.DataFrame(unlearnt(model, own, control, name, heads), columns=heads)
-        for name, own in zip(NAMES, retrained, strict=True)
-    }
-    return pd.concat(found, names=["property", "pair"])
+    found = {}
+    for training in TRAININGS:
+        control, *retrained = retrain(model, (NOTHING, *LEFT_OUT), training)
+        first = FIRST_PAIR + training * PAIRS
+        for name, own in zip(LEFT_OUT, retrained, strict=True):
+            question = Question.drawn(model, name, range(first, first + PAIRS))
+            table = unlearnt(model, own, control, question, heads)
+            found[model.fingerprint, training, name] = table
+    return pd.concat(found, names=["weights", "training", "property", "pair"])
 
 
 def read(model: Model) -> xr.DataArray | None:
-    """Read what was measured of a model, (pair, property, head), or None where nothing was."""
-    if model.name not in files.NAMES or model.pretrained is not None:
+    """Read what was measured of a model, or None where nothing was.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    DataArray, (training, pair, property, head), or None
+        As of `unlearnt`, with `ALL_HEADS` as the last head.
+
+    Raises
+    ------
+    WorkbookError
+        If the table is of other weights.
+    """
+    path = files.ORGANISMS / model.name / TABLE
+    if model.name not in files.NAMES or model.pretrained is not None or not path.exists():
         return None
-    path = files.folder(model.name) / TABLE
-    if not path.exists():
-        return None
-    table = pd.read_csv(path, index_col=["property", "pair"]).rename_axis(columns="head")
-    return table.stack().to_xarray().transpose("pair", "property", "head")
+    table = pd.read_csv(path, index_col=["training", "property", "pair"])
+    if set(table.pop("weights")) != {model.fingerprint}:
+        raise WorkbookError(
+            f"{path} was measured with other weights of {model.name}; measure it anew:"
+            f" python -m helpers.interpret.retraining {model.name}"
+        )
+    stacked = table.rename_axis(columns="head").stack()
+    return stacked.to_xarray().transpose("training", "pair", "property", "head")
 
 
 def main() -> None:
@@ -253,7 +284,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=files.NAMES)
     name = parser.parse_args().name
-    measure(load(name)).to_csv(files.folder(name) / TABLE, float_format="%.4f")
+    measured = measure(load(name, device="cpu"))
+    measured.to_csv(files.folder(name) / TABLE, float_format="%.4f")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import select
 import signal
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from helpers.checks import WorkbookError
 from helpers.study.absolute import absolute_paths
@@ -59,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WorkbookError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return BAD_INPUT
-    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+    except BrokenPipeError:
+        if not any(map(_is_unread, (sys.stdout, sys.stderr))):
+            raise
+        # Whoever read the output, such as head, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return UNREAD
     except OSError as error:
@@ -70,6 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("workbook: interrupted; the same command goes on from here.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Tell whether a stream is a pipe that nobody reads."""
+    poll = select.poll()
+    poll.register(stream)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _unwritten(error: OSError) -> str:

@@ -148,7 +148,7 @@ def _compute(run: Run, with_texts: bool = True) -> None:
 
 
 def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
-    # The longest first: begun last, it would leave the other kernel idle for minutes.
+    # Notebook 12 first, by far the longest: begun last, it would leave the other kernel idle.
     ordered = sorted(origins, key=lambda source: not source.name.startswith(METHODS))
     side_by_side([partial(_run_notebook, source, run, origins[source]) for source in ordered])
 

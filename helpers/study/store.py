@@ -51,10 +51,11 @@ class Store:
 
     def open(self) -> None:
         """Make the arrays, or find that they are those of this run; of damage, tell."""
-        self._arrays.create(self._identity, self._coordinates())
-        self._mend([CONTENT.name])  # which nothing else reads
-        if self._arrays.done().any():
-            self.record.tell_if_missing()
+        with self.lock:
+            self._arrays.create(self._identity, self._coordinates())
+            self._mend([CONTENT.name])  # which nothing else reads
+            if self._arrays.done().any():
+                self.record.tell_if_missing()
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
         """Read variables of every readable image, computing what is missing or damaged.
