@@ -232,7 +232,7 @@ def test_a_reader_may_leave_before_the_end(folder_of_images):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
     assert process.stderr.read() == ""
-    assert process.wait() == 0
+    assert process.wait() == UNREAD
 
 
 def test_help_names_profiles_and_parameters(capsys):
