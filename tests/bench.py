@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from helpers.clip import load
 from helpers.clip.decomposition import Encoding
 from helpers.clip.forward import forward
 from helpers.clip.model import Model
+from helpers.cores import cores
 from helpers.data import Image, open_images, views
 from helpers.study.parameters import OUTPUTS, Parameters, from_profile
 from helpers.study.run import Run
@@ -40,6 +42,7 @@ MODELS = ("embedded", "ViT-B-32", "ViT-B-16")
 TOWERS = (*MODELS, "ViT-B-16-SigLIP", "EVA02-B-16")
 SIZED = (*MODELS, "ViT-L-14")
 VIEWS_AT_ONCE = 30
+PUBLISHED_IMAGES = 13_312
 PIXELS = np.random.default_rng(0).integers(0, 256, (VIEWS_AT_ONCE, 224, 224, 3), dtype=np.uint8)
 
 
@@ -237,7 +240,7 @@ def heads_and_neighbours(options: Options) -> Iterator[Line]:
     )
     what = "TEXTSPAN / the paper's algorithm, 48 heads × 2,000 images × 3,000 texts"
     yield line("e", f"{what} (the other timed on {timed} heads)", found)
-    head, query = rng.normal(size=(13_312, 512)).astype(np.float32), rng.normal(size=512)
+    head, query = rng.normal(size=(PUBLISHED_IMAGES, 512)).astype(np.float32), rng.normal(size=512)
     query = query.astype(np.float32)
     found = times_faster(
         lambda: nearest(head, query, 8),
@@ -315,6 +318,37 @@ def effect_of_bfloat16(options: Options) -> Iterator[Line]:
             yield line("i", f"change of {score} by bfloat16, {name}", list(change), "")
 
 
+def on_a_gpu(options: Options) -> Iterator[Line]:
+    """(j) Files to arrays on a GPU, at the size of the published study; nothing without one."""
+    if not torch.cuda.is_available():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        photographs(Path(folder, "images"), PUBLISHED_IMAGES)
+        for name in options.models or MODELS[1:2]:
+            given = {"images": f"{folder}/images", "out": f"{folder}/{name}", "model": name}
+            run = Run(small_study(**given, device="cuda", batch_size=256))
+            run.model  # noqa: B018
+            rate = 10 * PUBLISHED_IMAGES / seconds(run.compute)
+            what = f"whole study, {name}, {PUBLISHED_IMAGES:,} photographs"
+            yield line("j", f"{what}, {torch.cuda.get_device_name()}", [rate], "views/s")
+
+
+def photographs(folder: Path, count: int) -> None:
+    """Write images of a photograph's size, detail and length as a JPEG file, about 60 kB."""
+    folder.mkdir()
+    with ProcessPoolExecutor(cores()) as pool:
+        list(pool.map(partial(write_photograph, folder), range(count), chunksize=64))
+
+
+def write_photograph(folder: Path, number: int) -> None:
+    """Write noise of four scales."""
+    rng = np.random.default_rng(number)
+    noise = (rng.integers(0, 256, (n, 4 * n // 3, 3), np.uint8) for n in (3, 12, 47, 188))
+    layers = [np.asarray(pillow.fromarray(own).resize((500, 375))) for own in noise]
+    photograph = np.average(layers, axis=0, weights=(4, 3, 2, 1)).astype(np.uint8)
+    pillow.fromarray(photograph).save(folder / f"{number:05}.jpg", quality=90)
+
+
 ROWS = {
     "a": the_pass,
     "b": whole_study,
@@ -325,6 +359,7 @@ ROWS = {
     "g": share_of_peak,
     "h": bytes_per_image,
     "i": effect_of_bfloat16,
+    "j": on_a_gpu,
 }
 
 
@@ -350,7 +385,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", default="photos", help="a source with files, for b and c")
-    parser.add_argument("--models", nargs="+", default=(), help="for a, b, d and g")
+    parser.add_argument("--models", nargs="+", default=(), help="for a, b, d, g and j")
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000], help="for f")
     given = parser.parse_args()
     options = Options(given.rounds, given.images, given.models, given.counts)
@@ -363,7 +398,10 @@ def main() -> None:
                 f" ({one.low:.3g} to {one.high:.3g}, {one.rounds} rounds)",
                 flush=True,
             )
-        keep(lines, row)
+        if lines:
+            keep(lines, row)
+        else:
+            print(f"({row}) needs a GPU: not measured")
 
 
 if __name__ == "__main__":

@@ -41,3 +41,19 @@ def test_attention_similarity_is_that_of_the_processor():
     expected = scores.attention_similarity(maps[:, :1], maps[:, 1:])
     ours = device_scores.attention_similarity(torch.from_numpy(grids))
     np.testing.assert_allclose(ours.numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["embedding_similarity", "l2_distance"])
+def test_embeddings_are_compared_as_on_the_processor(name):
+    embeddings = np.random.default_rng(0).standard_normal((3, 4, 16), np.float32)
+    embeddings[1, 0] = embeddings[2, 3] = 0  # without an angle
+    with np.errstate(invalid="ignore"):
+        expected = scores.SCORES[name].function(embeddings[:, :1], embeddings[:, 1:])
+    ours = device_scores.BY_MODEL[name](torch.from_numpy(embeddings))
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_no_score_of_the_study_is_missing():
+    pixels = torch.zeros((1, 2, 16, 16, 3), dtype=torch.uint8)
+    found = {*device_scores.pixel_scores(pixels), *device_scores.BY_MODEL}
+    assert found == {*scores.SCORES, "pixel_change"}

@@ -59,3 +59,11 @@ def test_bytes_are_those_of_the_arrays(monkeypatch):
     features = load("embedded", device="cpu").features
     assert sizes["array embedding, embedded"] == 10 * features * torch.float32.itemsize
     assert sizes["array heads, embedded"] == 4 * 6 * features * torch.float16.itemsize
+
+
+def test_photographs_are_of_their_size_and_no_two_alike(tmp_path):
+    bench.photographs(tmp_path / "own", 3)
+    images = open_images(str(tmp_path / "own"))
+    assert {image.pixels.shape for image in images} == {(375, 500, 3)}
+    assert len({image.pixels.tobytes() for image in images}) == 3
+    assert all(3e4 < path.stat().st_size < 1e5 for path in (tmp_path / "own").iterdir())

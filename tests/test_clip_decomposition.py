@@ -28,6 +28,17 @@ def test_contributions_sum_to_the_embedding(model, pixels):
     assert relative_error(encoding.total(), encoding.embedding) <= 1e-5
 
 
+def test_tensors_hold_what_the_arrays_do(pixels):
+    model = load("embedded", device="cpu")
+    arrays = model.encode(pixels, by_token=True)
+    tensors = model.encode(pixels, by_token=True, tensors=True)
+    for name in ("embedding", "attention", "components", "tokens", "depths"):
+        own, other = getattr(tensors, name), getattr(arrays, name)
+        assert isinstance(own, torch.Tensor)
+        assert isinstance(other, np.ndarray)
+        np.testing.assert_array_equal(own, other, err_msg=name)
+
+
 def test_embedding_is_that_of_open_clip(model, pixels):
     with torch.inference_mode():
         expected = model.clip.encode_image(normalised(model, pixels)).numpy()

@@ -1,9 +1,12 @@
-"""The scores that compare pixels and attention, for many images at once, on the device they lie on.
+"""The six scores for many images at once, on the device that they lie on.
 
 The equations are those of `helpers.analysis.scores`, whose functions go image by image through a
 processor's cache; a GPU has no such cache to mind, and wants many images at once. Values agree to
 1e-12: whole numbers are summed exactly in both, and all else in float64.
 """
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -38,6 +41,40 @@ def pixel_scores(views: Tensor) -> dict[str, Tensor]:
     }
 
 
+def embedding_similarity(embeddings: Tensor) -> Tensor:
+    """Compare embeddings by their angle, equation (4), as `scores.embedding_similarity` does.
+
+    Parameters
+    ----------
+    embeddings : Tensor, images × views × … × features
+        The original first.
+
+    Returns
+    -------
+    Tensor of float64, images × changes × …
+    """
+    wide = embeddings.double()
+    before, after = wide[:, :1], wide[:, 1:]
+    norms = before.norm(dim=-1) * after.norm(dim=-1)
+    return ((before * after).sum(-1) / norms).clamp(-1, 1)
+
+
+def l2_distance(embeddings: Tensor) -> Tensor:
+    """Compare embeddings by their distance, equation (5), as `scores.l2_distance` does.
+
+    Parameters
+    ----------
+    embeddings : Tensor, images × views × features
+        The original first.
+
+    Returns
+    -------
+    Tensor of float64, images × changes
+    """
+    wide = embeddings.double()
+    return (wide[:, 1:] - wide[:, :1]).norm(dim=-1)
+
+
 def attention_similarity(grids: Tensor, size: int = 224) -> Tensor:
     """Compare attention maps, equation (6), as `scores.attention_similarity` does.
 
@@ -60,6 +97,16 @@ def attention_similarity(grids: Tensor, size: int = 224) -> Tensor:
     constant = (grids.amax((-2, -1)) == grids.amin((-2, -1)))[..., None, None]
     maps /= maps.amax((-2, -1), keepdim=True).masked_fill(constant, float("inf"))
     return 1 / (1 + (maps[:, 1:] - maps[:, :1]).square().mean((-2, -1)))
+
+
+BY_MODEL: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {
+        "embedding_similarity": embedding_similarity,
+        "l2_distance": l2_distance,
+        "attention_similarity": attention_similarity,
+    }
+)
+"""The scores that a model has a part in."""
 
 
 def _patches(images: Tensor, grid: int) -> Tensor:

@@ -8,7 +8,7 @@ Where there is no shift all shares are 0, and means over images count them as th
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,11 @@ from helpers.analysis.statistics import mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from helpers.clip import Encoding
+
+Values = TypeVar("Values", np.ndarray, "Tensor")
 
 NO_SHIFT = 1e-5
 """A shift shorter than this part of the embedding is float32's rounding: there is none."""
@@ -70,11 +74,9 @@ def components(encoding: "Encoding") -> xr.DataArray:
     DataArray, (image, component, feature)
         Heads, MLPs and the rest, labelled as `component_labels` says; float32.
     """
-    heads = encoding.heads
-    parts = [heads.reshape(len(heads), -1, heads.shape[-1]), encoding.mlps, encoding.rest]
-    labels = component_labels(*heads.shape[1:3], encoding.rest_labels)
+    labels = component_labels(*encoding.heads.shape[1:3], encoding.rest_labels)
     return xr.DataArray(
-        np.concatenate(parts, axis=1),
+        encoding.components,
         dims=("image", "component", "feature"),
         coords={"component": labels},
     )
@@ -141,28 +143,30 @@ def along_shift(differences: ArrayLike, shift: ArrayLike, embedding: ArrayLike) 
     ndarray, (…, parts)
         ⟨difference, shift⟩ / ‖shift‖², float64; zeros where there is no shift.
     """
-    differences, shift = (np.asarray(side, np.float64) for side in (differences, shift))
+    differences, shift, embedding = (
+        np.asarray(side, np.float64) for side in (differences, shift, embedding)
+    )
     return as_shares(np.einsum("...cd,...d->...c", differences, shift), shift, embedding)
 
 
-def as_shares(along: ArrayLike, shift: ArrayLike, embedding: ArrayLike) -> np.ndarray:
+def as_shares(along: Values, shift: Values, embedding: Values) -> Values:
     """Turn inner products with a shift into shares of it.
 
     Parameters
     ----------
-    along : array_like, (…, parts)
+    along : ndarray or Tensor of float64, (…, parts)
         ⟨difference, shift⟩ of each part.
-    shift, embedding : array_like, (…, features)
+    shift, embedding : ndarray or Tensor of float64, (…, features)
         As for `along_shift`.
 
     Returns
     -------
-    ndarray, (…, parts)
-        Divided by ‖shift‖², float64; zeros where there is no shift.
+    ndarray or Tensor of float64, (…, parts)
+        Divided by ‖shift‖²; zeros where there is no shift.
     """
-    length = np.square(shift, dtype=np.float64).sum(axis=-1)
-    none = length <= NO_SHIFT**2 * np.square(embedding, dtype=np.float64).sum(axis=-1)
-    return np.where(none[..., None], 0, along / np.where(none, 1, length)[..., None])
+    length = (shift * shift).sum(axis=-1)
+    none = length <= NO_SHIFT**2 * (embedding * embedding).sum(axis=-1)
+    return (along * ~none[..., None]) / (length + none)[..., None]
 
 
 def weighted_mean(shares: xr.DataArray, squared_lengths: xr.DataArray) -> xr.DataArray:

@@ -79,7 +79,14 @@ class Readout:
 
 
 class Encoding:
-    """What one forward pass says about n images; NumPy arrays, float32.
+    """What one forward pass says about n images, float32.
+
+    Parameters
+    ----------
+    parts : Parts
+    readout : Readout
+    tensors : bool
+        Whether to give tensors where the model runs, instead of NumPy arrays.
 
     Attributes
     ----------
@@ -87,8 +94,9 @@ class Encoding:
         The projected image feature, not normalised.
     """
 
-    def __init__(self, parts: Parts, readout: Readout):
-        self.embedding = _numpy(parts.embedding)
+    def __init__(self, parts: Parts, readout: Readout, *, tensors: bool = False):
+        self._given = torch.Tensor.float if tensors else _numpy
+        self.embedding = self._given(parts.embedding)
         self._parts, self._readout = parts, readout
 
     @property
@@ -99,7 +107,7 @@ class Encoding:
         attention, that attention, mean over its heads; where it pools by a mean, the last layer's
         attention from all tokens, mean over heads and tokens.
         """
-        return _numpy(self._parts.attention.unflatten(1, self._readout.grid))
+        return self._given(self._parts.attention.unflatten(1, self._readout.grid))
 
     @property
     def prefix(self) -> int:
@@ -125,12 +133,12 @@ class Encoding:
         """Contribution of every head to the embedding, n × layers × heads × features."""
         matrices = self._readout.head_matrices
         inner = torch.einsum("nlhgk,lhgkr->nlhgr", self._parts.heads, matrices)
-        return _numpy(self._readout.out(inner))
+        return self._given(self._readout.out(inner))
 
     @cached_property
     def mlps(self) -> np.ndarray:
         """Contribution of every layer's MLP to the embedding, n × layers × features."""
-        return _numpy(self._through(self._parts.mlps))
+        return self._given(self._through(self._parts.mlps))
 
     @cached_property
     def rest(self) -> np.ndarray:
@@ -142,12 +150,21 @@ class Encoding:
         start = self._through(self._parts.start)[:, None]
         biases = torch.einsum("nlig,liw->nlgw", self._parts.biases, self._readout.biases)
         rows = [start, self._through(biases), *self._pool_mlp(), self._constant()]
-        return _numpy(torch.cat(rows, dim=1))
+        return self._given(torch.cat(rows, dim=1))
 
     @property
     def rest_labels(self) -> list[str]:
         """Names of the rows of `rest`."""
         return rest_labels(self._parts.mlps.shape[1], self._parts.pool_mlp is not None)
+
+    @property
+    def components(self) -> np.ndarray:
+        """All that the embedding is the sum of, n × components × features.
+
+        Heads, MLPs and the rest, as `helpers.analysis.dissection.component_labels` names them.
+        """
+        parts = map(torch.as_tensor, (self.heads, self.mlps, self.rest))
+        return self._given(torch.cat([part.flatten(1, -2) for part in parts], dim=1))
 
     @cached_property
     def tokens(self) -> np.ndarray:
@@ -168,7 +185,7 @@ class Encoding:
             @ matrices[:, :, g].flatten(0, 2)
             for g in range(matrices.shape[2])
         ]
-        return _numpy(self._readout.out(torch.stack(inner, dim=2)))
+        return self._given(self._readout.out(torch.stack(inner, dim=2)))
 
     def tokens_along(self, directions: np.ndarray) -> np.ndarray:
         """Return what heads read from every token, along directions of each image's own.
@@ -197,7 +214,7 @@ class Encoding:
         for g in range(weights.shape[3]):
             read = values @ through[:, :, :, g]  # n × layers × heads × tokens × m
             found = found + torch.einsum("nlht,nlhtm->ntm", weights[:, :, :, g], read)
-        return _numpy(found)
+        return self._given(found)
 
     def tokens_of_heads(self, directions: np.ndarray | None = None) -> np.ndarray:
         """Return what every head reads from every token.
@@ -229,7 +246,7 @@ class Encoding:
         found = 0
         for g in range(weights.shape[3]):
             found = found + weights[:, :, :, g, :, None] * (values @ through[:, :, g])
-        return _numpy(found)
+        return self._given(found)
 
     @cached_property
     def depths(self) -> np.ndarray:
@@ -239,7 +256,7 @@ class Encoding:
         projection; the last is the embedding.
         """
         with torch.inference_mode():
-            return _numpy(self._readout.pool.finish(self._parts.stream)[0])
+            return self._given(self._readout.pool.finish(self._parts.stream)[0])
 
     def total(self) -> np.ndarray:
         """Return the sum of all contributions, n × features: equal to `embedding`.
@@ -294,10 +311,13 @@ class EmbeddingAlone(Encoding):
     embedding : Tensor, n × features
     reason : str
         A sentence.
+    tensors : bool
+        As of `Encoding`.
     """
 
-    def __init__(self, embedding: torch.Tensor, reason: str):
-        self.embedding, self._reason = _numpy(embedding), reason
+    def __init__(self, embedding: torch.Tensor, reason: str, *, tensors: bool = False):
+        self._given = torch.Tensor.float if tensors else _numpy
+        self.embedding, self._reason = self._given(embedding), reason
 
     @property
     def _parts(self) -> Parts:

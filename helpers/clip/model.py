@@ -171,7 +171,9 @@ class Model:
             pixels = torch.from_numpy(np.ascontiguousarray(pixels))
         return pixels.to(self.device, non_blocking=True)
 
-    def encode(self, pixels: np.ndarray | torch.Tensor, *, by_token: bool = False) -> Encoding:
+    def encode(
+        self, pixels: np.ndarray | torch.Tensor, *, by_token: bool = False, tensors: bool = False
+    ) -> Encoding:
         """Encode images in one forward pass.
 
         Parameters
@@ -183,6 +185,8 @@ class Model:
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
             `Encoding.tokens_along` and `Encoding.tokens_of_heads`, and for
             `encode_with_patched_heads` where the pool reads more than a class token.
+        tensors : bool
+            Whether the encoding gives tensors on the model's device, instead of NumPy arrays.
 
         Returns
         -------
@@ -197,11 +201,13 @@ class Model:
         if not self.capabilities.account:
             with torch.inference_mode(), self._autocast(), QuickLinear():
                 embedding = self.clip.encode_image(self._normalised(pixels))
-            return EmbeddingAlone(embedding, self.capabilities.lack("account"))
+            lack = self.capabilities.lack("account")
+            return EmbeddingAlone(embedding, lack, tensors=tensors)
         count = self._passes(len(pixels), by_token)
         with torch.inference_mode():
             pieces = self._normalised(pixels).tensor_split(count)
-            return Encoding(join([self._pass(one, by_token) for one in pieces]), self._readout)
+            parts = join([self._pass(one, by_token) for one in pieces])
+            return Encoding(parts, self._readout, tensors=tensors)
 
     def _passes(self, images: int, by_token: bool) -> int:
         """Return in how many passes images are encoded, of about as many images each."""

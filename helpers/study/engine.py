@@ -199,7 +199,9 @@ class Engine:
         values = {name: value[known] for name, value in values.items()}
         clock.lap("encode")
         if known.any():
-            values |= self._scored(pixels[known], drawn.pixels.numpy()[known], values)
+            # A GPU's pass takes many megabytes, which are not copied without need.
+            own = slice(None) if known.all() else known
+            values |= self._scored(pixels[own], drawn.pixels.numpy()[own], values)
         clock.lap("score")
         undefined = {drawn.ids[n]: _not_finite(drawn.ids[n]) for n in np.flatnonzero(~known)}
         rows = [row for row, one in zip(drawn.rows, known, strict=True) if one]
@@ -209,9 +211,11 @@ class Engine:
     def _encoded(self, rows: Sequence[int], pixels: "Tensor") -> Values:
         size = self._pace.images
         places = [row % size for row in rows]
-        padded = pixels.new_zeros((size, *pixels.shape[1:]))
-        padded[places] = pixels
-        encoding = self.model.encode(padded.flatten(0, 1), by_token=True)
+        if len(rows) < size:
+            padded = pixels.new_zeros((size, *pixels.shape[1:]))
+            padded[places] = pixels
+            pixels = padded
+        encoding = self.model.encode(pixels.flatten(0, 1), by_token=True, tensors=True)
         values = encoded(encoding, self.model.capabilities, self.asked)
         return {name: value[places] for name, value in values.items()}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers.analysis import dissection
-from helpers.analysis.scores import SCORES, attention_map, embedding_similarity, pixel_scores
+from helpers.analysis.scores import SCORES, attention_map, pixel_scores
 from helpers.checks import WorkbookError
 from helpers.study.arrays import Variable
 
@@ -60,15 +60,15 @@ class Kept:
         From a `helpers.clip.Model` and what is asked to the axes of a
         `helpers.study.arrays.Variable`.
     values : callable
-        From an `helpers.clip.Encoding` of images × views and what is asked to values with first
-        axis images.
+        From an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
+        with first axis images.
     dtype : str
     """
 
     name: str
     needs: str
     axes: Callable[["Model", Asked], dict]
-    values: Callable[["Encoding", Asked], np.ndarray]
+    values: Callable[["Encoding", Asked], "Tensor"]
     dtype: str = "float32"
 
 
@@ -126,7 +126,7 @@ def encoded(encoding: "Encoding", capabilities: "Capabilities", asked: Asked) ->
     Parameters
     ----------
     encoding : Encoding
-        Of n images × views, view by view, the original first; encoded by token.
+        Of n images × views, view by view, the original first; encoded by token, in tensors.
     capabilities : Capabilities
         Of the model.
     asked : Asked
@@ -137,10 +137,12 @@ def encoded(encoding: "Encoding", capabilities: "Capabilities", asked: Asked) ->
         Variable → values with first axis n, of the type that is kept: infinite where that is too
         narrow.
     """
-    with np.errstate(over="ignore"):
-        return {
-            row.name: row.values(encoding, asked).astype(row.dtype) for row in kept(capabilities)
-        }
+    import torch
+
+    return {
+        row.name: row.values(encoding, asked).to(getattr(torch, row.dtype)).cpu().numpy()
+        for row in kept(capabilities)
+    }
 
 
 def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
@@ -184,7 +186,7 @@ def _number_per_view(score: str, found: object, views: int) -> np.ndarray:
 
 
 def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Values:
-    """Compute on a GPU what is slow on a processor: the scores of pixels and of attention.
+    """Compute the study's own scores on a GPU, of many images at once.
 
     Parameters
     ----------
@@ -203,60 +205,69 @@ def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Va
     from helpers.analysis import device_scores
 
     found = device_scores.pixel_scores(pixels)
-    if "attention" in by_model:
-        grids = torch.from_numpy(by_model["attention"]).to(pixels.device)
-        found["attention_similarity"] = device_scores.attention_similarity(grids)
+    for name, function in device_scores.BY_MODEL.items():
+        if SCORES[name].needs in by_model:
+            compared = torch.from_numpy(by_model[SCORES[name].needs]).to(pixels.device)
+            found[name] = function(compared)
     return {name: values.cpu().numpy() for name, values in found.items()}
 
 
 _COMPARED_AS = {"embedding": np.asarray, "attention": attention_map}
 
 
-def _by_image(of_views: np.ndarray, asked: Asked) -> np.ndarray:
-    return of_views.reshape(-1, asked.views, *of_views.shape[1:])
+def _by_image(of_views: "Tensor", asked: Asked) -> "Tensor":
+    return of_views.unflatten(0, (-1, asked.views))
 
 
-def _embedding(encoding: "Encoding", asked: Asked) -> np.ndarray:
+def _embedding(encoding: "Encoding", asked: Asked) -> "Tensor":
     return _by_image(encoding.embedding, asked)  # images × views × features
 
 
-def _attention(encoding: "Encoding", asked: Asked) -> np.ndarray:
+def _attention(encoding: "Encoding", asked: Asked) -> "Tensor":
     return _by_image(encoding.attention, asked)
 
 
-def _heads(encoding: "Encoding", asked: Asked) -> np.ndarray:
+def _heads(encoding: "Encoding", asked: Asked) -> "Tensor":
     return _by_image(encoding.heads, asked)[:, 0, -asked.layers :]
 
 
-def _parts(encoding: "Encoding", asked: Asked) -> np.ndarray:
+def _parts(encoding: "Encoding", asked: Asked) -> "Tensor":
+    import torch
+
     original = slice(None, None, asked.views)
     rest, mlps = encoding.rest[original], encoding.mlps[original]
     depth = mlps.shape[1]
     biases = rest[:, 1 : 1 + depth]
-    attention = encoding.heads[original].sum(axis=2) + biases  # images × layers × features
-    by_layer = np.stack([attention, mlps], axis=2).reshape(len(rest), -1, rest.shape[-1])
-    return np.concatenate([rest[:, :1], by_layer, rest[:, 1 + depth :]], axis=1)
+    attention = encoding.heads[original].sum(dim=2) + biases  # images × layers × features
+    by_layer = torch.stack([attention, mlps], dim=2).flatten(1, 2)
+    return torch.cat([rest[:, :1], by_layer, rest[:, 1 + depth :]], dim=1)
 
 
-def _shares(encoding: "Encoding", asked: Asked) -> np.ndarray:
-    components = _by_image(dissection.components(encoding).values, asked)
-    return dissection.shift_shares(components[:, :1], components[:, 1:])
+def _shares(encoding: "Encoding", asked: Asked) -> "Tensor":
+    components = _by_image(encoding.components, asked).double()
+    original = components[:, :1]
+    differences = components[:, 1:] - original
+    shift = differences.sum(dim=2)  # images × changes × features
+    along = (differences @ shift[..., None])[..., 0]
+    return dissection.as_shares(along, shift, original.sum(dim=2))
 
 
-def _patch_shares(encoding: "Encoding", asked: Asked) -> np.ndarray:
+def _patch_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
     embedding = _embedding(encoding, asked)
     shift = embedding[:, 1:] - embedding[:, :1]  # images × changes × features
-    along = encoding.tokens_along(shift.repeat(asked.views, axis=0))  # views × tokens × changes
+    # views × tokens × changes
+    along = encoding.tokens_along(shift.repeat_interleave(asked.views, dim=0))
     along = _by_image(along[:, encoding.prefix :], asked)  # images × views × patches × changes
-    before = along[:, 0].swapaxes(1, 2)  # images × changes × patches
-    after = np.einsum("ncpc->ncp", along[:, 1:])  # each view along its own shift
-    shares = dissection.as_shares(after - before, shift, embedding[:, :1])
-    return shares.reshape(*shift.shape[:2], *encoding.attention.shape[1:])
+    after = along[:, 1:].diagonal(dim1=1, dim2=3)  # each view along its own shift
+    change = (after - along[:, 0]).mT.double()  # images × changes × patches
+    shares = dissection.as_shares(change, shift.double(), embedding[:, :1].double())
+    return shares.unflatten(-1, encoding.attention.shape[1:])
 
 
-def _depth_similarity(encoding: "Encoding", asked: Asked) -> np.ndarray:
-    depths = _by_image(encoding.depths, asked)
-    return embedding_similarity(depths[:, :1], depths[:, 1:])
+def _depth_similarity(encoding: "Encoding", asked: Asked) -> "Tensor":
+    from helpers.analysis import device_scores
+
+    return device_scores.embedding_similarity(_by_image(encoding.depths, asked))
 
 
 def _changes(asked: Asked) -> dict:
