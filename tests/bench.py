@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -336,8 +336,8 @@ def on_a_gpu(options: Options) -> Iterator[Line]:
 def photographs(folder: Path, count: int) -> None:
     """Write images of a photograph's size, detail and length as a JPEG file, about 60 kB."""
     folder.mkdir()
-    with ProcessPoolExecutor(cores()) as pool:
-        list(pool.map(partial(write_photograph, folder), range(count), chunksize=64))
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(partial(write_photograph, folder), range(count)))
 
 
 def write_photograph(folder: Path, number: int) -> None:

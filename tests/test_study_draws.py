@@ -1,10 +1,13 @@
 """A GPU's pace on a processor: processes that draw, scores on the device, shared passes."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import xarray as xr
 
+from helpers.data import open_images
 from helpers.study import engine, open_run, visit
 
 EXACT = ("encodings", "contributions", "dissection")
@@ -45,3 +48,25 @@ def test_values_too_large_to_be_kept_are_told(parameters, monkeypatch):
     monkeypatch.setattr(visit, "KEPT", tuple(rows))
     run = open_run(**parameters | {"limit": 2})
     assert "too large to be kept" in run.unreadable["reason"].iloc[-1]
+
+
+THREADS_BEFORE = """
+import numpy as np
+from helpers.data import open_images
+from helpers.data.opencv import cv2
+from helpers.study.draws import Batch, drawn_by_processes
+from helpers.study.parameters import from_profile
+
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 9)
+parameters = from_profile("quick", {"images": "scenes:2"})
+passes = [Batch(np.array([n]), [image]) for n, image in enumerate(open_images("scenes:2"))]
+for drawn in drawn_by_processes(passes, parameters, parameters.change_names, processes=2):
+    print(*drawn.ids)
+"""
+
+
+def test_threads_that_opencv_has_already_don_t_block_those_that_draw():
+    call = [sys.executable, "-c", THREADS_BEFORE]
+    ended = subprocess.run(call, capture_output=True, text=True, check=True, timeout=120)
+    assert ended.stdout.split() == open_images("scenes:2").ids

@@ -140,16 +140,18 @@ def drawn_by_processes(
     import torch
     from torch.utils.data import DataLoader
 
-    return iter(
-        DataLoader(
-            _Passes(passes, parameters, changes),
-            batch_size=None,
-            collate_fn=_as_it_is,
-            num_workers=processes,
-            prefetch_factor=AHEAD,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_begin_process,
-            # A copy of this process knows what users registered in it.
-            multiprocessing_context="fork" if "fork" in get_all_start_methods() else None,
-        )
+    from helpers.study.lanes import others_limited
+
+    loader = DataLoader(
+        _Passes(passes, parameters, changes),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=processes,
+        prefetch_factor=AHEAD,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_begin_process,
+        # A copy of this process knows what users registered in it.
+        multiprocessing_context="fork" if "fork" in get_all_start_methods() else None,
     )
+    with others_limited():  # a copy would wait for threads of OpenCV's that only this process has
+        return iter(loader)

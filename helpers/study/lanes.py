@@ -36,7 +36,7 @@ def lanes(count: int, device: str = "cpu") -> Iterator[Executor]:
     cores = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, "lane", _begin, (max(1, cores // count), device))
     try:
-        with _others_limited(), pool:
+        with others_limited(), pool:
             yield pool
     finally:
         # A thread that starts later takes the number that was set last, in whichever thread.
@@ -52,7 +52,8 @@ def _begin(cores: int, device: str) -> None:
 
 
 @contextmanager
-def _others_limited() -> Iterator[None]:
+def others_limited() -> Iterator[None]:
+    """Keep OpenCV and NumPy from starting threads beside those that call them, for a while."""
     before = cv2.getNumThreads()
     limits = limit_others()
     try:
@@ -63,7 +64,7 @@ def _others_limited() -> Iterator[None]:
 
 
 def limit_others() -> threadpool_limits:
-    """Keep OpenCV and NumPy from starting threads beside those that call them.
+    """Keep OpenCV and NumPy from starting threads beside those that call them, from now on.
 
     Returns
     -------
