@@ -51,7 +51,7 @@ def test_the_longest_notebook_is_begun_first(monkeypatch):
     begun = []
     monkeypatch.setattr(runner, "KERNELS", 1)
     monkeypatch.setattr(runner, "_run_notebook", lambda source, *_: begun.append(source.name))
-    names = ["01_augment.ipynb", "11_your_own.ipynb", "12_methods.ipynb"]
+    names = ["01_augment.ipynb", "12_your_own.ipynb", "13_methods.ipynb"]
     runner._execute_side_by_side(None, {Path(name): "" for name in names})
     assert begun == [names[2], *names[:2]]
 

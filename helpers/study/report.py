@@ -94,21 +94,21 @@ SECTIONS = (
     Section(
         "How much it takes",
         (
-            Exhibit("09_dose_response", "Responses to growing severity"),
-            Exhibit("09_borders", "What the black border does to a response"),
-            Exhibit("09_accuracy_lost", "Accuracy that growing severity takes"),
-            Exhibit("09_equal_change", "Similarity at equal change in pixels"),
-            Exhibit("09_crossing", "The severity at which similarity falls below 0.9"),
+            Exhibit("10_dose_response", "Responses to growing severity"),
+            Exhibit("10_borders", "What the black border does to a response"),
+            Exhibit("10_accuracy_lost", "Accuracy that growing severity takes"),
+            Exhibit("10_equal_change", "Similarity at equal change in pixels"),
+            Exhibit("10_crossing", "The severity at which similarity falls below 0.9"),
         ),
     ),
     Section(
         "Other models",
         (
-            Exhibit("10_ranking", "Whether models rank the changes alike"),
-            Exhibit("10_shift_by_model", "How far each model is moved"),
-            Exhibit("10_depth_by_model", "At which depth the shift is written"),
-            Exhibit("10_kinds_by_depth", "What heads, MLPs and pooling carry, by depth"),
-            Exhibit("10_heads_by_model", "Which heads carry it, from model to model"),
+            Exhibit("11_ranking", "Whether models rank the changes alike"),
+            Exhibit("11_shift_by_model", "How far each model is moved"),
+            Exhibit("11_depth_by_model", "At which depth the shift is written"),
+            Exhibit("11_kinds_by_depth", "What heads, MLPs and pooling carry, by depth"),
+            Exhibit("11_heads_by_model", "Which heads carry it, from model to model"),
         ),
     ),
 )

@@ -9,7 +9,13 @@ from helpers.study.drawing import PLAIN, asked_drawing
 from helpers.study.files import replaced
 
 if TYPE_CHECKING:
+    from IPython.display import Markdown
     from matplotlib.figure import Figure
+
+    from helpers.analysis.findings import Answer
+
+ANSWER = "answer"
+"""Ends the name of the table of a notebook's answer; its first row is the sentence."""
 
 
 class Results:
@@ -31,6 +37,27 @@ class Results:
         if asked_drawing() is None:
             with replaced(self.folder / "tables" / f"{name}.csv") as partial:
                 table.to_csv(partial)
+
+    def show_answer(self, answer: "Answer", number: str) -> "Markdown":
+        """Render a notebook's answer, and keep it for the report as ``tables/<number>_answer.csv``.
+
+        Parameters
+        ----------
+        answer : Answer
+        number : str
+            The notebook's, such as ``08``.
+
+        Returns
+        -------
+        Markdown
+            As the last line of a cell it is shown.
+        """
+        from IPython.display import Markdown
+
+        first = pd.DataFrame([{"question": "In a sentence", "answer": answer.sentence}])
+        rows = pd.concat([first, answer.table]).fillna("").set_index("question")
+        self.save_table(rows, f"{number}_{ANSWER}")
+        return Markdown(f"**{answer.sentence}**\n\n{_as_markdown(answer.table)}")
 
     def save_figure(self, figure: "Figure", name: str, source: str | None = None) -> None:
         """Sign a figure with what it shows and write it to ``figures/<name>.png``.
@@ -55,3 +82,9 @@ class Results:
         drawing = asked or PLAIN
         with replaced(folder / f"{name}.{drawing.format}") as partial:
             drawing.save(figure, partial, describe(figure))
+
+
+def _as_markdown(table: pd.DataFrame) -> str:
+    # A bar would end a cell; names of files and texts may have one.
+    rows = [table.columns, ["---"] * table.shape[1], *table.astype(str).values]
+    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows)

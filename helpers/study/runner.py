@@ -30,7 +30,7 @@ from helpers.study.record import helpers_digest
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
-SUMMARY, SEVERITY, COMPARISON, METHODS = "00_", "09_", "10_", "12_"
+SUMMARY, SEVERITY, COMPARISON, METHODS = "00_", "10_", "11_", "13_"
 # Runs that a notebook reads beside its own: computed before, when all cores are theirs.
 READS = {
     SEVERITY: lambda run: runs_by_severity(run).values(),
