@@ -123,18 +123,22 @@ class Arrays:
         Parameters
         ----------
         variables : sequence of Variable
+            Where some have no room yet, no image counts as done any more.
         rows : int
-            Images per chunk.
+            Images per chunk; where there are chunks, these stay as they are.
         """
-        if self._is_allocated:
+        there = self.allocated()
+        new = [variable for variable in variables if variable.name not in there]
+        if not new:
             return
-        chunk = min(rows, self._count)
-        for variable in variables:
+        self.__dict__.pop("_variables", None)
+        chunk = self._array(DONE).chunks[0] if there else min(rows, self._count)
+        self._make(Variable(DONE, {}, "bool"), chunk)[:] = False
+        for variable in new:
             for name, axis in variable.axes.items():
                 if not isinstance(axis, int):
                     self._make_labels(name, name, axis)
             self._make(variable, chunk)
-        self._make(Variable(DONE, {}, "bool"), chunk)[:] = False
         # Written last: it says that all others are there.
         self._seal()
 
@@ -198,6 +202,10 @@ class Arrays:
     def ids(self) -> list[str]:
         """Return the ids of all images, finished or not."""
         return self._array("image")[:].tolist()
+
+    def allocated(self) -> set[str]:
+        """Return the names of the variables that have room; none before the first have."""
+        return {*self.variables()} if self._is_allocated else set()
 
     def variables(self) -> list[str]:
         """Return the names of all variables."""

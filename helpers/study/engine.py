@@ -1,6 +1,6 @@
 """The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from helpers.study.visit import (
     Asked,
     Values,
     encoded,
+    needed,
     scored,
     scored_on_device,
     variables,
@@ -104,6 +105,7 @@ class Engine:
         self._changes = parameters.change_names
         self.asked = Asked(parameters.layers, len(self._changes), tuple(SCORES))
         self._arrays = Arrays(place)
+        self._names: set[str] = set()  # of the variables that have room
 
     @cached_property
     def model(self) -> "Model":
@@ -113,11 +115,22 @@ class Engine:
         given = self._parameters
         return load(given.model, given.pretrained, given.device, given.precision)
 
-    def allocate(self) -> None:
-        """Make room for all that is kept, in chunks of ``batch_size`` images."""
+    def allocate(self, wanted: Collection[str] | None = None) -> None:
+        """Make room for what is kept, in chunks of ``batch_size`` images.
+
+        Parameters
+        ----------
+        wanted : collection of str, optional
+            Names of variables; by default all that the model can give.
+        """
         size, whole = self._parameters.batch_size, self._pace.images
         rows = -(-size // whole) * whole  # no pass is divided between two chunks
-        self._arrays.allocate(variables(self.model, self.asked), rows)
+        known = [
+            variable
+            for variable in variables(self.model, self.asked)
+            if wanted is None or variable.name in {*wanted, CONTENT.name}
+        ]
+        self._arrays.allocate(known, rows)
 
     def fill(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         """Compute batches in as many threads as the parameter ``workers`` says.
@@ -157,6 +170,7 @@ class Engine:
     def _visits(self, batches: Sequence[Batch]) -> Iterator[Iterator["_Visit"]]:
         from helpers.study.lanes import ahead, lanes
 
+        self._names = self._arrays.allocated()
         count = self._parameters.workers
         tasks, visit = [own for each in batches for own in self._passes(each)], self._draw_and_visit
         if processes := self._pace.processes:
@@ -167,6 +181,7 @@ class Engine:
 
     def fill_alone(self, batch: Batch) -> Outcome:
         """Compute one batch in the calling thread."""
+        self._names = self._arrays.allocated()
         return self._write(map(self._draw_and_visit, self._passes(batch)))
 
     @property
@@ -206,7 +221,8 @@ class Engine:
         undefined = {drawn.ids[n]: _not_finite(drawn.ids[n]) for n in np.flatnonzero(~known)}
         rows = [row for row, one in zip(drawn.rows, known, strict=True) if one]
         outcome = Outcome(len(rows), drawn.unreadable | undefined, clock.seconds)
-        return _Visit(rows, values if rows else {}, outcome)
+        kept = {name: values[name] for name in self._names & values.keys()} if rows else {}
+        return _Visit(rows, kept, outcome)
 
     def _encoded(self, rows: Sequence[int], pixels: "Tensor") -> Values:
         size = self._pace.images
@@ -215,8 +231,10 @@ class Engine:
             padded = pixels.new_zeros((size, *pixels.shape[1:]))
             padded[places] = pixels
             pixels = padded
-        encoding = self.model.encode(pixels.flatten(0, 1), by_token=True, tensors=True)
-        values = encoded(encoding, self.model.capabilities, self.asked)
+        rows = needed(self.model.capabilities, self._names)
+        by_token = any(row.by_token for row in rows)
+        encoding = self.model.encode(pixels.flatten(0, 1), by_token=by_token, tensors=True)
+        values = encoded(encoding, rows, self.asked)
         return {name: value[places] for name, value in values.items()}
 
     def _scored(self, pixels: "Tensor", drawn: np.ndarray, values: Values) -> Values:

@@ -1,7 +1,7 @@
 """A run: images, views and a model, with arrays that are read or else computed."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -36,6 +36,8 @@ class Run(Results):
     Parameters
     ----------
     parameters : Parameters
+    wanted : sequence of str, optional
+        Names of the variables that are computed before any other is read; by default all.
 
     Attributes
     ----------
@@ -56,7 +58,7 @@ class Run(Results):
         written.
     """
 
-    def __init__(self, parameters: Parameters):
+    def __init__(self, parameters: Parameters, wanted: Sequence[str] | None = None):
         self.parameters = parameters
         _check_device(parameters.device)
         subset = parameters.seed if parameters.limit is not None else None
@@ -69,7 +71,7 @@ class Run(Results):
         self._by_id = {image.id: image for image in self.images}
         _check_any_readable(self.images)
         places.make_folders(self.folder)
-        self._store = Store(parameters, self.images, self.identity, self.folder)
+        self._store = Store(parameters, self.images, self.identity, self.folder, wanted)
         self._record = self._store.record
         with self._store.lock:
             self._store.open()
@@ -228,13 +230,15 @@ class Run(Results):
             return texts
         return fill_properties(texts, self._embedded(own_pool(self.parameters), "own_texts.zarr"))
 
-    def variant(self, name: str, **changes: object) -> "Run":
+    def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> "Run":
         """Open the run of the same images with other parameters, in a folder below this one.
 
         Parameters
         ----------
         name : str
             Its folder, such as ``severities/2``.
+        wanted : sequence of str, optional
+            The variables that will be read of it, so that no others are computed.
         **changes
             Parameters that differ. Where none does, the run itself is returned.
 
@@ -245,7 +249,8 @@ class Run(Results):
         parameters = replace(self.parameters, **changes)
         if parameters == self.parameters:
             return self
-        return Run(replace(parameters, out=places.below(self.parameters.out, self.folder, name)))
+        out = places.below(self.parameters.out, self.folder, name)
+        return Run(replace(parameters, out=out), wanted)
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's scores, computing what is missing.

@@ -31,6 +31,8 @@ class Store:
         What makes the arrays these and no others.
     folder : Path
         Of the run.
+    wanted : sequence of str, optional
+        The variables that are computed before any other is read; by default all there are.
 
     Attributes
     ----------
@@ -42,8 +44,16 @@ class Store:
         Held by the process that computes and records; another one waits and then finds it done.
     """
 
-    def __init__(self, parameters: Parameters, images: Images, identity: Mapping, folder: Path):
+    def __init__(
+        self,
+        parameters: Parameters,
+        images: Images,
+        identity: Mapping,
+        folder: Path,
+        wanted: Sequence[str] | None = None,
+    ):
         self._parameters, self._images, self._identity = parameters, images, identity
+        self._wanted, self._read = wanted, {*(wanted or ())}
         place = places.store(parameters.out, folder)
         self._arrays, self.engine = Arrays(place), Engine(parameters, place)
         self.record = Record(folder / places.RECORD)
@@ -68,6 +78,7 @@ class Store:
         -------
         Dataset
         """
+        self._read |= {*names}
         self.compute()
         try:
             return self._arrays.read(names)
@@ -109,6 +120,8 @@ class Store:
         }
 
     def _missing(self) -> np.ndarray:
+        if not self._read <= self._arrays.allocated():
+            return np.arange(len(self._images))
         unreadable = self.record.read().get("unreadable", {})
         known = np.array([image in unreadable for image in self._images.ids])
         return np.flatnonzero(~(self._arrays.done() | known))
@@ -121,7 +134,7 @@ class Store:
             self._fill(self._missing())
 
     def _fill(self, missing: np.ndarray) -> None:
-        self.engine.allocate()
+        self.engine.allocate(None if self._wanted is None else self._read)
         self.record.add_circumstances(circumstances())
         title = weights.title(self._parameters.model, self._parameters.pretrained)
         batches = [

@@ -224,10 +224,7 @@ def _compared(
     ids = arrays.ids()
     again: list[int] = []
     wrong = []
-    kept = arrays.variables()
     for rows, values in engine.compute(batches):
-        # A score that was registered since, for another run, is none of this one's.
-        values = {name: value for name, value in values.items() if name in kept}
         stored = arrays.rows(rows, values)
         for place, row in enumerate(rows.tolist()):
             again.append(row)

@@ -1,7 +1,7 @@
 """All that a run keeps of an image, computed while its views are in memory."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,8 @@ class Kept:
         From an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
         with first axis images.
     dtype : str
+    by_token : bool
+        Whether the pass must keep what heads read from each token.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Kept:
     axes: Callable[["Model", Asked], dict]
     values: Callable[["Encoding", Asked], "Tensor"]
     dtype: str = "float32"
+    by_token: bool = False
 
 
 def variables(model: "Model", asked: Asked) -> list[Variable]:
@@ -105,6 +108,11 @@ def kept(capabilities: "Capabilities") -> list[Kept]:
     return [row for row in KEPT if row.needs not in capabilities.reasons]
 
 
+def needed(capabilities: "Capabilities", names: Collection[str]) -> list[Kept]:
+    """Return the rows of `KEPT` that some variables take; scores take an embedding and a map."""
+    return [row for row in kept(capabilities) if row.name in names or row.name in _COMPARED_AS]
+
+
 def scores_of(capabilities: "Capabilities", scores: Sequence[str]) -> list[str]:
     """Return those of some scores of `helpers.analysis.scores.SCORES` that a model has."""
     return [name for name in scores if SCORES[name].needs not in capabilities.reasons]
@@ -120,15 +128,15 @@ def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
     return [rest[0], *by_layer, *rest[1 + layers :]]
 
 
-def encoded(encoding: "Encoding", capabilities: "Capabilities", asked: Asked) -> Values:
+def encoded(encoding: "Encoding", rows: Sequence[Kept], asked: Asked) -> Values:
     """Take what is kept from one forward pass over all views of some images.
 
     Parameters
     ----------
     encoding : Encoding
         Of n images × views, view by view, the original first; encoded by token, in tensors.
-    capabilities : Capabilities
-        Of the model.
+    rows : sequence of Kept
+        What is taken.
     asked : Asked
 
     Returns
@@ -141,7 +149,7 @@ def encoded(encoding: "Encoding", capabilities: "Capabilities", asked: Asked) ->
 
     return {
         row.name: row.values(encoding, asked).to(getattr(torch, row.dtype)).cpu().numpy()
-        for row in kept(capabilities)
+        for row in rows
     }
 
 
@@ -315,6 +323,6 @@ KEPT = (
     Kept("heads", "account", _of_heads, _heads, "float16"),
     Kept("parts", "account", _of_parts, _parts),
     Kept("shares", "account", _of_components, _shares),
-    Kept("patch_shares", "account", _changes_by_patch, _patch_shares),
+    Kept("patch_shares", "account", _changes_by_patch, _patch_shares, by_token=True),
     Kept("depth_similarity", "account", _of_depths, _depth_similarity),
 )
