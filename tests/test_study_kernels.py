@@ -21,18 +21,20 @@ time.sleep(600)
 """
 
 
+@pytest.fixture(autouse=True)
+def forks(monkeypatch):
+    monkeypatch.setenv(kernels.PROVISIONER, kernels.NAME)
+
+
 def executed(tmp_path, *cells):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    kernels.allow_forks()
-    path, asked = tmp_path / "executed.ipynb", {"kernel_manager_class": kernels.manager()}
-    return papermill.execute_notebook(notebook, path, cwd=tmp_path, progress_bar=False, **asked)
+    path = tmp_path / "executed.ipynb"
+    return papermill.execute_notebook(notebook, path, cwd=tmp_path, progress_bar=False)
 
 
 def test_a_kernel_starts_with_what_notebooks_need(tmp_path, monkeypatch):
     monkeypatch.setenv("ASKED", "1")
-    kernels.allow_forks()
-    kernels.prepare()
     names = ("torch", "open_clip", "albumentations", "helpers.study.run")
     told = executed(
         tmp_path,

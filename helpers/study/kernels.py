@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
 CAN_FORK = sys.platform == "linux"  # macOS' own libraries don't survive a fork
@@ -26,11 +25,12 @@ IMPORTED = (
     "helpers.study.compared",
     "helpers.study.patching",
 )
+PROVISIONER = "JUPYTER_DEFAULT_PROVISIONER_NAME"
+"""The environment variable by which Jupyter starts kernels in another way than it is used to."""
+
 PARENT = "--IPKernelApp.parent_handle={}"
+NAME = "workbook-fork"
 INLINE = "module://matplotlib_inline.backend_inline"
-
-
-_allowed = False
 
 
 def allow_forks() -> None:
@@ -39,18 +39,13 @@ def allow_forks() -> None:
     Every fork imports the program's main module, as `multiprocessing` does. A script that would do
     its work again at that must not call this; the command line's may.
     """
-    global _allowed
-    _allowed = CAN_FORK
-
-
-def manager() -> type[AsyncKernelManager]:
-    """Return what starts kernels: by forks where these are allowed."""
-    return ForkingKernelManager if _allowed else AsyncKernelManager
+    if CAN_FORK:
+        os.environ.setdefault(PROVISIONER, NAME)
 
 
 def prepare() -> None:
     """Let the server begin to import, in a process of its own; later kernels start from it."""
-    if _allowed:
+    if os.environ.get(PROVISIONER) == NAME:
         multiprocessing.set_forkserver_preload(list(IMPORTED))
         forkserver.ensure_running()
 
@@ -97,22 +92,15 @@ class ForkedKernel:
 
 
 class ForkedProvisioner(LocalProvisioner):
-    """Starts kernels as copies of the server's process."""
+    """Starts kernels as copies of the server's process; registered in ``pyproject.toml``."""
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
         """Start a kernel, with the arguments that follow ``python -m ipykernel_launcher``."""
+        prepare()
         self.cwd = kwargs.get("cwd") or Path.cwd()
         self.process = ForkedKernel(cmd[3:], self.cwd, kwargs.get("env") or os.environ)
         self.pid = self.pgid = self.process.pid
         return self.connection_info
-
-
-class ForkingKernelManager(AsyncKernelManager):
-    """Manages a kernel that is a copy of the server's process."""
-
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.provisioner = ForkedProvisioner(kernel_spec=self.kernel_spec, parent=self)
 
 
 def _become_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
@@ -123,6 +111,7 @@ def _become_kernel(arguments: list[str], folder: str, environment: dict[str, str
     os.setsid()  # a group of its own, which is what Jupyter sends signals to
     os.chdir(folder)
     os.environ.update(environment)
+    os.environ.pop(PROVISIONER, None)  # kernels that it starts itself are none of the server's
     # Matplotlib, imported already, has not seen the variable that ipykernel sets.
     matplotlib.rcParams["backend"] = os.environ.get("MPLBACKEND", INLINE)
     Thread(target=_end_with_parent, daemon=True).start()

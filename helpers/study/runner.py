@@ -257,7 +257,6 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
             parameters=parameters,
             cwd=NOTEBOOKS,
             progress_bar={"desc": name, "bar_format": PROGRESS},
-            kernel_manager_class=kernels.manager(),
             extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
         )
     except papermill.PapermillExecutionError as error:

@@ -53,7 +53,7 @@ class Store:
         wanted: Sequence[str] | None = None,
     ):
         self._parameters, self._images, self._identity = parameters, images, identity
-        self._wanted, self._read = wanted, {*(wanted or ())}
+        self._wanted, self._read = wanted, set()
         place = places.store(parameters.out, folder)
         self._arrays, self.engine = Arrays(place), Engine(parameters, place)
         self.record = Record(folder / places.RECORD)
@@ -134,7 +134,8 @@ class Store:
             self._fill(self._missing())
 
     def _fill(self, missing: np.ndarray) -> None:
-        self.engine.allocate(None if self._wanted is None else self._read)
+        wanted = None if self._wanted is None else {*self._wanted, *self._read}
+        self.engine.allocate(wanted)
         self.record.add_circumstances(circumstances())
         title = weights.title(self._parameters.model, self._parameters.pretrained)
         batches = [
