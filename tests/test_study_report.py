@@ -10,10 +10,11 @@ import pytest
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from helpers.analysis.findings import Answer, Finding
 from helpers.checks import WorkbookError
 from helpers.study import open_run
 from helpers.study.marks import mark
-from helpers.study.report import SECTIONS, SUMMARY, share_report, write_report
+from helpers.study.report import EXHIBITS, ORDER, share_report, write_report
 from helpers.study.runner import numbered_notebooks
 
 
@@ -24,68 +25,98 @@ def run(parameters):
     return run
 
 
-def exhibits():
-    return [exhibit for section in SECTIONS for exhibit in section.figures] + [SUMMARY]
+NAME = EXHIBITS[0].name
+ANSWER = Answer(
+    "Noise moves <all> & more.",
+    [Finding("What moves?", "noise", "0.3 [0.2, 0.4]", "0.1 for blur")],
+)
 
 
-def save_figure(run, name="03_l2_bars"):
+def save_figure(run, name=NAME):
     figure = Figure()
     figure.subplots().set(title="Mean distance", xlabel="L2 distance")
     run.save_figure(figure, name)
 
 
-def write_notebook(run, *outputs, source="run"):
+def write_notebook(run, *outputs, source="run", number="01"):
     cell = new_code_cell(source, outputs=list(outputs))
-    cells = [new_markdown_cell("# 01 A question"), new_markdown_cell("How far. The bars:"), cell]
-    path = run.folder / "notebooks" / "01_question.ipynb"
+    title = new_markdown_cell(f"# {number} A question")
+    cells = [title, new_markdown_cell("How far. The bars:"), cell]
+    path = run.folder / "notebooks" / f"{number}_question.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
     mark(path, origin="a test")
     return path.with_suffix(".html")
 
 
-def test_a_missing_figure_is_told_and_no_picture_is_broken(run):
+def test_a_figure_that_is_missing_is_named_and_no_picture_is_broken(run):
+    write_notebook(run, number=NAME[:2])
+    assert f"no figure {NAME}" in write_report(run.folder).read_text()
     save_figure(run)
     page = write_report(run.folder).read_text()
-    assert re.findall(r'<img src="([^"]+)"', page) == ["figures/03_l2_bars.png"]
-    for exhibit in exhibits():
-        assert (f"no figure {exhibit.name}" in page) == (exhibit.name != "03_l2_bars")
-    assert f"no table {SUMMARY.name}" in page
+    assert re.findall(r'<img src="([^"]+)"', page) == [f"figures/{NAME}.png"]
+    assert "no figure" not in page
 
 
-def test_a_figure_says_what_it_shows_in_report_and_notebook(run):
+def test_a_figure_of_cells_that_were_left_out_is_not_missing(run):
+    path = write_notebook(run, number=NAME[:2]).with_suffix(".ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].metadata |= {"left_out": f'run.save_figure(f, "{NAME}")', "lacks": ["why"]}
+    nbformat.write(notebook, path)
+    assert "no figure" not in write_report(run.folder).read_text()
+
+
+def test_a_figure_describes_itself_in_report_and_notebook(run):
     save_figure(run)
     picture = new_output("display_data", data={"image/png": "iVBORw0KGgo="})
-    page = write_notebook(run, picture, source='run.save_figure(figure, "03_l2_bars")')
+    source = f'run.save_figure(figure, "{NAME}")'
+    page = write_notebook(run, picture, source=source, number=NAME[:2])
     report = write_report(run.folder).read_text()
     told = "Panels: Mean distance. Horizontal axis: L2 distance."
-    assert f'alt="How far each change moves the embedding. {told}"' in report
+    assert f'alt="{EXHIBITS[0].see} {told}"' in report
     assert f'alt="The bars. {told}"' in page.read_text()
 
 
-def test_the_sentences_open_the_report_and_name_the_model(run):
-    sentences = ["Noise moves <all> & more (03).", "Blur does not (09)."]
-    table = pd.DataFrame({"sentence": sentences}, index=pd.Index([1, 2], name="number"))
-    run.save_table(table, SUMMARY.name)
+def test_answers_open_the_report_in_the_order_that_readers_want(run):
+    for number in ("01", "09", "08"):
+        write_notebook(run, number=number)
+        run.show_answer(ANSWER, number)
     page = write_report(run.folder).read_text()
-    assert "Noise moves &lt;all&gt; &amp; more (03)." in page
-    assert page.index("Blur does not") < page.index('<table class="scores">')
-    assert "of the embedded model" in page
-
-
-def test_sections_come_in_order(run):
-    page = write_report(run.folder).read_text()
-    places = [page.index(f">{section.heading}</h2>") for section in SECTIONS]
+    assert page.count("Noise moves &lt;all&gt; &amp; more.") == 3
+    for text in ("What moves?", "0.3 [0.2, 0.4]", "0.1 for blur", "of the <strong>embedded model"):
+        assert text in page
+    places = [page.index(f'id="answer-{number}"') for number in ("09", "08", "01")]
     assert places == sorted(places)
+    assert places[-1] < page.index('<table class="scores">')
+
+
+def test_an_answer_is_shown_as_it_is_kept(run):
+    shown = run.show_answer(ANSWER, "01").data
+    assert shown.startswith(f"**{ANSWER.sentence}**")
+    assert "| What moves? | noise | 0.3 [0.2, 0.4] | 0.1 for blur |" in shown
+
+
+def test_the_report_grows(run):
+    write_notebook(run)
+    page = write_report(run.folder, ["02_later"])
+    assert "Still being computed: 02_later" in page.read_text()
+    first = (run.folder / "notebooks" / "01_question.html").stat().st_mtime_ns
+    assert "Still being computed" not in write_report(run.folder).read_text()
+    assert (run.folder / "notebooks" / "01_question.html").stat().st_mtime_ns == first
+
+
+def test_every_notebook_has_its_place_in_the_report():
+    assert sorted(path.name[:2] for path in numbered_notebooks()) == sorted(ORDER)
 
 
 def test_every_exhibit_is_saved_by_the_notebook_of_its_number():
     sources = {path.name[:2]: path.read_text() for path in numbered_notebooks()}
-    for exhibit in exhibits():
+    for exhibit in EXHIBITS:
         assert f'\\"{exhibit.name}\\"' in sources[exhibit.name[:2]], exhibit.name
 
 
 def test_one_file_holds_figures_and_tables(run, tmp_path):
     save_figure(run)
+    write_notebook(run, number=NAME[:2])
     run.save_table(pd.DataFrame({"a": [1]}), "03_mine")
     out = share_report(run.folder, tmp_path / "sent" / "report.html")
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
@@ -99,9 +130,10 @@ def test_one_file_holds_figures_and_tables(run, tmp_path):
 def test_a_folder_to_send_has_all_that_its_page_links(run, tmp_path):
     save_figure(run)
     write_notebook(run)
+    write_notebook(run, number=NAME[:2])
     page = share_report(run.folder, tmp_path / "sent")
     addresses = re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page.read_text())
-    assert {"notebooks/01_question.html", "run.json", "figures/03_l2_bars.png"} <= set(addresses)
+    assert {"notebooks/01_question.html", "run.json", f"figures/{NAME}.png"} <= set(addresses)
     assert all((page.parent / address).exists() for address in addresses)
     assert not list(page.parent.rglob("*.ipynb"))
 

@@ -47,13 +47,10 @@ def test_the_summary_runs_last_and_is_listed_first(notebooks, parameters):
     assert not (run.folder / "models" / "embedded-304" / "index.html").exists()
 
 
-def test_the_longest_notebook_is_begun_first(monkeypatch):
-    begun = []
-    monkeypatch.setattr(runner, "KERNELS", 1)
-    monkeypatch.setattr(runner, "_run_notebook", lambda source, *_: begun.append(source.name))
-    names = ["01_augment.ipynb", "12_your_own.ipynb", "13_methods.ipynb"]
-    runner._execute_side_by_side(None, {Path(name): "" for name in names})
-    assert begun == [names[2], *names[:2]]
+def test_what_a_reader_wants_first_is_begun_first():
+    names = ["00_summary", "01_augment", "09_answers", "11_models", "A1_published"]
+    order = sorted((Path(f"{name}.ipynb") for name in names), key=runner._place)
+    assert [path.stem[:2] for path in order] == ["09", "11", "00", "01", "A1"]
 
 
 def test_compared_models_get_notebooks_and_a_report_before_the_comparison(notebooks, parameters):

@@ -35,7 +35,7 @@ def absolute_paths(parameters: Parameters) -> Parameters:
         pretrained=_file(parameters.pretrained),
         texts=_file(parameters.texts),
         extend=_file(parameters.extend),
-        compare=[_weights(model) for model in parameters.compare],
+        compare=parameters.compare and [_weights(model) for model in parameters.compare],
     )
 
 

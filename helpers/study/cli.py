@@ -19,6 +19,7 @@ from helpers.study.drawing import FORMATS, Drawing
 from helpers.study.parameters import (
     DEFAULT_PROFILE,
     Parameters,
+    compared_with,
     from_profile,
     parse_value,
     profiles,
@@ -331,7 +332,7 @@ def _check_models(parameters: Parameters, pool: "Texts") -> None:
     # What doesn't fit is told now, and not by the last notebook of a run half written.
     from helpers.clip import load, weights
 
-    compared = [split_model(model) for model in parameters.compare]
+    compared = [split_model(model) for model in compared_with(parameters)]
     for name, pretrained in dict.fromkeys([(parameters.model, parameters.pretrained), *compared]):
         weights.locate(name, pretrained)
         model = load(name, pretrained, parameters.device, parameters.precision)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers.clip import weights
 from helpers.clip.embedded.files import UNTRAINED
-from helpers.study.parameters import Parameters, split_model
+from helpers.study.parameters import Parameters, compared_with, split_model
 from helpers.study.run import Run
 
 PLAIN = re.compile(r"[\w.-]+(:[\w.-]+)?")
@@ -25,19 +25,14 @@ def compared_models(run: Run) -> list[str]:
     list of str
         As ``compare`` has them.
     """
-    return _compared(run.parameters)
+    return compared_with(run.parameters)
 
 
 def folders_of_others(parameters: Parameters) -> list[str]:
     """Name the folders, below a run's, of all that `runs_in_training_order` opens beside it."""
     own = parameters.model, parameters.pretrained
-    listed = [_untrained(parameters.model), *_compared(parameters)]
+    listed = dict.fromkeys([_untrained(parameters.model), *compared_with(parameters)])
     return [f"models/{folder_name(each)}" for each in listed if split_model(each) != own]
-
-
-def _compared(parameters: Parameters) -> list[str]:
-    own = parameters.model, parameters.pretrained
-    return [text for text in dict.fromkeys(parameters.compare) if split_model(text) != own]
 
 
 def compared_run(run: Run, model: str) -> Run:

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from helpers.checks import WorkbookError, one_of
+from helpers.clip.embedded import files as embedded
 from helpers.data import MAX_SEVERITY, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,9 +50,10 @@ class Parameters:
         `helpers.data.texts.open_texts` takes; None takes the pool that suits the model.
     layers : int
         How many of the last layers' heads are kept for reading and searching.
-    compare : list of str
+    compare : list of str or None
         Models that this one is compared with, such as ``ViT-B-32:laion2b_s34b_b79k``; see
-        `split_model`.
+        `split_model`. The untrained network is always one. None adds, for an embedded model, its
+        earlier states and the other one, and for any other model nothing.
     compare_fully : bool
         Whether the compared models get all notebooks and a report, too.
     batch_size : int
@@ -85,7 +87,7 @@ class Parameters:
     precision: str
     texts: str | None
     layers: int
-    compare: list[str]
+    compare: list[str] | None
     compare_fully: bool
     batch_size: int
     workers: int
@@ -96,6 +98,7 @@ class Parameters:
         sources = self.images if isinstance(self.images, list) else [self.images]
         named = sources and all(isinstance(source, str) and source for source in sources)
         models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
+        models = models or self.compare is None
         number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
         for name, valid, expected in (
             ("images", named, IMAGES),
@@ -162,7 +165,10 @@ CLUSTERS = r"local:0*[1-9][0-9]*|\w+://.+"
 CLUSTER = "local:N, tcp://host:port, or null for none"
 SEVERITIES = f"a number from 0 to {MAX_SEVERITY:g}"
 LEAST = {"limit": 1, "seed": 0, "batch_size": 1, "workers": 1, "layers": 1}
-COMPARED = "a list of models, such as [ViT-B-32:openai, embedded:304], or [] for none"
+COMPARED = (
+    "a list of models, such as [ViT-B-32:openai, embedded:304], [] for none, or null for what suits"
+    " the model"
+)
 
 
 def split_model(text: str) -> tuple[str, str | None]:
@@ -180,6 +186,33 @@ def split_model(text: str) -> tuple[str, str | None]:
     """
     name, _, pretrained = text.partition(":")
     return name, pretrained or None
+
+
+def compared_with(parameters: Parameters) -> list[str]:
+    """List the models that a run is compared with, each once, without its own.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Only `model`, `pretrained` and `compare` are looked at.
+
+    Returns
+    -------
+    list of str
+        As ``compare`` lists them; where that is None, what suits the model.
+    """
+    asked = parameters.compare
+    listed = _beside(parameters.model) if asked is None else asked
+    own = parameters.model, parameters.pretrained
+    return [text for text in dict.fromkeys(listed) if split_model(text) != own]
+
+
+def _beside(model: str) -> list[str]:
+    """Name what an embedded model is compared with by default; of any other, nothing."""
+    if model not in embedded.NAMES:
+        return []
+    others = [name for name in embedded.NAMES if name != model]
+    return [*others, *(f"{model}:{step}" for step in reversed(embedded.checkpoints(model)))]
 
 
 def profiles() -> dict[str, Path]:

@@ -44,5 +44,6 @@ def redraw(folder: Path, drawing: Drawing, numbers: Sequence[str] = ()) -> Path:
     place = folder / "figures" / drawing.format
     place.mkdir(exist_ok=True)
     with study_lock(folder), redrawing(drawing), tempfile.TemporaryDirectory() as executed:
-        side_by_side(partial(execute, each, run, Path(executed, each.name)) for each in chosen)
+        work = (partial(execute, each, run, Path(executed, each.name)) for each in chosen)
+        list(side_by_side(work))
     return place

@@ -10,16 +10,19 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
+from helpers.analysis.findings import COLUMNS
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.weights import is_embedded
 from helpers.study import places
+from helpers.study.files import is_sealed
 from helpers.study.fitting import lacks, left_out
 from helpers.study.gather import as_text
 from helpers.study.marks import damage_of, write_page
 from helpers.study.notebook_page import heading, notebook_page
 from helpers.study.pages import page
 from helpers.study.pictures import Picture, picture
+from helpers.study.results import ANSWER
 from helpers.study.score_table import score_table
 from helpers.study.stored import StoredRun
 from helpers.study.writing import writing
@@ -27,90 +30,26 @@ from helpers.study.writing import writing
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure or table that notebooks save and the report shows.
+    """A figure that a notebook saves and the report shows.
 
     Attributes
     ----------
     name : str
         File name without its ending; it starts with the notebook's number.
-    title : str
-        What it shows, in a line.
+    see : str
+        What to see in it, in a sentence that holds for any model.
     """
 
     name: str
-    title: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """Figures of the report under one heading.
-
-    Attributes
-    ----------
-    heading : str
-    figures : tuple of Exhibit
-    """
-
-    heading: str
-    figures: tuple[Exhibit, ...]
+    see: str
 
 
 QUESTION = "What does a change to an image do to CLIP, and which part of CLIP does it?"
-SUMMARY = Exhibit("00_summary", "The answer in one figure")
-SECTIONS = (
-    Section(
-        "What moves",
-        (
-            Exhibit("01_views", "What the changes do to an image"),
-            Exhibit("02_views_move", "Where the changes move the embeddings"),
-            Exhibit("03_score_heatmap", "The mean scores of every change"),
-            Exhibit("03_order", "The published order, beside its baselines"),
-            Exhibit("03_l2_bars", "How far each change moves the embedding"),
-            Exhibit("04_directions", "Which changes move images the same way"),
-            Exhibit("05_attention", "Where the last layer looks, before and after"),
-        ),
-    ),
-    Section(
-        "Which part carries it",
-        (
-            Exhibit("08_shares_by_layer", "What heads and MLPs of each layer carry of a shift"),
-            Exhibit("08_head_map", "The share of every head"),
-            Exhibit("08_patching", "How much of a shift activation patching of few heads removes"),
-            Exhibit("08_depth", "At which depth the residual stream moves"),
-        ),
-    ),
-    Section(
-        "What it says",
-        (
-            Exhibit("06_head_map", "What each head is about"),
-            Exhibit("06_labels_and_probes", "Whether the labels of the heads are right"),
-            Exhibit("07_contrast", "Where two texts differ in an image"),
-            Exhibit("07_segmentation_iou", "How well texts find what they name"),
-            Exhibit("08_text_directions", "The texts along which embeddings move, beside chance"),
-            Exhibit("08_accuracy", "Which zero-shot predictions flip, and which are lost"),
-            Exhibit("08_logit_lens", "At which depth properties can be predicted"),
-        ),
-    ),
-    Section(
-        "How much it takes",
-        (
-            Exhibit("10_dose_response", "Responses to growing severity"),
-            Exhibit("10_borders", "What the black border does to a response"),
-            Exhibit("10_accuracy_lost", "Accuracy that growing severity takes"),
-            Exhibit("10_equal_change", "Similarity at equal change in pixels"),
-            Exhibit("10_crossing", "The severity at which similarity falls below 0.9"),
-        ),
-    ),
-    Section(
-        "Other models",
-        (
-            Exhibit("11_ranking", "Whether models rank the changes alike"),
-            Exhibit("11_shift_by_model", "How far each model is moved"),
-            Exhibit("11_depth_by_model", "At which depth the shift is written"),
-            Exhibit("11_kinds_by_depth", "What heads, MLPs and pooling carry, by depth"),
-            Exhibit("11_heads_by_model", "Which heads carry it, from model to model"),
-        ),
-    ),
+ORDER = ("00", "09", "08", "02", "03", "04", "10", "11", "06", "07", "05", "01", "12", "13", "A1")
+"""Numbers of the notebooks as a reader wants their answers."""
+
+EXHIBITS = (
+    Exhibit("00_summary", "A row for each change: what it does to the picture and to the model."),
 )
 
 
@@ -141,13 +80,15 @@ WITHIN = Holding(
 )
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, waiting: Sequence[str] = ()) -> Path:
     """Write the report of a run into its folder: ``index.html``, and the notebooks' pages.
 
     Parameters
     ----------
     folder : Path
         Of the run.
+    waiting : sequence of str
+        Names of the notebooks that have yet to be executed; the page says so.
 
     Returns
     -------
@@ -157,8 +98,15 @@ def write_report(folder: Path) -> Path:
     """
     run = StoredRun(folder)
     for executed in _notebooks(run):
-        write_page(executed.with_suffix(".html"), notebook_page(executed, run.shorten))
-    return write_page(run.folder / places.REPORT, report_page(run, BESIDE))
+        page = executed.with_suffix(".html")
+        if not _is_current(page, executed):
+            write_page(page, notebook_page(executed, run.shorten))
+    return write_page(run.folder / places.REPORT, report_page(run, BESIDE, waiting))
+
+
+def _is_current(page: Path, executed: Path) -> bool:
+    newer = page.exists() and page.stat().st_mtime_ns > executed.stat().st_mtime_ns
+    return newer and is_sealed(page.read_bytes())
 
 
 def share_report(folder: Path, out: Path) -> Path:
@@ -219,13 +167,15 @@ def _share_folder(run: StoredRun, out: Path) -> Path:
     return _write(out / places.REPORT, report_page(run, BESIDE))
 
 
-def report_page(run: StoredRun, holding: Holding) -> str:
+def report_page(run: StoredRun, holding: Holding, waiting: Sequence[str] = ()) -> str:
     """Render a report.
 
     Parameters
     ----------
     run : StoredRun
     holding : Holding
+    waiting : sequence of str
+        As for `write_report`.
 
     Returns
     -------
@@ -234,15 +184,12 @@ def report_page(run: StoredRun, holding: Holding) -> str:
     """
     record = run.shorten(run.record)
     executed = {path: nbformat.read(path, as_version=4) for path in _notebooks(run)}
-    left = [each for notebook in executed.values() for each in left_out(notebook)]
     return page(
         "report.html.j2",
         **_headline(run),
-        findings=run.shorten(_findings(run.folder)),
-        summary=SUMMARY,
+        sections=_sections(run, executed, holding),
+        waiting=waiting,
         scores=score_table(run.summary),
-        sections=[_fitted(section, left) for section in SECTIONS],
-        pictures={path.stem: holding.picture(path) for path in _shown_figures(run)},
         reports=_places(run) if holding.links else {},
         lacks=lacks(QUESTIONS, run.capabilities),
         **_what_was_run(record),
@@ -274,20 +221,46 @@ def _what_was_run(record: Mapping) -> dict[str, object]:
     }
 
 
-def _fitted(section: Section, left: Sequence[tuple[str, list[str]]]) -> dict[str, object]:
-    """Part a section's figures into those that stay and those whose cells were left out."""
-    why = {
-        figure: sentences
-        for figure in section.figures
-        for code, sentences in left
-        if f'"{figure.name}"' in code
-    }
-    return {
-        "heading": section.heading,
-        "figures": [figure for figure in section.figures if figure not in why],
-        "left_out": [figure.title for figure in why],
-        "lacks": list(dict.fromkeys(sentence for own in why.values() for sentence in own)),
-    }
+def _sections(
+    run: StoredRun, executed: Mapping[Path, nbformat.NotebookNode], holding: Holding
+) -> list[dict[str, object]]:
+    """Describe what each notebook answers: question, sentence, figures, findings."""
+    by_number = {path.name[:2]: (path, notebook) for path, notebook in executed.items()}
+    sections = []
+    for number in (each for each in ORDER if each in by_number):
+        path, notebook = by_number[number]
+        answer = _answer(run, number)
+        figures = _figures(run, number, notebook, holding)
+        if answer or figures:
+            place = f"notebooks/{path.stem}.html" if holding.links else None
+            title = {"number": number, "title": heading(notebook), "place": place}
+            sections.append({**title, "answer": answer, "figures": figures})
+    return sections
+
+
+def _answer(run: StoredRun, number: str) -> dict[str, object] | None:
+    """Read what `helpers.study.results.Results.show_answer` kept; None where nothing is kept."""
+    path = run.folder / "tables" / f"{number}_{ANSWER}.csv"
+    if not path.exists():
+        return None
+    sentence, *rows = run.shorten(pd.read_csv(path, dtype=str).fillna("").to_dict("records"))
+    return {"sentence": sentence["answer"], "rows": rows, "columns": COLUMNS}
+
+
+def _figures(
+    run: StoredRun, number: str, notebook: nbformat.NotebookNode, holding: Holding
+) -> list[dict[str, object]]:
+    left = " ".join(code for code, _ in left_out(notebook))
+    asked = [one for one in EXHIBITS if one.name[:2] == number and f'"{one.name}"' not in left]
+    paths = {one: run.folder / "figures" / f"{one.name}.png" for one in asked}
+    return [
+        {
+            "name": one.name,
+            "see": one.see,
+            "picture": holding.picture(path) if path.exists() else None,
+        }
+        for one, path in paths.items()
+    ]
 
 
 def _entry(executed: Path, notebook: nbformat.NotebookNode, holding: Holding) -> dict[str, object]:
@@ -299,11 +272,6 @@ def _entry(executed: Path, notebook: nbformat.NotebookNode, holding: Holding) ->
         "place": f"notebooks/{executed.stem}.html" if holding.links else None,
         "lacks": lacking if is_empty else [],
     }
-
-
-def _shown_figures(run: StoredRun) -> list[Path]:
-    shown = {figure.name for section in SECTIONS for figure in section.figures} | {SUMMARY.name}
-    return [path for path in _files(run, "figures", "png") if path.stem in shown]
 
 
 def _files(run: StoredRun, kind: str, ending: str) -> list[Path]:
@@ -332,11 +300,6 @@ def _places(run: StoredRun) -> dict[str, str]:
         title: f"{own.folder.relative_to(run.folder).as_posix()}/{places.REPORT}"
         for title, own in found
     }
-
-
-def _findings(folder: Path) -> list[dict[str, str]]:
-    path = folder / "tables" / f"{SUMMARY.name}.csv"
-    return pd.read_csv(path).fillna("").to_dict("records") if path.exists() else []
 
 
 def _write(path: Path, text: str) -> Path:

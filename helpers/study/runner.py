@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
 import nbformat
 import papermill
@@ -26,18 +28,24 @@ from helpers.study.fitting import fitted, lacks
 from helpers.study.locks import ToldLock
 from helpers.study.marks import damage_of, mark, origin_of
 from helpers.study.parameters import NOTEBOOKS, split_model
+from helpers.study.places import REPORT
 from helpers.study.record import helpers_digest
 from helpers.study.report import write_report
 from helpers.study.run import Run
 
-SUMMARY, SEVERITY, COMPARISON, METHODS = "00_", "10_", "11_", "13_"
-# Runs that a notebook reads beside its own: computed before, when all cores are theirs.
+SUMMARY, SEVERITY, COMPARISON = "00_", "10_", "11_"
+# What a reader wants first, and then what takes longest; the others follow by number.
+FIRST = ("09_", "02_", SEVERITY, COMPARISON)
+# Runs that a notebook reads beside its own.
 READS = {
     SEVERITY: lambda run: runs_by_severity(run).values(),
     COMPARISON: runs_in_training_order,
 }
 KERNELS = 2
 THREADS = "OMP_NUM_THREADS"
+
+_computing = Lock()  # one model in this process at a time
+Done = TypeVar("Done")
 
 PROGRESS = "{desc}: cell {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
@@ -47,8 +55,8 @@ class CellError(RuntimeError):
 
 
 def numbered_notebooks() -> list[Path]:
-    """Return the workbook's notebooks in the order of their numbers."""
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    """Return the workbook's notebooks in the order of their numbers, the appendix last."""
+    return sorted(NOTEBOOKS.glob("[0-9A][0-9]_*.ipynb"))
 
 
 def run_study(run: Run) -> Path:
@@ -77,9 +85,7 @@ def run_study(run: Run) -> Path:
                 other = compared_run(run, model)
                 print(f"{other.title}: {other.folder}")
                 run_notebooks(other, _alone())
-                write_report(other.folder)
-        run_notebooks(run, numbered_notebooks())
-        return write_report(run.folder)
+        return run_notebooks(run, numbered_notebooks())
 
 
 def study_lock(folder: Path) -> ToldLock:
@@ -91,11 +97,12 @@ def _alone() -> list[Path]:
     return [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
 
 
-def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
-    """Execute notebooks with a run's parameters, into the run's folder; the summary last.
+def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
+    """Execute notebooks with a run's parameters, into the run's folder, and write the report.
 
-    Arrays come first, with all cores; then notebooks, two at a time. What the model can't answer is
-    left out of them (`helpers.study.fitting`).
+    The run's own arrays come first, with all cores; then notebooks, two at a time, the summary
+    last. The report is written when the first of them ends, and grows with each. What the model
+    can't answer is left out of them (`helpers.study.fitting`).
 
     A notebook that was executed before is kept where neither it nor the parameters, the arrays,
     the texts, the compared weights or any code of the workbook have changed since, and all that it
@@ -106,6 +113,11 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
     run : Run
     sources : sequence of Path
         The notebooks.
+
+    Returns
+    -------
+    Path
+        The report.
 
     Raises
     ------
@@ -127,18 +139,28 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> None:
     if left:
         with _share_of_cores():
             kernels.prepare()
-    _compute_arrays(run, left)
-    for last in (False, True):
-        own = {source: left[source] for source in left if source.name.startswith(SUMMARY) == last}
-        _execute_side_by_side(run, own)
-
-
-def _compute_arrays(run: Run, sources: Iterable[Path]) -> None:
     _compute(run)
-    for number, other_runs in READS.items():
-        if any(source.name.startswith(number) for source in sources):
-            for other in other_runs(run):
-                _compute(other, with_texts=other.title != run.title)
+    waiting = sorted(left, key=_place)
+    is_last = [source.name.startswith(SUMMARY) for source in waiting]
+    for last in (False, True):
+        now = [source for source, own in zip(waiting, is_last, strict=True) if own == last]
+        work = [partial(_run_notebook, source, run, left[source]) for source in now]
+        for done in side_by_side(work):
+            waiting.remove(done)
+            _report(run, waiting)
+    return write_report(run.folder)
+
+
+def _place(source: Path) -> tuple[int, str]:
+    order = [place for place, number in enumerate(FIRST) if source.name.startswith(number)]
+    return (order or [len(FIRST)])[0], source.name
+
+
+def _report(run: Run, waiting: Sequence[Path]) -> None:
+    is_first = not (run.folder / REPORT).exists()
+    page = write_report(run.folder, [source.stem for source in waiting])
+    if is_first:
+        print(f"First pages, which grow as the rest is computed: {page}")
 
 
 def _compute(run: Run, with_texts: bool = True) -> None:
@@ -147,19 +169,13 @@ def _compute(run: Run, with_texts: bool = True) -> None:
         run.named_texts()
 
 
-def _execute_side_by_side(run: Run, origins: Mapping[Path, str]) -> None:
-    # Notebook 12 first, by far the longest: begun last, it would leave the other kernel idle.
-    ordered = sorted(origins, key=lambda source: not source.name.startswith(METHODS))
-    side_by_side([partial(_run_notebook, source, run, origins[source]) for source in ordered])
-
-
-def side_by_side(work: Iterable[Callable[[], None]]) -> None:
-    """Do what starts a kernel each, as many at a time as share the cores well."""
+def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
+    """Do what starts a kernel each, as many at a time as share the cores well; yield what ends."""
     with _share_of_cores(), ThreadPoolExecutor(KERNELS) as pool:
         futures = [pool.submit(one) for one in work]
         try:
             for future in as_completed(futures):
-                future.result()
+                yield future.result()
         except KeyboardInterrupt:
             _end_kernels()
             raise
@@ -186,10 +202,15 @@ def _share_of_cores() -> Iterator[None]:
         os.environ.pop(THREADS)
 
 
-def _run_notebook(source: Path, run: Run, origin: str) -> None:
+def _run_notebook(source: Path, run: Run, origin: str) -> Path:
+    with _computing:
+        for other_runs in (own for number, own in READS.items() if source.name.startswith(number)):
+            for other in other_runs(run):
+                _compute(other, with_texts=other.title != run.title)
     executed = run.folder / "notebooks" / source.name
     execute(source, run, executed)
     mark(executed, origin)
+    return source
 
 
 def execute(source: Path, run: Run, executed: Path) -> None:
