@@ -5,17 +5,13 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study check audit test test-style test-units test-notebooks test-kernels soak notebooks \
-	lab bench towers train-embedded requirements
+.PHONY: study check audit test test-style test-units test-notebooks test-kernels test-numeric soak \
+	reference notebooks lab bench towers train-embedded requirements
 
 # Runs a command, then prints how long it took and whether it passed.
 timed = start=$$(date +%s); ( $(2) ); status=$$?; \
 	echo "== $(1): $$(( $$(date +%s) - start )) s, $$([ $$status = 0 ] && echo passed || echo FAILED)"; \
 	exit $$status
-
-elsewhere = echo "== $(1)"; folder=$$(mktemp -d); \
-	env $(1) WORKBOOK_OUTPUTS=$$folder/outputs $(MAKE) --no-print-directory test-notebooks; \
-	status=$$?; rm -r $$folder; exit $$status
 
 study: .venv
 	$(BIN)/workbook run $(PROFILE) $(ARGS)
@@ -38,7 +34,8 @@ test-style: .venv
 test-units: .venv
 	@$(call timed,unit tests,$(BIN)/pytest --tally test)
 
-NBVAL := -p tests.nbval_numbers --nbval --nbval-current-env \
+# Over the arrays of tests/reference.zip, so that every machine starts from the same bits.
+NBVAL := -p tests.nbval_numbers -p tests.nbval_reference --nbval --nbval-current-env \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 test-notebooks: .venv
 	@$(call timed,notebooks,$(BIN)/python -m pytest $(NBVAL))
@@ -47,19 +44,27 @@ test-notebooks: .venv
 soak: .venv
 	@$(call timed,soak,$(BIN)/pytest -m soak --tally soak $(ARGS))
 
-# The kernels of other processors, on this one; with outputs of their own, so that all is computed.
+# What depends on float32 products, once more with the kernels of an old processor.
+NUMERIC := tests/test_reference.py tests/test_analysis_*.py tests/test_findings_*.py \
+	tests/test_clip_decomposition.py tests/test_clip_model.py tests/test_dissection_planted.py
+test-kernels: export ATEN_CPU_CAPABILITY := default
+test-kernels: export ONEDNN_MAX_CPU_ISA := SSE41
+test-kernels: export OPENBLAS_CORETYPE := Prescott
+test-kernels: export OMP_NUM_THREADS := 1
 test-kernels: .venv
-	@$(call elsewhere,ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=SSE41)
-	@$(call elsewhere,ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell)
+	@$(call timed,all with the kernels of an old processor,$(MAKE) --no-print-directory --jobs 2 \
+		--output-sync test-numeric test-notebooks)
 
-# Executes the committed notebooks anew, in place; test-notebooks compares with what they say. Of
-# the index nothing is kept that widgets show: it is about this machine.
+test-numeric: .venv
+	@$(call timed,numeric tests,$(BIN)/pytest -q $(NUMERIC))
+
+# Computes anew what the committed notebooks are executed over, and says what changed.
+reference: .venv
+	$(BIN)/python -m tests.reference make
+
+# Executes the committed notebooks anew, in place; ARGS="08 09" some of them.
 notebooks: .venv
-	cd notebooks && ../$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False [0-9]*.ipynb
-	cd notebooks && ../$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False \
-		--ExecutePreprocessor.store_widget_state=False index.ipynb
+	$(BIN)/python -m tests.reference execute $(ARGS)
 	$(BIN)/python -m tests.readme_picture
 
 lab: .venv

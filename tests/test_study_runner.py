@@ -19,11 +19,11 @@ LOG = (
 
 @pytest.fixture
 def notebooks(tmp_path, monkeypatch):
-    """A workbook of the notebooks 00, 01 and 10, which write down that they ran."""
+    """A workbook of the notebooks 00, 01 and 11, which write down that they ran."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
     monkeypatch.setattr("helpers.study.runner.NOTEBOOKS", folder)
-    for number in ("00", "01", "10"):
+    for number in ("00", "01", "11"):
         parameters = new_code_cell("out = pretrained = None", metadata={"tags": ["parameters"]})
         cells = [new_markdown_cell(f"# {number} A question"), parameters]
         cells.append(new_code_cell(LOG.format(number=number)))
@@ -41,9 +41,9 @@ def test_the_summary_runs_last_and_is_listed_first(notebooks, parameters):
     run = open_run(**parameters)
     page = run_study(run).read_text()
     *others, last = log(run.folder)  # two notebooks at a time run in either order
-    assert sorted(others) == ["01 None", "10 None"]
+    assert sorted(others) == ["01 None", "11 None"]
     assert last == "00 None"
-    assert page.index("00 A question") < page.index("01 A question") < page.index("10 A question")
+    assert page.index("00 A question") < page.index("01 A question") < page.index("11 A question")
     assert not (run.folder / "models" / "embedded-304" / "index.html").exists()
 
 
@@ -68,7 +68,7 @@ def test_compared_models_get_notebooks_and_a_report_before_the_comparison(notebo
 
 
 def test_other_texts_are_another_notebook(notebooks, parameters, tmp_path):
-    for number in ("00", "10"):
+    for number in ("00", "11"):
         (notebooks / f"{number}_question.ipynb").unlink()
     file = tmp_path / "texts.txt"
     given = parameters | {"texts": str(file)}
