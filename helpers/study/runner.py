@@ -141,9 +141,8 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
             kernels.prepare()
     _compute(run)
     waiting = sorted(left, key=_place)
-    is_last = [source.name.startswith(SUMMARY) for source in waiting]
-    for last in (False, True):
-        now = [source for source, own in zip(waiting, is_last, strict=True) if own == last]
+    summary = [source for source in waiting if source.name.startswith(SUMMARY)]
+    for now in ([source for source in waiting if source not in summary], summary):
         work = [partial(_run_notebook, source, run, left[source]) for source in now]
         for done in side_by_side(work):
             waiting.remove(done)
