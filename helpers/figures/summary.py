@@ -1,7 +1,7 @@
-"""The study's answer in one figure."""
+"""The study's answer in one figure: a row for each change."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,105 +10,104 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.figures import style
-from helpers.figures.layout import tall, tick_views
 
-# Two hues for two kinds of part, which differ in lightness too; dark is late.
-COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "heads, first half": "#A6CEE3",
-        "heads, second half": "#1F5A94",
-        "MLPs, first half": "#FDD0A2",
-        "MLPs, second half": "#D9730D",
-        "pool": "#6A51A3",
-        "rest": "#BBBBBB",
-    }
-)
-WHOLE = "#7F7F7F"
+MARKERS = "●■▲◆"
+"""Of the sources of images, in all columns."""
 NOTHING = "–"
-WIDTH = 0.66
-SPLIT = "bars are split like the shares of the shift, mean over images, by the part that wrote it"
+ROW, HEAD = 1.25, 0.9  # inches
+PICTURES, SHIFT = (1.25, 1.25), 2.4  # inches across
+LETTER = 0.077  # inches
+ANOTHER_IMAGE = 1.0
 
 
-def answer(
-    shift: Mapping[str, pd.DataFrame],
-    parts: Mapping[str, pd.DataFrame] | None,
-    notes: Mapping[str, pd.DataFrame],
+def summary(
+    pictures: Mapping[str, Sequence[np.ndarray]],
+    moved: Mapping[str, pd.DataFrame],
+    notes: Mapping[str, tuple[int, Mapping[str, pd.Series]]],
 ) -> Figure:
-    """How far each augmentation moves embeddings, where in the model that arises, and what follows.
+    """Draw what each change does to a picture and to the model.
 
     Parameters
     ----------
-    shift : mapping of str to DataFrame
-        Source of images → by augmentation, `mean`, `low`, `high` of the shift's size.
-    parts : mapping of str to DataFrame, (augmentations, parts)
-        Source → shares of the shift, columns among `COLORS`. Bars are as long as the shift and
-        split like these; a negative share, which works against the shift, has no length. None
-        where the model gives no account: bars are whole.
-    notes : mapping of str to DataFrame of str, (augmentations, notes)
-        Source → what to write beside each bar; a column has its name on top, and is left out where
-        it is `NOTHING` throughout.
+    pictures : mapping of str to sequence of two ndarrays of uint8, h × w × 3
+        Change → a picture before and after; rows have this order, from the top.
+    moved : mapping of str to DataFrame
+        Source of images → by change, `mean`, `low` and `high` of how far it moves embeddings, in
+        units of the distance between two different images.
+    notes : mapping of str to (int, mapping of str to Series of str)
+        Heading of a column → its width in letters, and source → by change, what to write. A column
+        that has nothing to say is left out.
 
     Returns
     -------
     Figure
-        A panel per source, in each the augmentation that moves embeddings furthest on top.
     """
-    told = [name for own in notes.values() for name in own if (own[name] != NOTHING).any()]
-    notes = {source: own[[name for name in own if name in told]] for source, own in notes.items()}
-    columns = next(iter(notes.values())).shape[1]
-    panel = tall((7.5 + 2.1 * columns, 4.3), len(next(iter(shift.values()))))
-    size = panel[0], 0.9 + panel[1] * len(shift)
-    figure, axes = plt.subplots(len(shift), 1, figsize=size, sharex=True, squeeze=False)
-    for source, ax in zip(shift, axes.flat, strict=True):
-        _bars(ax, shift[source].sort_values("mean"), parts and parts[source], notes[source])
-        ax.set_title(source)
-    longest = max(np.nan_to_num(own[["mean", "high"]]).max() for own in shift.values())
-    ax.set_xlim(0, 1.05 * longest or 1)
-    ax.set_xlabel("size of the shift: 1 less the cosine similarity of embeddings")
-    if parts:
-        handles = ax.get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]), title=SPLIT)
+    notes = {name: column for name, column in notes.items() if _speaks(column[1])}
+    widths = [*PICTURES, SHIFT, *(LETTER * letters for letters, _ in notes.values())]
+    figure, axes = plt.subplots(
+        1 + len(pictures),
+        len(widths),
+        figsize=(sum(widths) + 1.6, HEAD + ROW * len(pictures)),
+        width_ratios=widths,
+        height_ratios=[HEAD, *[ROW] * len(pictures)],
+        squeeze=False,
+    )
+    longest = max(np.nan_to_num(own[["mean", "high"]]).max() for own in moved.values())
+    reach = 1.08 * max(longest, ANOTHER_IMAGE)
+    headings = ["before", "after", "how far it moves", *notes]
+    for ax, heading in zip(axes[0], headings, strict=True):
+        _write(ax, heading, 0, weight="bold", va="bottom")
+    _write(axes[0, 2], _key(moved), -0.02, va="top")
+    for (name, pair), row in zip(pictures.items(), axes[1:], strict=True):
+        for ax, pixels in zip(row, pair, strict=False):
+            ax.imshow(pixels)
+            ax.set(xticks=[], yticks=[])
+        label = "\n".join(textwrap.wrap(style.label(name), 12))
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", weight="bold")
+        _shift(row[2], {source: own.loc[name] for source, own in moved.items()}, reach)
+        for ax, (letters, by_source) in zip(row[3:], notes.values(), strict=True):
+            _note(ax, letters, {source: own[name] for source, own in by_source.items()})
+    axes[-1, 2].tick_params(axis="x", labelbottom=True)
+    axes[-1, 2].set_xlabel("1: as far as another image")
     return figure
 
 
-def _bars(ax: Axes, rows: pd.DataFrame, parts: pd.DataFrame | None, notes: pd.DataFrame) -> None:
-    if parts is None:
-        ax.barh(range(len(rows)), rows["mean"], height=WIDTH, color=WHOLE)
-    else:
-        _stacked(ax, rows["mean"], parts.loc[rows.index])
-    lengths = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
-    ax.errorbar(
-        rows["mean"],
-        range(len(rows)),
-        xerr=np.clip(np.nan_to_num(lengths), 0, None),
-        linestyle="none",
-        **style.WHISKER,
+def _speaks(by_source: Mapping[str, pd.Series]) -> bool:
+    return any((own != NOTHING).any() for own in by_source.values())
+
+
+def _key(sources: Mapping[str, object]) -> str:
+    if len(sources) == 1:
+        return ""
+    return "   ".join(
+        f"{marker} {source}" for marker, source in zip(MARKERS, sources, strict=False)
     )
-    tick_views(ax, list(rows.index))
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(-0.6, len(rows) - 0.4)
-    _write(ax, notes.loc[rows.index])
 
 
-def _stacked(ax: Axes, lengths: pd.Series, parts: pd.DataFrame) -> None:
-    positive = parts.clip(lower=0)
-    portions = positive.div(positive.sum(axis=1).replace(0, np.nan), axis=0).fillna(0)
-    start = np.zeros(len(lengths))
-    for name in parts.columns[(portions > 0).any()]:
-        width = (portions[name] * lengths).to_numpy()
-        color = COLORS[name]
-        ax.barh(range(len(lengths)), width, left=start, height=WIDTH, color=color, label=name)
-        start = start + width
+def _shift(ax: Axes, moved: Mapping[str, pd.Series], reach: float) -> None:
+    """Draw a dot with its interval for each source, one below the other."""
+    for place, own in enumerate(moved.values()):
+        arms = np.clip(
+            np.nan_to_num([[own["mean"] - own["low"]], [own["high"] - own["mean"]]]), 0, None
+        )
+        look = {"fmt": "os^D"[place], "color": style.INK, "markersize": 8, **style.WHISKER}
+        ax.errorbar(own["mean"], -place, xerr=arms, **look)
+    ax.axvline(ANOTHER_IMAGE, color=style.REFERENCE, linestyle=":")
+    ax.set(xlim=(0, reach), ylim=(0.7 - len(moved), 0.7 - 0.4 * (len(moved) == 1)), yticks=[])
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="x", labelbottom=False)
+    ax.grid(axis="x")
 
 
-def _write(ax: Axes, notes: pd.DataFrame, *, step: float = 0.23) -> None:
-    """Write the notes in columns to the right of the axes."""
-    for place, name in enumerate(notes.columns):
-        _column(ax, 1.03 + step * place, name, list(notes[name]))
+def _note(ax: Axes, letters: int, by_source: Mapping[str, str]) -> None:
+    lines = []
+    for marker, text in zip(MARKERS, by_source.values(), strict=False):
+        first, *others = textwrap.wrap(text, letters - 3) or [NOTHING]
+        mark = f"{marker} " if len(by_source) > 1 else ""
+        lines += [f"{mark}{first}", *(f"   {line}" for line in others)]
+    _write(ax, "\n".join(lines), 0.5, va="center", fontsize=9.5, linespacing=1.25)
 
 
-def _column(ax: Axes, at: float, name: str, texts: Sequence[str]) -> None:
-    look = {"va": "center", "fontsize": 9.5, "annotation_clip": False}
-    ax.annotate(name, (at, 1.035), xycoords="axes fraction", weight="bold", **look)
-    for height, text in enumerate(texts):
-        ax.annotate(text, (at, height), xycoords=("axes fraction", "data"), **look)
+def _write(ax: Axes, text: str, height: float, **look: object) -> None:
+    ax.set_axis_off()
+    ax.text(0, height, text, transform=ax.transAxes, **look)

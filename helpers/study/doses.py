@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.scores import SCORES
 from helpers.analysis.severity import MOST_IMAGES
 from helpers.data import scale_of
 from helpers.data.changes import members_of
@@ -26,9 +30,28 @@ def runs_by_severity(run: Run, severities: Sequence[float] | None = None) -> dic
     """
     fewer = {"limit": MOST_IMAGES} if len(run.images) > MOST_IMAGES else {}
     severities = severities or scale_of(run.changes).severities
+    wanted = (*SCORES, "embedding", "pixel_change")
     return {
-        each: run.variant(f"severities/{each:g}", severity=each, **fewer) for each in severities
+        each: run.variant(f"severities/{each:g}", wanted, severity=each, **fewer)
+        for each in severities
     }
+
+
+def similarity_by_severity(run: Run) -> xr.DataArray:
+    """Return the embedding similarity at every severity of the scale of the run's changes.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    DataArray, (severity, image, augmentation)
+        Computed where it is missing.
+    """
+    runs = runs_by_severity(run)
+    found = [own.scores()["embedding_similarity"] for own in runs.values()]
+    return xr.concat(found, pd.Index(list(runs), name="severity"))
 
 
 def folders_by_severity(parameters: Parameters, images: int) -> dict[str, int]:

@@ -1,0 +1,171 @@
+"""What the summary says of all notebooks: five findings, and the sentence of the whole study."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from helpers.analysis.becomes import NOTHING
+from helpers.analysis.findings import Answer, Finding, each, interval, once_or_each
+from helpers.analysis.specificity import ANOTHER
+from helpers.analysis.ties import ranked
+
+HALF = 0.5
+PERCENT = "{:.0%}"
+NO_SHIFT = "No change moves any embedding."
+
+
+def answer(
+    moved: Mapping[str, pd.DataFrame],
+    seen: Mapping[str, pd.DataFrame] | None = None,
+    lost: Mapping[str, pd.DataFrame] | None = None,
+    account: pd.DataFrame | None = None,
+    taken: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    name: Callable[[str], str] = str,
+) -> Answer:
+    """Choose the words of the summary; what the run's model can't answer is left out.
+
+    Parameters
+    ----------
+    moved : mapping of str to DataFrame
+        Source → by change, `mean`, `low`, `high`: how far it moves embeddings, in units of the
+        distance between two images (`helpers.analysis.comparison.relative_shift`).
+    seen : mapping of str to DataFrame, optional
+        Source → `helpers.analysis.becomes.seen_instead`.
+    lost : mapping of str to DataFrame, optional
+        Source → accuracy lost, by change (`helpers.analysis.predictions.over_questions`).
+    account : DataFrame, optional
+        `helpers.analysis.specificity.Account.table`.
+    taken : mapping of str to DataFrame, optional
+        Source → `helpers.analysis.severity.crossings` of the embedding similarity.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    if all(not (own["mean"] > 0).any() for own in moved.values()):
+        return Answer(NO_SHIFT, [])
+    order = {source: ranked(own["mean"]).index for source, own in moved.items()}
+    furthest = {source: names[0] for source, names in order.items()}
+    rows = [_furthest(moved, order, name)]
+    rows += [_seen(seen, furthest, name)] if seen else []
+    rows += [_costs(lost, name)] if lost else []
+    rows += [_own(account)] if account is not None else []
+    rows += [_taken(taken, name)] if taken else []
+    return Answer(_sentence(furthest, seen, account, name), [row for row in rows if row])
+
+
+def _sentence(
+    furthest: Mapping[str, str],
+    seen: Mapping[str, pd.DataFrame] | None,
+    account: pd.DataFrame | None,
+    name: Callable,
+) -> str:
+    named = {source: name(change) for source, change in furthest.items()}
+    text = f"{_capital(once_or_each(named))} moves the model furthest"
+    if seen and any(_of(seen, furthest, "kind")[source] != NOTHING for source in furthest):
+        text += f"; it then sees {once_or_each(_of(seen, furthest, 'words'))}"
+    if account is None or account["floor"].isna().all():
+        return f"{text}."
+    few = account["specific"].map(len).gt(0).mean() <= HALF
+    parts = "few changes have" if few else "most changes have"
+    return (
+        f"{text}. Much of what carries a shift carries any difference between two images, though"
+        f" {parts} heads that carry more."
+    )
+
+
+def _furthest(
+    moved: Mapping[str, pd.DataFrame], order: Mapping[str, Sequence[str]], name: Callable
+) -> Finding:
+    first = {source: name(names[0]) for source, names in order.items()}
+    last = {
+        source: f"{name(names[-1])} {_interval(moved[source].loc[names[-1]])}"
+        for source, names in order.items()
+    }
+    return Finding(
+        "Which change moves embeddings furthest?",
+        once_or_each(first),
+        each({source: _interval(moved[source].loc[names[0]]) for source, names in order.items()}),
+        f"1 is another image; least: {each(last)}",
+    )
+
+
+def _seen(seen: Mapping[str, pd.DataFrame], furthest: Mapping[str, str], name: Callable) -> Finding:
+    changes = once_or_each({source: name(change) for source, change in furthest.items()})
+    return Finding(
+        f"What does the model see under {changes}?",
+        once_or_each(_of(seen, furthest, "words")),
+        each(_of(seen, furthest, "counts")),
+        "images with these answers, before → after",
+    )
+
+
+def _of(
+    tables: Mapping[str, pd.DataFrame], changes: Mapping[str, str], column: str
+) -> dict[str, str]:
+    return {source: own.loc[changes[source], column] for source, own in tables.items()}
+
+
+def _costs(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
+    known = {s: own.dropna(subset="mean") for s, own in lost.items()}
+    order = {s: ranked(own["mean"]) for s, own in known.items() if len(own)}
+    if not order:
+        return None
+    worst = {source: own.index[0] for source, own in order.items()}
+    others = {s: f"{own.iloc[1:].median():.0%}" for s, own in order.items() if len(own) > 1}
+    return Finding(
+        "Which change costs most right answers?",
+        once_or_each({source: name(change) for source, change in worst.items()}),
+        each({s: _interval(known[s].loc[change], PERCENT) for s, change in worst.items()}),
+        f"median of the others: {each(others)}" if others else "no other change",
+    )
+
+
+def _own(account: pd.DataFrame) -> Finding | None:
+    changes = account.drop(index=ANOTHER, level="augmentation")
+    if changes["floor"].isna().all():
+        return None
+    sources = dict(tuple(changes.groupby(level="source", sort=False)))
+    with_heads = {source: own["specific"].map(len).gt(0) for source, own in sources.items()}
+    controls = account.xs(ANOTHER, level="augmentation")["specific"].map(len)
+    return Finding(
+        "Do changes have heads of their own, beyond any difference between images?",
+        once_or_each({source: _how_many(own) for source, own in with_heads.items()}),
+        each({source: f"{own.sum()} of {len(own)} changes" for source, own in with_heads.items()}),
+        f"heads found specific to another image: {each(controls.astype(str).to_dict())}",
+    )
+
+
+def _how_many(found: pd.Series) -> str:
+    if not found.any():
+        return "no"
+    return "all" if found.all() else "most" if found.mean() > HALF else "some"
+
+
+def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
+    known = {source: own[own["severity"].notna()] for source, own in taken.items()}
+    order = {
+        s: ranked(own["severity"], ascending=True).index for s, own in known.items() if len(own)
+    }
+    if not order:
+        return None
+    last = {
+        s: f"{name(names[-1])} {known[s].loc[names[-1], 'answer']}" for s, names in order.items()
+    }
+    return Finding(
+        "Which change takes a tenth of the similarity first?",
+        once_or_each({source: name(names[0]) for source, names in order.items()}),
+        each({s: f"severity {known[s].loc[names[0], 'answer']}" for s, names in order.items()}),
+        f"last: {each(last)}",
+    )
+
+
+def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
+    return interval(row["mean"], row["low"], row["high"], form)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
