@@ -3,6 +3,8 @@
 import os
 import random
 from collections.abc import Callable, Mapping
+from copy import copy
+from functools import lru_cache
 from types import MappingProxyType
 
 # albumentations asks a server for newer versions when it is imported, and warns without one.
@@ -12,7 +14,8 @@ import albumentations as A
 import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
-from helpers.data.change import Draw
+from helpers.data import elastic
+from helpers.data.change import SIZE, Draw
 
 # With a corner moved further than a third of the side the four corners may stop being convex, and
 # the perspective map divides by zero inside the image. albumentations stays below it too.
@@ -49,6 +52,19 @@ class _Perspective(A.Perspective):
             geometric.order_points(points), (height, width)
         )
         return {"matrix": matrix, "max_width": max_width, "max_height": max_height}
+
+
+class _Elastic(A.ElasticTransform):
+    """albumentations' transform with its displacements from `helpers.data.elastic`."""
+
+    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        """Draw the displacements and return where each pixel comes from."""
+        horizontal, vertical = self.alpha * elastic.smooth_noise(self.random_generator)
+        place = np.arange(SIZE)
+        return {
+            "map_x": (horizontal + place).astype(np.float32),
+            "map_y": (vertical + place[:, None]).astype(np.float32),
+        }
 
 
 class CommonRandom(random.Random):
@@ -95,7 +111,7 @@ def _horizontal_flip(severity: float) -> A.HorizontalFlip:
 
 
 def _elastic(severity: float) -> A.ElasticTransform:
-    return A.ElasticTransform(alpha=30 * severity, sigma=60, p=1)
+    return _Elastic(alpha=30 * severity, sigma=elastic.SIGMA, p=1)
 
 
 def _perspective(severity: float) -> A.Perspective:
@@ -158,8 +174,17 @@ def transformed(
         As `pixels`.
     """
     # Each call owns its transform, so that threads don't share one.
-    transform = TRANSFORMS[name](severity)
+    transform = copy(_checked(name, severity))
     for attribute, value in settings.items():
         setattr(transform, attribute, value)
     transform.set_random_state(draw, CommonRandom(draw.key))
-    return transform(image=pixels)["image"]
+    # What calling the transform comes to, but for its book-keeping.
+    parameters = {"shape": pixels.shape, **transform.get_params()}
+    parameters |= transform.get_params_dependent_on_data(parameters, {"image": pixels})
+    return np.ascontiguousarray(transform.apply(pixels, **parameters))
+
+
+@lru_cache(maxsize=256)
+def _checked(name: str, severity: float) -> A.BasicTransform:
+    """Make a transform once, for albumentations' check of its arguments takes longer than some."""
+    return TRANSFORMS[name](severity)
