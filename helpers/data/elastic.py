@@ -52,11 +52,13 @@ def smooth_noise(draw: Draw) -> np.ndarray:
     """
     noise = draw.standard_normal((2 * SIZE, SIZE), dtype=np.float32)
     noise /= max(noise.max(), -noise.min())
+    whole = np.multiply(noise, _NOISE, dtype=np.float64)
     down, across, polynomials = _factors()
-    blurred = _divided(np.rint(np.multiply(noise, _NOISE, dtype=np.float64)) @ across.T, _WEIGHTS)
+    blurred = _divided(np.rint(whole, out=whole) @ across.T, _WEIGHTS)
     blurred = _divided(down @ blurred, _WEIGHTS).reshape(2, _POINTS, _POINTS)
-    rows = _divided(polynomials @ blurred, _POLYNOMIALS)
-    return rows @ polynomials.T / (_NOISE * _POLYNOMIALS)
+    smooth = _divided(polynomials @ blurred, _POLYNOMIALS) @ polynomials.T
+    smooth /= _NOISE * _POLYNOMIALS
+    return smooth
 
 
 def _divided(product: np.ndarray, unit: float) -> np.ndarray:
