@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import albumentations as A
 import numpy as np
 import pandas as pd
 import torch
@@ -31,7 +33,8 @@ from helpers.clip.decomposition import Encoding
 from helpers.clip.forward import forward
 from helpers.clip.model import Model
 from helpers.cores import cores
-from helpers.data import Image, open_images, views
+from helpers.data import SIZE, STUDY, Image, open_images, views
+from helpers.data.transforms import TRANSFORMS
 from helpers.study.parameters import OUTPUTS, Parameters, from_profile
 from helpers.study.run import Run
 from tests.materialised import contributions
@@ -295,7 +298,6 @@ def share_of_peak(options: Options) -> Iterator[Line]:
 
 def bytes_per_image(options: Options) -> Iterator[Line]:
     """(h) What each array takes on disk, before compression."""
-    from helpers.data import STUDY
     from helpers.study.visit import Asked, variables
 
     for name in SIZED:
@@ -349,6 +351,32 @@ def write_photograph(folder: Path, number: int) -> None:
     pillow.fromarray(photograph).save(folder / f"{number:05}.jpg", quality=90)
 
 
+def drawing(options: Options) -> Iterator[Line]:
+    """(k) Nine views of images on one core, against albumentations' transforms as they come."""
+    images = [(image.id, image.pixels) for image in open_images(options.images)[:20]]
+    ours = partial(draw_all, images, views)
+    found = times_faster(ours, partial(draw_all, images, views_by_albumentations), options.rounds)
+    yield line("k", f"nine views / albumentations, {len(images)} images", found)
+    found = [1000 * seconds(ours) / len(images) for _ in range(options.rounds)]
+    yield line("k", f"nine views of an image of {options.images}", found, "ms")
+
+
+def draw_all(images: Sequence[tuple[str, np.ndarray]], draw: Callable) -> None:
+    """Draw the views of all images, one after another."""
+    for image_id, pixels in images:
+        draw(pixels, image_id)
+
+
+def views_by_albumentations(pixels: np.ndarray, image_id: str) -> list[np.ndarray]:
+    """Draw the views as the study does: new transforms, called one after another."""
+    resized = A.Resize(SIZE, SIZE)(image=pixels)["image"]
+    studys = TRANSFORMS | {"elastic": lambda _: A.ElasticTransform(alpha=30, sigma=60, p=1)}
+    made = [studys[name](1.0) for name in STUDY]
+    for transform in made:
+        transform.set_random_seed(zlib.crc32(image_id.encode()))
+    return [resized, *(transform(image=resized)["image"] for transform in made)]
+
+
 ROWS = {
     "a": the_pass,
     "b": whole_study,
@@ -360,6 +388,7 @@ ROWS = {
     "h": bytes_per_image,
     "i": effect_of_bfloat16,
     "j": on_a_gpu,
+    "k": drawing,
 }
 
 

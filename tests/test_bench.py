@@ -29,6 +29,16 @@ def test_the_published_way_gives_our_scores():
     assert (abs(found[:, 0]) <= 1).all()
 
 
+def test_albumentations_draws_as_many_views_as_ours():
+    photograph = open_images("photos")[3]
+    made = bench.views_by_albumentations(photograph.pixels, photograph.id)
+    ours = views(photograph.pixels, photograph.id)
+    assert np.array_equal(made[0], ours["original"])
+    assert [view.shape for view in made] == [view.shape for view in ours.values()]
+    flip = list(ours).index("horizontal_flip")
+    assert np.array_equal(made[flip], ours["horizontal_flip"])
+
+
 def test_times_are_ratios_of_theirs_to_ours(monkeypatch):
     took = iter([2.0, 6.0, 1.0, 4.0])
     monkeypatch.setattr(bench, "seconds", lambda function: next(took))

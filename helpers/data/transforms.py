@@ -3,6 +3,8 @@
 import os
 import random
 from collections.abc import Callable, Mapping
+from copy import copy
+from functools import lru_cache
 from types import MappingProxyType
 
 # albumentations asks a server for newer versions when it is imported, and warns without one.
@@ -12,7 +14,9 @@ import albumentations as A
 import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
-from helpers.data.change import Draw
+from helpers.data import elastic
+from helpers.data.change import SIZE, Draw
+from helpers.data.opencv import cv2
 
 # With a corner moved further than a third of the side the four corners may stop being convex, and
 # the perspective map divides by zero inside the image. albumentations stays below it too.
@@ -51,6 +55,46 @@ class _Perspective(A.Perspective):
         return {"matrix": matrix, "max_width": max_width, "max_height": max_height}
 
 
+class _Noise(A.GaussNoise):
+    """albumentations' transform, a few rows at a time: what fits into a cache needs no memory."""
+
+    _ROWS = 16
+
+    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        """Draw the deviation, from 0 to 1, and the seed of OpenCV's generator."""
+        deviation, _ = self.py_random.uniform(*self.std_range), self.py_random.uniform(0, 0)
+        return {"deviation": deviation, "seed": int(self.random_generator.integers(0, 2**16))}
+
+    def apply(self, img: np.ndarray, deviation: float, seed: int, **params: object) -> np.ndarray:
+        """Add noise in whole levels, rounded towards 0, to an image of uint8."""
+        noisy, drawn = np.empty_like(img), np.empty((self._ROWS, *img.shape[1:]))
+        mean, deviations = np.zeros(3, np.float32), np.full(3, deviation, np.float32)
+        cv2.setRNGSeed(seed)
+        for start in range(0, len(img), self._ROWS):
+            rows = slice(start, start + self._ROWS)
+            levels = drawn[: len(img[rows])]
+            cv2.randn(levels, mean, deviations)
+            levels = levels.astype(np.float32)
+            levels *= 255
+            np.trunc(levels, out=levels)
+            levels += img[rows]
+            noisy[rows] = np.clip(levels, 0, 255, out=levels)
+        return noisy
+
+
+class _Elastic(A.ElasticTransform):
+    """albumentations' transform with its displacements from `helpers.data.elastic`."""
+
+    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        """Draw the displacements and return where each pixel comes from."""
+        places = elastic.smooth_noise(self.random_generator)
+        places *= self.alpha
+        places[0] += np.arange(SIZE)
+        places[1] += np.arange(SIZE)[:, None]
+        map_x, map_y = places.astype(np.float32)
+        return {"map_x": map_x, "map_y": map_y}
+
+
 class CommonRandom(random.Random):
     """Python's generator, with integers that grow with their range.
 
@@ -65,7 +109,7 @@ class CommonRandom(random.Random):
 
 
 def _noise(severity: float) -> A.GaussNoise:
-    return A.GaussNoise(std_range=(min(0.44 * severity, 1), min(0.88 * severity, 1)), p=1)
+    return _Noise(std_range=(min(0.44 * severity, 1), min(0.88 * severity, 1)), p=1)
 
 
 def _blur(severity: float) -> A.GaussianBlur:
@@ -95,7 +139,7 @@ def _horizontal_flip(severity: float) -> A.HorizontalFlip:
 
 
 def _elastic(severity: float) -> A.ElasticTransform:
-    return A.ElasticTransform(alpha=30 * severity, sigma=60, p=1)
+    return _Elastic(alpha=30 * severity, sigma=elastic.SIGMA, p=1)
 
 
 def _perspective(severity: float) -> A.Perspective:
@@ -158,8 +202,17 @@ def transformed(
         As `pixels`.
     """
     # Each call owns its transform, so that threads don't share one.
-    transform = TRANSFORMS[name](severity)
+    transform = copy(_checked(name, severity))
     for attribute, value in settings.items():
         setattr(transform, attribute, value)
     transform.set_random_state(draw, CommonRandom(draw.key))
-    return transform(image=pixels)["image"]
+    # What calling the transform comes to, but for its book-keeping.
+    parameters = {"shape": pixels.shape, **transform.get_params()}
+    parameters |= transform.get_params_dependent_on_data(parameters, {"image": pixels})
+    return np.ascontiguousarray(transform.apply(pixels, **parameters))
+
+
+@lru_cache(maxsize=256)
+def _checked(name: str, severity: float) -> A.BasicTransform:
+    """Make a transform once, for albumentations' check of its arguments takes longer than some."""
+    return TRANSFORMS[name](severity)

@@ -16,7 +16,7 @@ from helpers.study.arrays import Arrays
 from helpers.study.parameters import OUTPUTS, Parameters, profile_of
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
-ARRAYS_VERSION = 5
+ARRAYS_VERSION = 6
 
 RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
 """What a run's folder has: what it says of itself, its report, and its arrays."""
