@@ -212,6 +212,9 @@ def layer_by_plain_loops(visual, attn, tokens, std):
     size = width // heads
     query, key, value = attn.in_proj_weight.double().chunk(3)
     query_bias, key_bias, value_bias = attn.in_proj_bias.double().chunk(3)
+    output, gain, projection = (
+        weights.double() for weights in (attn.out_proj.weight, visual.ln_post.weight, visual.proj)
+    )
     rows = []
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
@@ -221,9 +224,9 @@ def layer_by_plain_loops(visual, attn, tokens, std):
         read = []
         for weight, token in zip(weights, tokens, strict=True):
             v = value[part] @ token + value_bias[part]
-            added = weight * (attn.out_proj.weight.double()[:, part] @ v)
-            centred = (added - added.mean()) / std * visual.ln_post.weight.double()
-            read.append((centred @ visual.proj.double()).numpy())
+            added = weight * (output[:, part] @ v)
+            centred = (added - added.mean()) / std * gain
+            read.append((centred @ projection).numpy())
         rows.append(read)
     return rows
 
