@@ -1,10 +1,45 @@
+import ctypes
+import gc
+import sys
+
 import numpy as np
+import psutil
 import pytest
+from ipywidgets import Widget
 from PIL import Image
 
 from helpers.clip import load
+from helpers.interpret import changes, choices
+from helpers.study import kernels
 from tests.lab import browser, lab  # noqa: F401
 from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
+
+GROWN = 50e6  # bytes more than after the last cleaning, above which what is unused is given back
+_kept = 0.0
+
+
+def pytest_collection_finish():
+    """Start the kernels of all tests from one process, and let later collections be quick."""
+    kernels.allow_forks()
+    gc.freeze()
+
+
+def pytest_runtest_logfinish():
+    """Give back what a test has held: panels, which ipywidgets keeps, runs in caches, pages."""
+    global _kept
+    Widget.close_all()
+    if _held() > _kept + GROWN:
+        for one in [*vars(choices).values(), *vars(changes).values()]:
+            if hasattr(one, "cache_clear"):
+                one.cache_clear()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+        _kept = _held()
+
+
+def _held():
+    return psutil.Process().memory_info().rss
 
 
 @pytest.fixture
