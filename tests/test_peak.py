@@ -60,7 +60,9 @@ def test_the_status_is_that_of_the_command(monkeypatch, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is shared")
 def test_pages_that_forks_share_count_once():
-    code = f"import os; held = b'x' * {MEGABYTES * 10**6}; print(os.fork(), flush=True); os.read(0, 1)"
+    code = (
+        f"import os; held = b'x' * {MEGABYTES * 10**6}; print(os.fork(), flush=True); os.read(0, 1)"
+    )
     quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
     with subprocess.Popen([sys.executable, "-c", code], **quiet) as parent:
         parent.stdout.readline()
