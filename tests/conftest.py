@@ -6,6 +6,7 @@ import numpy as np
 import psutil
 import pytest
 from ipywidgets import Widget
+from open_clip.factory import _MODEL_CONFIGS as MODEL_CONFIGS
 from PIL import Image
 
 from helpers.clip import load
@@ -52,6 +53,24 @@ def pixels():
 def untrained():
     """A model of open_clip's that is not the workbook's, and one of its smallest."""
     return load(UNTRAINED, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def small_names():
+    """Let the names of large models build small ones: what is tried is how weights are found."""
+    sizes = {"embed_dim": 64, "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64}}
+    sizes["text_cfg"] |= {"heads": 1, "layers": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, patch_size in (("ViT-B-32", 32), ("ViT-B-32-quickgelu", 32), ("ViT-B-16", 16)):
+            own = {"image_size": 224, "layers": 2, "width": 128, "patch_size": patch_size}
+            quick = {"quick_gelu": True} if name.endswith("quickgelu") else {}
+            patch.setitem(MODEL_CONFIGS, name, sizes | {"vision_cfg": own} | quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_base(small_names):
+    return load("ViT-B-32", device="cpu")
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from tests.conftest import UNTRAINED
 
 SMALL = (UNTRAINED, "embedded")
 # Of full size: a thousand times the work for the same formula.
-FULL = [
-    pytest.param(name, marks=pytest.mark.soak) for name in ("ViT-B-32", "ViT-B-16", "ViT-L-14")
-]
+FULL = [pytest.param(name, marks=pytest.mark.soak) for name in ("ViT-B-32", "ViT-B-16", "ViT-L-14")]
 
 
 def relative_error(actual, expected):
