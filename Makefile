@@ -16,11 +16,13 @@ timed = start=$$(date +%s); ( $(2) ); status=$$?; \
 study: .venv
 	$(BIN)/workbook run $(PROFILE) $(ARGS)
 
-# Unit tests and notebooks take about as long, and run side by side, a thread each.
+# Unit tests and notebooks take about as long, and run side by side, a thread each; in so many GB,
+# all processes together.
+MEMORY := 4
 test: export OMP_NUM_THREADS ?= 1
 test: .venv
-	@$(call timed,all of make test,$(MAKE) --no-print-directory --jobs 2 --output-sync \
-		check test-units test-notebooks)
+	@$(call timed,all of make test,$(BIN)/python -m tests.peak --limit $(MEMORY) -- \
+		$(MAKE) --no-print-directory --jobs 2 --output-sync check test-units test-notebooks)
 
 check: test-style audit
 

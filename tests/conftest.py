@@ -1,10 +1,47 @@
+import ctypes
+import gc
+import sys
+
 import numpy as np
+import psutil
 import pytest
+from ipywidgets import Widget
+from open_clip.factory import _MODEL_CONFIGS as MODEL_CONFIGS
 from PIL import Image
 
 from helpers.clip import load
+from helpers.interpret import changes, choices
+from helpers.study import kernels
 from tests.lab import browser, lab  # noqa: F401
 from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
+
+UNTRAINED = "ViT-S-32-alt"
+GROWN = 50e6  # bytes more than after the last cleaning, above which what is unused is given back
+_kept = 0.0
+
+
+def pytest_collection_finish():
+    """Start the kernels of all tests from one process, and let later collections be quick."""
+    kernels.allow_forks()
+    gc.freeze()
+
+
+def pytest_runtest_logfinish():
+    """Give back what a test has held: panels, which ipywidgets keeps, runs in caches, pages."""
+    global _kept
+    Widget.close_all()
+    if _held() > _kept + GROWN:
+        for one in [*vars(choices).values(), *vars(changes).values()]:
+            if hasattr(one, "cache_clear"):
+                one.cache_clear()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+        _kept = _held()
+
+
+def _held():
+    return psutil.Process().memory_info().rss
 
 
 @pytest.fixture
@@ -14,6 +51,25 @@ def pixels():
 
 @pytest.fixture(scope="session")
 def untrained():
+    """A model of open_clip's that is not the workbook's, and one of its smallest."""
+    return load(UNTRAINED, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def small_names():
+    """Let the names of large models build small ones: what is tried is how weights are found."""
+    sizes = {"embed_dim": 64, "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64}}
+    sizes["text_cfg"] |= {"heads": 1, "layers": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, patch_size in (("ViT-B-32", 32), ("ViT-B-32-quickgelu", 32), ("ViT-B-16", 16)):
+            own = {"image_size": 224, "layers": 2, "width": 128, "patch_size": patch_size}
+            quick = {"quick_gelu": True} if name.endswith("quickgelu") else {}
+            patch.setitem(MODEL_CONFIGS, name, sizes | {"vision_cfg": own} | quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_base(small_names):
     return load("ViT-B-32", device="cpu")
 
 

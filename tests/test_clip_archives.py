@@ -28,9 +28,9 @@ class Namespace(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def archive(untrained, tmp_path_factory):
+def archive(small_base, tmp_path_factory):
     module = Namespace()
-    for name, value in untrained.clip.state_dict().items():
+    for name, value in small_base.clip.state_dict().items():
         module.put(name, value.half())
     for name, value in (("input_resolution", 224), ("context_length", 77), ("vocab_size", 49408)):
         module.put(name, torch.tensor(value))
@@ -47,9 +47,9 @@ def known(archive, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["ViT-B-32", "ViT-B-32-quickgelu"])
-def test_a_known_archive_is_read_with_its_activation(name, known, untrained):
+def test_a_known_archive_is_read_with_its_activation(name, known, small_base):
     model = load(name, str(known), device="cpu")
-    half = untrained.clip.visual.proj.half().float()
+    half = small_base.clip.visual.proj.half().float()
     assert torch.equal(model.clip.visual.proj, half)
     assert model.clip.visual.proj.dtype == torch.float32
     activation = model.clip.visual.transformer.resblocks[0].mlp.gelu

@@ -171,11 +171,13 @@ def test_an_id_is_found_in_the_hub_cache_without_a_network(clip_folder, tmp_path
         load("owner/model", device="cpu")
 
 
-def test_a_file_of_transformers_fits_a_name_of_open_clips(untrained, tmp_path):
+def test_a_file_of_transformers_fits_a_name_of_open_clips(small_names, tmp_path):
     """Named back to transformers' names, ViT-B/32's weights are found again, activation too."""
-    config = CLIPConfig(
-        text_config={"eos_token_id": 49407}, projection_dim=512, vision_config={"image_size": 224}
-    )
+    text = TEXT | {"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 256}
+    vision = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2}
+    vision |= {"num_attention_heads": 2, "image_size": 224, "patch_size": 32}
+    text |= {"max_position_embeddings": 77}
+    config = CLIPConfig(text_config=text, projection_dim=64, vision_config=vision)
     reference = CLIPModel(config)
     path = tmp_path / "model.safetensors"
     save_file({k: v.contiguous() for k, v in reference.state_dict().items()}, path)

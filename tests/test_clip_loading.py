@@ -11,9 +11,9 @@ from helpers.clip import load, weights
 
 
 @pytest.fixture(scope="module")
-def stand_in(untrained, tmp_path_factory):
+def stand_in(small_base, tmp_path_factory):
     """A checkpoint with the names and shapes of ViT-B/32 and other numbers than seed 0's."""
-    state = {name: value * 0.5 for name, value in untrained.clip.state_dict().items()}
+    state = {name: value * 0.5 for name, value in small_base.clip.state_dict().items()}
     path = tmp_path_factory.mktemp("weights") / "stand_in.safetensors"
     save_file(state, path)
     return path
@@ -46,18 +46,18 @@ def activations(model):
 
 
 @pytest.mark.filterwarnings("ignore:A weights file")
-def test_local_safetensors_are_loaded(stand_in, untrained, pixels):
+def test_local_safetensors_are_loaded(stand_in, small_base, pixels):
     model = load("ViT-B-32", str(stand_in), device="cpu")
-    halved = untrained.clip.visual.proj * 0.5
+    halved = small_base.clip.visual.proj * 0.5
     assert torch.equal(model.clip.visual.proj, halved)
     assert model.title == "ViT-B-32, stand_in.safetensors"
-    assert not np.allclose(model.encode(pixels).embedding, untrained.encode(pixels).embedding)
+    assert not np.allclose(model.encode(pixels).embedding, small_base.encode(pixels).embedding)
 
 
 @pytest.mark.filterwarnings("ignore:A weights file")
-def test_local_pt_equals_safetensors(stand_in, untrained, tmp_path):
+def test_local_pt_equals_safetensors(stand_in, small_base, tmp_path):
     path = tmp_path / "stand_in.pt"
-    state = {name: value * 0.5 for name, value in untrained.clip.state_dict().items()}
+    state = {name: value * 0.5 for name, value in small_base.clip.state_dict().items()}
     torch.save({"state_dict": state}, path)
     pair = [load("ViT-B-32", str(file), device="cpu").clip for file in (path, stand_in)]
     for one, other in zip(*(clip.parameters() for clip in pair), strict=True):
@@ -80,17 +80,17 @@ def test_cached_tag_is_found_without_a_network(hub_cache, monkeypatch):
     assert load("ViT-B-32", "openai", device="cpu").title == "ViT-B-32, openai"
 
 
-def test_fingerprint_tells_weights_apart(stand_in, untrained):
-    assert untrained.fingerprint == "untrained"
+def test_fingerprint_tells_weights_apart(stand_in, small_base):
+    assert small_base.fingerprint == "untrained"
     assert weights.fingerprint(stand_in) != weights.fingerprint(None)
 
 
-def test_untrained_weights_are_the_same_every_time_and_leave_the_seed_alone(untrained):
+def test_untrained_weights_are_the_same_every_time_and_leave_the_seed_alone(small_base):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     again = load("ViT-B-32", device="cpu")
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.equal(again.clip.visual.proj, untrained.clip.visual.proj)
+    assert torch.equal(again.clip.visual.proj, small_base.clip.visual.proj)
     assert again.title == "ViT-B-32, untrained"
 
 

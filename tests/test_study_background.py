@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.checks import WorkbookError
-from helpers.study import background, places
+from helpers.study import background, kernels, places
 from helpers.study.parameters import Parameters, as_argument, from_profile, parse_value
 from helpers.study.progress import Step, all_progress, progress
 
@@ -34,6 +34,7 @@ def workbook(tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.study.runner.NOTEBOOKS", folder)
     monkeypatch.setattr(background, "COMMAND", (sys.executable, str(tmp_path / "command.py")))
     monkeypatch.setattr(places, "OUTPUTS", tmp_path)
+    monkeypatch.setenv(kernels.PROVISIONER, "local-provisioner")  # the notebook imports nothing
 
     def write(code):
         kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}

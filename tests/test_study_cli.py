@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.study import kernels
 from helpers.study.cli import BAD_INPUT, FAILED, UNREAD, _parameters, main
 from helpers.study.parameters import ROOT
 
@@ -34,7 +35,8 @@ def one_notebook(tmp_path, monkeypatch):
 
 
 def run(folder_of_images, out):
-    return main(["run", "-p", "images", str(folder_of_images), "--out", str(out)])
+    call = ["run", "-p", "images", str(folder_of_images), "-p", "compare", "[]"]
+    return main([*call, "--out", str(out)])
 
 
 def test_a_run_ends_with_a_report(one_notebook, folder_of_images, tmp_path, capsys):
@@ -107,28 +109,31 @@ def test_a_folder_is_found_from_any_folder_and_a_url_is_one(out, found, tmp_path
     assert given.out == (found and found.format(tmp_path))
 
 
+RUN = ("run", "-p", "compare", "[]", "-p", "images")
+
+
 def empty_folder(folder):
     folder.mkdir()
-    return ["run", "-p", "images", str(folder)]
+    return [*RUN, str(folder)]
 
 
 def corrupt_tar(folder):
     folder.mkdir()
     (folder / "shard.tar").write_bytes(b"no tar" * 1000)
-    return ["run", "-p", "images", str(folder / "shard.tar")]
+    return [*RUN, str(folder / "shard.tar")]
 
 
 def tar_without_images(folder):
     folder.mkdir()
     with tarfile.open(folder / "shard.tar", "w") as tar:
         tar.add(__file__, "readme.txt")
-    return ["run", "-p", "images", str(folder / "shard.tar")]
+    return [*RUN, str(folder / "shard.tar")]
 
 
 def nothing_readable(folder):
     folder.mkdir()
     (folder / "broken.png").write_bytes(b"no image")
-    return ["run", "-p", "images", str(folder)]
+    return [*RUN, str(folder)]
 
 
 def weights_that_do_not_fit(folder):
@@ -155,12 +160,12 @@ def texts_of(*lines):
 def photo(folder):
     folder.mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "black.png")
-    return ["run", "-p", "images", str(folder)]
+    return [*RUN, str(folder)]
 
 
 BAD_CALLS = {
     "empty folder": (empty_folder, "images"),
-    "missing path": (lambda folder: ["run", "-p", "images", str(folder)], "does not exist"),
+    "missing path": (lambda folder: [*RUN, str(folder)], "does not exist"),
     "corrupt tar": (corrupt_tar, "tar"),
     "tar without images": (tar_without_images, "no images"),
     "unknown parameter": (lambda folder: ["run", "-p", "imagse", "photos"], "images"),
@@ -251,8 +256,10 @@ def test_a_caption_is_one_line_of_plain_text(tmp_path, capsys):
     assert r"red\x1b[31m\nforged: 1×1" in capsys.readouterr().out
 
 
-def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path):
+def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path, monkeypatch):
+    monkeypatch.setenv(kernels.PROVISIONER, "local-provisioner")  # nothing is executed
     call = [sys.executable, "-m", "helpers.study.cli", "run", "-p", "images", "scenes:2"]
+    call += ["-p", "compare", "[]"]
     process = subprocess.Popen(
         [*call, "--out", str(tmp_path / "run")], cwd=ROOT, stderr=subprocess.PIPE
     )

@@ -1,7 +1,7 @@
 """Writing the trained weights to a small file, and building the model from it."""
 
 import warnings
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -86,7 +86,7 @@ class Tokenizer:
     """
 
     def __init__(self, rows: torch.Tensor, context_length: int):
-        self.tokenize: Callable = SimpleTokenizer(context_length=context_length)
+        self.tokenize = _tokenizer(context_length)
         self.known = set(rows.tolist())
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> torch.Tensor:
@@ -101,3 +101,9 @@ class Tokenizer:
                 stacklevel=2,
             )
         return tokens
+
+
+@cache
+def _tokenizer(context_length: int) -> SimpleTokenizer:
+    """Read CLIP's tokenizer, which takes as long as a model's weights, once."""
+    return SimpleTokenizer(context_length=context_length)
