@@ -19,7 +19,6 @@ from scipy import stats
 
 from helpers.analysis import ties
 from helpers.analysis.head_names import is_head
-from helpers.analysis.sources import by_source
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
     false_discovery_rates,
@@ -80,7 +79,9 @@ def excess_shares(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) 
     rows = [_tested(own, seed) for own in _influences(shares, ordinary)]
     found = xr.concat(rows, pd.Index(shares["augmentation"].values, name="augmentation"))
     q = false_discovery_rates(found["p"].values)
-    found = found.drop_vars("p").assign(q=(found["p"].dims, q), specific=(found["p"].dims, q <= FALSE_DISCOVERY_RATE))
+    found = found.drop_vars("p").assign(
+        q=(found["p"].dims, q), specific=(found["p"].dims, q <= FALSE_DISCOVERY_RATE)
+    )
     return found.assign(ordinary=_reference(ordinary, shares)[0].mean("image"))
 
 

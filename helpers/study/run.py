@@ -119,9 +119,7 @@ class Run(Results):
         """How results name the model, such as ``embedded model``."""
         return weights.title(self.parameters.model, self.parameters.pretrained)
 
-    def views(
-        self, image_id: str, changes: Sequence[str] | None = None
-    ) -> dict[str, np.ndarray]:
+    def views(self, image_id: str, changes: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Draw the views of one image, or those of some changes; see `helpers.data.views`."""
         image = self._by_id[one_of("image", image_id, self._by_id)]
         given = self.parameters
