@@ -1,4 +1,4 @@
-"""Does a shift go when heads are patched, and more so with its own heads than with any?
+"""Activation patching: does a shift go, and more so with its own heads than with any others.
 
 Patching a head gives it what it wrote for the original image. Three effects of that differ in what
 may respond:

@@ -19,6 +19,7 @@ from scipy import stats
 
 from helpers.analysis import ties
 from helpers.analysis.head_names import is_head
+from helpers.analysis.sources import by_source
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
     false_discovery_rates,
@@ -78,10 +79,8 @@ def excess_shares(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) 
     """
     rows = [_tested(own, seed) for own in _influences(shares, ordinary)]
     found = xr.concat(rows, pd.Index(shares["augmentation"].values, name="augmentation"))
-    q = false_discovery_rates(found["p"].values)
-    found = found.drop_vars("p").assign(
-        q=(found["p"].dims, q), specific=(found["p"].dims, q <= FALSE_DISCOVERY_RATE)
-    )
+    q = found["p"].copy(data=_rates(found["p"].values, shares["augmentation"].values))
+    found = found.drop_vars("p").assign(q=q, specific=q <= FALSE_DISCOVERY_RATE)
     return found.assign(ordinary=_reference(ordinary, shares)[0].mean("image"))
 
 
@@ -107,7 +106,7 @@ def distances(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> p
     """
     rows = [_apart(own, seed) for own in _influences(shares, ordinary)]
     table = pd.DataFrame(rows, index=pd.Index(shares["augmentation"].values, name="augmentation"))
-    q = false_discovery_rates(table.pop("p"))
+    q = _rates(table.pop("p").to_numpy(), table.index.to_numpy())
     return table.assign(q=q, own=q <= FALSE_DISCOVERY_RATE)
 
 
@@ -160,6 +159,14 @@ class Influence:
     def excess(self) -> np.ndarray:
         """The influence on the excess shares, (images, components)."""
         return self.shares - self.ordinary
+
+
+def _rates(p: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Adjust p values, (changes, …): of all changes together, and of the control by itself."""
+    q, control = np.empty_like(p), names == ANOTHER
+    for family in (control, ~control):
+        q[family] = false_discovery_rates(p[family])
+    return q
 
 
 def _influences(shares: xr.DataArray, ordinary: xr.Dataset):
@@ -257,3 +264,55 @@ def _half_sum(values: np.ndarray) -> np.ndarray:
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return np.corrcoef(one, other)[0, 1] if one.std() and other.std() else np.nan
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is a change's own in its account, source by source.
+
+    Attributes
+    ----------
+    distances : dict of str to DataFrame
+        Source → as of `distances`; the last row is the control, `ANOTHER`.
+    excess : dict of str to Dataset
+        Source → as of `excess_shares`, the control last.
+    """
+
+    distances: dict[str, pd.DataFrame]
+    excess: dict[str, xr.Dataset]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per source and change, and the control.
+
+        Indexed by `source` and `augmentation`. The columns of `distances`, and `specific`: the
+        names of the heads that are specific to the change, the largest excess first, in a list.
+        """
+        tables = {
+            source: own.assign(specific=pd.Series(specific_heads(self.excess[source])))
+            for source, own in self.distances.items()
+        }
+        return pd.concat(tables, names=["source"])
+
+
+def account(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> Account:
+    """Hold the account of every change against that of ordinary differences, source by source.
+
+    Parameters
+    ----------
+    shares : DataArray, (image, augmentation, component)
+        As of a run's `dissection`, with the coordinate ``source`` (image).
+    ordinary : Dataset
+        As of `helpers.study.ordinary.ordinary_differences`.
+    seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    Account
+    """
+    sources = by_source(with_control(shares, ordinary))
+    return Account(
+        {source: distances(own, ordinary, seed=seed) for source, own in sources.items()},
+        {source: excess_shares(own, ordinary, seed=seed) for source, own in sources.items()},
+    )
