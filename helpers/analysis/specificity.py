@@ -18,8 +18,9 @@ import xarray as xr
 from scipy import stats
 
 from helpers.analysis import ties
+from helpers.analysis.dissection import as_shares
 from helpers.analysis.head_names import is_head
-from helpers.analysis.sources import by_source
+from helpers.analysis.sources import SOURCE, by_source
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
     false_discovery_rates,
@@ -33,6 +34,52 @@ LEAST_IMAGES = 3
 """Fewer that moved say nothing of how much images differ."""
 
 TAILS = (0.025, 0.975)
+
+
+def ordinary_shares(
+    products: xr.DataArray, embeddings: xr.DataArray, rng: np.random.Generator
+) -> xr.Dataset:
+    """Account for the differences between images, each with all others.
+
+    With c_i what a component adds to image i and e_i its embedding, ⟨c_j - c_i, e_j - e_i⟩ needs
+    the products c_i · e_j alone: a forward pass for each image, and none for a pair.
+
+    Parameters
+    ----------
+    products : DataArray, (image, component, other)
+        c_i · e_j of the images of one source, float64.
+    embeddings : DataArray, (image, feature)
+    rng : Generator
+        Draws another image for each.
+
+    Returns
+    -------
+    Dataset
+        ``shares`` (image, component): the shares of an image's difference to another, mean over all
+        others, so that their mean is that over all pairs; NaN for an only image. ``another``
+        (image, component): the same of one other image.
+    """
+    count = products.sizes["image"]
+    order, following = rng.permutation(count), np.empty(count, int)
+    following[order] = np.roll(order, -1)  # every image another one, and each once
+    values, embedded = products.values, embeddings.values.astype(np.float64)
+    found = [_against_others(values, embedded, *pair) for pair in enumerate(following)]
+    mean, another = np.stack(found, axis=1)
+    axes = ("image", "component")
+    coords = {name: products[name] for name in (*axes, SOURCE) if name in products.coords}
+    return xr.Dataset({"shares": (axes, mean), "another": (axes, another)}, coords=coords)
+
+
+def _against_others(
+    products: np.ndarray, embeddings: np.ndarray, image: int, another: int
+) -> tuple[np.ndarray, np.ndarray]:
+    own = np.einsum("ici->ic", products)
+    along = own + own[image] - products[image].T - products[:, :, image]  # others × components
+    shares = as_shares(along, embeddings - embeddings[image], embeddings[image])
+    differs = shares.any(axis=1)  # not from itself, nor from a copy
+    none = np.full(along.shape[1], np.nan)
+    mean = shares[differs].mean(axis=0) if differs.any() else none
+    return mean, shares[another] if differs[another] else none
 
 
 def with_control(shares: xr.DataArray, ordinary: xr.Dataset) -> xr.DataArray:
@@ -50,7 +97,9 @@ def with_control(shares: xr.DataArray, ordinary: xr.Dataset) -> xr.DataArray:
     DataArray, (image, augmentation, component)
         `ANOTHER` comes last; NaN for images that are not in the reference.
     """
-    control = ordinary["another"].drop_vars("source").expand_dims(augmentation=[ANOTHER])
+    control = (
+        ordinary["another"].drop_vars(SOURCE, errors="ignore").expand_dims(augmentation=[ANOTHER])
+    )
     return xr.concat([shares, control.reindex(image=shares["image"])], "augmentation").transpose(
         *shares.dims
     )
