@@ -149,9 +149,9 @@ def distances(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> p
         `low`, `high`: how much it varies with the images (95 %). Sampling alone makes it positive:
         `floor` is what it stays below, in 95 of 100 samples of as many images that vary as much,
         where there is no excess at all. `q`: how often it would be as large there, false discovery
-        rate over changes. `own`: q of at most 5 %. `correlation`, `correlation_low`,
-        `correlation_high`: of the heads' shares with those of an ordinary difference (Pearson).
-        `heads` and `ordinary_heads`: what all heads carry, under the change and ordinarily.
+        rate over changes. `own`: q of at most 5 %. `correlation`: of the heads' shares with those
+        of an ordinary difference (Pearson). `heads` and `ordinary_heads`: what all heads carry,
+        under the change and ordinarily. `n`: images that moved.
     """
     rows = [_apart(own, seed) for own in _influences(shares, ordinary)]
     table = pd.DataFrame(rows, index=pd.Index(shares["augmentation"].values, name="augmentation"))
@@ -277,33 +277,24 @@ def _apart(own: Influence, seed: int) -> dict[str, float]:
         "floor": np.nan,
         "p": np.nan,
         "correlation": _correlation(shares[heads], ordinary[heads]),
-        "correlation_low": np.nan,
-        "correlation_high": np.nan,
         "heads": shares[heads].sum(),
         "ordinary_heads": ordinary[heads].sum(),
         "n": own.moved,
     }
-    return found | (_varying(own, heads, found["distance"], seed) if own.known else {})
+    return found | (_varying(own, found["distance"], seed) if own.known else {})
 
 
-def _varying(own: Influence, heads: np.ndarray, distance: float, seed: int) -> dict[str, float]:
+def _varying(own: Influence, distance: float, seed: int) -> dict[str, float]:
     """Say how the distance varies with the images, and how large it would be by that alone."""
-    shares, ordinary = _resampled(own.shares, seed), _resampled(own.ordinary, seed)
-    resampled = _half_sum(shares - ordinary)
-    by_chance = _half_sum(shares - ordinary - own.excess.mean(axis=0))
+    excess = _resampled(own.excess, seed)
+    resampled, by_chance = _half_sum(excess), _half_sum(excess - own.excess.mean(axis=0))
     # A resample varies once more than the sample does; only its spread is the sample's.
     low, high = np.quantile(resampled, TAILS) - resampled.mean() + distance
-    correlations = [
-        _correlation(*pair) for pair in zip(shares[:, heads], ordinary[:, heads], strict=True)
-    ]
-    bounds = np.quantile(correlations, TAILS)
     return {
         "low": max(low, 0),
         "high": high,
         "floor": np.quantile(by_chance, 0.95),
         "p": (1 + (by_chance >= distance).sum()) / (1 + len(by_chance)),
-        "correlation_low": bounds[0],
-        "correlation_high": bounds[1],
     }
 
 

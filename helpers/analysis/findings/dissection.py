@@ -13,8 +13,10 @@ from helpers.analysis.specificity import ANOTHER, Account
 from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
 
 Name = Callable[[str], str]
-NAMED = 3
+NAMED = 4
 """Changes, or all but so many, are listed by name."""
+SHOWN = 3
+"""Specific heads that are named, with their excess."""
 
 HALF = 0.5
 PERCENT = "{:.0%}"
@@ -133,7 +135,8 @@ def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
         for source, change in apart.items()
         if change
     ]
-    end = f"{listed(stands)} stands apart" if stands else "no change stands apart from the others"
+    verb = "stand" if len(stands) > 1 else "stands"
+    end = f"{listed(stands)} {verb} furthest apart" if stands else "no change stands out"
     return f"{start} carries any difference between two images; {end}."
 
 
@@ -141,7 +144,7 @@ def _specific_in_a_sentence(
     known: Mapping[str, pd.DataFrame], heads: Mapping[str, pd.DataFrame]
 ) -> str:
     counts = {source: how_many(len(heads[source]), len(own)) for source, own in known.items()}
-    return f"Heads carry more than that under {_on_sources(counts)}."
+    return f"Some heads surely carry more than their ordinary share under {_on_sources(counts)}."
 
 
 def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
@@ -178,11 +181,11 @@ def _distance(
     return Finding(
         "Is a change's account that of any difference between two images?",
         words,
-        "distance " + each(cells),
-        "another image "
+        "distance: " + each(cells),
+        "another image: "
         + each(
             {
-                source: f"{own['distance']:.2f} (chance stays below {own['floor']:.2f})"
+                source: f"{own['distance']:.2f}, by chance below {own['floor']:.2f}"
                 for source, own in controls.items()
             }
         ),
@@ -197,7 +200,7 @@ def _own(
     kept = not any(own["own"] for own in controls.values())
     return Finding(
         "Which accounts are surely not ordinary?",
-        each(answers),
+        _on_sources(answers),
         each({s: f"{len(own)} of {len(known[s])} changes" for s, own in found.items()}),
         f"another image is {'not' if kept else 'one, too'}; false discoveries held at 5 %",
     )
@@ -213,14 +216,14 @@ def _heads_in_all(known: Mapping[str, pd.DataFrame]) -> Finding:
         "Do heads carry more of a shift than of any difference?",
         words,
         each({source: f"{low:.0%} to {high:.0%}" for source, (low, high) in ends.items()}),
-        "two originals " + each({source: f"{own:.0%}" for source, own in ordinary.items()}),
+        "two originals: " + each({source: f"{own:.0%}" for source, own in ordinary.items()}),
     )
 
 
 def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -> Finding:
     answers = {
         source: ", ".join(
-            f"{own['head'][change]} to {name(change)}" for change in own.index[:NAMED]
+            f"{own['head'][change]} to {name(change)}" for change in own.index[:SHOWN]
         )
         or "none"
         for source, own in heads.items()
@@ -228,7 +231,7 @@ def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -
     cells = {
         source: ", ".join(
             interval(*row, DIFFERENCE)
-            for row in own[["excess", "low", "high"]].head(NAMED).itertuples(index=False)
+            for row in own[["excess", "low", "high"]].head(SHOWN).itertuples(index=False)
         )
         or "–"
         for source, own in heads.items()
@@ -245,7 +248,7 @@ def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -
     return Finding(
         "Which heads are most specific, and to what?",
         each(answers),
-        "excess share " + each(cells),
+        "excess share: " + each(cells),
         f"to another image: {sum(controls.values()) or 'none'}",
     )
 
@@ -270,9 +273,9 @@ def _patching(
     }
     return Finding(
         "Do a change's own heads remove more of its shift than another change's?",
-        "under " + each(answers) if answers else "there is no other change",
-        "total effect " + each(cells),
-        "random heads " + each(random),
+        f"under {_on_sources(answers)}" if answers else "there is no other change",
+        "total effect: " + each(cells),
+        "random heads: " + each(random),
     )
 
 
@@ -288,7 +291,7 @@ def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
     return Finding(
         "Do later layers and other tokens pass a patch on?",
         words,
-        "total less direct effect "
+        "total less direct effect: "
         + each({source: _interval(row, DIFFERENCE) for source, row in more.items()}),
         each(
             {
