@@ -1,14 +1,11 @@
 """Shares, groups of shares, which heads respond, and how alike profiles are."""
 
-from itertools import permutations
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from scipy import stats
 
-from helpers.analysis import dissection, profiles
+from helpers.analysis import dissection
 from helpers.analysis.dissection import component_labels, shift_shares
 from helpers.checks import WorkbookError
 from helpers.clip import load
@@ -115,139 +112,6 @@ def test_heads_come_on_their_grid_and_back():
     xr.testing.assert_equal(named.drop_attrs(), expected.drop_attrs())
 
 
-def test_top_components_are_sorted_with_their_intervals(heads):
-    table = dissection.top_components(heads, 2)
-    assert table["augmentation"].tolist() == [name for name in NAMES[:3] for _ in range(2)]
-    assert table["place"].tolist() == [1, 2] * 3
-    own = table[table["augmentation"] == NAMES[1]]
-    assert own["component"].tolist() == ["L1.H0", "L0.H1"]
-    np.testing.assert_allclose(own["mean"], heads[:, 1, [3, 1]].mean("image"))
-    assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
-
-
-def test_which_heads_respond_to_all_and_which_to_one(heads):
-    found = profiles.responses(heads)
-    assert found.to_every == ["L1.H0"]
-    assert found.to_one == {"L0.H1": NAMES[1]}
-    table = found.table()
-    assert table.index[0] == "L1.H0"
-    assert table.loc["L1.H0", "responds_to"] == 3
-    assert table.loc["L1.H0", "prefers"] == ""
-    assert table.loc["L0.H1", ["augmentations", "prefers"]].tolist() == [NAMES[1]] * 2
-
-
-def test_responses_are_t_tests_with_false_discoveries_controlled(heads):
-    values = heads.values
-    above = np.array(
-        [
-            [
-                stats.ttest_1samp(
-                    values[:, a, c] - values[:, a].mean(1), 0, alternative="greater"
-                ).pvalue
-                for c in range(6)
-            ]
-            for a in range(3)
-        ]
-    )
-    prefers = np.array(
-        [
-            [
-                max(
-                    stats.ttest_rel(values[:, a, c], values[:, b, c], alternative="greater").pvalue
-                    for b in range(3)
-                    if b != a
-                )
-                for c in range(6)
-            ]
-            for a in range(3)
-        ]
-    )
-    found = profiles.responses(heads)
-    for p, decision in ((above, found.responds), (prefers, found.prefers)):
-        adjusted = stats.false_discovery_control(p.ravel()).reshape(p.shape)
-        np.testing.assert_array_equal(decision, adjusted <= 0.05)
-
-
-def test_no_head_responds_where_nothing_moves_or_one_image_says_it(heads):
-    for quiet in (0 * heads, heads[:1]):
-        found = profiles.responses(quiet)
-        assert not found.responds.any() and not found.prefers.any()
-
-
-def test_profile_distances_are_cosine_distances_of_means(heads):
-    mean = heads.values.mean(0)
-    found = profiles.profile_distances(heads)
-    for a, b in permutations(range(3), 2):
-        cosine = mean[a] @ mean[b] / np.linalg.norm(mean[a]) / np.linalg.norm(mean[b])
-        assert found[a, b] == pytest.approx(1 - cosine)
-    assert (np.diag(found) == 0).all()
-
-
-def test_augmentations_without_a_shift_are_alike_and_unlike_all_others(heads):
-    heads[:, :2] = 0
-    expected = [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
-    np.testing.assert_array_equal(profiles.profile_distances(heads), expected)
-
-
-def test_a_single_augmentation_is_preferred_to_nothing(heads):
-    found = profiles.responses(heads.isel(augmentation=[0]))
-    assert not found.prefers.any()
-    np.testing.assert_array_equal(found.responds["augmentation"], heads["augmentation"][:1])
-
-
-def test_shuffling_names_keeps_each_images_profiles(heads):
-    shuffled = profiles.shuffle_names(heads, np.random.default_rng(0))
-    assert not shuffled.equals(heads)
-    for before, after in zip(heads.values, shuffled.values, strict=True):
-        np.testing.assert_array_equal(np.sort(before[:, 0]), np.sort(after[:, 0]))
-        rows = {tuple(row) for row in before}
-        assert {tuple(row) for row in after} == rows
-
-
-def test_profiles_contrast_with_shuffled_names_only_where_they_differ(heads):
-    found = profiles.contrast(heads, shuffles=50)
-    assert found.p == pytest.approx(1 / 51)
-    assert found.observed > 2 * found.shuffled.max()
-    controls = [profiles.shuffle_names(heads, np.random.default_rng(draw)) for draw in range(5)]
-    assert np.median([profiles.contrast(own, shuffles=50).p for own in controls]) > 0.1
-
-
-def test_agreement_is_a_rank_correlation_with_an_exact_permutation_test():
-    rng = np.random.default_rng(4)
-    first, second = (np.triu(rng.random((5, 5)), 1) for _ in range(2))
-    first, second = first + first.T, second + second.T + 0.5 * (first + first.T)
-    upper = np.triu_indices(5, 1)
-    expected = stats.spearmanr(first[upper], second[upper]).statistic
-    found = profiles.agreement(first, second, permutations=4000)
-    assert found.correlation == pytest.approx(expected)
-    assert found.pairs == 10
-    exact = [
-        stats.spearmanr(first[np.ix_(order, order)][upper], second[upper]).statistic
-        for order in map(list, permutations(range(5)))
-    ]
-    assert found.p == pytest.approx(np.mean(np.array(exact) >= expected - 1e-12), abs=0.03)
-
-
-def test_agreement_of_nothing_is_undefined_and_no_evidence():
-    same, zero = 1 - np.eye(4), np.zeros((4, 4))
-    for other in (same, zero):
-        found = profiles.agreement(other, np.arange(16).reshape(4, 4), permutations=9)
-        assert np.isnan(found.correlation) and found.p == 1
-    with pytest.raises(WorkbookError, match="can't be compared"):
-        profiles.agreement(same, np.eye(3))
-
-
-def test_by_depth_says_what_each_layer_loses():
-    values = np.ones((4, 2, 3))
-    values[:, 0, 1:] = [0.9, 0.6]
-    coords = {"augmentation": NAMES[:2], "depth": ["start", "0", "1"]}
-    similarity = xr.DataArray(values, dims=("image", "augmentation", "depth"), coords=coords)
-    table = dissection.by_depth(similarity).set_index(["augmentation", "depth"])
-    assert table.loc[NAMES[0], "lost"].to_dict() == pytest.approx({"start": 0, "0": 0.1, "1": 0.3})
-    assert (table.loc[NAMES[1], "lost"] == 0).all()
-    assert table.loc[(NAMES[0], "1"), "mean"] == pytest.approx(0.6)
-
-
 def test_heads_are_described_by_their_first_texts():
     readings = xr.Dataset(
         {
@@ -262,20 +126,6 @@ def test_heads_are_described_by_their_first_texts():
         index=pd.Index(["L3.H0", "L3.H1"], name="head"),
     )
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
-
-
-def test_weighted_shares_are_those_of_the_summed_squared_shift():
-    rng = np.random.default_rng(3)
-    before = rng.normal(size=(5, 1, 4, 3))
-    after = before + rng.normal(size=(5, 2, 4, 3)) * np.arange(5)[:, None, None, None]
-    shift = (after - before).sum(axis=2)
-    shares = as_shares(shift_shares(before, after), list("abcd"))
-    squared = shares.isel(component=0, drop=True).copy(data=np.square(shift).sum(axis=-1))
-    along = np.einsum("iacd,iad->ac", after - before, shift)
-    expected = along / np.square(shift).sum(axis=(0, 2))[:, None]
-    weighted = dissection.weighted_mean(shares, squared)
-    np.testing.assert_allclose(weighted.transpose("augmentation", "component"), expected)
-    assert not dissection.weighted_mean(0 * shares, 0 * squared).any()
 
 
 def heads_with_means(means, images=60, spread=0.01):
@@ -307,9 +157,6 @@ def test_every_image_counts_equally_for_a_leader():
     shares = heads_with_means([[0.0, 0.0]], images=3, spread=0)
     shares[:, 0] = np.array([[0.9, 0.1], [0.1, 0.3], [0.1, 0.3]])
     assert dissection.leading_heads(shares)["head"].item() == "L0.H0"
-    squared = xr.DataArray([[0.1], [9.0], [9.0]], dims=("image", "augmentation"))
-    weighted = dissection.weighted_mean(shares, squared)
-    assert weighted.argmax("component").item() == 1
 
 
 def test_without_a_shift_no_head_leads_and_one_image_has_no_interval():

@@ -88,25 +88,31 @@ def test_tokens_must_be_asked_for_and_directions_must_fit(untrained, pixels):
         encoding.tokens_of_heads(np.ones((2, 7)))
 
 
+@pytest.mark.parametrize("every_token", [True, False])
 @pytest.mark.parametrize("name", [*SMALL, *FULL])
-def test_patching_heads_equals_exchanging_them_by_hooks(name, pixels):
+def test_patching_heads_equals_exchanging_them_by_hooks(name, every_token, pixels):
     model = load(name, device="cpu")
     original, changed = pixels[:1], pixels[1:]
-    encoding = model.encode(original)
     heads = np.random.default_rng(0).random((1, model.layers, model.heads)) < 0.3
-    patched = model.encode_with_patched_heads(changed, encoding, heads)
-    expected = embedding_with_hooks(model, changed, encoding.head_outputs, heads[0])
+    patched = model.encode_with_patched_heads(changed, original, heads, every_token=every_token)
+    expected = embedding_with_hooks(model, changed, original, heads[0], every_token)
     assert relative_error(patched, expected) <= 1e-5
     assert relative_error(patched, model.encode(changed).embedding) > 1e-3
-    nothing = model.encode_with_patched_heads(changed, encoding, np.zeros_like(heads))
+    nothing = model.encode_with_patched_heads(changed, original, np.zeros_like(heads))
     assert relative_error(nothing, model.encode(changed).embedding) <= 1e-6
+
+
+def test_with_every_head_patched_only_what_heads_do_not_write_differs(pixels):
+    model = load("embedded", device="cpu")
+    heads = np.ones((1, model.layers, model.heads), bool)
+    patched = model.encode_with_patched_heads(pixels[1:], pixels[:1], heads)
+    # The class token sees an image through heads alone.
+    assert relative_error(patched, model.encode(pixels[:1]).embedding) <= 1e-5
 
 
 def test_patching_says_what_does_not_fit(untrained, pixels):
     with pytest.raises(WorkbookError, match=r"must have the shape \(2, 12, 6\)"):
-        untrained.encode_with_patched_heads(
-            pixels, untrained.encode(pixels), np.ones((2, 3, 12), bool)
-        )
+        untrained.encode_with_patched_heads(pixels, pixels, np.ones((2, 3, 12), bool))
 
 
 @pytest.mark.parametrize(
@@ -158,36 +164,34 @@ def normalised(model, pixels):
     return (images - mean) / std
 
 
-def embedding_with_hooks(model, pixels, outputs, heads):
-    """open_clip's own pass; hooks exchange what enters the output projection at the class token."""
-    visual, size = model.clip.visual, outputs.shape[-1]
+def embedding_with_hooks(model, pixels, originals, heads, every_token):
+    """open_clip's own passes; hooks exchange what enters the output projections."""
+    visual, size, written = model.clip.visual, model.head_width, []
+    tokens = slice(None) if every_token else 0
 
-    def exchange(layer):
-        block = visual.transformer.resblocks[layer]
+    def mixed(block, x):
         attn = block.attn
+        own = F.linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias)
+        q, k, v = (part.unflatten(-1, (-1, size)).transpose(1, 2) for part in own.chunk(3, dim=-1))
+        return ((q @ k.mT) / size**0.5).softmax(-1) @ v
 
-        def hook(_, arguments, output):
-            tokens = block.ln_1(arguments[0])
-            own = F.linear(tokens, attn.in_proj_weight, attn.in_proj_bias)
-            q, k, v = (
-                part.unflatten(-1, (-1, size)).transpose(1, 2) for part in own.chunk(3, dim=-1)
-            )
-            mixed = ((q @ k.mT) / size**0.5).softmax(-1) @ v
-            for head in np.flatnonzero(heads[layer]):
-                mixed[:, head, 0] = outputs[:, layer, head]
-            x = arguments[0] + attn.out_proj(mixed.transpose(1, 2).flatten(2))
-            return x + block.mlp(block.ln_2(x))
+    def keep(block, arguments, output):
+        written.append(mixed(block, arguments[0]))
 
-        return hook
+    def exchange(block, arguments, output):
+        outputs, own = written.pop(0), mixed(block, arguments[0])
+        for head in np.flatnonzero(heads[len(heads) - 1 - len(written)]):
+            own[:, head, tokens] = outputs[:, head, tokens]
+        x = arguments[0] + block.attn.out_proj(own.transpose(1, 2).flatten(2))
+        return x + block.mlp(block.ln_2(x))
 
-    handles = [
-        block.register_forward_hook(exchange(layer))
-        for layer, block in enumerate(visual.transformer.resblocks)
-    ]
-    with torch.inference_mode():
-        embedding = visual(normalised(model, pixels)).numpy()
-    for handle in handles:
-        handle.remove()
+    for hook, images in ((keep, originals), (exchange, pixels)):
+        blocks = visual.transformer.resblocks
+        handles = [block.register_forward_hook(hook) for block in blocks]
+        with torch.inference_mode():
+            embedding = visual(normalised(model, images)).numpy()
+        for handle in handles:
+            handle.remove()
     return embedding
 
 

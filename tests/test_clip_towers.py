@@ -1,6 +1,7 @@
 """Every kind of vision tower at a small size: the library's embedding, taken apart exactly."""
 
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
@@ -127,19 +128,33 @@ def test_heads_are_the_sum_over_tokens(encoded):
     assert relative_error(encoding.tokens_along(directions), along) <= 1e-5
 
 
-def test_heads_are_put_back_at_all_tokens_that_the_pool_reads(encoded):
+@pytest.mark.parametrize("every_token", [True, False])
+def test_heads_are_patched_in_any_tower(encoded, every_token):
     _, tower, images, encoding = encoded
-    layer, head = LAYERS - 2, 1
-    outputs = encoding.head_outputs.roll(1, dims=0)  # those of another image
+    others = images.roll(1, dims=0)
     chosen = torch.zeros(3, LAYERS, HEADS, dtype=torch.bool)
     none = torch.zeros_like(chosen)
-    chosen[:, layer, head] = True
+    chosen[:, LAYERS - 2, 1] = True
+    patched = partial(encode_patched, tower, images, every_token=every_token)
     with torch.inference_mode():
-        (same,) = encode_patched(tower, images, encoding.head_outputs, chosen[None])
-        other, untouched = encode_patched(tower, images, outputs, torch.stack([chosen, none]))
+        (same,) = patched(images, chosen[None])
+        other, untouched = patched(others, torch.stack([chosen, none]))
     assert relative_error(same.numpy(), encoding.embedding) <= 1e-5
     assert relative_error(untouched.numpy(), encoding.embedding) <= 1e-6
     assert relative_error(other.numpy(), encoding.embedding) > 1e-3
+
+
+def test_a_total_effect_goes_through_tokens_that_the_pool_does_not_read(encoded):
+    _, tower, images, _ = encoded
+    chosen = torch.zeros(1, 3, LAYERS, HEADS, dtype=torch.bool)
+    chosen[..., 0, 0] = True
+    with torch.inference_mode():
+        total, direct = (
+            encode_patched(tower, images, images.roll(1, dims=0), chosen, every_token=each)
+            for each in (True, False)
+        )
+    all_read = len(range(tower.tokens)[tower.pool.reads]) == tower.tokens
+    assert (relative_error(total.numpy(), direct.numpy()) <= 1e-6) == all_read
 
 
 @pytest.mark.parametrize("kind", ["mean, then norm", "norm, then mean", "SigLIP", "CoCa"])

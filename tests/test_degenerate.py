@@ -230,8 +230,6 @@ def test_shares_of_nan_are_nan_and_lead_nowhere():
         coords={"augmentation": NAMES[:1], "component": [f"L0.H{head}" for head in range(5)]},
     )
     assert dissection.leading_heads(shares)["head"].tolist() == [""]
-    lengths = xr.ones_like(shares.isel(component=0, drop=True))
-    assert dissection.weighted_mean(shares, lengths).isnull().all()
 
 
 def test_a_single_head_leads_alone():

@@ -1,4 +1,4 @@
-"""A head that is altered to react to one augmentation alone is the one that the account names.
+"""A head that is altered to react to one augmentation alone is the one that is specific to it.
 
 The head of the embedded model gets new weights: it attends to all tokens evenly, reads from them
 how much an image looks like noise (a linear detector, fitted on other scenes), and writes that
@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
-from helpers.analysis import dissection, profiles
+from helpers.analysis import dissection, specificity
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, views
 from helpers.data.scenes import scene
@@ -19,7 +19,7 @@ from helpers.interpret.planting import Detector, read_by_heads, with_planted_hea
 TARGET = "noise"
 LAYER, HEAD = 3, 2
 PLANTED = f"L{LAYER}.H{HEAD}"
-FITTED_ON, MEASURED_ON = range(16), range(100, 112)
+FITTED_ON, MEASURED_ON = range(16), range(100, 116)
 STRENGTH = 900.0  # length of the vector; the class token's own is about 600 at the end
 NAMES = list(AUGMENTATIONS)
 
@@ -42,18 +42,31 @@ def planted_in(model):
     return with_planted_head(model, LAYER, HEAD, detector, written)
 
 
-def account(model, pairs):
-    """Shares of the heads, image × augmentation × component, of pairs of original and augmented."""
-    found = [
-        dissection.shares(model.encode(original[None]), model.encode(augmented)).values
-        for original, augmented in pairs
-    ]
-    labels = dissection.component_labels(model.layers, model.heads)
+def components_of(model, drawn):
+    """All that adds to embeddings, (image, view, component, feature)."""
+    found = [dissection.components(model.encode(own)).rename(image="view") for own in drawn]
+    return xr.concat(found, "image").assign_coords(image=np.arange(len(drawn)))
+
+
+def account(changed, originals):
+    """Shares of shifts from originals, (image, augmentation, component)."""
+    shares = dissection.shift_shares(originals.values[:, None], changed.values)
     axes = ("image", "augmentation", "component")
-    shares = xr.DataArray(
-        np.stack(found), dims=axes, coords={"augmentation": NAMES, "component": labels}
-    )
-    return dissection.named_heads(dissection.head_shares(shares))
+    coords = {"image": originals["image"], "component": originals["component"]}
+    return xr.DataArray(shares, dims=axes, coords=coords)
+
+
+def ordinary(originals, seed=0):
+    """The account of the differences between the same originals."""
+    embeddings = originals.sum("component")
+    toward = embeddings.rename(image="other")
+    products = xr.dot(originals.astype(float), toward.astype(float), dim="feature")
+    products = products.transpose("image", "component", "other").drop_vars("other")
+    return specificity.ordinary_shares(products, embeddings, np.random.default_rng(seed))
+
+
+def specific_heads(shares, reference):
+    return specificity.specific_heads(specificity.excess_shares(shares, reference))
 
 
 @pytest.fixture(scope="module")
@@ -72,57 +85,53 @@ def drawn():
 
 
 @pytest.fixture(scope="module")
-def heads(planted, drawn):
-    return account(planted, [(own[0], own[1:]) for own in drawn])
+def many(model):
+    pixels = np.stack([scene(index).pixels for index in range(200, 240)])
+    return dissection.components(model.encode(pixels)).assign_coords(image=np.arange(40))
+
+
+@pytest.fixture(scope="module")
+def written(planted, drawn):
+    return components_of(planted, drawn)
 
 
 def test_the_planted_head_reacts_to_one_augmentation(planted, drawn):
-    reaction = np.stack(
-        [planted.encode(own).head_outputs[:, LAYER, HEAD, 0].numpy() for own in drawn]
-    )
+    written = np.stack([planted.encode(own).heads[:, LAYER, HEAD] for own in drawn])
+    reaction = np.linalg.norm(written, axis=-1)
     target = 1 + NAMES.index(TARGET)
-    assert reaction[:, target].min() > 0.7
-    assert abs(np.delete(reaction, target, axis=1)).max() < 0.4
+    assert reaction[:, target].min() > 1.5 * np.delete(reaction, target, axis=1).max()
 
 
-def test_it_is_named_first_for_that_augmentation_and_for_no_other(heads):
-    top = dissection.top_components(heads, 1).set_index("augmentation")["component"]
-    assert top[TARGET] == PLANTED
-    assert PLANTED not in set(top.drop(TARGET))
-    mean = heads.mean("image").sel(component=PLANTED).to_series()
-    assert mean[TARGET] > 0.1
-    assert mean.drop(TARGET).max() < 0.05
-    second = dissection.top_components(heads.sel(augmentation=[TARGET]), 2).iloc[1]
-    assert mean[TARGET] > 2 * second["mean"]
+def test_it_is_specific_to_that_augmentation_and_to_no_other(written):
+    originals = written.isel(view=0)
+    shares = account(written.isel(view=slice(1, None)), originals).assign_coords(augmentation=NAMES)
+    found = specific_heads(shares, ordinary(originals))
+    assert found.pop(TARGET)[0] == PLANTED
+    assert PLANTED not in [head for heads in found.values() for head in heads]
 
 
-def test_it_is_the_one_head_of_that_augmentation_alone(heads, model, drawn):
-    assert profiles.responses(heads).to_one.get(PLANTED) == TARGET
-    before = account(model, [(own[0], own[1:]) for own in drawn])
-    assert profiles.responses(before).to_one.get(PLANTED) != TARGET
+def test_without_the_plant_it_is_not(model, drawn):
+    before = components_of(model, drawn[:, [0, 1 + NAMES.index(TARGET)]])
+    shares = account(before.isel(view=[1]), before.isel(view=0)).assign_coords(
+        augmentation=[TARGET]
+    )
+    assert PLANTED not in specific_heads(shares, ordinary(before.isel(view=0)))[TARGET]
 
 
-def test_shuffled_pairs_give_flat_profiles(planted, drawn, heads):
-    """An original beside any other image's views, each under a name drawn at random."""
-    rng = np.random.default_rng(0)
-    pairs = []
-    for image in range(len(drawn)):
-        others = rng.choice(np.delete(np.arange(len(drawn)), image), len(NAMES))
-        pairs.append((drawn[image, 0], drawn[others, 1 + rng.permutation(len(NAMES))]))
-    shuffled = account(planted, pairs)
-    found = profiles.responses(shuffled)
-    assert found.to_one == {}
-    assert not found.prefers.any()
-    contrast, real = profiles.contrast(shuffled), profiles.contrast(heads)
-    assert contrast.p > 0.05
-    assert real.p < 0.01
-    assert contrast.observed < real.observed / 2
-    spread = shuffled.mean("image").sel(component=PLANTED)
-    planted_gap = heads.mean("image").sel(component=PLANTED)
-    assert np.ptp(spread.values) < np.ptp(planted_gap.values) / 2
+def test_a_change_made_of_exchanged_heads_is_specific_to_them(many):
+    exchanged, others = ["L2.H4", "L5.H1"], np.roll(np.arange(len(many)), 1)
+    changed = many.copy()
+    own = {"component": exchanged}
+    changed.loc[own] = many.isel(image=others).loc[own].values
+    shares = account(changed.expand_dims(augmentation=["exchanged"], axis=1), many)
+    found = specific_heads(shares.assign_coords(augmentation=["exchanged"]), ordinary(many))
+    assert sorted(found["exchanged"]) == exchanged
 
 
-def test_shuffled_names_give_flat_profiles(heads):
-    shuffled = profiles.shuffle_names(heads, np.random.default_rng(1))
-    assert not profiles.responses(shuffled).prefers.any()
-    assert profiles.contrast(shuffled).p > 0.05
+def test_another_scene_is_a_change_without_an_account_of_its_own(many):
+    changed = many.isel(image=np.roll(np.arange(len(many)), 1)).values
+    several = many.expand_dims(augmentation=["another scene"], axis=1).copy(data=changed[:, None])
+    shares = account(several, many).assign_coords(augmentation=["another scene"])
+    reference = ordinary(many)
+    assert specific_heads(shares, reference) == {"another scene": []}
+    assert not specificity.distances(shares, reference)["own"].any()

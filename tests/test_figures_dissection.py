@@ -4,12 +4,11 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
-from matplotlib.colors import to_hex
 
-from helpers.analysis import clustering
+from helpers.analysis.dissection import component_labels
+from helpers.analysis.head_names import is_head
 from helpers.data import AUGMENTATIONS
 from helpers.figures import dissection as figures
 from helpers.figures import style
@@ -73,46 +72,39 @@ def test_bars_show_a_pool_only_where_there_is_one(parts):
     ]
 
 
-def test_head_maps_share_a_scale_about_zero():
-    values = np.random.default_rng(0).normal(0, 0.02, (9, 12, 12))
-    values[3, 4, 5] = 0.3
-    heads = xr.DataArray(
-        values, dims=("augmentation", "layer", "head"), coords={"augmentation": NAMES}
-    )
-    figure = figures.head_maps(heads)
-    shown = panels_of(figure)
-    assert [ax.get_title(loc="left") for ax in shown] == [style.label(name) for name in NAMES]
-    for ax, own in zip(shown, values, strict=True):
-        (image,) = ax.images
-        np.testing.assert_allclose(image.get_array(), own)
-        assert image.get_clim() == pytest.approx((-0.3, 0.3))
-        assert image.origin == "lower"
+def excess_of(names):
+    labels = [label for label in component_labels(2, 3) if is_head(label) or "MLP" in label]
+    values = np.random.default_rng(0).normal(size=(len(names), len(labels)))
+    axes, coords = ("augmentation", "component"), {"augmentation": names, "component": labels}
+    found = xr.DataArray(values, dims=axes, coords=coords)
+    return xr.Dataset({"excess": found, "specific": found > 1})
 
 
-def dots(ax):
-    return ax.collections[-1].get_offsets()
+def test_excess_maps_share_a_scale_and_mark_what_is_specific():
+    excess = {"photos": 0 * excess_of(NAMES), "scenes": excess_of(NAMES)}
+    figure = figures.excess_maps(excess)
+    grid = np.array(figure.axes[:18]).reshape(2, 9)
+    assert [ax.get_ylabel() for ax in grid[:, 0]] == ["photos: layer", "scenes: layer"]
+    assert grid[1, 0].get_title(loc="center") == "Noise"
+    assert len({(ax.images[0].norm.vmin, ax.images[0].norm.vmax) for ax in grid.flat}) == 1
+    own = excess["scenes"].isel(augmentation=4)
+    drawn = grid[1, 4].images[0].get_array()
+    assert drawn[1, 2] == own["excess"].sel(component="L1.H2")
+    assert drawn[0, 4] == own["excess"].sel(component="L0.MLP") and drawn.mask[:, 3].all()
+    marked = {
+        tuple(place) for place in grid[1, 4].collections[0].get_offsets().astype(int).tolist()
+    }
+    specific = own["component"].values[own["specific"].values]
+    column = lambda name: 4 if "MLP" in name else int(name[-1])  # noqa: E731
+    assert marked == {(column(name), int(name[1])) for name in specific}
+    assert not len(grid[0, 4].collections[0].get_offsets())
 
 
-@pytest.fixture
-def top():
-    rows = [
-        {"augmentation": name, "place": place + 1, "component": f"L{layer}.H{place}"}
-        | {"mean": 0.1 - 0.02 * place, "low": 0.05 - 0.02 * place, "high": 0.15}
-        for layer, name in enumerate(NAMES)
-        for place in range(3)
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_top_heads_have_their_intervals_and_properties(top):
-    figure = figures.top_heads(top, {"L0.H1": "colour"})
-    first = panels_of(figure)[0]
-    assert ticks(first) == ["L0.H0", "L0.H1 colour", "L0.H2"]
-    np.testing.assert_allclose(dots(first), [[0.1, 0], [0.08, 1], [0.06, 2]])
-    segments = np.array(first.collections[0].get_segments())
-    np.testing.assert_allclose(segments[:, 0, 0], [0.05, 0.03, 0.01])
-    np.testing.assert_allclose(segments[:, 1, 0], 0.15)
-    assert first.get_ylim()[0] > first.get_ylim()[1]
+def test_many_changes_go_into_blocks():
+    names = [f"change_{n}" for n in range(13)]
+    figure = figures.excess_maps({"scenes": excess_of(names)})
+    assert len(figure.axes) == 13 + 1
+    assert figure.axes[0].get_title(loc="center") == "Change 0"
 
 
 def patch_shares(values):
@@ -137,105 +129,12 @@ def test_patches_lie_over_the_views_and_say_their_sum():
     assert grid[1, 4].get_xlabel() == f"{shares[1, 3].sum().item():.0%}"
 
 
-def test_a_shift_of_nothing_is_drawn_as_nothing(parts, top):
+def test_a_shift_of_nothing_is_drawn_as_nothing(parts):
     pixels = np.zeros((1, 10, 28, 28, 3), np.uint8)
     figure = figures.patch_overlays(
         pixels, patch_shares(np.zeros((1, 9, 7, 7), np.float32)), titles=["a"]
     )
     assert not figure.axes[3].images[1].get_alpha().any()
-    figures.head_maps(
-        xr.zeros_like(patch_shares(np.zeros((1, 9, 2, 2)))[0]).rename(row="layer", column="head")
-    )
+    figures.excess_maps({"scenes": 0 * excess_of(NAMES)})
     (ax,) = figures.layer_bars({"scenes": 0 * parts}).axes
     assert all(bar.get_width() == 0 for bar in ax.patches)
-    none = top.assign(mean=0.0, low=0.0, high=0.0)
-    assert not dots(panels_of(figures.top_heads(none, {}))[0])[:, 0].any()
-    zeros = clustering.cluster(np.zeros((9, 9)), NAMES)
-    figures.profile_trees(zeros, zeros)
-
-
-def test_trees_stand_side_by_side():
-    rng = np.random.default_rng(0)
-    trees = [
-        clustering.cluster(squared + squared.T, NAMES)
-        for squared in np.triu(rng.random((2, 9, 9)), 1)
-    ]
-    figure = figures.profile_trees(*trees)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "By which heads move",
-        "By where embeddings go",
-    ]
-    for ax, tree in zip(figure.axes, trees, strict=True):
-        assert ax.get_xlim()[0] == pytest.approx(1.05 * tree.linkage[:, 2].max())
-
-
-def test_texts_within_chance_are_hollow():
-    rows = [
-        {"augmentation": name, "text": text, "property": "colour", "mean": mean}
-        | {"low": mean - 0.05, "high": mean + 0.05, "chance": 0.1, "beyond_chance": beyond}
-        for name in NAMES
-        for text, mean, beyond in [("red", 0.3, True), (" ".join(["long words"] * 8), -0.1, False)]
-    ]
-    table = pd.DataFrame(rows)
-    shown = panels_of(figures.text_directions({"photos": table, "scenes": table}))
-    assert [ax.get_title(loc="left") for ax in shown[::9]] == ["Noise (photos)", "Noise (scenes)"]
-    first = shown[0]
-    assert ticks(first)[0] == "colour: red"
-    assert ticks(first)[1].replace("\n", " ") == "colour: " + " ".join(["long words"] * 8)
-    assert max(map(len, ticks(first)[1].split("\n"))) <= figures.LONGEST_LINE
-    np.testing.assert_allclose(dots(first), [[0.3, 0], [-0.1, 1]])
-    faces = [to_hex(color) for color in first.collections[-1].get_facecolor()]
-    assert faces == [style.color("noise").lower(), "#ffffff"]
-    band = first.patches[0]
-    assert (band.get_x(), band.get_width()) == pytest.approx((-0.1, 0.2))
-
-
-def test_patching_curves_are_those_of_the_table():
-    rows = [
-        {"effect": effect, "choice": choice, "k": k, "augmentation": name, "mean": slope * k / 36}
-        for effect, choice, slope in [
-            ("direct", "top", 2.0),
-            ("total", "top", 3.0),
-            ("direct", "own", 5.0),
-            ("total", "own", 4.0),
-            ("direct", "random", 0.5),
-            ("total", "random", 1.0),
-        ]
-        for k in (18, 4, 1)
-        for name in NAMES
-    ]
-    table = pd.DataFrame(rows).assign(low=0.0, high=1.0)
-    figure = figures.patching_curves(table, 36)
-    first = panels_of(figure)[0]
-    curves = {line.get_label(): line for line in first.lines if len(line.get_xdata()) == 3}
-    assert len(curves) == 5
-    np.testing.assert_allclose(
-        curves["top heads, total effect"].get_xdata(), np.array([1, 4, 18]) / 36
-    )
-    for label, slope in [
-        ("top heads, direct effect", 2),
-        ("chosen on the same image, total effect", 4),
-    ]:
-        line = curves[label]
-        np.testing.assert_allclose(line.get_ydata(), slope * line.get_xdata())
-        assert line.get_color() == style.color("noise")
-    assert curves["random heads, total effect"].get_color() == style.REFERENCE
-    assert len(figure.legends[0].get_texts()) == 5
-
-
-def test_depth_lines_are_ordered_by_where_they_end():
-    depths = ["start", "0", "1"]
-    rows = [
-        {"depth": depth, "augmentation": name, "mean": 1 - 0.1 * place * at}
-        for at, depth in enumerate(depths)
-        for place, name in enumerate(NAMES)
-    ]
-    table = pd.DataFrame(rows)
-    table = table.assign(low=table["mean"], high=table["mean"])
-    figure = figures.depth_lines({"photos": table.assign(mean=0.5), "scenes": table})
-    first, ax = figure.axes
-    assert first.get_title(loc="left") == "photos" and first.get_legend() is None
-    assert ticks(ax, "x") == ["start", "0", "1"]
-    names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert names == [style.label(name) for name in NAMES]
-    np.testing.assert_allclose(ax.lines[3].get_ydata(), [1, 0.7, 0.4])

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from helpers.analysis import ties
 from helpers.analysis.head_names import head_name, on_grid
-from helpers.analysis.statistics import mean_with_interval, resample_counts
+from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError
 
 if TYPE_CHECKING:
@@ -169,29 +169,6 @@ def as_shares(along: Values, shift: Values, embedding: Values) -> Values:
     return (along * ~none[..., None]) / (length + none)[..., None]
 
 
-def weighted_mean(shares: xr.DataArray, squared_lengths: xr.DataArray) -> xr.DataArray:
-    """Average shares over images, each image weighted by its shift's squared length.
-
-    The result is the share of the summed squared shift, Σ⟨Δ_c, Δ⟩ / Σ‖Δ‖², in which an image
-    that hardly moves hardly counts. A plain mean counts every image equally.
-
-    Parameters
-    ----------
-    shares : DataArray, (image, augmentation, component)
-        As of `shares`.
-    squared_lengths : DataArray, (image, augmentation)
-        ‖Δ‖² of the same images.
-
-    Returns
-    -------
-    DataArray, (augmentation, component)
-        float64; zeros where all shifts have no length, NaN where any share or length is NaN.
-    """
-    weights = squared_lengths.astype(np.float64)
-    total = weights.sum("image", skipna=False)
-    return (shares * weights).sum("image", skipna=False) / total.where(total != 0, 1)
-
-
 def part_shares(shares: xr.DataArray) -> xr.DataArray:
     """Add up shares by layer: all heads of a layer, its MLP, and the rest of the model.
 
@@ -247,40 +224,12 @@ def named_heads(heads: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
     return flat.drop_vars(["component", "layer", "head"]).assign_coords(component=labels)
 
 
-def top_components(shares: xr.DataArray, k: int) -> pd.DataFrame:
-    """Name the components that carry most of each augmentation's shift.
-
-    Parameters
-    ----------
-    shares : DataArray, (image, augmentation, component)
-        Shares of all components, or of the heads alone (`named_heads`).
-    k : int
-        How many to name; all, where there are fewer.
-
-    Returns
-    -------
-    DataFrame
-        Columns `augmentation`, `place` (from 1), `component`, and `mean`, `low`, `high`, `sd`, `n`
-        of the share over images (`helpers.analysis.statistics.mean_with_interval`). The interval is
-        of that component's share; that the component was chosen for it is not accounted for.
-    """
-    tables = []
-    for name, own in shares.transpose("augmentation", "image", "component").groupby("augmentation"):
-        values = own.squeeze("augmentation").to_pandas()
-        order = ties.ranked(values.mean()).index[:k]
-        table = mean_with_interval(values[order]).rename_axis("component").reset_index()
-        table.insert(0, "place", range(1, len(order) + 1))
-        tables.append(table.assign(augmentation=name))
-    table = pd.concat(tables).set_index("augmentation")
-    return table.loc[shares["augmentation"].values].reset_index()
-
-
 def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Name the head that carries most of each augmentation's shift, with that share.
 
     The one convention of all notebooks: a head *leads* where its mean share is the largest, and the
-    mean counts every image equally, however far it moved (`weighted_mean` does not). Of tied heads
-    (`helpers.analysis.ties`) the earlier one leads.
+    mean counts every image equally, however far it moved. Of tied
+    heads (`helpers.analysis.ties`) the earlier one leads.
 
     Parameters
     ----------
@@ -317,27 +266,6 @@ def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
         },
         index=pd.Index(heads["augmentation"].values, name="augmentation"),
     )
-
-
-def by_depth(similarity: xr.DataArray) -> pd.DataFrame:
-    """Say at which depth the shift arises.
-
-    Parameters
-    ----------
-    similarity : DataArray, (image, augmentation, depth)
-        Cosine similarity of the original's and the augmented class token, read out at each depth.
-
-    Returns
-    -------
-    DataFrame
-        Columns `depth`, `augmentation`, `mean`, `low`, `high`, `sd`, `n` over images, and `lost`:
-        by how much the mean is lower than one depth earlier; 0 at the start.
-    """
-    depths = similarity["depth"].values.tolist()
-    tables = {depth: mean_with_interval(similarity.sel(depth=depth)) for depth in depths}
-    table = pd.concat(tables, names=["depth", "augmentation"])
-    lost = -table["mean"].unstack("augmentation").loc[depths].diff().fillna(0)
-    return table.assign(lost=lost.stack()).reset_index()
 
 
 def describe_heads(readings: xr.Dataset, texts: Sequence[str], shown: int = 2) -> pd.DataFrame:

@@ -114,20 +114,6 @@ class Encoding:
         """How many class and register tokens come before the patches in `tokens`."""
         return self._readout.prefix
 
-    @property
-    def head_outputs(self) -> torch.Tensor:
-        """What each head wrote, before its output projection, at the tokens that the pool reads.
-
-        n × layers × heads × (tokens read · head width); a class token is one token. For
-        `helpers.clip.Model.encode_with_patched_heads`.
-
-        Raises
-        ------
-        WorkbookError
-            If the pool reads many tokens and the images were encoded without `by_token`.
-        """
-        return self._kept("outputs")
-
     @cached_property
     def heads(self) -> np.ndarray:
         """Contribution of every head to the embedding, n × layers × heads × features."""

@@ -47,8 +47,6 @@ class Parts:
     pool_mlp : Tensor or None, n × pooled width
     inverse : Tensor or None, n
         1 / deviation of the norm after the pool.
-    outputs : Tensor or None, n × layers × heads × (tokens read · head width)
-        What the heads wrote, token by token.
     token_weights : Tensor or None, n × layers × heads × pool heads × tokens
         How much of each token reaches the pool through a head.
     values : Tensor or None, n × layers × heads × tokens × head width
@@ -63,7 +61,6 @@ class Parts:
     biases: torch.Tensor
     pool_mlp: torch.Tensor | None
     inverse: torch.Tensor | None
-    outputs: torch.Tensor | None
     token_weights: torch.Tensor | None
     values: torch.Tensor | None
 
@@ -199,8 +196,8 @@ def run_block(
     keys : bool
         Whether to keep queries, keys and values.
     patch : tuple of Tensor, optional
-        Which heads are patched (n × heads, bool), and what they write for the tokens that are read
-        (n × heads × (tokens read · head width)).
+        Which heads are patched (n × heads, bool), and what they write for the tokens of `reads`
+        (`BlockParts.outputs` of another pass).
 
     Returns
     -------
@@ -214,7 +211,7 @@ def run_block(
     own = slice(reads.start - tokens.start, reads.stop - tokens.start)
     if patch:
         heads, outputs = patch
-        outputs = outputs.unflatten(-1, (len(reads), -1)).to(mixed.dtype)
+        outputs = outputs.unflatten(-1, (mixed.shape[1], -1)).transpose(1, 2).to(mixed.dtype)
         mixed[:, :, own] = torch.where(heads[..., None, None], outputs, mixed[:, :, own])
     outputs = mixed.transpose(1, 2).flatten(2)
     added, inner, leave = block.write(outputs)
@@ -289,18 +286,13 @@ def _mixing(part: BlockParts) -> torch.Tensor:
 def _by_token(
     tower: Tower, kept: list[BlockParts], weighted: list[torch.Tensor], by_token: bool
 ) -> dict[str, torch.Tensor | None]:
-    one = len(range(tower.tokens)[tower.pool.reads]) == 1
-    outputs = torch.stack([part.outputs for part in kept], dim=1) if by_token or one else None
-    if outputs is not None:  # n × layers × heads × (tokens read · head width)
-        outputs = outputs.unflatten(-1, (tower.heads, -1)).transpose(2, 3).flatten(3).float()
     if not by_token:
-        return {"outputs": outputs, "token_weights": None, "values": None}
+        return {"token_weights": None, "values": None}
     through = [
         own[:, None] @ _mixing(part) for own, part in zip(weighted, kept, strict=True)
     ]  # n × heads × pool heads × tokens
     values = torch.stack([part.value for part in kept], dim=1).float()
     return {
-        "outputs": outputs,
         "token_weights": torch.stack(through, dim=1),
         "values": values,
     }

@@ -183,8 +183,7 @@ class Model:
             (bicubic, antialiased).
         by_token : bool
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
-            `Encoding.tokens_along` and `Encoding.tokens_of_heads`, and for
-            `encode_with_patched_heads` where the pool reads more than a class token.
+            `Encoding.tokens_along` and `Encoding.tokens_of_heads`.
         tensors : bool
             Whether the encoding gives tensors on the model's device, instead of NumPy arrays.
 
@@ -221,23 +220,31 @@ class Model:
             return forward(self.tower, pixels, by_token=by_token)
 
     def encode_with_patched_heads(
-        self, pixels: np.ndarray, original: Encoding, heads: np.ndarray
+        self,
+        pixels: np.ndarray,
+        originals: np.ndarray,
+        heads: np.ndarray,
+        *,
+        every_token: bool = True,
     ) -> np.ndarray:
         """Encode images with some heads patched: they write what they wrote for other images.
 
-        What these heads write to the class token, or to all tokens that the pool reads, is
-        exchanged in the forward pass, and all later layers respond: activation patching.
+        What these heads write is exchanged in the forward pass, and all later layers respond:
+        activation patching.
 
         Parameters
         ----------
         pixels : ndarray of uint8, n × height × width × 3
             As for `encode`.
-        original : Encoding
-            Encoding of the n images whose head outputs are put in place; with `by_token` where the
-            pool reads more than a class token.
+        originals : ndarray of uint8, n × height × width × 3
+            The images whose head outputs are put in place.
         heads : ndarray of bool, … × n × layers × heads
             Which heads to patch, image by image; with axes before these, one choice after the
             other, which takes less time than one call for each.
+        every_token : bool
+            Whether all that a head writes is exchanged, which gives its *total* effect. Otherwise
+            only what it writes to the class token is, or to the tokens that the pool reads: the
+            *direct-path* effect, without what goes through other tokens.
 
         Returns
         -------
@@ -249,10 +256,10 @@ class Model:
         WorkbookError
             If the shapes don't match.
         """
-        expected = (len(pixels), *original.head_outputs.shape[1:3])
-        if np.shape(heads)[-3:] != expected or len(original.head_outputs) != len(pixels):
+        expected = (len(pixels), self.layers, self.heads)
+        if np.shape(heads)[-3:] != expected or len(originals) != len(pixels):
             raise WorkbookError(
-                f"Heads of shape {np.shape(heads)} and {len(original.head_outputs)} original images"
+                f"Heads of shape {np.shape(heads)} and {len(originals)} original images"
                 f" don't fit {len(pixels)} images; heads must have the shape {expected}, with any"
                 " axes before."
             )
@@ -261,11 +268,11 @@ class Model:
         with torch.inference_mode(), self._autocast(), QuickLinear():
             pieces = zip(
                 self._normalised(pixels).tensor_split(count),
-                original.head_outputs.tensor_split(count),
+                self._normalised(originals).tensor_split(count),
                 choices.tensor_split(count, dim=1),
                 strict=True,
             )
-            found = [encode_patched(self.tower, *piece) for piece in pieces]
+            found = [encode_patched(self.tower, *own, every_token=every_token) for own in pieces]
         embeddings = torch.cat(found, dim=1).float().cpu().numpy()
         return embeddings.reshape(*np.shape(heads)[:-2], -1)
 

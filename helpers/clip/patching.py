@@ -1,72 +1,62 @@
 """Activation patching: heads write what they wrote for other images; all after them responds."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import torch
 
 from helpers.clip.forward import run_block
 from helpers.clip.towers import Tower
 
-Places = Sequence[torch.Tensor | None]
-
-
-class PatchedHeads(NamedTuple):
-    """Heads to patch, and what they are to write."""
-
-    heads: torch.Tensor
-    outputs: torch.Tensor
-
 
 def encode_patched(
-    tower: Tower, pixels: torch.Tensor, outputs: torch.Tensor, choices: torch.Tensor
+    tower: Tower,
+    pixels: torch.Tensor,
+    originals: torch.Tensor,
+    choices: torch.Tensor,
+    *,
+    every_token: bool,
 ) -> torch.Tensor:
     """Encode images several times, each time with other heads patched.
 
-    What comes before the first layer that is patched is the same every time, and computed once.
+    The originals go through the layers beside the images, so that only one layer's outputs are
+    kept. Up to the first layer that is patched all choices are one pass.
 
     Parameters
     ----------
     tower : Tower
-    pixels : Tensor, n × 3 × height × width
-        Normalised images.
-    outputs : Tensor, n × layers × heads × (tokens read · head width)
-        `helpers.clip.forward.Parts.outputs` of the other images.
+    pixels, originals : Tensor, n × 3 × height × width
+        Normalised images, and those whose heads' outputs are put in place.
     choices : Tensor of bool, choices × n × layers × heads
         Which heads are patched, image by image.
+    every_token : bool
+        Whether what they write is exchanged at every token, or only at those that the pool reads.
 
     Returns
     -------
     Tensor, choices × n × features
     """
-    x, places = tower.start(pixels)
-    firsts = choices.any(dim=3).any(dim=1).int().argmax(dim=1).tolist()  # 0 where none is patched
-    entering = [x]  # the layers before which nothing is patched
-    for layer in range(max(firsts)):
-        entering.append(_through(tower, layer, entering[-1], places))
-    found = [
-        _from_layer(tower, first, entering[first], places, PatchedHeads(chosen, outputs))
-        for first, chosen in zip(firsts, choices, strict=True)
-    ]
-    return torch.stack(found)
+    (plain, places), (source, _) = tower.start(pixels), tower.start(originals)
+    read, last = range(tower.tokens)[tower.pool.reads], len(tower.blocks) - 1
+    differs = choices.any(dim=3).any(dim=1).cumsum(dim=1).bool().tolist()  # choices × layers
+    patched = [plain] * len(choices)
+    for layer, block in enumerate(tower.blocks):
+        # The last layer's other tokens are read by nothing.
+        exchanged = range(tower.tokens) if every_token and layer < last else read
+        through = (places[layer], exchanged)
+        source, written = run_block(block, source, *through, is_last=layer == last)
+        plain, _ = run_block(block, plain, *through, is_last=layer == last)
+        for number, chosen in enumerate(choices):
+            if differs[number][layer]:
+                patch = (chosen[:, layer], written.outputs)
+                own = patched[number]
+                patched[number], _ = run_block(
+                    block, own, *through, is_last=layer == last, patch=patch
+                )
+            else:
+                patched[number] = plain
+    return torch.stack([_embedding(tower, own) for own in patched])
 
 
-def _from_layer(
-    tower: Tower, first: int, x: torch.Tensor, places: Places, patched: PatchedHeads
-) -> torch.Tensor:
-    for layer in range(first, len(tower.blocks)):
-        x = _through(tower, layer, x, places, patched)
+def _embedding(tower: Tower, x: torch.Tensor) -> torch.Tensor:
     with torch.autocast(x.device.type, enabled=False):
         pooled, _, _ = tower.pool.read(x.float())
         embedding, _, _ = tower.pool.finish(pooled)
     return embedding
-
-
-def _through(
-    tower: Tower, layer: int, x: torch.Tensor, places: Places, patched: PatchedHeads | None = None
-) -> torch.Tensor:
-    reads = range(tower.tokens)[tower.pool.reads]
-    is_last = layer == len(tower.blocks) - 1
-    patch = patched and (patched.heads[:, layer], patched.outputs[:, layer])
-    x, _ = run_block(tower.blocks[layer], x, places[layer], reads, is_last=is_last, patch=patch)
-    return x

@@ -132,8 +132,8 @@ class Pairs:
 
     Attributes
     ----------
-    pixels : ndarray of uint8, pairs × 224 × 224 × 3
-        Of the first scenes.
+    pixels, other_pixels : ndarray of uint8, pairs × 224 × 224 × 3
+        Of the first scenes and the others.
     first, other : Encoding
         Of both scenes.
     along : ndarray, pairs × features
@@ -141,6 +141,7 @@ class Pairs:
     """
 
     pixels: np.ndarray
+    other_pixels: np.ndarray
     first: Encoding
     other: Encoding
     along: np.ndarray
@@ -151,8 +152,9 @@ class Pairs:
         firsts, others = zip(*(pair_of_scenes(name, index) for index in indices), strict=True)
         texts, values = prompts(model, name), PROPERTIES[name].values
         numbers = [[values.index(value_of(one, name)) for one in own] for own in (firsts, others)]
-        encoded = (model.encode(_pixels(own), by_token=True) for own in (firsts, others))
-        return cls(_pixels(firsts), *encoded, texts[numbers[0]] - texts[numbers[1]])
+        pixels = [_pixels(own) for own in (firsts, others)]
+        encoded = map(model.encode, pixels)
+        return cls(*pixels, *encoded, texts[numbers[0]] - texts[numbers[1]])
 
     def margin(self, embeddings: np.ndarray) -> np.ndarray:
         """Say how far embeddings speak for the first's value and against the other's, (pairs,)."""
@@ -178,7 +180,7 @@ def patching_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.nda
     Returns
     -------
     ndarray, pairs × heads
-        What of the property's effect on the margin the patch takes: the *total effect* of a head.
+        What of the property's effect on the margin the patch takes: a head's *direct-path effect*.
     """
     before = pairs.margin(pairs.first.embedding)
     after = _patched(model, pairs, [[head] for head in heads])
@@ -365,7 +367,8 @@ def _patched(model: Model, pairs: Pairs, choices: Sequence[Sequence[str]]) -> np
     for own, heads in zip(chosen, choices, strict=True):
         for head in heads:
             own[(slice(None), *place_of(head))] = True
-    patched = model.encode_with_patched_heads(pairs.pixels, pairs.other, chosen)
+    sides = (pairs.pixels, pairs.other_pixels)
+    patched = model.encode_with_patched_heads(*sides, chosen, every_token=False)
     return np.stack([pairs.margin(own) for own in patched])
 
 

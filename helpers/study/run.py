@@ -119,11 +119,12 @@ class Run(Results):
         """How results name the model, such as ``embedded model``."""
         return weights.title(self.parameters.model, self.parameters.pretrained)
 
-    def views(self, image_id: str) -> dict[str, np.ndarray]:
-        """Draw the views of one image; see `helpers.data.views`."""
+    def views(self, image_id: str, changes: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Draw the views of one image, or those of some changes; see `helpers.data.views`."""
         image = self._by_id[one_of("image", image_id, self._by_id)]
         given = self.parameters
-        return views(image.pixels, image.id, given.seed, given.severity, self.changes)
+        asked = self.changes if changes is None else changes
+        return views(image.pixels, image.id, given.seed, given.severity, asked)
 
     @property
     def of_study(self) -> bool:

@@ -1,0 +1,310 @@
+"""What notebook 08 finds: which parts carry a shift, more than they carry any difference."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis import causal, ties
+from helpers.analysis.findings import Answer, Finding, each, interval, listed
+from helpers.analysis.head_names import is_head
+from helpers.analysis.sources import by_source
+from helpers.analysis.specificity import ANOTHER, Account
+from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
+
+Name = Callable[[str], str]
+NAMED = 4
+"""Changes, or all but so many, are listed by name."""
+SHOWN = 3
+"""Specific heads that are named, with their excess."""
+
+HALF = 0.5
+PERCENT = "{:.0%}"
+DIFFERENCE = "{:+.0%}"
+TOO_FEW = "Too few images to hold shifts against differences between images."
+
+
+def answer(account: Account, removed: xr.DataArray | None = None, *, name: Name = str) -> Answer:
+    """Answer which parts carry a shift, more than they carry any difference.
+
+    Parameters
+    ----------
+    account : Account
+        As of `helpers.analysis.specificity.account`.
+    removed : DataArray, (effect, choice, image, augmentation), optional
+        As of `helpers.study.patching.patched_heads`; none where nothing was patched.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    tables = {source: own.drop(index=ANOTHER) for source, own in account.distances.items()}
+    if not any(own["n"].any() for own in tables.values()):
+        return Answer(NOTHING_MOVED, [])
+    known = {source: own for source, own in tables.items() if own["floor"].notna().any()}
+    if not known:
+        return Answer(TOO_FEW, [])
+    controls = {source: account.distances[source].loc[ANOTHER] for source in known}
+    heads = {source: leading(account.excess[source]) for source in known}
+    findings = [_distance(known, controls, name), _own(known, controls, name)]
+    findings += [_heads_in_all(known), _specific(heads, account, name)]
+    sentences = [_in_a_sentence(known, name), _specific_in_a_sentence(known, heads)]
+    if removed is not None and removed.sizes["image"] > 1:
+        patched = {s: own for s, own in by_source(removed).items() if s in known}
+        beyond = {source: causal.beyond(own) for source, own in patched.items()}
+        findings += [_patching(patched, beyond, name), _passed_on(patched)]
+        sentences.append(_patching_in_a_sentence(beyond))
+    return Answer(" ".join(sentences), findings)
+
+
+def leading(excess: xr.Dataset) -> pd.DataFrame:
+    """Name the specific head of the largest excess, of every change that has one.
+
+    Parameters
+    ----------
+    excess : Dataset
+        As of `helpers.analysis.specificity.excess_shares`, of one source.
+
+    Returns
+    -------
+    DataFrame
+        Columns `head`, `excess`, `low`, `high` and `count` (of specific heads), indexed by change,
+        the largest excess first. The control is left out.
+    """
+    rows = {}
+    for change in excess["augmentation"].values:
+        own = excess.sel(augmentation=change).to_dataframe()
+        own = own[own["specific"].astype(bool) & own.index.map(is_head)]
+        if len(own) and change != ANOTHER:
+            first = ties.ranked(own["excess"]).index[0]
+            rows[change] = {"head": first, "count": len(own)} | own.loc[first].to_dict()
+    columns = ["head", "excess", "low", "high", "count"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table.loc[ties.ranked(table["excess"].astype(float)).index] if len(table) else table
+
+
+def furthest(table: pd.DataFrame) -> str | None:
+    """Name the change whose account is surely further from an ordinary one than all others'.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `helpers.analysis.specificity.distances`, without the control.
+
+    Returns
+    -------
+    str or None
+        None where intervals overlap, or there is but one change.
+    """
+    first = ties.ranked(table["distance"]).index[0]
+    others = table.drop(index=first)
+    apart = len(others) and table.loc[first, "low"] > others["high"].max()
+    return first if apart and table.loc[first, "own"] else None
+
+
+def how_many(count: int, total: int) -> str:
+    """Say in a word how many of all changes."""
+    if count in (0, total):
+        return "no change" if not count else "every change"
+    return "most changes" if count > total / 2 else "a minority of changes"
+
+
+def listed_changes(found: Sequence[str], every: Sequence[str], name: Name) -> str:
+    """List changes, or those that are missing, or say in a word how many they are."""
+    missing = [each_ for each_ in every if each_ not in found]
+    if 0 < len(found) <= NAMED and missing:
+        return listed([name(change) for change in found])
+    if 0 < len(missing) <= NAMED and found:
+        return f"every change but {listed([name(change) for change in missing])}"
+    return how_many(len(found), len(every))
+
+
+def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
+    if not any(own["own"].any() for own in known.values()):
+        return (
+            "What carries a shift cannot be distinguished from what carries any difference between"
+            " two images."
+        )
+    mostly = all(own["distance"].max() < HALF for own in known.values())
+    start = "Most of what carries a shift" if mostly else "Part of what carries a shift"
+    apart = {source: furthest(own) for source, own in known.items()}
+    stands = [
+        name(change) + (f" ({source})" if len(known) > 1 else "")
+        for source, change in apart.items()
+        if change
+    ]
+    verb = "stand" if len(stands) > 1 else "stands"
+    end = f"{listed(stands)} {verb} furthest apart" if stands else "no change stands out"
+    return f"{start} carries any difference between two images; {end}."
+
+
+def _specific_in_a_sentence(
+    known: Mapping[str, pd.DataFrame], heads: Mapping[str, pd.DataFrame]
+) -> str:
+    counts = {source: how_many(len(heads[source]), len(own)) for source, own in known.items()}
+    return f"Some heads surely carry more than their ordinary share under {_on_sources(counts)}."
+
+
+def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
+    counts = {}
+    for source, table in beyond.items():
+        if causal.OTHERS in table.index.get_level_values("choice"):
+            more = table.loc[causal.OTHERS, "more"]
+            counts[source] = how_many(int(more.sum()), len(more))
+    if not counts:
+        return ""
+    return (
+        "Patching a change's own heads surely removes more of its shift than patching another"
+        f" change's under {_on_sources(counts)}."
+    )
+
+
+def _on_sources(words: Mapping[str, str]) -> str:
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return listed([f"{text} on {source}" for source, text in words.items()])
+
+
+def _distance(
+    known: Mapping[str, pd.DataFrame], controls: Mapping[str, pd.Series], name: Name
+) -> Finding:
+    most = max(own["distance"].max() for own in known.values())
+    least = min(own["distance"].min() for own in known.values())
+    words = "for the most part" if most < HALF else "of some changes" if least < HALF else "no"
+    cells = {}
+    for source, own in known.items():
+        order = ties.ranked(own["distance"]).index
+        ends = dict.fromkeys([order[-1], order[0]])
+        cells[source] = ", ".join(f"{name(end)} {_interval(own.loc[end])}" for end in ends)
+    return Finding(
+        "Is a change's account that of any difference between two images?",
+        words,
+        "distance: " + each(cells),
+        "another image: "
+        + each(
+            {
+                source: f"{own['distance']:.2f}, by chance below {own['floor']:.2f}"
+                for source, own in controls.items()
+            }
+        ),
+    )
+
+
+def _own(
+    known: Mapping[str, pd.DataFrame], controls: Mapping[str, pd.Series], name: Name
+) -> Finding:
+    found = {source: own.index[own["own"]].tolist() for source, own in known.items()}
+    answers = {s: listed_changes(own, known[s].index, name) for s, own in found.items()}
+    kept = not any(own["own"] for own in controls.values())
+    return Finding(
+        "Which accounts are surely not ordinary?",
+        _on_sources(answers),
+        each({s: f"{len(own)} of {len(known[s])} changes" for s, own in found.items()}),
+        f"another image is {'not' if kept else 'one, too'}; false discoveries held at 5 %",
+    )
+
+
+def _heads_in_all(known: Mapping[str, pd.DataFrame]) -> Finding:
+    ends = {s: (own["heads"].min(), own["heads"].max()) for s, own in known.items()}
+    ordinary = {source: own["ordinary_heads"].iloc[0] for source, own in known.items()}
+    above = [ends[source][0] > ordinary[source] for source in known]
+    below = [ends[source][1] < ordinary[source] for source in known]
+    words = "more" if all(above) else "less" if all(below) else "more or less, by change"
+    return Finding(
+        "Do heads carry more of a shift than of any difference?",
+        words,
+        each({source: f"{low:.0%} to {high:.0%}" for source, (low, high) in ends.items()}),
+        "two originals: " + each({source: f"{own:.0%}" for source, own in ordinary.items()}),
+    )
+
+
+def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -> Finding:
+    answers = {
+        source: ", ".join(
+            f"{own['head'][change]} to {name(change)}" for change in own.index[:SHOWN]
+        )
+        or "none"
+        for source, own in heads.items()
+    }
+    cells = {
+        source: ", ".join(
+            interval(*row, DIFFERENCE)
+            for row in own[["excess", "low", "high"]].head(SHOWN).itertuples(index=False)
+        )
+        or "–"
+        for source, own in heads.items()
+    }
+    controls = {
+        source: int(
+            (own["specific"] & own["component"].to_series().map(is_head).to_xarray())
+            .sel(augmentation=ANOTHER)
+            .sum()
+        )
+        for source, own in account.excess.items()
+        if source in heads
+    }
+    return Finding(
+        "Which heads are most specific, and to what?",
+        each(answers),
+        "excess share: " + each(cells),
+        f"to another image: {sum(controls.values()) or 'none'}",
+    )
+
+
+def _patching(
+    patched: Mapping[str, xr.DataArray], beyond: Mapping[str, pd.DataFrame], name: Name
+) -> Finding:
+    answers, cells = {}, {}
+    for source, own in patched.items():
+        total = own.sel(effect="total").mean(["image", "augmentation"]).to_series()
+        cells[source] = ", ".join(
+            f"{_CHOICE_WORDS[choice]} {total[choice]:.0%}"
+            for choice in _CHOICE_WORDS
+            if choice in total.index and not pd.isna(total[choice])
+        )
+        if causal.OTHERS in beyond[source].index:
+            more = beyond[source].loc[causal.OTHERS, "more"]
+            answers[source] = listed_changes(more.index[more].tolist(), more.index, name)
+    random = {
+        source: f"{own.sel(effect='total', choice=causal.RANDOM).mean().item():.0%}"
+        for source, own in patched.items()
+    }
+    return Finding(
+        "Do a change's own heads remove more of its shift than another change's?",
+        f"under {_on_sources(answers)}" if answers else "there is no other change",
+        "total effect: " + each(cells),
+        "random heads: " + each(random),
+    )
+
+
+_CHOICE_WORDS = {causal.OWN: "own", causal.OTHERS: "another's", causal.GENERIC: "generic"}
+
+
+def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
+    own = {s: each_.sel(choice=causal.OWN).mean("augmentation") for s, each_ in patched.items()}
+    more = {s: _mean(e.sel(effect="total") - e.sel(effect="direct")) for s, e in own.items()}
+    means = {s: {e: own[s].sel(effect=e).mean().item() for e in causal.EFFECTS} for s in own}
+    surely = [row["low"] > 0 for row in more.values()]
+    words = "yes" if all(surely) else "on some images" if any(surely) else "not surely"
+    return Finding(
+        "Do later layers and other tokens pass a patch on?",
+        words,
+        "total less direct effect: "
+        + each({source: _interval(row, DIFFERENCE) for source, row in more.items()}),
+        each(
+            {
+                source: f"direct {row['direct']:.0%}, direct path {row['direct path']:.0%}"
+                for source, row in means.items()
+            }
+        ),
+    )
+
+
+def _mean(values: xr.DataArray) -> pd.Series:
+    return mean_with_interval(values.values[:, None]).iloc[0]
+
+
+def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
+    return interval(row.get("distance", row.get("mean")), row["low"], row["high"], form)
