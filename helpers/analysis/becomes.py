@@ -39,9 +39,28 @@ def answered(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     DataArray of str, (…, property)
         The value that fits best.
     """
-    found = zero_shot(embeddings, texts)["prediction"]
-    named = [_values(texts, name)[found.sel(property=name).values] for name in _names(found)]
-    return found.copy(data=np.stack(named, axis=-1))
+    return named(zero_shot(embeddings, texts)["prediction"], texts)
+
+
+def named(predictions: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
+    """Write predictions as values in place of numbers.
+
+    Parameters
+    ----------
+    predictions : DataArray of int, (…, property)
+        As of `helpers.analysis.directions.zero_shot`.
+    texts : DataArray, (text, feature)
+        As for `answered`.
+
+    Returns
+    -------
+    DataArray of str, (…, property)
+    """
+    predictions = predictions.transpose(..., "property")
+    names = [
+        _values(texts, name)[predictions.sel(property=name).values] for name in _names(predictions)
+    ]
+    return predictions.copy(data=np.stack(names, axis=-1))
 
 
 def before_after(answers: xr.DataArray) -> pd.DataFrame:
@@ -123,54 +142,107 @@ def most_gained(table: pd.DataFrame, k: int) -> pd.DataFrame:
     return rows.groupby("augmentation", sort=False).head(k)
 
 
-def seen_instead(answers: xr.DataArray, table: pd.DataFrame, *, k: int = 4) -> pd.DataFrame:
-    """Say in a few words what the model sees under each change.
+def changed(table: pd.DataFrame) -> pd.DataFrame:
+    """Count the images whose answer changes, whatever it becomes.
 
-    Answers that nearly all images give after the change make one description, and `before` and
-    `after` count the images that fit it as a whole. Where no answer is as frequent, the words are
-    those of the k answers that gain most, and the counts those of the first.
+    An exchange of answers, such as of left and right in a mirror, leaves every answer as frequent
+    as it was.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `before_after`.
+
+    Returns
+    -------
+    DataFrame of int, (augmentation, property)
+    """
+    other = table["images"].where(table["before"] != table["after"], 0)
+    counts = other.groupby([table[key] for key in KEYS], sort=False).sum()
+    return counts.unstack().loc[table["augmentation"].unique(), table["property"].unique()]
+
+
+def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
+    """Say in a few words what the model sees under each change.
 
     Parameters
     ----------
     answers : DataArray of str, (image, view, property)
-        As of `answered`, of one source.
-    table : DataFrame
-        Their `gains`.
+        As of `answered`, of one source, with the view ``original``.
     k : int
         Answers that are named at most where no description fits nearly all images.
 
     Returns
     -------
     DataFrame, indexed by augmentation
-        `words`, such as "a large dotted star on a plain background" or "more often square, solid or
-        black"; `before`, `after` and `n`, numbers of images; `counts`, the same to read.
+        `words` and `counts` to read, and `n`, the number of images. The first of these that holds:
+
+        - "a large dotted star on a plain background": answers that surely gain, and that at least
+          `NEARLY_ALL` images give. "0 → 96" counts the images that the whole description fits.
+        - "more often square or black": the k answers that gain most. "15 → 51, 11 → 31" are theirs.
+        - "another position": no answer gains, and most images get another one. "79 of 100" do.
+        - "nothing surely else".
     """
-    gained = most_gained(table, len(table))
+    table = before_after(answers)
+    gained, other = most_gained(gains(table), len(table)), changed(table)
     rows = {
-        str(name): _in_words(answers, gained[gained["augmentation"] == name], str(name), k)
-        for name in answers["view"].values
-        if name != ORIGINAL
+        name: _in_words(answers, gained[gained["augmentation"] == name], other.loc[name], k)
+        for name in other.index
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("augmentation")
 
 
-def in_few_words(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
-    """Say in a few words what the model sees under each change, from its embeddings.
+def by_depth(answers: xr.DataArray, gained: pd.DataFrame) -> pd.DataFrame:
+    """Count at every depth the images that give the answers that changes bring.
 
     Parameters
     ----------
-    embeddings : DataArray, (image, view, feature)
-        Of one source, with the view ``original``.
-    texts : DataArray, (text, feature)
-        As for `answered`.
+    answers : DataArray of str, (image, view, depth, property)
+        As of `helpers.study.lens.answers_at_every_depth`, of one source.
+    gained : DataFrame
+        Rows of `gains`.
 
     Returns
     -------
     DataFrame
-        As of `seen_instead`.
+        A row per row of the table and depth: `augmentation`, `property`, `answer`, `depth`, the
+        shares of images `before` and `after` the change, and `gain`, their difference.
     """
-    answers = answered(embeddings, texts)
-    return seen_instead(answers, gains(before_after(answers)))
+    rows = []
+    for row in gained.itertuples():
+        same = answers.sel(property=row.property) == row.answer
+        share = same.mean("image").transpose("view", "depth")
+        own = {"before": share.sel(view=ORIGINAL).values}
+        own |= {"after": share.sel(view=row.augmentation).values, "depth": answers["depth"].values}
+        names = {"augmentation": row.augmentation, "property": row.property, "answer": row.answer}
+        rows.append(pd.DataFrame(own).assign(**names))
+    columns = [*KEYS, "answer", "depth", "before", "after"]
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+    return table[columns].assign(gain=table["after"] - table["before"])
+
+
+def arises(depths: pd.DataFrame) -> pd.DataFrame:
+    """Say from which depth on an answer has at least half of the gain that it has in the end.
+
+    Parameters
+    ----------
+    depths : DataFrame
+        As of `by_depth`.
+
+    Returns
+    -------
+    DataFrame
+        `augmentation`, `property`, `answer`, `gain` at the end and `depth`, "" where these images
+        show no gain at the end.
+    """
+    keys = [*KEYS, "answer"]
+    rows = []
+    for names, own in depths.groupby(keys, sort=False):
+        gain = own["gain"].to_numpy()
+        reached = np.logical_and.accumulate((gain >= gain[-1] / 2)[::-1])[::-1]
+        depth = own["depth"].iloc[reached.argmax()] if gain[-1] > 0 else ""
+        rows.append((*names, gain[-1], depth))
+    return pd.DataFrame(rows, columns=[*keys, "gain", "depth"])
 
 
 def described(values: dict[str, str]) -> str:
@@ -207,22 +279,25 @@ def _counted(adjectives: Sequence[str], shape: str, count: str | None) -> str:
     return " ".join([count, *adjectives, plural])
 
 
-def _in_words(answers: xr.DataArray, gained: pd.DataFrame, name: str, k: int) -> dict:
+def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series, k: int) -> dict:
     n = answers.sizes["image"]
     frequent = gained[gained["after"] >= NEARLY_ALL * n].head(MOST_IN_A_DESCRIPTION)
+    first = gained.head(k)
+    most = other.index[other.to_numpy().argmax()]
     if len(frequent):
         values = dict(zip(frequent["property"], frequent["answer"], strict=True))
-        before, after = (_fitting(answers.sel(view=view), values) for view in (ORIGINAL, name))
-        words, shown = described(values), [(before, after)]
-    elif len(gained):
-        first = gained.head(k)
+        before, after = (
+            _fitting(answers.sel(view=view), values) for view in (ORIGINAL, other.name)
+        )
+        words, counts = described(values), f"{before} → {after}"
+    elif len(first):
         words = f"more often {_either(first['answer'].tolist())}"
-        shown = list(zip(first["before"], first["after"], strict=True))
+        counts = ", ".join(f"{row.before} → {row.after}" for row in first.itertuples())
+    elif other[most] > n / 2 and n > 1:
+        words, counts = f"another {most}", f"{other[most]} of {n}"
     else:
-        words, shown = NOTHING_SURE, []
-    counts = ", ".join(f"{before} → {after}" for before, after in shown)
-    before, after = shown[0] if shown else (np.nan, np.nan)
-    return {"words": words, "before": before, "after": after, "n": n, "counts": counts or "–"}
+        words, counts = NOTHING_SURE, "–"
+    return {"words": words, "counts": counts, "n": n}
 
 
 def _fitting(answers: xr.DataArray, values: dict[str, str]) -> int:

@@ -49,3 +49,26 @@ def table_by_source(
     """
     tables = {name: table(own) for name, own in by_source(values).items()}
     return pd.concat(tables, names=[SOURCE])
+
+
+def few_of_each(values: Arrays, most: int) -> list[str]:
+    """Choose images of every source, evenly among its images.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset
+        As for `by_source`.
+    most : int
+        Images of each source, at most.
+
+    Returns
+    -------
+    list of str
+        Their ids, in order.
+    """
+    chosen = []
+    for own in by_source(values).values():
+        ids = own["image"].values
+        places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
+        chosen += ids[places].tolist()
+    return chosen
