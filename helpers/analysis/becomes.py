@@ -19,8 +19,15 @@ KEYS = ["augmentation", "property"]
 LEAST_CHANGES = 6
 """Fewer images that take an answer up or give it up can't be significant, whichever way they go."""
 NEARLY_ALL = 0.8
+CHANCE = 0.05
 MOST_IN_A_DESCRIPTION = 5
 NOTHING_SURE = "nothing surely else"
+DESCRIPTION, MORE_OFTEN, ANOTHER, NOTHING = KINDS = (
+    "description",
+    "more often",
+    "another",
+    "nothing",
+)
 ADJECTIVES = ("size", "fill", "colour")
 
 
@@ -83,7 +90,8 @@ def before_after(answers: xr.DataArray) -> pd.DataFrame:
     columns = [*KEYS, "before", "after"]
     counts = pairs.reset_index().groupby(columns, sort=False).size().rename("images").reset_index()
     order = {name: place for place, name in enumerate(after["augmentation"].values.tolist())}
-    return counts.sort_values(columns, key=lambda c: c.map(order) if c.name == KEYS[0] else c)
+    key = {"key": lambda own: own.map(order) if own.name == KEYS[0] else own}
+    return counts.sort_values(columns, ignore_index=True, **key)
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:
@@ -142,6 +150,25 @@ def most_gained(table: pd.DataFrame, k: int) -> pd.DataFrame:
     return rows.groupby("augmentation", sort=False).head(k)
 
 
+def commonest(table: pd.DataFrame) -> pd.DataFrame:
+    """Take for each change the answer that most images exchange for one other.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `before_after`.
+
+    Returns
+    -------
+    DataFrame
+        `property`, `before`, `after` and `images`, by `augmentation`; the first of the table where
+        several are as frequent. A change that changes no answer has no row.
+    """
+    other = table[table["before"] != table["after"]]
+    most = other.groupby("augmentation", sort=False)["images"].idxmax()
+    return other.loc[most].set_index("augmentation")
+
+
 def changed(table: pd.DataFrame) -> pd.DataFrame:
     """Count the images whose answer changes, whatever it becomes.
 
@@ -175,13 +202,15 @@ def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
     Returns
     -------
     DataFrame, indexed by augmentation
-        `words` and `counts` to read, and `n`, the number of images. The first of these that holds:
+        `kind`, the number of images `n`, and `words` and `counts` to read. The first that holds:
 
         - "a large dotted star on a plain background": answers that surely gain, and that at least
-          `NEARLY_ALL` images give. "0 → 96" counts the images that the whole description fits.
-        - "more often square or black": the k answers that gain most. "15 → 51, 11 → 31" are theirs.
-        - "another position": no answer gains, and most images get another one. "79 of 100" do.
+          `NEARLY_ALL` images give. "0 → 96 of 100" counts those that the whole description fits.
+        - "more often square or black": the k answers that gain most. "15 → 51, 11 → 31 of 100".
+        - "another position": no answer gains, and surely most images get another one: "79 of 100".
         - "nothing surely else".
+
+        `kind` is one of `KINDS`.
     """
     table = before_after(answers)
     gained, other = most_gained(gains(table), len(table)), changed(table)
@@ -289,15 +318,16 @@ def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series, k: 
         before, after = (
             _fitting(answers.sel(view=view), values) for view in (ORIGINAL, other.name)
         )
-        words, counts = described(values), f"{before} → {after}"
+        kind, words, counts = DESCRIPTION, described(values), f"{before} → {after} of {n}"
     elif len(first):
-        words = f"more often {_either(first['answer'].tolist())}"
         counts = ", ".join(f"{row.before} → {row.after}" for row in first.itertuples())
-    elif other[most] > n / 2 and n > 1:
-        words, counts = f"another {most}", f"{other[most]} of {n}"
+        words = f"more often {_either(first['answer'].tolist())}"
+        kind, counts = MORE_OFTEN, f"{counts} of {n}"
+    elif stats.binom.sf(other[most] - 1, n, 0.5) <= CHANCE:
+        kind, words, counts = ANOTHER, f"another {most}", f"{other[most]} of {n}"
     else:
-        words, counts = NOTHING_SURE, "–"
-    return {"words": words, "counts": counts, "n": n}
+        kind, words, counts = NOTHING, NOTHING_SURE, "–"
+    return {"kind": kind, "words": words, "counts": counts, "n": n}
 
 
 def _fitting(answers: xr.DataArray, values: dict[str, str]) -> int:

@@ -5,13 +5,19 @@ their own mean, after SpLiCE (Bhalla et al., NeurIPS 2024, arXiv 2402.10376). Un
 answer, concepts don't exclude each other.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 from sklearn.decomposition import sparse_encode
 
+from helpers.analysis import ties
+from helpers.analysis.becomes import answered
 from helpers.analysis.directions import unit_vectors
+from helpers.analysis.sources import evenly
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
     false_discovery_rates,
@@ -23,6 +29,60 @@ PENALTY = 0.1
 """Of the lasso, where embeddings have length 1 in the root mean square: about ten concepts each."""
 TAILS = (0.025, 0.975)
 LEAST_PAIRS = 5
+SHOWN = 0.005
+MOST_IMAGES = 100
+"""Of each source: with thousands of texts, the views of an image take a quarter of a second."""
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """Concepts that changes add and take, beside what the same test finds elsewhere.
+
+    Attributes
+    ----------
+    table : DataFrame
+        As of `differences`.
+    positive : DataFrame
+        As of `positive_control`.
+    null : DataFrame
+        As of `null_control`.
+    """
+
+    table: pd.DataFrame
+    positive: pd.DataFrame
+    null: pd.DataFrame
+
+
+def gained_and_lost(
+    embeddings: xr.DataArray, texts: xr.DataArray, known: pd.DataFrame, *, seed: int = 0
+) -> Concepts:
+    """Say which concepts changes add and take, with both controls.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        Of one source, with the view ``original``. Of more than `MOST_IMAGES` as many are taken,
+        evenly among them.
+    texts : DataArray, (text, feature)
+        As for `codes`.
+    known : DataFrame of str
+        What is true of images: a row per image, a column per property, "" where nothing is known.
+        Where no property of the texts is, the model's own answers choose the images of the control.
+    seed : int
+
+    Returns
+    -------
+    Concepts
+    """
+    embeddings = embeddings.sel(image=evenly(embeddings["image"].values, MOST_IMAGES))
+    weights = codes(embeddings, texts)
+    originals = weights.sel(view=ORIGINAL, drop=True)
+    answers = answered(embeddings.sel(view=ORIGINAL, drop=True), texts)
+    return Concepts(
+        differences(weights, seed=seed),
+        positive_control(originals, _known_or_answered(known, answers), seed=seed),
+        null_control(originals, draws=weights.sizes["view"] - 1, seed=seed),
+    )
 
 
 def codes(
@@ -98,8 +158,12 @@ def differences(weights: xr.DataArray, *, n_resamples: int = 500, seed: int = 0)
     rows = rows[rows["moved"]]
     q = false_discovery_rates(rows["p"])
     rows = rows.assign(q=q, found=q <= FALSE_DISCOVERY_RATE)
-    order = pd.Categorical(rows["augmentation"], categories=names).codes
-    rows = rows.assign(order=order, falling=-rows["gain"]).sort_values(["order", "falling"])
+    rows = pd.concat(
+        [
+            own.iloc[ties.largest_first(own["gain"])]
+            for _, own in rows.groupby("augmentation", sort=False)
+        ]
+    )
     columns = ["before", "after", "gain", "low", "high", "q", "found"]
     return rows[["augmentation", "property", "concept", *columns]].reset_index(drop=True)
 
@@ -136,25 +200,37 @@ def positive_control(weights: xr.DataArray, labels: pd.DataFrame, *, seed: int =
     return _controlled(tables)
 
 
-def known_or_answered(truth: pd.DataFrame, answers: xr.DataArray) -> pd.DataFrame:
-    """Return what is known of images, or else what the model itself answers about them.
+def grid(tables: Mapping[str, pd.DataFrame], *, each: int = 2, most: int = 20) -> dict:
+    """Put the concepts that changes add or take most into tables with the same rows.
 
     Parameters
     ----------
-    truth : DataFrame of str
-        A row per image, a column per property, "" where nothing is known.
-    answers : DataArray of str, (image, property)
-        As of `helpers.analysis.becomes.answered`, of the originals.
+    tables : mapping of str to DataFrame
+        Source → `differences`, of the same changes and texts.
+    each : int
+        Concepts that a change gains most in a source, and as many that it loses most.
+    most : int
+        Rows at most.
 
     Returns
     -------
-    DataFrame of str
-        A row per image of the answers and a column per property of theirs; the answers only where
-        no property of any image is known.
+    dict of str to DataFrame
+        Source → gains (concept × change), NaN where none is found or it rounds to nothing. A row
+        without a name stands where no change surely moves any concept.
     """
-    own = answers.transpose("image", "property").to_pandas()
-    known = truth.reindex(index=own.index, columns=own.columns, fill_value="")
-    return known if (known != "").any(axis=None) else own
+    rows = pd.concat(tables, names=["source"]).reset_index("source")
+    found = rows[rows["found"] & (rows["gain"].abs() >= SHOWN)]
+    of_change = found.groupby(["source", "augmentation"], sort=False)
+    strongest = pd.concat([of_change.head(each), of_change.tail(each)])
+    sizes = strongest["gain"].abs().groupby(strongest["concept"], sort=False).max()
+    names = ties.ranked(sizes).index[:most] if len(sizes) else pd.Index([""])
+    changes = rows["augmentation"].unique()
+    return {
+        source: found[found["source"] == source]
+        .pivot_table(index="concept", columns="augmentation", values="gain")
+        .reindex(index=names, columns=changes)
+        for source in tables
+    }
 
 
 def null_control(weights: xr.DataArray, *, draws: int = 9, seed: int = 0) -> pd.DataFrame:
@@ -184,6 +260,12 @@ def null_control(weights: xr.DataArray, *, draws: int = 9, seed: int = 0) -> pd.
     rows = pd.concat(tables, ignore_index=True)
     q = false_discovery_rates(rows["p"])
     return rows.assign(q=q, found=q <= FALSE_DISCOVERY_RATE)
+
+
+def _known_or_answered(truth: pd.DataFrame, answers: xr.DataArray) -> pd.DataFrame:
+    own = answers.transpose("image", "property").to_pandas()
+    known = truth.reindex(index=own.index, columns=own.columns, fill_value="")
+    return known if (known != "").any(axis=None) else own
 
 
 def _pairs(lacking: np.ndarray, having: np.ndarray, rng: np.random.Generator) -> np.ndarray:

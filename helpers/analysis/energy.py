@@ -87,7 +87,8 @@ def _measures(originals: np.ndarray, changed: np.ndarray, counts: np.ndarray) ->
     variance = _covariance(originals, originals, counts)
     with np.errstate(invalid="ignore", divide="ignore"):
         factor = np.maximum(-_covariance(shift, originals, counts) / variance, 0)
-        shares = [translation / total, factor**2 * variance / total]
+        shares = [np.minimum(translation / total, 1), factor**2 * variance / total]
+        shares[1] = np.minimum(shares[1], 1 - shares[0])
         left = _covariance(changed, changed, counts) / variance
     units = unit_vectors(xr.DataArray(changed, dims=("image", "feature"))).to_numpy()
     return pd.DataFrame(

@@ -1,6 +1,6 @@
 """Images by where they come from: photographs and drawn scenes are not alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,9 +66,12 @@ def few_of_each(values: Arrays, most: int) -> list[str]:
     list of str
         Their ids, in order.
     """
-    chosen = []
-    for own in by_source(values).values():
-        ids = own["image"].values
-        places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
-        chosen += ids[places].tolist()
-    return chosen
+    return [
+        each for own in by_source(values).values() for each in evenly(own["image"].values, most)
+    ]
+
+
+def evenly(ids: Sequence[str], most: int) -> list[str]:
+    """Choose at most so many of a sequence, evenly among them and in their order."""
+    places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
+    return [ids[place] for place in places]

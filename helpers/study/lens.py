@@ -8,6 +8,7 @@ import xarray as xr
 
 from helpers.analysis.becomes import named
 from helpers.analysis.directions import zero_shot
+from helpers.analysis.sources import few_of_each
 from helpers.study.derived import derived
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ MOST_IMAGES = 30
 """Of each source: every view of an image takes a forward pass."""
 
 
-def answers_at_every_depth(run: "Run", texts: xr.DataArray, images: Sequence[str]) -> xr.DataArray:
+def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
     """Ask every question of all views, read out at every depth.
 
     Parameters
@@ -26,26 +27,27 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray, images: Sequence[str
         Gives the views and the model; the answers are kept with it.
     texts : DataArray, (text, feature)
         Values and their properties, as of `helpers.analysis.directions.ensembles`.
-    images : sequence of str
-        Ids of the images.
 
     Returns
     -------
     DataArray of str, (image, view, depth, property)
-        What the class token answers before the first block (``start``) and after each, through the
-        last norm and the projection: the logit lens (nostalgebraist, 2020). The last is the answer
-        of the embedding.
+        Of `MOST_IMAGES` images of each source at most, evenly among them, with the coordinate
+        ``source``. What the class token answers before the first block (``start``) and after each,
+        through the last norm and the projection: the logit lens (nostalgebraist, 2020). The last is
+        the answer of the embedding.
     """
+    images = few_of_each(run.encodings()["embedding"], MOST_IMAGES)
     asked = list(zip(texts["property"].values.tolist(), texts["text"].values.tolist(), strict=True))
     found = derived(
         run,
         "answers_by_depth",
         lambda: zero_shot(read_at_every_depth(run, images), texts)[["prediction"]].astype(np.int16),
-        images=list(images),
+        images=images,
         texts=run.texts.fingerprint,
         asked=asked,
     )
-    return named(found["prediction"], texts)
+    source = run.encodings()["source"].sel(image=images)
+    return named(found["prediction"], texts).assign_coords(source=source)
 
 
 def read_at_every_depth(run: "Run", images: Sequence[str]) -> xr.DataArray:
