@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from helpers.analysis.ties import first_largest, largest_first, merged
+from helpers.analysis.ties import merged
 from helpers.checks import WorkbookError
 
 
@@ -36,39 +36,6 @@ def cosine_similarities(images: ArrayLike, texts: ArrayLike) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         units = [side / np.linalg.norm(side, axis=-1, keepdims=True) for side in (images, texts)]
     return units[0] @ units[1].T
-
-
-def nearest_texts(similarities: ArrayLike, k: int) -> np.ndarray:
-    """Return each image's k most similar texts, best first.
-
-    Parameters
-    ----------
-    similarities : array_like, (images, texts)
-    k : int
-
-    Returns
-    -------
-    numpy.ndarray of int, (images, k)
-        Columns of `similarities`.
-    """
-    return largest_first(similarities, axis=1)[:, :k]
-
-
-def recall_at_1(similarities: ArrayLike) -> float:
-    """Return the share of texts whose most similar image is the one they describe.
-
-    Parameters
-    ----------
-    similarities : array_like, (n, n)
-        Images by texts, where text i describes image i.
-
-    Returns
-    -------
-    float
-        Text-to-image recall at 1; chance is 1 / n.
-    """
-    similarities = np.asarray(similarities)
-    return float((first_largest(similarities, axis=0) == np.arange(similarities.shape[1])).mean())
 
 
 def own_rank(similarities: ArrayLike) -> np.ndarray:

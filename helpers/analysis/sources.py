@@ -1,6 +1,6 @@
 """Images by where they come from: photographs and drawn scenes are not alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -49,3 +49,29 @@ def table_by_source(
     """
     tables = {name: table(own) for name, own in by_source(values).items()}
     return pd.concat(tables, names=[SOURCE])
+
+
+def few_of_each(values: Arrays, most: int) -> list[str]:
+    """Choose images of every source, evenly among its images.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset
+        As for `by_source`.
+    most : int
+        Images of each source, at most.
+
+    Returns
+    -------
+    list of str
+        Their ids, in order.
+    """
+    return [
+        each for own in by_source(values).values() for each in evenly(own["image"].values, most)
+    ]
+
+
+def evenly(ids: Sequence[str], most: int) -> list[str]:
+    """Choose at most so many of a sequence, evenly among them and in their order."""
+    places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
+    return [ids[place] for place in places]

@@ -1,17 +1,53 @@
-"""The logit lens: images of a run, read out at every depth."""
+"""The logit lens: what a model answers at every depth."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
+
+from helpers.analysis.becomes import named
+from helpers.analysis.directions import zero_shot
+from helpers.analysis.sources import few_of_each
+from helpers.study.derived import derived
 
 if TYPE_CHECKING:
     from helpers.study.run import Run
 
-MOST_IMAGES = 200
-"""Embeddings at every depth are large, and so many images tell an accuracy to a few percent."""
+MOST_IMAGES = 30
+"""Of each source: every view of an image takes a forward pass."""
+
+
+def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
+    """Ask every question of all views, read out at every depth.
+
+    Parameters
+    ----------
+    run : Run
+        Gives the views and the model; the answers are kept with it.
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+
+    Returns
+    -------
+    DataArray of str, (image, view, depth, property)
+        Of `MOST_IMAGES` images of each source at most, evenly among them, with the coordinate
+        ``source``. What the class token answers before the first block (``start``) and after each,
+        through the last norm and the projection: the logit lens (nostalgebraist, 2020). The last is
+        the answer of the embedding.
+    """
+    images = few_of_each(run.encodings()["embedding"], MOST_IMAGES)
+    asked = list(zip(texts["property"].values.tolist(), texts["text"].values.tolist(), strict=True))
+    found = derived(
+        run,
+        "answers_by_depth",
+        lambda: zero_shot(read_at_every_depth(run, images), texts)[["prediction"]].astype(np.int16),
+        images=images,
+        texts=run.texts.fingerprint,
+        asked=asked,
+    )
+    source = run.encodings()["source"].sel(image=images)
+    return named(found["prediction"], texts).assign_coords(source=source)
 
 
 def read_at_every_depth(run: "Run", images: Sequence[str]) -> xr.DataArray:
@@ -20,18 +56,17 @@ def read_at_every_depth(run: "Run", images: Sequence[str]) -> xr.DataArray:
     Parameters
     ----------
     run : Run
-        Gives the views and the model. Nothing is kept on disk.
+        Nothing is kept on disk.
     images : sequence of str
         Ids of the images.
 
     Returns
     -------
     DataArray, (image, view, depth, feature)
-        The class token before the first block (``start``) and after each, through the last norm and
-        the projection: the logit lens (nostalgebraist, 2020). The last is the embedding.
+        As for `answers_at_every_depth`. The last is the embedding.
     """
     found = []
-    for image in tqdm(images, desc="Reading depths", unit="image", leave=False):
+    for image in images:
         views = run.views(image)
         found.append(run.model.encode(np.stack(list(views.values()))).depths)
     depths = np.stack(found)

@@ -80,6 +80,12 @@ def each(by_source: Mapping[str, str]) -> str:
     return "; ".join(f"{source} {text}" for source, text in by_source.items())
 
 
+def once_or_each(by_source: Mapping[str, str]) -> str:
+    """Write words of every source of images, once where they are the same."""
+    words = set(by_source.values())
+    return words.pop() if len(words) == 1 else each(by_source)
+
+
 def listed(names: Sequence[str]) -> str:
     """Write names as a list in a sentence: ``blur, noise and flip``."""
     *others, last = names or ["none"]

@@ -1,0 +1,184 @@
+"""What notebook 09 finds: what a model sees instead, what it costs, and where it arises."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from helpers.analysis.becomes import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
+from helpers.analysis.concepts import Concepts
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.ties import ranked
+
+MOST = 3
+"""Changes of each kind that the sentence names, and that have a row of their own."""
+NO_ANSWER = "No answer surely becomes more frequent under any of these changes."
+
+
+def answer(
+    seen: Mapping[str, pd.DataFrame],
+    gained: Mapping[str, pd.DataFrame],
+    lost: Mapping[str, pd.DataFrame],
+    concepts: Mapping[str, Concepts],
+    depths: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    name: Callable[[str], str] = str,
+) -> Answer:
+    """Choose the words of notebook 09.
+
+    Parameters
+    ----------
+    seen : mapping of str to DataFrame
+        Source → `helpers.analysis.becomes.seen_instead`.
+    gained : mapping of str to DataFrame
+        Source → `helpers.analysis.becomes.most_gained`.
+    lost : mapping of str to DataFrame
+        Source → accuracy lost by change (`helpers.analysis.predictions.over_questions`), NaN where
+        no true answer is known.
+    concepts : mapping of str to Concepts
+        By source.
+    depths : mapping of str to DataFrame, optional
+        Source → `helpers.analysis.becomes.arises`; None where the model gives no depths.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    largest = max(seen, key=lambda source: seen[source]["n"].iloc[0])
+    named = _by_kind(seen[largest], gained[largest])
+    rows = [_seen_under(change, seen, name) for change in named]
+    rows += [_unchanged(seen, name), _accuracy(lost, name)]
+    rows += [_arising(depths, gained, name)] if depths is not None else []
+    rows += [_concepts(concepts), _control(concepts)]
+    return Answer(_sentence(seen, largest, named, name), [row for row in rows if row])
+
+
+def _by_kind(seen: pd.DataFrame, gained: pd.DataFrame) -> list[str]:
+    """Choose the changes to name: those with a description, then the strongest of other kinds."""
+    order = gained.groupby("augmentation", sort=False)["gain"].max()
+    strongest = [*ranked(order).index, *(n for n in seen.index if n not in order.index)]
+    of_kind = {
+        kind: [n for n in strongest if seen["kind"][n] == kind] for kind in set(seen["kind"])
+    }
+    several = [of_kind.get(kind, [])[:MOST] for kind in (MORE_OFTEN, ANOTHER)]
+    return [*of_kind.get(DESCRIPTION, []), *several[0], *several[1]]
+
+
+def _sentence(
+    seen: Mapping[str, pd.DataFrame], source: str, named: Sequence[str], name: Callable
+) -> str:
+    own = seen[source]
+    exchanged = [n for n in named if own["kind"][n] == ANOTHER]
+    favoured = [f"under {name(n)} {own['words'][n]}" for n in named if n not in exchanged]
+    of = f" in {source}" if len(seen) > 1 else ""
+    sentences = [f"What the model sees instead{of}: {'; '.join(favoured)}."] if favoured else []
+    if exchanged:
+        pairs = [f"{name(n)} ({own['words'][n]})" for n in exchanged]
+        sentences.append(f"Answers are exchanged for one another under {listed(pairs)}.")
+    return " ".join(sentences) or NO_ANSWER
+
+
+def _seen_under(change: str, seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
+    words = {source: own["words"][change] for source, own in seen.items()}
+    counts = {source: own["counts"][change] for source, own in seen.items()}
+    return Finding(
+        f"What does the model see under {name(change)}?",
+        once_or_each(words),
+        each(counts),
+        "before → after" if "→" in each(counts) else "images with another answer",
+    )
+
+
+def _unchanged(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
+    changes = next(iter(seen.values())).index
+    still = [n for n in changes if all(own["kind"][n] == NOTHING for own in seen.values())]
+    return Finding(
+        "Under which changes does it surely see nothing else?",
+        listed([name(change) for change in still]),
+        f"{len(still)} of {len(changes)} changes",
+        "false discoveries held at 5 % over answers and changes",
+    )
+
+
+def _accuracy(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
+    known = {source: own.dropna(subset="mean") for source, own in lost.items()}
+    known = {source: own for source, own in known.items() if len(own)}
+    if not known:
+        return None
+    order = {source: ranked(own["mean"]).index for source, own in known.items()}
+    worst = {source: name(places[0]) for source, places in order.items()}
+    first = {s: _percent(known[s].loc[places[0]]) for s, places in order.items()}
+    second = {
+        s: f"{name(places[1])} {_percent(known[s].loc[places[1]])}"
+        for s, places in order.items()
+        if len(places) > 1
+    }
+    nothing = all(own["mean"].max() <= 0 for own in known.values())
+    return Finding(
+        "Which change costs most right answers?",
+        "none" if nothing else once_or_each(worst),
+        each(first),
+        f"next: {each(second)}" if second else "no other change",
+    )
+
+
+def _percent(row: pd.Series) -> str:
+    return interval(row["mean"], row["low"], row["high"], "{:.0%}")
+
+
+def _arising(
+    depths: Mapping[str, pd.DataFrame], gained: Mapping[str, pd.DataFrame], name: Callable
+) -> Finding | None:
+    """Where the answers of the change that gains most arise, beside those of the others."""
+    tops = [own.loc[own["gain"].idxmax()] for own in gained.values() if len(own)]
+    if not tops:
+        return None
+    top = max(tops, key=lambda row: row["gain"])["augmentation"]
+    own = {s: _layers(table[table["augmentation"] == top]) for s, table in depths.items()}
+    others = {s: _layers(table[table["augmentation"] != top]) for s, table in depths.items()}
+    return Finding(
+        f"From which layer on do new answers show under {name(top)}?",
+        once_or_each(
+            {s: "; ".join(row.depth for row in rows) or "none" for s, rows in own.items()}
+        ),
+        each({s: _written(rows) for s, rows in own.items()}),
+        f"other changes: {each({s: _written(rows) for s, rows in others.items()})}",
+    )
+
+
+def _layers(table: pd.DataFrame) -> list:
+    return list(table[table["depth"] != ""].itertuples())
+
+
+def _written(rows: Sequence) -> str:
+    return ", ".join(f"{row.answer} {row.gain:+.0%} (layer {row.depth})" for row in rows) or "–"
+
+
+def _concepts(concepts: Mapping[str, Concepts]) -> Finding:
+    found = {source: own.table[own.table["found"]] for source, own in concepts.items()}
+    counts = {
+        source: f"{len(own)} of {len(concepts[source].table)}" for source, own in found.items()
+    }
+    null = {s: f"{int(own.null['found'].sum())} of {len(own.null)}" for s, own in concepts.items()}
+    return Finding(
+        "Do changes add or take concepts?",
+        "yes" if any(map(len, found.values())) else "none surely",
+        each(counts),
+        f"random exchanges of images: {each(null)}",
+    )
+
+
+def _control(concepts: Mapping[str, Concepts]) -> Finding | None:
+    positive = {source: own.positive for source, own in concepts.items() if len(own.positive)}
+    if not positive:
+        return None
+    found = {s: f"{int(own['found'].sum())} of {len(own)}" for s, own in positive.items()}
+    first = {s: f"{int(own['first'].sum())} of {len(own)}" for s, own in positive.items()}
+    sure = {s: "yes" if own["found"].mean() > 0.5 else "no" for s, own in positive.items()}
+    return Finding(
+        "Would the test find a concept that was put in?",
+        once_or_each(sure),
+        f"found in images exchanged for others that have it: {each(found)}",
+        f"gained most of all: {each(first)}",
+    )

@@ -1,0 +1,96 @@
+"""Notebook 09's words follow its numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.analysis import becomes
+from helpers.analysis.concepts import Concepts
+from helpers.analysis.findings import answers as findings
+from tests.test_analysis_becomes import N, answers, made  # noqa: F401
+
+
+def concepts(found):
+    rows = pd.DataFrame({"concept": ["star"] * 4, "found": [found] * 4})
+    return Concepts(rows, rows.assign(first=found), rows.assign(found=False))
+
+
+def answer(own, *, lost=0.5, found=True, depths=None):
+    gained = becomes.most_gained(becomes.gains(becomes.before_after(own)), 4)
+    changes = [name for name in own["view"].values if name != "original"]
+    numbers = [lost, *[0.1] * (len(changes) - 1)]
+    cost = pd.DataFrame({"mean": numbers, "low": numbers, "high": numbers}, index=changes)
+    return findings.answer(
+        {"scenes": becomes.seen_instead(own)},
+        {"scenes": gained},
+        {"scenes": cost},
+        {"scenes": concepts(found)},
+        depths,
+    )
+
+
+def rows(found):
+    return found.table.set_index("question")
+
+
+def test_the_sentence_names_what_is_seen_and_what_is_exchanged(made):  # noqa: F811
+    found = answer(made)
+    assert found.sentence == (
+        "What the model sees instead: under noise a star; under blur more often square. Answers are"
+        " exchanged for one another under color_jitter (another colour)."
+    )
+    own = rows(found)
+    assert own.loc["What does the model see under noise?", "answer"] == "a star"
+    assert own.loc["Under which changes does it surely see nothing else?", "answer"] == "elastic"
+    assert own.loc["Which change costs most right answers?", "answer"] == "noise"
+    assert own.loc["Would the test find a concept that was put in?", "answer"] == "yes"
+
+
+def test_nothing_is_said_where_nothing_is_found(made):  # noqa: F811
+    still = made.sel(view=["original", "elastic"])
+    found = answer(still, lost=np.nan, found=False)
+    assert found.sentence == findings.NO_ANSWER
+    own = rows(found)
+    assert "Which change costs most right answers?" not in own.index
+    assert own.loc["Do changes add or take concepts?", "answer"] == "none surely"
+    assert own.loc["Would the test find a concept that was put in?", "answer"] == "no"
+
+
+def test_no_loss_names_no_change(made):  # noqa: F811
+    own = rows(answer(made.sel(view=["original", "elastic"]), lost=0.0))
+    assert own.loc["Which change costs most right answers?", "answer"] == "none"
+
+
+@pytest.mark.parametrize(("gain", "depth", "word"), [(0.5, "2", "2"), (0.0, "", "none")])
+def test_the_depth_is_of_the_change_that_gains_most(made, gain, depth, word):  # noqa: F811
+    table = pd.DataFrame(
+        {
+            "augmentation": ["noise", "blur"],
+            "property": "shape",
+            "answer": ["star", "square"],
+            "gain": [gain, 0.3],
+            "depth": [depth, "4"],
+        }
+    )
+    own = rows(answer(made, depths={"scenes": table}))
+    row = own.loc["From which layer on do new answers show under noise?"]
+    assert row["answer"] == word
+    assert "square +30% (layer 4)" in row["beside it"]
+
+
+def test_sources_that_differ_stand_apart(made):  # noqa: F811
+    few = made.isel(image=slice(5))
+    seen = {"photos": becomes.seen_instead(few), "scenes": becomes.seen_instead(made)}
+    gained = {
+        source: becomes.most_gained(becomes.gains(becomes.before_after(own)), 4)
+        for source, own in {"photos": few, "scenes": made}.items()
+    }
+    nothing = pd.DataFrame({"mean": np.nan, "low": np.nan, "high": np.nan}, index=["noise"])
+    both = dict.fromkeys(seen, concepts(True))
+    found = findings.answer(seen, gained, dict.fromkeys(seen, nothing), both)
+    assert found.sentence.startswith("What the model sees instead in scenes: under noise a star")
+    own = rows(found)
+    assert own.loc["What does the model see under noise?", "answer"] == (
+        f"photos {becomes.NOTHING_SURE}; scenes a star"
+    )
+    assert f"{N} of {N}" in own.loc["What does the model see under noise?", "estimate"]

@@ -1,0 +1,54 @@
+"""Notebook 02's words follow its numbers."""
+
+import numpy as np
+import pandas as pd
+
+from helpers.analysis import energy
+from helpers.analysis.findings import embed
+from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
+from tests.test_analysis_energy import collapsed, exchanged, scattered, views
+
+
+def answer(own, cosines):
+    values = np.array([cosines] * own.sizes["image"], float)
+    values += np.linspace(-0.01, 0.01, len(values))[:, None]
+    names = [name for name in own["view"].values if name != "original"]
+    means = mean_with_interval(pd.DataFrame(np.minimum(values, 1), columns=names))
+    table = energy.energy(own, n_resamples=50)
+    return embed.answer({"photos": means}, {"photos": table}, name=lambda n: n.replace("_", " "))
+
+
+def rows(found):
+    return found.table.set_index("question")
+
+
+def test_a_collapse_is_named():
+    found = answer(views(noise=collapsed, blur=scattered), [0.3, 0.9])
+    assert found.sentence.startswith("Noise makes all images collapse")
+    assert "each image mostly in its own way" in found.sentence
+    own = rows(found)
+    assert own.loc["Which change moves images furthest?", "answer"] == "noise"
+    assert own.loc["Which changes make images collapse?", "answer"] == "noise"
+    assert own["answer"].loc[own.index.str.startswith("How much of the variance")].item() == (
+        "most is lost"
+    )
+
+
+def test_images_exchanged_for_others_are_no_collapse():
+    found = answer(views(noise=exchanged, blur=scattered), [0.3, 0.9])
+    assert "no change makes them collapse" in found.sentence
+    assert rows(found).loc["Which changes make images collapse?", "answer"] == "none"
+
+
+def test_a_single_image_gets_distances_alone():
+    found = answer(views(noise=collapsed, blur=scattered).isel(image=[0]), [0.3, 0.9])
+    assert len(found.findings) == 2
+    assert "collapse" in found.sentence and "no change" in found.sentence
+
+
+def test_nothing_moved():
+    found = answer(views(noise=np.copy, blur=np.copy).isel(image=[0]), [1.0, 1.0])
+    assert found.sentence != NOTHING_MOVED  # 1 less a hundredth is a shift
+    still = pd.DataFrame({"mean": [1.0], "low": 1.0, "high": 1.0}, index=["noise"])
+    table = energy.energy(views(noise=np.copy), n_resamples=10)
+    assert embed.answer({"photos": still}, {"photos": table}).sentence == NOTHING_MOVED
