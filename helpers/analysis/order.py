@@ -5,7 +5,7 @@ network may agree as well as a trained model's. So agreement is counted here for
 beside the agreement of all or many random orders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from math import factorial
@@ -24,6 +24,9 @@ from helpers.checks import WorkbookError
 MOST_ORDERS = factorial(8)
 CONFIDENCE = 0.95
 CHANCE = "chance"
+TRIVIAL = ("noise",)
+"""What the study finds to move embeddings most, which by a wide margin changes most pixels."""
+UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
     return (1 - similarity).transpose("image", "augmentation")
 
 
-def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
+def count_pairs(moved: ArrayLike, names: ArrayLike, without: Collection[str] = ()) -> np.ndarray:
     """Count the pairs of augmentations that have the published order (`PUBLISHED_GROUPS`).
 
     Parameters
@@ -113,6 +116,8 @@ def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
     moved : array_like, (…, augmentations)
         How far each augmentation moves images: larger is further.
     names : array_like of str, (augmentations,)
+    without : collection of str
+        Augmentations that take part in no pair.
 
     Returns
     -------
@@ -125,13 +130,17 @@ def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
     WorkbookError
         If an augmentation of the published groups is missing.
     """
-    further, nearer = _published_places(list(names))
+    further, nearer = _published_places(list(names), without)
     moved = merged(moved)
     return (moved[..., further] > moved[..., nearer]).sum(axis=-1)
 
 
 def published_pairs(
-    moved: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
+    moved: xr.DataArray,
+    *,
+    without: Collection[str] = (),
+    n_resamples: int = 1000,
+    seed: int = 0,
 ) -> PublishedPairs:
     """Hold an order against the published one, and both against chance.
 
@@ -140,6 +149,8 @@ def published_pairs(
     moved : DataArray, (image, augmentation)
         How far each image is moved, larger is further: 1 less a similarity, a distance or pixel
         change.
+    without : collection of str
+        Augmentations that take part in no pair.
     n_resamples, seed : int
         Number of bootstrap resamples of the images, and their seed.
 
@@ -154,17 +165,16 @@ def published_pairs(
     """
     values = moved.transpose("image", "augmentation").to_numpy()
     names = list(moved["augmentation"].values)
-    agreeing = int(count_pairs(np.nanmean(values, axis=0), names))
-    resampled = count_pairs(resampled_means(values, n_resamples, seed), names)
+    agreeing = int(count_pairs(np.nanmean(values, axis=0), names, without))
+    resampled = count_pairs(resampled_means(values, n_resamples, seed), names, without)
     low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
-    stated = [name for group in PUBLISHED_GROUPS.values() for name in group]
-    by_chance = count_pairs(_orders(len(stated), seed), stated)
-    return PublishedPairs(
-        agreeing, len(_published_places(names)[0]), low, high, _chance(by_chance, agreeing)
-    )
+    stated = [name for group in _groups(without) for name in group]
+    by_chance = count_pairs(_orders(len(stated), seed), stated, without)
+    pairs = len(_published_places(names, without)[0])
+    return PublishedPairs(agreeing, pairs, low, high, _chance(by_chance, agreeing))
 
 
-def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: int) -> pd.DataFrame:
+def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: object) -> pd.DataFrame:
     """Hold several orders against the published one: a model's and its baselines'.
 
     Parameters
@@ -192,6 +202,30 @@ def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: int) -
     rows[CHANCE] = [chance.mean, chance.low, chance.high, any_of.pairs, np.nan]
     columns = ["agreeing", "low", "high", "pairs", "p"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def pairs_beside_untrained(orders: xr.Dataset, **options: object) -> pd.DataFrame:
+    """Hold a model's order against the published one, beside pixels and untrained networks.
+
+    Parameters
+    ----------
+    orders : Dataset
+        How far the same images are moved: `UNTRAINED` (network, image, augmentation), and any
+        others (image, augmentation).
+    **options
+        Options of `published_pairs`.
+
+    Returns
+    -------
+    DataFrame
+        As of `pairs_beside_baselines`, with a row for each network, ``untrained 1`` and so on.
+    """
+    networks = {
+        f"{UNTRAINED} {number}": orders[UNTRAINED].sel(network=number)
+        for number in orders["network"].values
+    }
+    others = {name: own for name, own in orders.items() if name != UNTRAINED}
+    return pairs_beside_baselines(others | networks, **options)
 
 
 def pairs_difference(
@@ -293,9 +327,14 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> O
     return OrderCorrelation(estimate, _chance(random, estimate - 1e-12))
 
 
-def _published_places(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _groups(without: Collection[str]) -> list[list[str]]:
+    """The published groups, the furthest first, less some augmentations."""
+    return [[name for name in own if name not in without] for own in PUBLISHED_GROUPS.values()]
+
+
+def _published_places(names: list[str], without: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the further and the nearer augmentation of every published pair."""
-    groups = [[*own] for own in PUBLISHED_GROUPS.values()]
+    groups = _groups(without)
     if missing := [name for own in groups for name in own if name not in names]:
         raise WorkbookError(
             f"There is no {', '.join(missing)} among the augmentations; the published order can"
