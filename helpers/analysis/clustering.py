@@ -82,7 +82,7 @@ def mean_cosine_distance(embeddings: ArrayLike) -> np.ndarray:
 def distances_beside_lengths(embeddings: xr.DataArray) -> pd.DataFrame:
     """List the distances between changes, beside how far the two of each pair move images.
 
-    A view that hardly moves lies near every other view that hardly moves, whatever their directions.
+    Views that hardly move lie near one another, whatever their directions.
 
     Parameters
     ----------

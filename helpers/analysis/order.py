@@ -5,7 +5,7 @@ network may agree as well as a trained model's. So agreement is counted here for
 beside the agreement of all or many random orders.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from math import factorial
@@ -24,9 +24,15 @@ from helpers.checks import WorkbookError
 MOST_ORDERS = factorial(8)
 CONFIDENCE = 0.95
 CHANCE = "chance"
-TRIVIAL = ("noise",)
-"""What the study finds to move embeddings most, which by a wide margin changes most pixels."""
-UNTRAINED = "untrained"
+Groups = Sequence[Sequence[str]]
+PUBLISHED: Groups = tuple(PUBLISHED_GROUPS.values())
+"""The published order: groups of augmentations, the furthest first."""
+NOISE_FIRST: Groups = (PUBLISHED[0], sum(PUBLISHED[1:], ()))
+"""Its trivial part: noise changes by far the most pixels."""
+BEYOND_NOISE: Groups = PUBLISHED[1:]
+"""The rest of it."""
+MODEL, PIXELS, UNTRAINED = "this model", "pixel change", "untrained"
+SAME_IMAGES = f"{MODEL}, their images"
 
 
 @dataclass(frozen=True)
@@ -108,16 +114,16 @@ def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
     return (1 - similarity).transpose("image", "augmentation")
 
 
-def count_pairs(moved: ArrayLike, names: ArrayLike, without: Collection[str] = ()) -> np.ndarray:
-    """Count the pairs of augmentations that have the published order (`PUBLISHED_GROUPS`).
+def count_pairs(moved: ArrayLike, names: ArrayLike, groups: Groups = PUBLISHED) -> np.ndarray:
+    """Count the pairs of augmentations that have the published order of a chain of groups.
 
     Parameters
     ----------
     moved : array_like, (…, augmentations)
         How far each augmentation moves images: larger is further.
     names : array_like of str, (augmentations,)
-    without : collection of str
-        Augmentations that take part in no pair.
+    groups : sequence of sequence of str
+        Augmentations, the furthest first; those of a group are in no order.
 
     Returns
     -------
@@ -130,7 +136,7 @@ def count_pairs(moved: ArrayLike, names: ArrayLike, without: Collection[str] = (
     WorkbookError
         If an augmentation of the published groups is missing.
     """
-    further, nearer = _published_places(list(names), without)
+    further, nearer = _published_places(list(names), groups)
     moved = merged(moved)
     return (moved[..., further] > moved[..., nearer]).sum(axis=-1)
 
@@ -138,7 +144,7 @@ def count_pairs(moved: ArrayLike, names: ArrayLike, without: Collection[str] = (
 def published_pairs(
     moved: xr.DataArray,
     *,
-    without: Collection[str] = (),
+    groups: Groups = PUBLISHED,
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> PublishedPairs:
@@ -149,8 +155,8 @@ def published_pairs(
     moved : DataArray, (image, augmentation)
         How far each image is moved, larger is further: 1 less a similarity, a distance or pixel
         change.
-    without : collection of str
-        Augmentations that take part in no pair.
+    groups : sequence of sequence of str
+        Augmentations, the furthest first; those of a group are in no order.
     n_resamples, seed : int
         Number of bootstrap resamples of the images, and their seed.
 
@@ -165,12 +171,12 @@ def published_pairs(
     """
     values = moved.transpose("image", "augmentation").to_numpy()
     names = list(moved["augmentation"].values)
-    agreeing = int(count_pairs(np.nanmean(values, axis=0), names, without))
-    resampled = count_pairs(resampled_means(values, n_resamples, seed), names, without)
+    agreeing = int(count_pairs(np.nanmean(values, axis=0), names, groups))
+    resampled = count_pairs(resampled_means(values, n_resamples, seed), names, groups)
     low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
-    stated = [name for group in _groups(without) for name in group]
-    by_chance = count_pairs(_orders(len(stated), seed), stated, without)
-    pairs = len(_published_places(names, without)[0])
+    stated = [name for group in groups for name in group]
+    by_chance = count_pairs(_orders(len(stated), seed), stated, groups)
+    pairs = len(_published_places(names, groups)[0])
     return PublishedPairs(agreeing, pairs, low, high, _chance(by_chance, agreeing))
 
 
@@ -204,28 +210,34 @@ def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: object
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def pairs_beside_untrained(orders: xr.Dataset, **options: object) -> pd.DataFrame:
+def pairs_beside_untrained(
+    model: xr.DataArray, pixels: xr.DataArray, untrained: xr.DataArray, **options: object
+) -> pd.DataFrame:
     """Hold a model's order against the published one, beside pixels and untrained networks.
 
     Parameters
     ----------
-    orders : Dataset
-        How far the same images are moved: `UNTRAINED` (network, image, augmentation), and any
-        others (image, augmentation).
+    model, pixels : DataArray, (image, augmentation)
+        How far each image is moved by the model, and changed in its pixels.
+    untrained : DataArray, (network, image, augmentation)
+        The same of untrained networks, of some of the images.
     **options
         Options of `published_pairs`.
 
     Returns
     -------
     DataFrame
-        As of `pairs_beside_baselines`, with a row for each network, ``untrained 1`` and so on.
+        As of `pairs_beside_baselines`, with the rows `MODEL`, `PIXELS`, `SAME_IMAGES` (the model on
+        the images of the untrained networks), a row for each network, ``untrained 1`` and so on,
+        and `CHANCE`.
     """
     networks = {
-        f"{UNTRAINED} {number}": orders[UNTRAINED].sel(network=number)
-        for number in orders["network"].values
+        f"{UNTRAINED} {number}": untrained.sel(network=number, drop=True)
+        for number in untrained["network"].values
     }
-    others = {name: own for name, own in orders.items() if name != UNTRAINED}
-    return pairs_beside_baselines(others | networks, **options)
+    same = model.sel(image=untrained["image"])
+    orders = {MODEL: model, PIXELS: pixels, SAME_IMAGES: same} | networks
+    return pairs_beside_baselines(orders, **options)
 
 
 def pairs_difference(
@@ -327,14 +339,8 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> O
     return OrderCorrelation(estimate, _chance(random, estimate - 1e-12))
 
 
-def _groups(without: Collection[str]) -> list[list[str]]:
-    """The published groups, the furthest first, less some augmentations."""
-    return [[name for name in own if name not in without] for own in PUBLISHED_GROUPS.values()]
-
-
-def _published_places(names: list[str], without: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
+def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the further and the nearer augmentation of every published pair."""
-    groups = _groups(without)
     if missing := [name for own in groups for name in own if name not in names]:
         raise WorkbookError(
             f"There is no {', '.join(missing)} among the augmentations; the published order can"

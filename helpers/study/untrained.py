@@ -51,7 +51,7 @@ def _moved(run: "Run") -> xr.Dataset:
     is_large = parameters >= LARGE
     images = few_of_each(run.encodings()["image"], IMAGES_OF_LARGE if is_large else IMAGES)
     pixels = np.stack([np.stack(list(run.views(name).values())) for name in images.values])
-    coords = {"image": images, "view": list(run.view_names)}
+    coords = {**images.coords, "view": list(run.view_names)}
     seeds = range(1, 1 + (NETWORKS_OF_LARGE if is_large else NETWORKS))
     found = []
     for seed in seeds:

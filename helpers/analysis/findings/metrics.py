@@ -1,6 +1,6 @@
 """What notebook 03 finds: whether six scores agree, and whether their order is learnt."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ WORDS = {name: name.removesuffix("_similarity") for name in COMPARED}
 PARTS = ("all changes", "without noise", "within a change")
 """Over which pairs of image and change scores are correlated; see `correlations`."""
 LEVEL = 0.05
+NOTHING_IN_COMMON = "0 if they had nothing in common"
 
 
 def correlations(scores: xr.Dataset, seed: int = 0) -> pd.DataFrame:
@@ -55,6 +56,38 @@ def _parts(scores: xr.Dataset) -> list[tuple[str, str, xr.Dataset]]:
     return parts
 
 
+def agreement(
+    moved: xr.DataArray,
+    pixels: xr.DataArray,
+    untrained: xr.DataArray,
+    groups: order.Groups,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """Hold each source's order against the published one.
+
+    Parameters
+    ----------
+    moved, pixels, untrained : DataArray
+        As for `helpers.analysis.order.pairs_beside_untrained`, of all sources.
+    groups : sequence of sequence of str
+        Which part of the published order, such as `helpers.analysis.order.BEYOND_NOISE`.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Source → table.
+    """
+    sides = [by_source(own) for own in (moved, pixels, untrained)]
+    return {
+        source: order.pairs_beside_untrained(
+            *(own[source] for own in sides), groups=groups, seed=seed
+        )
+        for source in sides[0]
+    }
+
+
 def answer(
     scores: xr.Dataset,
     correlated: pd.DataFrame,
@@ -72,8 +105,8 @@ def answer(
     correlated : DataFrame
         As of `correlations`.
     agreement, noise : mapping of str to DataFrame, optional
-        Source → `helpers.analysis.order.pairs_beside_untrained`, without noise and of noise alone.
-        None where the changes are not the published study's.
+        As of `agreement`, of the groups `BEYOND_NOISE` and `NOISE_FIRST`. None where the changes
+        are not the published study's.
     fillings : mapping of str to DataFrame, optional
         Source → `helpers.analysis.fillings.shares_of_filling`.
     parameters : int
@@ -101,39 +134,36 @@ def answer(
 
 
 def _of_scores(correlated: pd.DataFrame) -> tuple[list[str], list[Finding]]:
-    if correlated["row"].empty:
+    if correlated.empty:
         return [], []
     over = PARTS[1] if PARTS[1] in set(correlated["series"]) else PARTS[0]
     across, within = (correlated[correlated["series"] == part] for part in (over, PARTS[2]))
     go_along, go_within = _surely_positive(across), _surely_positive(within)
-    words = _verdict(go_along, across)
-    without = " with noise left out" if over == PARTS[1] else ""
+    both = [name for name in go_along if name in go_within]
+    count = correlated["row"].nunique()
+    how_many = "all" if len(both) == count else "none" if not both else listed(_words(both))
     sentence = (
-        f"Of the scores of attention and pixels, {words} over all changes{without}"
-        f"; {_verdict(go_within, within)} among images of the same change."
+        f"Of the other scores ({listed(_words(correlated['row'].unique()))} similarity), {how_many}"
+        f" surely {'go' if len(both) != 1 else 'goes'} with embedding similarity, over all changes"
+        " and among the images of one."
     )
-    of_published = across[across["row"].isin(statistics.PUBLISHED_CORRELATES)]
-    findings = [
+    without = " with noise left out" if over == PARTS[1] else ""
+    return [sentence], [
         Finding(
             f"Which scores correlate with embedding similarity{without}?",
             _names(go_along),
             _ends(across),
-            _beside(correlated) if over == PARTS[1] else "0 if they had nothing in common",
+            f"with noise, {_ends(correlated[correlated['series'] == PARTS[0]])}"
+            if without
+            else NOTHING_IN_COMMON,
         ),
         Finding(
-            "Which of them show, among images of one change, which is moved further?",
+            "Which show, among the images of one change, which of them is moved further?",
             _names(go_within),
             _ends(within),
-            "0 if they had nothing in common",
-        ),
-        Finding(
-            "Do edge and detail similarity correlate with it, as the study states?",
-            _published_verdict(of_published),
-            _each_score(of_published),
-            "0 if they had nothing in common",
+            NOTHING_IN_COMMON,
         ),
     ]
-    return [sentence], findings
 
 
 def _surely_positive(table: pd.DataFrame) -> list[str]:
@@ -142,30 +172,16 @@ def _surely_positive(table: pd.DataFrame) -> list[str]:
     return list(above.index[above])
 
 
-def _verdict(names: list[str], table: pd.DataFrame) -> str:
-    count = table["row"].nunique()
-    if len(names) == count:
-        return "all go with embedding similarity"
-    if not names:
-        return "none surely goes with embedding similarity"
-    return f"{listed([WORDS[name] for name in names])} similarity" + (
-        " go with embedding similarity" if len(names) > 1 else " goes with embedding similarity"
-    )
+def _words(names: Iterable[str]) -> list[str]:
+    return [WORDS[name] for name in names]
 
 
 def _names(names: list[str]) -> str:
-    return listed([WORDS[name] for name in names]) if names else "none surely"
-
-
-def _published_verdict(table: pd.DataFrame) -> str:
-    surely = _surely_positive(table)
-    if len(surely) == table["row"].nunique():
-        return "yes"
-    return f"{WORDS[surely[0]]} similarity only" if surely else "not surely"
+    return listed(_words(names)) if names else "none surely"
 
 
 def _rows_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {source: own for source, own in table.groupby("source", sort=False)}
+    return dict(list(table.groupby("source", sort=False)))
 
 
 def _text(row: pd.Series) -> str:
@@ -173,24 +189,12 @@ def _text(row: pd.Series) -> str:
 
 
 def _ends(table: pd.DataFrame) -> str:
-    """The weakest and the strongest correlation of each source."""
+    """Write the weakest and the strongest correlation of each source."""
     texts = {}
     for source, own in _rows_of(table.dropna(subset="mean")).items():
         ordered = own.sort_values("mean", kind="stable")
         ends = ordered.iloc[[0, -1]] if len(ordered) > 1 else ordered
         texts[source] = " to ".join(_text(row) for _, row in ends.iterrows())
-    return each(texts) if texts else "–"
-
-
-def _beside(correlated: pd.DataFrame) -> str:
-    return f"with noise, {_ends(correlated[correlated['series'] == PARTS[0]])}"
-
-
-def _each_score(table: pd.DataFrame) -> str:
-    texts = {
-        source: ", ".join(_text(row) for _, row in own.iterrows())
-        for source, own in _rows_of(table).items()
-    }
     return each(texts) if texts else "–"
 
 
@@ -216,65 +220,57 @@ def _of_order(
     agreement: Mapping[str, pd.DataFrame], noise: Mapping[str, pd.DataFrame]
 ) -> tuple[list[str], list[Finding]]:
     networks = {source: _networks(own) for source, own in agreement.items()}
-    by_chance = {source: own.loc["this model", "p"] > LEVEL for source, own in agreement.items()}
-    reached = {
-        source: int((networks[source] >= own.loc["this model", "agreeing"]).sum())
-        for source, own in agreement.items()
-    }
+    same = {source: own.loc[order.SAME_IMAGES] for source, own in agreement.items()}
+    by_chance = {s: not own.loc[order.MODEL, "p"] <= LEVEL for s, own in agreement.items()}
+    learnt = {source: own["low"] > max(networks[source]) for source, own in same.items()}
+    reach = {s: int((own >= same[s]["agreeing"]).sum()) for s, own in networks.items()}
     first, found_noise = _of_noise(noise)
     beyond = _on(by_chance, "no more often than by chance", "more often than by chance")
     taught = _on(
-        {source: count > 0 for source, count in reached.items()},
-        "untrained networks reach the same agreement",
-        "no untrained network reaches the same agreement",
+        learnt,
+        "it does so more often than untrained networks",
+        "there is no sure sign that the agreement is learnt",
     )
-    second = f"The order of the other changes agrees with the published one {beyond}, and {taught}."
-    findings = [
+    second = f"The order of the others agrees with the published one {beyond}; {taught}."
+    untrained = {
+        source: f"{min(own):.0f} to {max(own):.0f} in {len(own)} untrained networks,"
+        f" of which {reach[source]} reach the model's"
+        for source, own in networks.items()
+    }
+    return [first, second], [
         found_noise,
         Finding(
             "Is the order of the other seven the published one?",
             _on(by_chance, "no more than by chance", "more than by chance"),
-            each({s: _pairs(own.loc["this model"], p=True) for s, own in agreement.items()}),
-            f"chance {_chance(agreement)}; pixels {_row(agreement, 'pixel change')}",
+            each({s: _pairs(own.loc[order.MODEL], p=True) for s, own in agreement.items()}),
+            f"chance {_chance(agreement)}; by pixels {_counts(agreement, order.PIXELS)}",
         ),
         Finding(
             "Is that agreement learnt?",
-            _on(
-                {source: count > 0 for source, count in reached.items()},
-                "no sign of it",
-                "more than untrained networks have",
-            ),
-            each({s: f"{own.loc['this model', 'agreeing']:.0f}" for s, own in agreement.items()})
-            + " pairs",
-            each(
-                {
-                    source: f"{min(own):.0f} to {max(own):.0f} in untrained networks,"
-                    f" {reached[source]} of {len(own)} reach the model's"
-                    for source, own in networks.items()
-                }
-            ),
+            _on(learnt, "yes", "no sure sign of it"),
+            each({s: _pairs(own) for s, own in same.items()}),
+            f"on the same images, {each(untrained)}",
         ),
     ]
-    return [first, second], findings
 
 
 def _of_noise(noise: Mapping[str, pd.DataFrame]) -> tuple[str, Finding]:
     is_all = {source: own["agreeing"] == own["pairs"] for source, own in noise.items()}
-    model = all(own["this model"] for own in is_all.values())
+    model = all(own[order.MODEL] for own in is_all.values())
     networks = {source: _networks(own) for source, own in noise.items()}
     furthest = {s: int((own == noise[s]["pairs"].iloc[0]).sum()) for s, own in networks.items()}
     trivial = all(furthest[source] > len(own) / 2 for source, own in networks.items())
-    pixels = all(own["pixel change"] for own in is_all.values())
+    pixels = all(own[order.PIXELS] for own in is_all.values())
     counts = {source: f"{furthest[source]} of {len(own)}" for source, own in networks.items()}
     sentence = "Noise moves embeddings furthest" if model else "Noise is not always furthest"
     if model and trivial and pixels:
-        sentence += ", as it does in untrained networks and changes most pixels"
+        sentence += ", as it does in untrained networks, and changes the most pixels"
     elif model:
         sentence += ", which is not so in most untrained networks or in pixels"
     return f"{sentence}.", Finding(
         "Does noise move embeddings furthest (7 of the 23 published pairs)?",
         "yes" if model else "not everywhere",
-        each({s: _pairs(own.loc["this model"]) for s, own in noise.items()}),
+        each({s: _pairs(own.loc[order.MODEL]) for s, own in noise.items()}),
         f"untrained networks: {each(counts)}; pixels: {'yes' if pixels else 'no'}",
     )
 
@@ -293,7 +289,7 @@ def _chance(agreement: Mapping[str, pd.DataFrame]) -> str:
     return interval(row["agreeing"], row["low"], row["high"], "{:.0f}")
 
 
-def _row(agreement: Mapping[str, pd.DataFrame], name: str) -> str:
+def _counts(agreement: Mapping[str, pd.DataFrame], name: str) -> str:
     return each({s: f"{own.loc[name, 'agreeing']:.0f}" for s, own in agreement.items()})
 
 
@@ -311,50 +307,52 @@ def _on(holds: Mapping[str, bool], words: str, others: str) -> str:
 # What is filled in
 
 FILLED = {
-    "shift_scale_rotate": "How much of what shift-scale-rotate does is its black border?",
-    "elastic": "How much of what elastic does is its black border?",
-    "coarse_dropout": "How much of what dropout does is the noise in its squares?",
+    "shift_scale_rotate": "How much of shift-scale-rotate's shift is its black border?",
+    "elastic": "How much of elastic's shift is its black border?",
+    "coarse_dropout": "How much of dropout's shift goes when its squares have the mean colour?",
 }
 SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black"}
+UNLIKE_PUBLISHED = ("mean", "reflect")
+"""Fillings without the edges that black and noise have."""
 
 
 def _of_fillings(
     fillings: Mapping[str, pd.DataFrame], parameters: int
 ) -> tuple[list[str], list[Finding]]:
+    size = f"0 if it didn't matter; an image tower of {parameters / 1e6:.1f} million parameters"
     findings, words = [], {}
     for name, question in FILLED.items():
         own = {s: table[table["augmentation"] == name] for s, table in fillings.items()}
-        lows, highs = (pd.concat(own.values())[side] for side in ("low", "high"))
-        words[name] = _part(lows, highs)
-        findings.append(
-            Finding(
-                question,
-                words[name],
-                each({s: _shares(table) for s, table in own.items()}),
-                f"0 if it didn't matter; an image tower of {parameters / 1e6:.1f} million"
-                " parameters",
-            )
-        )
+        plain = {s: table[table["filling"].isin(UNLIKE_PUBLISHED)] for s, table in own.items()}
+        black = {s: table[table["filling"] == "black"] for s, table in own.items()}
+        words[name] = _part(pd.concat(plain.values()))
+        has_black = len(next(iter(black.values()))) > 0
+        beside = f"with black squares {_shares(black)}; {size}" if has_black else size
+        findings.append(Finding(question, words[name], _shares(plain), beside))
     sentence = (
-        f"In this model {words['shift_scale_rotate']} of the shift that is reported for moving an"
-        " image goes with its black border."
+        f"In a model of this size {words['shift_scale_rotate']} of the shift that is reported for"
+        " moving an image is that of its black border."
     )
     return [sentence], findings
 
 
-def _part(lows: pd.Series, highs: pd.Series) -> str:
+def _part(shares: pd.DataFrame) -> str:
     """Say how much a share is, by its intervals under every filling and source."""
-    if lows.isna().any():
+    if shares["low"].isna().any():
         return "an unknown part"
-    if (lows > 0.5).all():
+    if (shares["low"] > 0.5).all():
         return "most"
-    if (lows > 0).all():
+    if (shares["low"] > 0).all():
         return "a part"
-    return "nothing that is sure" if (highs < 0.5).all() else "an uncertain part"
+    return "no sure part"
 
 
-def _shares(table: pd.DataFrame) -> str:
-    return ", ".join(
-        f"{SHORT[row.filling]} {interval(row.share, row.low, row.high, '{:.0%}')}"
-        for row in table.itertuples()
-    )
+def _shares(tables: Mapping[str, pd.DataFrame]) -> str:
+    texts = {
+        source: ", ".join(
+            f"{SHORT[row.filling]} {interval(row.share, row.low, row.high, '{:.0%}')}"
+            for row in table.itertuples()
+        )
+        for source, table in tables.items()
+    }
+    return each(texts)
