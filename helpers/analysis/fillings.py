@@ -122,7 +122,7 @@ def _fillings_of(refilled: xr.DataArray, pair: tuple[str, str]) -> list[str]:
 
 
 def _side(shift: xr.DataArray, refilled: xr.DataArray, name: str, filling: str) -> xr.DataArray:
-    is_own = (refilled["augmentation"] == name) & (refilled["filling"] == filling)
+    is_own = (refilled["augmentation"].values == name) & (refilled["filling"].values == filling)
     if is_own.any():
         found = refilled.isel(view=int(is_own.argmax()))
         return found.drop_vars(["view", "augmentation", "filling"])

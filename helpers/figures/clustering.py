@@ -126,13 +126,17 @@ def trees(clusterings: Mapping[str, Clustering]) -> Figure:
     return figure
 
 
-def distances_by_length(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def distances_by_length(
+    tables: Mapping[str, pd.DataFrame], *, named: Mapping[str, tuple[str, str]]
+) -> Figure:
     """Draw the distance between two changes by how far the two move images.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
         Title of a panel → `helpers.analysis.clustering.distances_beside_lengths`.
+    named : mapping of str to tuple of str
+        Title of a panel → the pair of changes whose name is written.
 
     Returns
     -------
@@ -144,8 +148,22 @@ def distances_by_length(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for (title, table), ax in zip(tables.items(), axes, strict=True):
         ax.plot([0, reach], [0, reach], "--", color=style.REFERENCE, linewidth=1)
         ax.plot(table["moved"], table["distance"], "o", color=style.INK, alpha=0.7, markersize=5)
+        if title in named:
+            _name(ax, table, named[title])
         ax.set_title(title)
         ax.grid()
     figure.supxlabel("how far the two move images: sum of cosine distances", fontsize=11)
     figure.supylabel("cosine distance between the two", fontsize=11)
     return figure
+
+
+def _name(ax: Axes, table: pd.DataFrame, pair: tuple[str, str]) -> None:
+    is_pair = (table["augmentation"] == pair[0]) & (table["other"] == pair[1])
+    ax.annotate(
+        "\n".join(style.label(name) for name in pair),
+        table.loc[is_pair, ["moved", "distance"]].iloc[0],
+        xytext=(6, -6),
+        textcoords="offset points",
+        va="top",
+        fontsize=9,
+    )

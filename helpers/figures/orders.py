@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from helpers.analysis.order import CHANCE, MODEL, PIXELS, SAME_IMAGES, UNTRAINED
 from helpers.figures import style
@@ -42,6 +43,7 @@ def agreement(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     axes[0].set_ylim(len(ROWS) - 0.5, -0.5)
     pairs = table["pairs"].iloc[0]
     axes[0].set_xlim(-0.5, pairs + 0.5)
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.supxlabel(f"{title}, of {pairs:.0f}; band: 95 % of all orders", fontsize=11)
     return figure
 

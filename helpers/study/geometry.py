@@ -46,7 +46,7 @@ def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.
 REFILLED = tuple(
     (name, filling)
     for name in geometry.FILLED
-    for filling in (("mean", "reflect") if name in geometry.BORDERED else ("black", "mean"))
+    for filling in ("mean", "reflect" if name in geometry.BORDERED else "black")
 )
 MOST_REFILLED = 200
 """Images of each source; their embeddings are kept."""
@@ -67,11 +67,8 @@ def refilled_embeddings(run: Run) -> xr.DataArray:
         float16, of at most `MOST_REFILLED` images of each source. The coordinates ``augmentation``
         and ``filling`` say what a view is; `REFILLED` lists them.
     """
-    found = derived(run, "refilled", partial(_refilled, run), most=MOST_REFILLED)["embedding"]
-    augmentations, fillings = zip(*REFILLED, strict=True)
-    return found.assign_coords(
-        augmentation=("view", list(augmentations)), filling=("view", list(fillings))
-    )
+    rule = {"views": REFILLED, "most": MOST_REFILLED}
+    return derived(run, "refilled", partial(_refilled, run), **rule)["embedding"]
 
 
 def _refilled(run: Run) -> xr.Dataset:
@@ -89,7 +86,13 @@ def _refilled(run: Run) -> xr.Dataset:
             embedding = run.model.encode(drawn.reshape(-1, *drawn.shape[2:])).embedding
             found.append(embedding.reshape(*drawn.shape[:2], -1))
     embeddings = np.concatenate(found).astype(np.float16)
-    coords = {"image": images, "view": [" ".join(each) for each in REFILLED]}
+    augmentations, fillings = zip(*REFILLED, strict=True)
+    coords = {
+        **images.coords,
+        "view": [" ".join(each) for each in REFILLED],
+        "augmentation": ("view", list(augmentations)),
+        "filling": ("view", list(fillings)),
+    }
     return xr.Dataset({"embedding": (("image", "view", "feature"), embeddings)}, coords)
 
 

@@ -195,13 +195,13 @@ def _of_paint(
             source: table[(table["augmentation"] == one) & (table["other"] == other)]
             for source, table in refilled.items()
         }
-        verdict = _verdict(own)
+        verdict = {s: _verdict(table) for s, table in own.items() if table["low"].iloc[0] > 0}
         name = f"{words[one]} and {words[other]}"
-        verdicts.setdefault(verdict, []).append(name)
+        verdicts.setdefault(_together(verdict), []).append(name)
         findings.append(
             Finding(
                 f"Does what they paint make {name} alike?",
-                verdict,
+                _by_source(verdict),
                 "as published, " + each({s: _cosine(table.iloc[0]) for s, table in own.items()}),
                 each({source: _others(table) for source, table in own.items()}),
             )
@@ -210,26 +210,34 @@ def _of_paint(
     return " ".join(sentences), findings
 
 
+YES, PART, NO, UNSURE = "yes", "in part", "no", "they are not surely alike"
 _SAID = {
-    "yes": "What is painted makes {} alike.",
-    "no": "What is painted is not what makes {} alike.",
-    "not the same in all": "Whether what is painted makes {} alike depends on images and paint.",
-    "they are not surely alike": "That {} are alike is not sure.",
+    YES: "What they paint makes {} alike.",
+    PART: "What they paint makes {} alike, at least in part.",
+    NO: "What they paint is not what makes {} alike.",
+    UNSURE: "That {} are alike is not sure.",
 }
 
 
-def _verdict(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Say whether cosines that are surely above 0 fall when the filling is another."""
-    alike = {source: own for source, own in tables.items() if own["low"].iloc[0] > 0}
-    if not alike:
-        return "they are not surely alike"
+def _verdict(table: pd.DataFrame) -> str:
+    """Say whether a cosine that is surely above 0 falls when the filling is another."""
     falls = [
         # An unknown cosine is one of a change that has no direction left.
-        not own["low"].iloc[at] > 0 or own["high"].iloc[at] < own["low"].iloc[0]
-        for own in alike.values()
-        for at in range(1, len(own))
+        not row["low"] > 0 or row["high"] < table["low"].iloc[0]
+        for _, row in table[1:].iterrows()
     ]
-    return "yes" if all(falls) else "not the same in all" if any(falls) else "no"
+    return YES if all(falls) else PART if any(falls) else NO
+
+
+def _together(verdicts: Mapping[str, str]) -> str:
+    found = set(verdicts.values())
+    return found.pop() if len(found) == 1 else PART if found else UNSURE
+
+
+def _by_source(verdicts: Mapping[str, str]) -> str:
+    if len(set(verdicts.values())) <= 1:
+        return _together(verdicts)
+    return ", ".join(f"{verdict} on {source}" for source, verdict in verdicts.items())
 
 
 SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black", PUBLISHED: PUBLISHED}

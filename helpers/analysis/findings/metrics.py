@@ -233,8 +233,8 @@ def _of_order(
     )
     second = f"The order of the others agrees with the published one {beyond}; {taught}."
     untrained = {
-        source: f"{min(own):.0f} to {max(own):.0f} in {len(own)} untrained networks,"
-        f" of which {reach[source]} reach the model's"
+        source: f"{_range(own)} in {len(own)} untrained networks, of which {reach[source]} reach"
+        " the model's"
         for source, own in networks.items()
     }
     return [first, second], [
@@ -279,6 +279,11 @@ def _networks(table: pd.DataFrame) -> np.ndarray:
     return table.loc[table.index.str.startswith(order.UNTRAINED), "agreeing"].to_numpy()
 
 
+def _range(counts: np.ndarray) -> str:
+    low, high = (f"{count:.0f}" for count in (min(counts), max(counts)))
+    return low if low == high else f"{low} to {high}"
+
+
 def _pairs(row: pd.Series, p: bool = False) -> str:
     text = f"{interval(row['agreeing'], row['low'], row['high'], '{:.0f}')} of {row['pairs']:.0f}"
     return f"{text} pairs, p = {row['p']:.2f}" if p else text
@@ -311,7 +316,7 @@ FILLED = {
     "elastic": "How much of elastic's shift is its black border?",
     "coarse_dropout": "How much of dropout's shift goes when its squares have the mean colour?",
 }
-SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black"}
+SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black squares"}
 UNLIKE_PUBLISHED = ("mean", "reflect")
 """Fillings without the edges that black and noise have."""
 
@@ -319,7 +324,7 @@ UNLIKE_PUBLISHED = ("mean", "reflect")
 def _of_fillings(
     fillings: Mapping[str, pd.DataFrame], parameters: int
 ) -> tuple[list[str], list[Finding]]:
-    size = f"0 if it didn't matter; an image tower of {parameters / 1e6:.1f} million parameters"
+    size = f"0 if it didn't matter; image tower of {parameters / 1e6:.1f} million parameters"
     findings, words = [], {}
     for name, question in FILLED.items():
         own = {s: table[table["augmentation"] == name] for s, table in fillings.items()}
@@ -327,11 +332,11 @@ def _of_fillings(
         black = {s: table[table["filling"] == "black"] for s, table in own.items()}
         words[name] = _part(pd.concat(plain.values()))
         has_black = len(next(iter(black.values()))) > 0
-        beside = f"with black squares {_shares(black)}; {size}" if has_black else size
+        beside = f"{_shares(black)}; below 0, they move images further" if has_black else size
         findings.append(Finding(question, words[name], _shares(plain), beside))
     sentence = (
-        f"In a model of this size {words['shift_scale_rotate']} of the shift that is reported for"
-        " moving an image is that of its black border."
+        f"In this model {words['shift_scale_rotate']} of the shift that is reported for moving an"
+        " image is that of its black border."
     )
     return [sentence], findings
 
