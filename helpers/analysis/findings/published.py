@@ -237,7 +237,7 @@ def _of_variant(question: str, own: xr.DataArray, other: xr.DataArray) -> Findin
     return Finding(
         question,
         "some means, visibly" if abs(row["mean"]) > NOTABLE else "little",
-        f"the mean of a change by up to {interval(row['mean'], row['low'], row['high'], '{:+.2f}')}",
+        f"the mean of a change by up to {_text(row, '{:+.2f}')}",
         f"an image's score by up to {largest:.2f}",
     )
 
