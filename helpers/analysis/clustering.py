@@ -6,8 +6,11 @@ pairwise distances, `squareform`, `linkage`, `fcluster`, equations (1) to (3).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
@@ -74,6 +77,32 @@ def mean_cosine_distance(embeddings: ArrayLike) -> np.ndarray:
         If the array has other axes, or no image has a distance for every pair.
     """
     return squareform(_usable(cosine_distances(embeddings)).mean(axis=0))
+
+
+def distances_beside_lengths(embeddings: xr.DataArray) -> pd.DataFrame:
+    """List the distances between changes, beside how far the two of each pair move images.
+
+    Views that hardly move lie near one another, whatever their directions.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        With the view ``original``.
+
+    Returns
+    -------
+    DataFrame
+        A row per pair: `augmentation`, `other`, `distance` (mean cosine distance between the two
+        views) and `moved`, the sum of both views' mean cosine distances from the original.
+    """
+    others = [name for name in embeddings["view"].values if name != "original"]
+    ordered = embeddings.sel(view=["original", *others]).transpose("image", "view", "feature")
+    distances = mean_cosine_distance(ordered.values)
+    rows = [
+        [one, other, distances[a, b], distances[0, a] + distances[0, b]]
+        for (a, one), (b, other) in combinations(enumerate(others, start=1), 2)
+    ]
+    return pd.DataFrame(rows, columns=["augmentation", "other", "distance", "moved"])
 
 
 @dataclass(frozen=True)

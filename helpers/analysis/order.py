@@ -5,7 +5,7 @@ network may agree as well as a trained model's. So agreement is counted here for
 beside the agreement of all or many random orders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from math import factorial
@@ -24,6 +24,15 @@ from helpers.checks import WorkbookError
 MOST_ORDERS = factorial(8)
 CONFIDENCE = 0.95
 CHANCE = "chance"
+Groups = Sequence[Sequence[str]]
+PUBLISHED: Groups = tuple(PUBLISHED_GROUPS.values())
+"""The published order: groups of augmentations, the furthest first."""
+NOISE_FIRST: Groups = (PUBLISHED[0], sum(PUBLISHED[1:], ()))
+"""Its trivial part: noise changes by far the most pixels."""
+BEYOND_NOISE: Groups = PUBLISHED[1:]
+"""The rest of it."""
+MODEL, PIXELS, UNTRAINED = "this model", "pixel change", "untrained"
+SAME_IMAGES = f"{MODEL}, their images"
 
 
 @dataclass(frozen=True)
@@ -105,14 +114,16 @@ def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
     return (1 - similarity).transpose("image", "augmentation")
 
 
-def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
-    """Count the pairs of augmentations that have the published order (`PUBLISHED_GROUPS`).
+def count_pairs(moved: ArrayLike, names: ArrayLike, groups: Groups = PUBLISHED) -> np.ndarray:
+    """Count the pairs of augmentations that have the published order of a chain of groups.
 
     Parameters
     ----------
     moved : array_like, (…, augmentations)
         How far each augmentation moves images: larger is further.
     names : array_like of str, (augmentations,)
+    groups : sequence of sequence of str
+        Augmentations, the furthest first; those of a group are in no order.
 
     Returns
     -------
@@ -125,13 +136,17 @@ def count_pairs(moved: ArrayLike, names: ArrayLike) -> np.ndarray:
     WorkbookError
         If an augmentation of the published groups is missing.
     """
-    further, nearer = _published_places(list(names))
+    further, nearer = _published_places(list(names), groups)
     moved = merged(moved)
     return (moved[..., further] > moved[..., nearer]).sum(axis=-1)
 
 
 def published_pairs(
-    moved: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
+    moved: xr.DataArray,
+    *,
+    groups: Groups = PUBLISHED,
+    n_resamples: int = 1000,
+    seed: int = 0,
 ) -> PublishedPairs:
     """Hold an order against the published one, and both against chance.
 
@@ -140,6 +155,8 @@ def published_pairs(
     moved : DataArray, (image, augmentation)
         How far each image is moved, larger is further: 1 less a similarity, a distance or pixel
         change.
+    groups : sequence of sequence of str
+        Augmentations, the furthest first; those of a group are in no order.
     n_resamples, seed : int
         Number of bootstrap resamples of the images, and their seed.
 
@@ -154,17 +171,16 @@ def published_pairs(
     """
     values = moved.transpose("image", "augmentation").to_numpy()
     names = list(moved["augmentation"].values)
-    agreeing = int(count_pairs(np.nanmean(values, axis=0), names))
-    resampled = count_pairs(resampled_means(values, n_resamples, seed), names)
+    agreeing = int(count_pairs(np.nanmean(values, axis=0), names, groups))
+    resampled = count_pairs(resampled_means(values, n_resamples, seed), names, groups)
     low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
-    stated = [name for group in PUBLISHED_GROUPS.values() for name in group]
-    by_chance = count_pairs(_orders(len(stated), seed), stated)
-    return PublishedPairs(
-        agreeing, len(_published_places(names)[0]), low, high, _chance(by_chance, agreeing)
-    )
+    stated = [name for group in groups for name in group]
+    by_chance = count_pairs(_orders(len(stated), seed), stated, groups)
+    pairs = len(_published_places(names, groups)[0])
+    return PublishedPairs(agreeing, pairs, low, high, _chance(by_chance, agreeing))
 
 
-def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: int) -> pd.DataFrame:
+def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: object) -> pd.DataFrame:
     """Hold several orders against the published one: a model's and its baselines'.
 
     Parameters
@@ -192,6 +208,36 @@ def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: int) -
     rows[CHANCE] = [chance.mean, chance.low, chance.high, any_of.pairs, np.nan]
     columns = ["agreeing", "low", "high", "pairs", "p"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def pairs_beside_untrained(
+    model: xr.DataArray, pixels: xr.DataArray, untrained: xr.DataArray, **options: object
+) -> pd.DataFrame:
+    """Hold a model's order against the published one, beside pixels and untrained networks.
+
+    Parameters
+    ----------
+    model, pixels : DataArray, (image, augmentation)
+        How far each image is moved by the model, and changed in its pixels.
+    untrained : DataArray, (network, image, augmentation)
+        The same of untrained networks, of some of the images.
+    **options
+        Options of `published_pairs`.
+
+    Returns
+    -------
+    DataFrame
+        As of `pairs_beside_baselines`, with the rows `MODEL`, `PIXELS`, `SAME_IMAGES` (the model on
+        the images of the untrained networks), a row for each network, ``untrained 1`` and so on,
+        and `CHANCE`.
+    """
+    networks = {
+        f"{UNTRAINED} {number}": untrained.sel(network=number, drop=True)
+        for number in untrained["network"].values
+    }
+    same = model.sel(image=untrained["image"])
+    orders = {MODEL: model, PIXELS: pixels, SAME_IMAGES: same} | networks
+    return pairs_beside_baselines(orders, **options)
 
 
 def pairs_difference(
@@ -293,9 +339,8 @@ def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> O
     return OrderCorrelation(estimate, _chance(random, estimate - 1e-12))
 
 
-def _published_places(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the further and the nearer augmentation of every published pair."""
-    groups = [[*own] for own in PUBLISHED_GROUPS.values()]
     if missing := [name for own in groups for name in own if name not in names]:
         raise WorkbookError(
             f"There is no {', '.join(missing)} among the augmentations; the published order can"

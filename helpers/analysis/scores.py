@@ -223,7 +223,11 @@ def edge_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
 
 
 def detail_similarity(
-    original: ArrayLike, augmented: ArrayLike, *, divide_by_all_patches: bool = False
+    original: ArrayLike,
+    augmented: ArrayLike,
+    *,
+    divide_by_all_patches: bool = False,
+    grey: bool = False,
 ) -> np.ndarray:
     """Similarity of contrast within patches on an 8 by 8 grid, equation (12).
 
@@ -239,6 +243,9 @@ def detail_similarity(
     divide_by_all_patches : bool
         Divide by 64, as one version of the published code does, in place of the equation's N,
         the number of valid patches.
+    grey : bool
+        Take the deviation of grey (0.299 R + 0.587 G + 0.114 B) in place of all colour values, as
+        both versions of the published code do; the paper doesn't decide it.
 
     Returns
     -------
@@ -253,7 +260,8 @@ def detail_similarity(
     original, augmented = _matched_images(original, augmented, DETAIL_GRID)
     divisor = DETAIL_GRID**2 if divide_by_all_patches else None
     compare = partial(_detail_likeness, divisor=divisor)
-    return _pair_by_pair(_patch_deviations, compare, original, augmented)
+    describe = _grey_patch_deviations if grey else _patch_deviations
+    return _pair_by_pair(describe, compare, original, augmented)
 
 
 def pixel_scores(original: ArrayLike, augmented: ArrayLike) -> dict[str, np.ndarray]:
@@ -474,6 +482,11 @@ def _patch_deviations(image: np.ndarray) -> np.ndarray:
     cropped = image[: DETAIL_GRID * tall, : DETAIL_GRID * wide]
     patches = cropped.reshape(DETAIL_GRID, tall, DETAIL_GRID, wide, channels)
     return patches.std(axis=(1, 3, 4), dtype=np.float64).ravel()
+
+
+def _grey_patch_deviations(image: np.ndarray) -> np.ndarray:
+    grey = image.astype(np.float64) @ GREY_IN_THOUSANDTHS.astype(np.float64) / 1000
+    return _patch_deviations(grey[..., None])
 
 
 def _detail_likeness(before: np.ndarray, after: np.ndarray, divisor: int | None = None) -> float:

@@ -30,6 +30,29 @@ def by_source(values: Arrays) -> dict[str, Arrays]:
     }
 
 
+def few_of_each(values: Arrays, most: int) -> Arrays:
+    """Take some images of every source, spread evenly over its images.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset, (…, image, …)
+        As for `by_source`.
+    most : int
+        Images of each source; of one that has no more, all are taken.
+
+    Returns
+    -------
+    DataArray or Dataset
+        In the same order.
+    """
+    sources = values[SOURCE].values
+    taken = []
+    for name in dict.fromkeys(sources.tolist()):
+        own = np.flatnonzero(sources == name)
+        taken.append(own[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)])
+    return values.isel(image=np.sort(np.concatenate(taken)))
+
+
 def table_by_source(
     values: Arrays, table: Callable[[Arrays], pd.DataFrame | pd.Series]
 ) -> pd.DataFrame | pd.Series:

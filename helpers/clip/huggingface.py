@@ -306,14 +306,16 @@ def _check_activations(path: Path, kind: str, config: dict) -> None:
         raise WorkbookError(f"{path} gives image and text tower different activations.")
 
 
-def build(folder: Path, *, trained: bool = True) -> nn.Module:
+def build(folder: Path, *, trained: bool = True, seed: int = 0) -> nn.Module:
     """Build the model of a folder and load its weights.
 
     Parameters
     ----------
     folder : Path
     trained : bool
-        False leaves the weights random (seed 0).
+        False leaves the weights random.
+    seed : int
+        Of random weights.
 
     Returns
     -------
@@ -328,7 +330,7 @@ def build(folder: Path, *, trained: bool = True) -> nn.Module:
     config = read_config(folder)
     kind = KINDS[config["model_type"]]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = kind.build(sizes(config, "vision"), sizes(config, "text"), config)
     if not trained:
         return model

@@ -38,6 +38,7 @@ def load(
     pretrained: str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    seed: int = 0,
 ) -> Model:
     """Open a CLIP.
 
@@ -56,6 +57,8 @@ def load(
     precision : {"auto", "float32", "bfloat16"}, optional
         Numbers of the forward pass. ``"auto"`` is float32, in which contributions sum to the
         embedding exactly; bfloat16 is about twice as fast and keeps three digits.
+    seed : int, optional
+        Of the weights of an untrained model; 0 is the one that results are compared with.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def load(
     one_of("precision", precision, weights.PRECISIONS)
     device = devices.resolve(device)
     path = weights.locate(name, pretrained)
-    opened = WAYS[weights.kind_of(name)](name, pretrained, path)
+    opened = WAYS[weights.kind_of(name)](name, pretrained, path, seed)
     clip = opened.clip.eval().requires_grad_(False).to(device)
     _check_finite(clip, path)
     return Model(
@@ -103,36 +106,36 @@ def _check_finite(clip: torch.nn.Module, path: Path | None) -> None:
             )
 
 
-def _embedded(name: str, pretrained: str | None, _: Path | None) -> Opened:
+def _embedded(name: str, pretrained: str | None, _: Path | None, seed: int) -> Opened:
     from helpers.clip import embedded
 
-    clip, tokenizer = embedded.build(name, pretrained)
+    clip, tokenizer = embedded.build(name, pretrained, seed=seed)
     return Opened(clip, tokenizer, clip.text_projection.shape[1])
 
 
-def _hugging_face(name: str, pretrained: str | None, path: Path | None) -> Opened:
+def _hugging_face(name: str, pretrained: str | None, path: Path | None, seed: int) -> Opened:
     folder = weights.folder(name, pretrained)
-    clip = huggingface.build(folder, trained=path is not None)
+    clip = huggingface.build(folder, trained=path is not None, seed=seed)
     tokenizer = huggingface.open_tokenizer(folder, name)
     features = huggingface.features(folder)
     return Opened(clip, tokenizer, features, *huggingface.normalisation(folder))
 
 
-def _open_clip(name: str, pretrained: str | None, path: Path | None) -> Opened:
+def _open_clip(name: str, pretrained: str | None, path: Path | None, seed: int) -> Opened:
     tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
     config = open_clip.get_model_config(name)
     tokenizer = tokenizers.open_tokenizer(name)
     if reason := tokenizers.lacks_tower(name):
-        clip, tokenizer = _image_tower(name, path), tokenizers.NoTokenizer(name, reason)
+        clip, tokenizer = _image_tower(name, path, seed), tokenizers.NoTokenizer(name, reason)
     else:
-        clip = _filled(name, path, tag)
+        clip = _filled(name, path, tag, seed)
     return Opened(clip, tokenizer, config["embed_dim"], *_normalisation(name, tag))
 
 
-def _filled(name: str, path: Path | None, tag: dict) -> torch.nn.Module:
+def _filled(name: str, path: Path | None, tag: dict, seed: int) -> torch.nn.Module:
     """Build a model of open_clip's with the weights of a file, whatever names they have."""
     if path is None:
-        return _create(name, None, path, **_activation(tag))
+        return _create(name, None, path, seed, **_activation(tag))
     if archives.is_archive(path):
         clip = _create(name, None, path, quick_gelu=True)
         clip.load_state_dict(archives.read(path))
@@ -168,10 +171,10 @@ def _normalisation(name: str, tag: dict) -> tuple[tuple[float, ...], tuple[float
     return known.pop() if len(known) == 1 else (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
 
 
-def _image_tower(name: str, path: Path | None) -> Towers:
+def _image_tower(name: str, path: Path | None, seed: int) -> Towers:
     """Build the image tower alone, where the text tower's configuration is not on this machine."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         visual = vision_tower(open_clip.get_model_config(name))
     if path is not None:
         state = files.read(path)
@@ -186,12 +189,14 @@ def _image_tower(name: str, path: Path | None) -> Towers:
     return Towers(visual, None, context_length=0)
 
 
-def _create(name: str, weights_file: str | None, path: Path | None, **options) -> torch.nn.Module:
+def _create(
+    name: str, weights_file: str | None, path: Path | None, seed: int = 0, **options
+) -> torch.nn.Module:
     # open_clip tells of random weights and configs through the root logger; the title says it here.
     logging.getLogger().addFilter(_drop_open_clip_notices)
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             return open_clip.create_model(name, weights_file, pretrained_text=False, **options)
     except Exception as error:  # torch, safetensors and pickle each raise kinds of their own
         raise WorkbookError(_misfit(name, path, error)) from error

@@ -1,4 +1,4 @@
-"""Where the geometric augmentations take each pixel from, and what they put beyond the image.
+"""Where the geometric augmentations take each pixel from, and what fills what they don't show.
 
 A draw that is applied to coordinates in place of colours tells where each pixel of the view comes
 from. So nothing here repeats the mathematics of a transform, and a map is that of the view exactly.
@@ -20,7 +20,8 @@ GEOMETRIC = ("shift_scale_rotate", "horizontal_flip", "elastic", "perspective")
 BORDERED = ("shift_scale_rotate", "elastic")
 """Those that may show what lies beyond the image; `perspective` only ever enlarges."""
 
-SMALLEST_CROP = 32
+FILLED = (*BORDERED, "coarse_dropout")
+"""Augmentations that put something in place of the image: black, or in dropout's squares noise."""
 
 
 def origins(name: str, image_id: str, seed: int = 0, severity: float = 1.0) -> np.ndarray:
@@ -75,73 +76,51 @@ def moved_as(maps: np.ndarray, origin: np.ndarray) -> np.ndarray:
     return moved
 
 
-def with_border(
+def refilled(
     original: np.ndarray,
     name: str,
-    border: str,
+    filling: str,
     image_id: str,
     seed: int = 0,
     severity: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Draw a view with another border, and what it is to be compared with.
+) -> np.ndarray:
+    """Draw a view with something else where it shows nothing of the image.
 
     Parameters
     ----------
     original : ndarray of uint8, 224 × 224 × 3
         The resized image.
     name : str
-        One of `BORDERED`.
-    border : str
-        One of `BORDERS`: "black" as published; "reflect", the image mirrored at its edge; or
-        "crop", original and view cut to the largest square about the centre in which the view has
-        no border, and enlarged to 224 × 224.
+        One of `FILLED`.
+    filling : str
+        One of `FILLINGS`: "black"; "mean", the image's mean colour; or, beyond an image's edge,
+        "reflect", the image mirrored there.
     image_id, seed, severity
-        What the draw depends on, which is the same for all borders; see `helpers.data.views`.
+        What the draw depends on, which is the same for all fillings; see `helpers.data.views`.
 
     Returns
     -------
-    tuple of ndarray, or None
-        Original and view, each 224 × 224 × 3; the same array as `original` where that is not cut.
-        None where a crop would leave a square of less than `SMALLEST_CROP` pixels.
+    ndarray of uint8, 224 × 224 × 3
 
     Raises
     ------
     WorkbookError
-        If the border or the augmentation is unknown, or the transform fails.
+        If the filling or the augmentation is unknown, or the transform fails.
     """
-    draw = BORDERS[one_of("border", border, BORDERS)]
-    one_of("augmentation with a border", name, BORDERED)
-    return draw(original, name, image_id, seed, severity)
+    one_of("augmentation that fills", name, FILLED)
+    settings = FILLINGS[one_of("filling", filling, FILLINGS)](original)
+    return redraw(original, name, image_id, seed, severity, **settings)
 
 
-def _as_published(original: np.ndarray, *draw: object) -> tuple[np.ndarray, np.ndarray]:
-    return original, redraw(original, *draw)
+def _mean_colour(original: np.ndarray) -> tuple[int, ...]:
+    return tuple(map(int, original.mean(axis=(0, 1)).round()))
 
 
-def _reflected(original: np.ndarray, *draw: object) -> tuple[np.ndarray, np.ndarray]:
-    return original, redraw(original, *draw, border_mode=cv2.BORDER_REFLECT_101)
-
-
-def _cropped(original: np.ndarray, *draw: object) -> tuple[np.ndarray, np.ndarray] | None:
-    half = _half_without_border(np.isnan(origins(*draw)[..., 0]))
-    if 2 * half < SMALLEST_CROP:
-        return None
-    window = slice(SIZE // 2 - half, SIZE // 2 + half)
-    return tuple(
-        cv2.resize(pixels[window, window], (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-        for pixels in (original, redraw(original, *draw))
-    )
-
-
-def _half_without_border(beyond: np.ndarray) -> int:
-    """Half the side of the largest square about the centre without a pixel beyond the image."""
-    rows, columns = np.nonzero(beyond)
-    middle = (SIZE - 1) / 2
-    distance = np.maximum(np.abs(rows - middle), np.abs(columns - middle))
-    return int(min(distance, default=SIZE / 2))
-
-
-BORDERS: Mapping[str, Callable] = MappingProxyType(
-    {"black": _as_published, "reflect": _reflected, "crop": _cropped}
+FILLINGS: Mapping[str, Callable[[np.ndarray], dict[str, object]]] = MappingProxyType(
+    {
+        "black": lambda original: {"fill": 0},
+        "mean": lambda original: {"fill": _mean_colour(original)},
+        "reflect": lambda original: {"border_mode": cv2.BORDER_REFLECT_101},
+    }
 )
-"""What lies beyond the image, by name."""
+"""What may be shown in place of what is beyond the image or cut out of it, by name."""

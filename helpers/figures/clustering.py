@@ -2,23 +2,15 @@
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
 from helpers.analysis.clustering import Clustering
 from helpers.figures import style
-from helpers.figures.layout import (
-    MADE_FOR,
-    annotate_cells,
-    axes_or_new,
-    bare,
-    few_ticks,
-    tall,
-    tick_views,
-)
+from helpers.figures.layout import axes_or_new, few_ticks, panels, tall, tick_views
 
 
 def leaf_order(linkage: np.ndarray) -> list[int]:
@@ -114,76 +106,64 @@ def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | N
     return ax
 
 
-def linkages(clusterings: Mapping[str, Clustering]) -> Figure:
-    """Clusters of several linkages in one figure, to see what the method does.
+def trees(clusterings: Mapping[str, Clustering]) -> Figure:
+    """Draw several trees of changes side by side.
 
     Parameters
     ----------
     clusterings : mapping of str to Clustering
-        Name of the linkage → its tree, all of the same augmentations.
+        Title of a panel → its tree.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A row per linkage, with its cophenetic correlation; a column per augmentation, in the order
-        of the first tree. Cells of a row with the same number and shade are one cluster; the
-        largest is 1.
     """
-    first = next(iter(clusterings.values()))
-    order = leaf_order(first.linkage)
-    numbers = np.array([_by_size(tree.labels)[order] for tree in clusterings.values()])
-    figure, ax = plt.subplots(figsize=(9.5, 1.6 + 0.42 * len(numbers)))
-    image = ax.imshow(numbers, cmap="Greys", vmin=0, vmax=numbers.max() + 1.5, aspect="auto")
-    annotate_cells(image, numbers.astype(str), size=10)
-    tick_views(ax, [first.names[at] for at in order], axis="x")
-    rows = [f"{name} ({tree.cophenetic:.2f})" for name, tree in clusterings.items()]
-    ax.set_yticks(range(len(rows)), rows)
-    bare(ax)
-    ax.set_title("Clusters by linkage (cophenetic correlation)")
+    most = max(len(tree.names) for tree in clusterings.values())
+    size = tall((5.6, 3.9), most)
+    figure, axes = panels(len(clusterings), columns=2, size=size)
+    for (title, tree), ax in zip(clusterings.items(), axes, strict=True):
+        dendrogram(tree, title=title, ax=ax)
     return figure
 
 
-def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Give the largest cluster number 1, and so on; of equal ones the first seen leads."""
-    names, first, counts = np.unique(labels, return_index=True, return_counts=True)
-    order = np.lexsort((first, -counts))
-    rank = np.empty(len(names), int)
-    rank[order] = np.arange(1, len(names) + 1)
-    return rank[np.searchsorted(names, labels)]
-
-
-def distance_heatmap(clustering: Clustering, *, ax: Axes | None = None) -> Axes:
-    """Mean cosine distance between augmentations, in the order of the tree.
+def distances_by_length(
+    tables: Mapping[str, pd.DataFrame], *, named: Mapping[str, tuple[str, str]]
+) -> Figure:
+    """Draw the distance between two changes by how far the two move images.
 
     Parameters
     ----------
-    clustering : Clustering
-        Result of `helpers.analysis.clustering.cluster`.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    tables : mapping of str to DataFrame
+        Title of a panel → `helpers.analysis.clustering.distances_beside_lengths`.
+    named : mapping of str to tuple of str
+        Title of a panel → the pair of changes whose name is written.
 
     Returns
     -------
-    matplotlib.axes.Axes
-        The annotated matrix.
+    matplotlib.figure.Figure
+        A dot for each pair. On the dashed line the distance is the sum of both ways.
     """
-    ax = _matrix(clustering.distances, clustering, cmap=style.SEQUENTIAL, ax=ax)
-    ax.set_title("Mean cosine distance between changes")
-    return ax
+    figure, axes = panels(len(tables), columns=2, size=(4.2, 3.6), sharex=True, sharey=True)
+    reach = max(float(table[["distance", "moved"]].max(axis=None)) for table in tables.values())
+    for (title, table), ax in zip(tables.items(), axes, strict=True):
+        ax.plot([0, reach], [0, reach], "--", color=style.REFERENCE, linewidth=1)
+        ax.plot(table["moved"], table["distance"], "o", color=style.INK, alpha=0.7, markersize=5)
+        if title in named:
+            _name(ax, table, named[title])
+        ax.set_title(title)
+        ax.grid()
+    figure.supxlabel("how far the two move images: sum of cosine distances", fontsize=11)
+    figure.supylabel("cosine distance between the two", fontsize=11)
+    return figure
 
 
-def _matrix(
-    values: np.ndarray, clustering: Clustering, *, ax: Axes | None, **options: object
-) -> Axes:
-    width = 7.8 * max(1.0, len(clustering.names) / MADE_FOR)
-    ax = axes_or_new(ax, tall((width, 6.4), len(clustering.names)))
-    order = leaf_order(clustering.linkage)
-    ordered = values[np.ix_(order, order)]
-    image = ax.imshow(ordered, **options)
-    annotate_cells(image, [[f"{value:.2f}" for value in row] for row in ordered], size=9)
-    names = [clustering.names[leaf] for leaf in order]
-    tick_views(ax, names)
-    tick_views(ax, names, axis="x")
-    bare(ax)
-    ax.figure.colorbar(image, ax=ax, shrink=0.8)
-    return ax
+def _name(ax: Axes, table: pd.DataFrame, pair: tuple[str, str]) -> None:
+    is_pair = (table["augmentation"] == pair[0]) & (table["other"] == pair[1])
+    ax.annotate(
+        "\n".join(style.label(name) for name in pair),
+        table.loc[is_pair, ["moved", "distance"]].iloc[0],
+        xytext=(6, -6),
+        textcoords="offset points",
+        va="top",
+        fontsize=9,
+    )

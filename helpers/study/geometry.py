@@ -1,4 +1,4 @@
-"""Embedding shifts under other borders, and scores with the geometry undone, kept with a run."""
+"""Embedding shifts under other fillings, and scores with the geometry undone, kept with a run."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +9,11 @@ import xarray as xr
 
 from helpers.analysis import aligned
 from helpers.analysis.scores import attention_map, embedding_similarity
+from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
 from helpers.study.arrays import Arrays, Variable
 from helpers.study.damage import mend
+from helpers.study.derived import derived
 from helpers.study.locks import ToldLock
 from helpers.study.run import Run
 
@@ -23,13 +25,13 @@ def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.
     ----------
     run : Run
     border : str
-        One of `helpers.data.geometry.BORDERS`.
+        One of `helpers.data.geometry.FILLINGS`.
     severities : sequence of float
 
     Returns
     -------
     DataArray, (severity, image, augmentation)
-        Of the augmentations that have a border; NaN where a crop would leave too little.
+        Of the augmentations that have a border.
     """
     severities = [float(each) for each in severities]
     shape = {"severity": severities, "augmentation": list(geometry.BORDERED)}
@@ -39,6 +41,59 @@ def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.
     # Labels of arrays on disk are texts.
     computed = computed.assign_coords(severity=severities)
     return computed.transpose("severity", "image", "augmentation")
+
+
+REFILLED = tuple(
+    (name, filling)
+    for name in geometry.FILLED
+    for filling in ("mean", "reflect" if name in geometry.BORDERED else "black")
+)
+MOST_REFILLED = 200
+"""Images of each source; their embeddings are kept."""
+PASS = 16
+"""Images in a forward pass: always as many, as another number rounds differently."""
+
+
+def refilled_embeddings(run: Run) -> xr.DataArray:
+    """Return the embeddings of views that fill what they don't show with something else.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    DataArray, (image, view, feature)
+        float16, of at most `MOST_REFILLED` images of each source. The coordinates ``augmentation``
+        and ``filling`` say what a view is; `REFILLED` lists them.
+    """
+    rule = {"views": REFILLED, "most": MOST_REFILLED}
+    return derived(run, "refilled", partial(_refilled, run), **rule)["embedding"]
+
+
+def _refilled(run: Run) -> xr.Dataset:
+    images = few_of_each(run.encodings()["image"], MOST_REFILLED)
+    ids, seed, severity = images.values, run.parameters.seed, run.parameters.severity
+
+    def draw(image_id: str) -> list[np.ndarray]:
+        original = run.views(image_id)["original"]
+        return [geometry.refilled(original, *each, image_id, seed, severity) for each in REFILLED]
+
+    found = []
+    with ThreadPoolExecutor(run.parameters.workers) as pool:
+        for start in range(0, len(ids), PASS):
+            drawn = np.stack(list(pool.map(draw, ids[start : start + PASS])))
+            embedding = run.model.encode(drawn.reshape(-1, *drawn.shape[2:])).embedding
+            found.append(embedding.reshape(*drawn.shape[:2], -1))
+    embeddings = np.concatenate(found).astype(np.float16)
+    augmentations, fillings = zip(*REFILLED, strict=True)
+    coords = {
+        **images.coords,
+        "view": [" ".join(each) for each in REFILLED],
+        "augmentation": ("view", list(augmentations)),
+        "filling": ("view", list(fillings)),
+    }
+    return xr.Dataset({"embedding": (("image", "view", "feature"), embeddings)}, coords)
 
 
 def aligned_scores(run: Run) -> xr.Dataset:
@@ -87,31 +142,20 @@ def _kept(
         return arrays.read([variable])[variable]
 
 
-def _bordered(run: Run, border: str, severities: list[float], image_id: str) -> list:
-    """Draw an image, and its pairs of original and view: severity by severity."""
+def _bordered(run: Run, border: str, severities: list[float], image_id: str) -> list[np.ndarray]:
+    """Draw an image and its views: severity by severity."""
     original, seed = run.views(image_id)["original"], run.parameters.seed
-    pairs = [
-        geometry.with_border(original, name, border, image_id, seed, severity)
+    return [original] + [
+        geometry.refilled(original, name, border, image_id, seed, severity)
         for severity in severities
         for name in geometry.BORDERED
     ]
-    return [original, pairs]
 
 
-def _similarities(run: Run, drawn: list) -> np.ndarray:
-    """Encode an image's pairs in one pass, (severities, augmentations)."""
-    original, pairs = drawn
-    known = [pair for pair in pairs if pair is not None]
-    # What is not cut is encoded once.
-    cut = [reference for reference, _ in known if reference is not original]
-    views = [view for _, view in known]
-    embeddings = run.model.encode(np.stack([original, *cut, *views])).embedding
-    references = embeddings[1 : 1 + len(cut)] if cut else embeddings[:1]
-    similarity = np.full(len(pairs), np.nan)
-    similarity[[pair is not None for pair in pairs]] = embedding_similarity(
-        references, embeddings[1 + len(cut) :]
-    )
-    return similarity.reshape(-1, len(geometry.BORDERED))
+def _similarities(run: Run, drawn: list[np.ndarray]) -> np.ndarray:
+    """Encode an image and its views in one pass, (severities, augmentations)."""
+    original, *views = run.model.encode(np.stack(drawn)).embedding
+    return embedding_similarity(original, views).reshape(-1, len(geometry.BORDERED))
 
 
 def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:

@@ -32,7 +32,9 @@ def save(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> No
     save_file(half | {ROWS: rows.to(torch.int32)}, path)
 
 
-def build(name: str, checkpoint: str | int | None = None) -> tuple[CLIP, "Tokenizer"]:
+def build(
+    name: str, checkpoint: str | int | None = None, *, seed: int = 0
+) -> tuple[CLIP, "Tokenizer"]:
     """Build an embedded model.
 
     Parameters
@@ -41,6 +43,8 @@ def build(name: str, checkpoint: str | int | None = None) -> tuple[CLIP, "Tokeni
         One of `helpers.clip.embedded.NAMES`.
     checkpoint : str or int, optional
         A step of training, one of `checkpoints`, 0 before the first; left out, the end.
+    seed : int, optional
+        Of the weights before the first step; 0 has those that training began with.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def build(name: str, checkpoint: str | int | None = None) -> tuple[CLIP, "Tokeni
     """
     file, made = weights_file(name, checkpoint), architecture(name)
     with torch.random.fork_rng(devices=[]):  # the initial weights leave no trace
-        weights = load_file(file) if file else _untrained(name)
+        weights = load_file(file) if file else _untrained(name, seed)
         model = CLIP(**made)
     rows = weights.pop(ROWS).long()
     # Rows that were never trained stay 0: an unknown word says nothing beyond its place.
@@ -66,12 +70,13 @@ def build(name: str, checkpoint: str | int | None = None) -> tuple[CLIP, "Tokeni
     return model.eval(), Tokenizer(rows, made["text_cfg"]["context_length"])
 
 
-def _untrained(name: str) -> dict[str, torch.Tensor]:
+def _untrained(name: str, seed: int) -> dict[str, torch.Tensor]:
     from helpers.clip.embedded.initial import new_model
     from helpers.clip.embedded.settings import Settings
     from helpers.clip.embedded.text import known_tokens
 
-    return new_model(name, Settings.read(name).seed).state_dict() | {ROWS: known_tokens(name)}
+    made = new_model(name, Settings.read(name).seed + seed)
+    return made.state_dict() | {ROWS: known_tokens(name)}
 
 
 class Tokenizer:

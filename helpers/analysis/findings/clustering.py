@@ -1,0 +1,328 @@
+"""What notebook 04 finds: which changes move images the same way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.clustering import (
+    PUBLISHED_METHOD,
+    Clustering,
+    cluster,
+    mean_cosine_distance,
+    stability,
+)
+from helpers.analysis.fillings import PUBLISHED
+from helpers.analysis.findings import Answer, Finding, each, interval, listed
+from helpers.analysis.mean_shift import Directions
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, NOTHING_MOVED
+
+RESTATES = 0.8
+"""Rank correlation from which on distances are called a restatement of lengths."""
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The published clustering of one source's images, and how sure it is.
+
+    Attributes
+    ----------
+    tree : Clustering
+        By the published linkage.
+    same : float
+        Share of bootstrap resamples of the images with the same clusters.
+    other : Clustering
+        By average linkage.
+    """
+
+    tree: Clustering
+    same: float
+    other: Clustering
+
+
+def published_tree(embeddings: xr.DataArray, seed: int = 0) -> Tree:
+    """Cluster the changes of one source's images as the study does.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (image, view, feature)
+        Of the changed views.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Tree
+    """
+    values = embeddings.transpose("image", "view", "feature").values
+    distances, names = mean_cosine_distance(values), list(embeddings["view"].values)
+    tree, other = (cluster(distances, names, method=m) for m in (PUBLISHED_METHOD, "average"))
+    return Tree(tree, stability(values, method=PUBLISHED_METHOD, seed=seed).same_clusters, other)
+
+
+def matrix_of(directions: Directions) -> pd.DataFrame:
+    """Return the cosines below the diagonal that are surely not 0; NaN in place of all others."""
+    count = len(directions.common)
+    below = np.tril(np.ones((count, count), bool), k=-1)
+    kept = directions.cosines["estimate"].to_pandas().where(directions.told() & below)
+    return kept.iloc[1:, :-1]
+
+
+def pairs_of(directions: Directions) -> pd.DataFrame:
+    """List the pairs of changes whose mean shifts surely don't meet at a right angle.
+
+    Parameters
+    ----------
+    directions : Directions
+
+    Returns
+    -------
+    DataFrame
+        Columns `augmentation`, `other`, `estimate` (cosine), `low`, `high`; the most alike first.
+    """
+    names = directions.common.index
+    upper = np.triu(np.ones(2 * (len(names),), bool), k=1)
+    kept = directions.told().to_numpy() & upper
+    rows = [
+        [names[a], names[b], *(directions.cosines[n].values[a, b] for n in INTERVAL)]
+        for a, b in np.argwhere(kept)
+    ]
+    table = pd.DataFrame(rows, columns=["augmentation", "other", *INTERVAL])
+    return table.dropna().sort_values("estimate", ascending=False, kind="stable")
+
+
+INTERVAL = ("estimate", "low", "high")
+
+
+def answer(
+    directions: Mapping[str, Directions],
+    distances: Mapping[str, pd.DataFrame],
+    trees: Mapping[str, Tree],
+    words: Mapping[str, str],
+    refilled: Mapping[str, pd.DataFrame] | None = None,
+) -> Answer:
+    """Answer which changes move images the same way, by direction and by distance.
+
+    Parameters
+    ----------
+    directions : mapping of str to Directions
+        By source of images, as all others.
+    distances : mapping of str to DataFrame
+        As of `helpers.analysis.clustering.distances_beside_lengths`.
+    trees : mapping of str to Tree
+    words : mapping of str to str
+        How a change is called within a sentence.
+    refilled : mapping of str to DataFrame, optional
+        As of `helpers.analysis.fillings.cosines_refilled`. None where the changes are not the
+        published study's.
+
+    Returns
+    -------
+    Answer
+    """
+    if not any((table["moved"] > 1e-6).any() for table in distances.values()):
+        return Answer(NOTHING_MOVED, [])
+    alike, found_alike = _of_pairs(directions, words)
+    restated, found_distances = _of_distances(directions, distances, trees, words)
+    findings = [found_alike, _of_own_direction(directions)]
+    sentences = [alike]
+    if refilled:
+        paint, found = _of_paint(refilled, words)
+        sentences, findings = [*sentences, paint], [*findings, *found]
+    return Answer(" ".join([*sentences, restated]), [*findings, *found_distances])
+
+
+def _of_pairs(
+    directions: Mapping[str, Directions], words: Mapping[str, str]
+) -> tuple[str, Finding]:
+    question = "Which two changes move images most nearly the same way?"
+    tables = {source: pairs_of(own) for source, own in directions.items()}
+    tops = {source: own.iloc[0] for source, own in tables.items() if len(own)}
+    if not tops or not any(top["estimate"] > 0 for top in tops.values()):
+        found = Finding(question, "none surely", "–", "0 at a right angle")
+        return "No two changes surely move images the same way.", found
+    names = {source: _both(top, words) for source, top in tops.items()}
+    texts = set(names.values())
+    pair = texts.pop() if len(texts) == 1 and len(tops) == len(tables) else _on(names)
+    overlapping = {
+        source: int((own["high"] > own["low"].iloc[0]).sum() - 1)
+        for source, own in tables.items()
+        if source in tops
+    }
+    ties = {source: f"{count} other pairs overlap" for source, count in overlapping.items()}
+    return f"Most nearly the same way go {pair}.", Finding(
+        question,
+        pair,
+        each({source: interval(*top[list(INTERVAL)]) for source, top in tops.items()}),
+        f"0 at a right angle; {each(ties)}",
+    )
+
+
+def _both(row: pd.Series, words: Mapping[str, str]) -> str:
+    return f"{words[row['augmentation']]} and {words[row['other']]}"
+
+
+def _on(names: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} on {source}" for source, name in names.items())
+
+
+def _of_own_direction(directions: Mapping[str, Directions]) -> Finding:
+    has_one = {s: (own.common["q"] <= FALSE_DISCOVERY_RATE) for s, own in directions.items()}
+    shares = [own.mean() for own in has_one.values()]
+    words = "all" if min(shares) == 1 else "most" if min(shares) > HALF else "some"
+    return Finding(
+        "How many changes move different images in a common direction?",
+        words if max(shares) > 0 else "none surely",
+        each({source: f"{own.sum()} of {len(own)}" for source, own in has_one.items()}),
+        "shifts of random sign; false discoveries held at 5 %",
+    )
+
+
+# Paint
+
+
+def _of_paint(
+    refilled: Mapping[str, pd.DataFrame], words: Mapping[str, str]
+) -> tuple[str, list[Finding]]:
+    first = next(iter(refilled.values()))
+    pairs = list(dict.fromkeys(zip(first["augmentation"], first["other"], strict=True)))
+    findings, verdicts = [], {}
+    for one, other in pairs:
+        own = {
+            source: table[(table["augmentation"] == one) & (table["other"] == other)]
+            for source, table in refilled.items()
+        }
+        verdict = {s: _verdict(table) for s, table in own.items() if table["low"].iloc[0] > 0}
+        name = f"{words[one]} and {words[other]}"
+        verdicts.setdefault(_together(verdict), []).append(name)
+        findings.append(
+            Finding(
+                f"Does what they paint make {name} alike?",
+                _by_source(verdict),
+                "as published, " + each({s: _cosine(table.iloc[0]) for s, table in own.items()}),
+                each({source: _others(table) for source, table in own.items()}),
+            )
+        )
+    sentences = [_SAID[verdict].format(listed(names)) for verdict, names in verdicts.items()]
+    return " ".join(sentences), findings
+
+
+YES, PART, NO, UNSURE = "yes", "in part", "no", "they are not surely alike"
+_SAID = {
+    YES: "What they paint makes {} alike.",
+    PART: "What they paint makes {} alike, at least in part.",
+    NO: "What they paint is not what makes {} alike.",
+    UNSURE: "That {} are alike is not sure.",
+}
+
+
+def _verdict(table: pd.DataFrame) -> str:
+    """Say whether a cosine that is surely above 0 falls when the filling is another."""
+    falls = [
+        # An unknown cosine is one of a change that has no direction left.
+        not row["low"] > 0 or row["high"] < table["low"].iloc[0]
+        for _, row in table[1:].iterrows()
+    ]
+    return YES if all(falls) else PART if any(falls) else NO
+
+
+def _together(verdicts: Mapping[str, str]) -> str:
+    found = set(verdicts.values())
+    return found.pop() if len(found) == 1 else PART if found else UNSURE
+
+
+def _by_source(verdicts: Mapping[str, str]) -> str:
+    if len(set(verdicts.values())) <= 1:
+        return _together(verdicts)
+    return ", ".join(f"{verdict} on {source}" for source, verdict in verdicts.items())
+
+
+SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black", PUBLISHED: PUBLISHED}
+
+
+def _cosine(row: pd.Series) -> str:
+    text = interval(row["estimate"], row["low"], row["high"])
+    return "no direction" if text == "–" else text
+
+
+def _others(table: pd.DataFrame) -> str:
+    return ", ".join(f"{SHORT[row['filling']]} {_cosine(row)}" for _, row in table[1:].iterrows())
+
+
+# Distances
+
+
+def _of_distances(
+    directions: Mapping[str, Directions],
+    distances: Mapping[str, pd.DataFrame],
+    trees: Mapping[str, Tree],
+    words: Mapping[str, str],
+) -> tuple[str, list[Finding]]:
+    by_length = {
+        s: _rank_correlation(own["distance"], own["moved"]) for s, own in distances.items()
+    }
+    by_angle = {
+        source: _rank_correlation(own["distance"], _cosines(directions[source], own))
+        for source, own in distances.items()
+    }
+    restates = all(value > RESTATES for value in by_length.values())
+    verdict = "no: they restate how far each moves images" if restates else "in part"
+    clusters = {source: in_words(own.tree, words) for source, own in trees.items()}
+    same = all(_partition(own.tree) == _partition(own.other) for own in trees.values())
+    texts = set(clusters.values())
+    findings = [
+        Finding(
+            "Do distances between views show which changes are alike?",
+            verdict,
+            "correlation with how far both move images, "
+            + each({source: f"{value:.2f}" for source, value in by_length.items()}),
+            "with the cosine of their directions, "
+            + each({source: _number(value) for source, value in by_angle.items()}),
+        ),
+        Finding(
+            "What does the published clustering find?",
+            texts.pop() if len(texts) == 1 else each(clusters),
+            each({source: _share(own.same) for source, own in trees.items()}),
+            f"average linkage gives {'the same' if same else 'other clusters'}",
+        ),
+    ]
+    sentence = (
+        "Distances between views, which the study clusters, restate how far each change moves"
+        " images."
+        if restates
+        else "Distances between views, which the study clusters, show more than how far each change"
+        " moves images."
+    )
+    return sentence, findings
+
+
+def in_words(tree: Clustering, words: Mapping[str, str]) -> str:
+    """Write clusters, the smallest first, such as ``noise; all others``."""
+    members = sorted(tree.members(), key=len)
+    names = [listed([words[name] for name in own]) for own in members[:-1]]
+    return "; ".join([*names, "all others"]) if names else "one cluster"
+
+
+def _partition(tree: Clustering) -> set[frozenset[str]]:
+    return set(map(frozenset, tree.members()))
+
+
+def _share(same: float) -> str:
+    return "–" if np.isnan(same) else f"the same in {same:.0%} of resamples"
+
+
+def _cosines(directions: Directions, pairs: pd.DataFrame) -> np.ndarray:
+    table = directions.cosines["estimate"].to_pandas()
+    places = zip(pairs["augmentation"], pairs["other"], strict=True)
+    return np.array([table.loc[one, other] for one, other in places])
+
+
+def _rank_correlation(one: pd.Series, other: np.ndarray | pd.Series) -> float:
+    return pd.Series(np.asarray(one)).corr(pd.Series(np.asarray(other)), method="spearman")
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
