@@ -35,6 +35,9 @@ TOP = 5
 NEAR_TIE = 0.9
 """A label is a near-tie where its runner-up's texts explain this part of what its own do."""
 
+POOLS_BY_CHANCE = ("random mixtures of the texts", "random directions")
+"""Pools that mean nothing; see `explained_by_chance`."""
+
 UNKNOWN = ""
 """Property of a text that has none, and of a head whose contributions don't vary."""
 
@@ -262,6 +265,50 @@ def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArr
     own = texts["property"].values
     filled = np.where(own == UNKNOWN, known["property"].values[nearest], own)
     return texts.assign_coords(property=("text", filled))
+
+
+def explained_by_chance(
+    contributions: xr.DataArray,
+    texts: xr.DataArray,
+    k: int,
+    rank: int | None = None,
+    *,
+    n_draws: int = 5,
+    seed: int = 0,
+) -> xr.DataArray:
+    """Explain heads' variance by directions that mean nothing, chosen as texts are.
+
+    TEXTSPAN picks the best of a pool, again and again, and so explains much of anything. A pool of
+    as many random mixtures of the texts lies in the same few dimensions as these; one of random
+    directions lies anywhere.
+
+    Parameters
+    ----------
+    contributions, texts, k, rank
+        As for `read_heads`.
+    n_draws, seed : int
+        Number of pools of each kind, and their seed.
+
+    Returns
+    -------
+    DataArray, (pool, draw, layer, head, choice)
+        Share of each head's variance that each chosen direction explains; pools are named by
+        `POOLS_BY_CHANCE`.
+    """
+    heads = contributions.transpose("layer", "head", "image", "feature")
+    pool = texts.transpose("text", "feature").values
+    rng = np.random.default_rng(seed)
+    k = min(k, len(pool))
+    shapes = ((len(pool), len(pool)), pool.shape)
+    found = []
+    for shape, basis in zip(shapes, (pool - pool.mean(axis=0), None), strict=True):
+        draws = (rng.normal(size=shape) for _ in range(n_draws))
+        pools = (draw if basis is None else draw @ basis for draw in draws)
+        units = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in pools)
+        found.append([textspan(heads.values, each, k, rank).explained for each in units])
+    coords = {"pool": list(POOLS_BY_CHANCE), "layer": heads["layer"], "head": heads["head"]}
+    axes = ("pool", "draw", "layer", "head", "choice")
+    return xr.DataArray(np.array(found), coords | {"choice": np.arange(1, k + 1)}, axes)
 
 
 def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) -> xr.DataArray:

@@ -18,7 +18,13 @@ import xarray as xr
 
 from helpers.analysis.head_names import head_name
 from helpers.analysis.maps import enlarge
-from helpers.analysis.neighbours import SIMILARITIES, chance_precision, occurrences, precision
+from helpers.analysis.neighbours import (
+    SIMILARITIES,
+    chance_precision,
+    occurrences,
+    precision,
+    to_unit_embeddings,
+)
 from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError, one_of
@@ -239,7 +245,7 @@ def hub_shares(run: Run, count: int) -> pd.DataFrame:
     layers, others = choices.searched_layers(run), len(choices.image_ids(run)) - 1
     rows = {
         head_name(layer, head): _commonest(choices.contributions(run, [(layer, head)]), count)
-        for layer, head in product(layers, range(run.model.heads))
+        for layer, head in product(layers, choices.numbers_of_heads(run))
     }
     return pd.DataFrame.from_dict(rows, orient="index") / (others or np.nan)
 
@@ -258,7 +264,8 @@ def _right(contributions: np.ndarray, values: Sequence[str], count: int) -> dict
 def _heads_of(model: Model, scenes: Sequence[Scene]) -> np.ndarray:
     starts = range(0, len(scenes), SCENES_AT_ONCE)
     batches = [np.stack([one.pixels for one in scenes[at : at + SCENES_AT_ONCE]]) for at in starts]
-    return np.concatenate([model.encode(pixels).heads for pixels in batches])
+    encoded = (model.encode(pixels) for pixels in batches)
+    return np.concatenate([to_unit_embeddings(each.heads, each.embedding) for each in encoded])
 
 
 def _texts(one: Scene, wording: str) -> list[str]:
