@@ -101,4 +101,3 @@ def _kept(
 
     chosen = derived(run, name, choose, texts=run.texts.fingerprint)
     return labels.with_properties(chosen, texts["property"].values)
-
