@@ -1,7 +1,8 @@
 """The five analyses of CLIP-InterpreT, each from a run and choices to a figure.
 
 Contributions are those of `helpers.clip.decomposition`. Neighbours are found by inner products of
-contributions to embeddings of length 1, as CLIP-InterpreT does, and beside that by cosine, by which no image is near to all for being long.
+contributions to embeddings of length 1, as CLIP-InterpreT does, and beside that by cosine, by which
+no image is near to all for being long.
 Wherever the id of an image is taken, an image of one's own is taken too: uint8, height × width × 3.
 """
 
