@@ -98,16 +98,14 @@ def strongest(card: xr.Dataset) -> dict[str, object]:
     Returns
     -------
     dict of str to str or float
-        ``varies with``, the attribute with the largest ``variance``; ``sways``, that with the largest
-        share of ``answers``; ``prefers``, the augmentation of whose shift it carries the largest
-        ``share``.
+        ``varies with``, the attribute with the largest ``variance``; ``sways``, that with the
+        largest share of ``answers``; ``prefers``, the augmentation of whose shift it carries the
+        largest ``share``.
     """
-    names = ("varies with", "variance"), ("sways", "answers"), ("prefers", "share")
-    return {
-        name: value
-        for pair in names
-        for name, value in zip(pair, _largest(card[pair[1]]), strict=True)
-    }
+    found: dict[str, object] = {}
+    for name, measure in (("varies with", "variance"), ("sways", "answers"), ("prefers", "share")):
+        found[name], found[measure] = _largest(card[measure])
+    return found
 
 
 def _largest(values: xr.DataArray) -> tuple[str, float]:

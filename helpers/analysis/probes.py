@@ -107,9 +107,9 @@ def share_of_answers(
 ) -> xr.DataArray:
     """Say what share of the spread of each property's zero-shot answers each head accounts for.
 
-    An answer is what an embedding of length 1 scores with each of a property's values. The scores
-    are sums of what components add, and so is their spread over images: a head's share of it is the
-    covariance of what it adds with the whole, over the variance of the whole. It is a direct effect.
+    An answer is what an embedding of length 1 scores with each of a property's values. Scores are
+    sums of what components add, and so is their spread over images: a head's share of it is the
+    covariance of what it adds with the whole, over the variance of the whole: a direct effect.
 
     Parameters
     ----------

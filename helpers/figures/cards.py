@@ -12,7 +12,7 @@ from helpers.analysis.head_names import head_name
 from helpers.figures import style
 
 SHEET_COLUMNS = 3
-SHEET_CELL = (4.6, 2.5)
+SHEET_CELL = (4.6, 2.6)
 LETTERS_IN_CELL = 64
 
 
@@ -30,7 +30,7 @@ def contact_sheet(
     images: Iterable[Sequence[np.ndarray]],
     facts: Iterable[Mapping[str, object]],
 ) -> Figure:
-    """Draw several heads on one sheet: label, top images, first texts and two lines of facts.
+    """Draw several heads on one sheet: label, top images, first texts and three lines of facts.
 
     Parameters
     ----------
@@ -69,6 +69,6 @@ def _sheet_cell(
 def _written(facts: Mapping[str, object]) -> str:
     return (
         f"varies with {facts['varies with']} ({facts['variance']:.0%} of its variance)\n"
-        f"sways answers about {facts['sways']} most ({facts['answers']:.0%} of their spread);"
-        f" carries {facts['share']:.1%} of {style.in_words(facts['prefers'])}"
+        f"sways answers about {facts['sways']} most ({facts['answers']:.0%} of their spread)\n"
+        f"carries {facts['share']:.1%} of {style.in_words(facts['prefers'])}"
     )

@@ -48,7 +48,7 @@ def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None
     ax.set_xticks(range(heads), [f"H{head}" for head in association["head"].values])
     ax.set_yticks(range(layers), [f"L{layer}" for layer in association["layer"].values])
     bare(ax)
-    ax.figure.colorbar(image, ax=ax, label="association", fraction=0.05, pad=0.02)
+    ax.figure.colorbar(image, ax=ax, label="texts that agree (CCS / 5)", fraction=0.05, pad=0.02)
     ax.set_title("What each head is about")
     return ax
 

@@ -278,10 +278,8 @@ def heads_of_property(run: Run, name: str) -> list[Head]:
     return found[one_of("property", name, found)]
 
 
-def topic_maps(
-    run: Run, image: str | np.ndarray, texts: Sequence[str], layer: int | str, head: int | str
-) -> np.ndarray:
-    """Return how much heads read in favour of texts at each patch of an image.
+def maps_of_heads(run: Run, image: str | np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Return how much every head reads in favour of texts at each patch of an image.
 
     Parameters
     ----------
@@ -289,25 +287,47 @@ def topic_maps(
     image : str or ndarray of uint8, height × width × 3
         As for `pixels_of`.
     texts : sequence of str
-    layer, head : int or "all"
-        One of them, or the sum over all.
 
     Returns
     -------
-    ndarray, (texts, rows, columns)
+    ndarray, (texts, layers, heads, rows, columns)
         Inner products of the patches' contributions with the texts' normalised embeddings; what is
         read from the class token is left out.
 
     Raises
     ------
     WorkbookError
-        If there is no such image, layer or head, or a text can't be read.
+        If there is no such image, or a text can't be read.
     """
-    rows = _chosen("layer", layer, run.model.layers), _chosen("head", head, run.model.heads)
     directions = np.stack([text_direction(run, text) for text in texts])
     encoding = run.model.encode(pixels_of(run, image)[None], by_token=True)
-    by_head = encoding.tokens_of_heads(directions)[0][rows]  # layers × heads × tokens × texts
-    return by_head[:, :, encoding.prefix :].sum(axis=(0, 1)).T.reshape(len(texts), *run.model.grid)
+    by_head = encoding.tokens_of_heads(directions)[0][:, :, encoding.prefix :]
+    by_text = np.moveaxis(by_head, -1, 0)  # texts × layers × heads × patches
+    return by_text.reshape(*by_text.shape[:-1], *run.model.grid)
+
+
+def topic_maps(maps: np.ndarray, layer: int | str, head: int | str) -> np.ndarray:
+    """Take one head's maps, or add up those of several.
+
+    Parameters
+    ----------
+    maps : ndarray, (texts, layers, heads, rows, columns)
+        As of `maps_of_heads`.
+    layer, head : int or "all"
+        One of them, or the sum over all.
+
+    Returns
+    -------
+    ndarray, (texts, rows, columns)
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such layer or head.
+    """
+    layers, heads = maps.shape[1:3]
+    rows = _chosen("layer", layer, layers), _chosen("head", head, heads)
+    return maps[:, *rows].sum(axis=(1, 2))
 
 
 # A large photograph takes longer to read than everything that a panel then does with it.

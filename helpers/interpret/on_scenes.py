@@ -1,4 +1,4 @@
-"""What heads respond to on fresh scenes, where the truth is known; kept with the run."""
+"""What heads and maps do on fresh scenes, where the truth is known; kept with the run."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,12 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import dissection, probes
+from helpers.analysis.ties import first_largest
 from helpers.clip import Model
-from helpers.data.scenes import PROPERTIES, Scene, scene
+from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
+from helpers.interpret import choices, scoring
+from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
+from helpers.study.compared import untrained_run
 from helpers.study.derived import derived
 from helpers.study.run import Run
 
@@ -19,6 +23,18 @@ SCENES = 300
 """Scenes of one object, which tell about the properties of objects; and as many of one to four."""
 
 SCENES_AT_ONCE = 30
+
+OF_TWO = 40
+"""Scenes of two things for each wording of the texts that name them."""
+
+SEARCHED = 200
+"""Scenes of one object whose neighbours are looked for."""
+
+PAIR = "red circle, blue square"
+"""How the scenes with a red circle and a blue square are named among the wordings."""
+
+TOLD = (PAIR, "shape")
+"""Wordings by which every head is scored alone: the easiest and a hard one."""
 
 
 def heads_on_scenes(run: Run) -> xr.Dataset:
@@ -37,6 +53,75 @@ def heads_on_scenes(run: Run) -> xr.Dataset:
         measured on scenes of one object, in which they say something of the picture.
     """
     return derived(run, "heads_on_scenes", lambda: _measured(run), scenes=SCENES)
+
+
+def maps_on_scenes(run: Run) -> xr.Dataset:
+    """Score maps of texts on fresh scenes of two things.
+
+    Parameters
+    ----------
+    run : Run
+        As for `heads_on_scenes`.
+
+    Returns
+    -------
+    Dataset
+        ``maps`` and ``levels`` (wording, scene, map or level), as of
+        `helpers.interpret.scoring.score_together`, of `PAIR` and every wording; ``untrained``
+        (scene, map), of the network before training on `PAIR`. ``contrast``, ``chance`` and
+        ``same_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `TOLD`.
+        ``example`` (place, thing, layer, head, row, column): maps of `PAIR`'s two texts in the
+        scenes that all heads together find best and worst, whose numbers are ``shown`` (place).
+    """
+    return derived(run, "maps_on_scenes", lambda: _scored_maps(run), scenes=OF_TWO)
+
+
+def neighbours_on_scenes(run: Run) -> pd.DataFrame:
+    """Score nearest neighbours among fresh scenes of one object.
+
+    Parameters
+    ----------
+    run : Run
+        As for `heads_on_scenes`.
+
+    Returns
+    -------
+    DataFrame
+        As of `helpers.interpret.scoring.score_neighbours`, of `PROPERTY_NEIGHBOURS` neighbours.
+    """
+
+    def score() -> xr.Dataset:
+        singles = [scene(FRESH + index, count="one") for index in range(SEARCHED)]
+        table = scoring.score_neighbours(run, singles, PROPERTY_NEIGHBOURS).reset_index()
+        index = [*table.columns[:3]]
+        return table.rename_axis("row").to_xarray().set_coords(index).drop_vars("row")
+
+    kept = derived(run, "neighbours_on_scenes", score, texts=run.texts.fingerprint, scenes=SEARCHED)
+    named = ["property", "heads", "which"]
+    return kept.to_dataframe().reset_index(drop=True).set_index(named)
+
+
+def _scored_maps(run: Run) -> xr.Dataset:
+    pairs = [scoring.paired_scene(index) for index in range(OF_TWO)]
+    drawn = {PAIR: (pairs, "colour and shape")} | {
+        name: (scoring.differing_scenes(OF_TWO, name), name) for name in scoring.WORDINGS
+    }
+    together = {name: scoring.score_together(run.model, *told) for name, told in drawn.items()}
+    alone = [scoring.score_heads(run.model, *drawn[name]) for name in TOLD]
+    bare = scoring.score_together(untrained_run(run).model, *drawn[PAIR])["maps"]
+    fits = together[PAIR]["maps"].sel(map=scoring.MAPS[1]).values
+    shown = [int(first_largest(sign * fits)) for sign in (1, -1)]
+    texts = [sentence({}, [look]) for look in scoring.PAIR]
+    examples = [choices.maps_of_heads(run, pairs[number].pixels, texts) for number in shown]
+    axes = ("place", "thing", "layer", "head", "row", "column")
+    return xr.merge(
+        [
+            xr.concat(together.values(), pd.Index(together, name="wording")),
+            xr.concat(alone, pd.Index(TOLD, name="told")),
+            bare.rename("untrained"),
+            xr.Dataset({"example": (axes, np.stack(examples)), "shown": ("place", shown)}),
+        ]
+    )
 
 
 def _measured(run: Run) -> xr.Dataset:

@@ -27,6 +27,7 @@ from helpers.analysis.neighbours import (
 )
 from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.analysis.statistics import mean_with_interval
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import Model
 from helpers.data import SIZE
@@ -150,8 +151,9 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     Returns
     -------
     Dataset
-        ``contrast`` (scene, layer, head), and ``chance`` (scene, layer, head), the same regions
-        against the masks of another scene.
+        (scene, layer, head): ``contrast``; ``chance``, the same regions against the masks of
+        another scene; ``same_patch``, whether the maps of the two things' texts are largest at one
+        and the same patch, as a number.
 
     Raises
     ------
@@ -163,33 +165,42 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     for maps, own, others in zip(all_maps, masks, _of_others(masks), strict=True):
         # One scene at a time: the regions of all heads of a large model fill much memory.
         regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
-        fits.append([_fit(regions, own), _fit(regions, others)])
-    contrast, chance = np.moveaxis(np.array(fits), 1, 0)
+        fits.append([_fit(regions, own), _fit(regions, others), _same_patch(maps)])
     axes = ("scene", "layer", "head")
+    by_name = zip(
+        ("contrast", "chance", "same_patch"), np.moveaxis(np.array(fits), 1, 0), strict=True
+    )
     return xr.Dataset(
-        {"contrast": (axes, contrast), "chance": (axes, chance)},
+        {name: (axes, values) for name, values in by_name},
         coords={"layer": range(model.layers), "head": range(model.heads)},
     )
 
 
-def summary(scores: Mapping[str, xr.Dataset], variable: str) -> pd.DataFrame:
+def _same_patch(maps: np.ndarray) -> np.ndarray:
+    """Say of each head whether its maps (things × … × rows × columns) have one largest patch."""
+    first, second = first_largest(maps.reshape(*maps.shape[:-2], -1))
+    return first == second
+
+
+def summary(scores: xr.DataArray) -> pd.DataFrame:
     """Average scores over scenes, with 95 % bootstrap intervals.
 
     Parameters
     ----------
-    scores : mapping of str to Dataset
-        Wording → result of `score_together`.
-    variable : {"maps", "levels"}
+    scores : DataArray, (wording, scene, map or level)
+        A variable of `score_together`, of several wordings.
 
     Returns
     -------
     DataFrame
         Rows (wording, map or level), columns of `helpers.analysis.statistics.mean_with_interval`.
     """
+    names = scores["wording"].values
+    (axis,) = set(scores.dims) - {"wording", "scene"}
     tables = {
-        name: mean_with_interval(dataset[variable].to_pandas()) for name, dataset in scores.items()
+        name: mean_with_interval(scores.sel(wording=name).transpose("scene", axis).to_pandas())
+        for name in names
     }
-    (axis,) = set(next(iter(scores.values()))[variable].dims) - {"scene"}
     return pd.concat(tables, names=["wording", axis])
 
 

@@ -1,4 +1,4 @@
-"""What notebook 05 finds: how attention moves under changes, and whether embeddings move with it."""
+"""What notebook 05 finds: how attention moves under changes, and whether embeddings follow."""
 
 from collections.abc import Mapping
 
