@@ -33,8 +33,8 @@ SEARCHED = 200
 PAIR = "red circle, blue square"
 """How the scenes with a red circle and a blue square are named among the wordings."""
 
-TOLD = (PAIR, "shape")
-"""Wordings by which every head is scored alone: the easiest and a hard one."""
+TOLD = (PAIR, "shape", "position")
+"""Wordings by which every head is scored alone: the easiest, and harder ones."""
 
 
 def heads_on_scenes(run: Run) -> xr.Dataset:
@@ -69,7 +69,7 @@ def maps_on_scenes(run: Run) -> xr.Dataset:
         ``maps`` and ``levels`` (wording, scene, map or level), as of
         `helpers.interpret.scoring.score_together`, of `PAIR` and every wording; ``untrained``
         (scene, map), of the network before training on `PAIR`. ``contrast``, ``chance`` and
-        ``same_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `TOLD`.
+        ``empty_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `TOLD`.
         ``example`` (place, thing, layer, head, row, column): maps of `PAIR`'s two texts in the
         scenes that all heads together find best and worst, whose numbers are ``shown`` (place).
     """

@@ -9,6 +9,7 @@ all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, count, islice, product
 from types import MappingProxyType
 
@@ -152,8 +153,8 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     -------
     Dataset
         (scene, layer, head): ``contrast``; ``chance``, the same regions against the masks of
-        another scene; ``same_patch``, whether the maps of the two things' texts are largest at one
-        and the same patch, as a number.
+        another scene; ``empty_patch``, whether the maps of the two things' texts are largest at one
+        and the same patch, on which neither thing lies, as a number.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     for maps, own, others in zip(all_maps, masks, _of_others(masks), strict=True):
         # One scene at a time: the regions of all heads of a large model fill much memory.
         regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
-        fits.append([_fit(regions, own), _fit(regions, others), _same_patch(maps)])
+        fits.append([_fit(regions, own), _fit(regions, others), _empty_patch(maps, own)])
     axes = ("scene", "layer", "head")
     by_name = zip(
         ("contrast", "chance", "same_patch"), np.moveaxis(np.array(fits), 1, 0), strict=True
@@ -176,10 +177,55 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     )
 
 
-def _same_patch(maps: np.ndarray) -> np.ndarray:
-    """Say of each head whether its maps (things × … × rows × columns) have one largest patch."""
+def _empty_patch(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Say of each head whether its maps (things × … × rows × columns) share an empty patch."""
     first, second = first_largest(maps.reshape(*maps.shape[:-2], -1))
-    return first == second
+    empty = ~coarse(masks, maps.shape[-2:]).any(axis=0).ravel()
+    return (first == second) & empty[first]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The head that finds things best alone: chosen on one half of the scenes, scored on the other.
+
+    Attributes
+    ----------
+    heads : list of str
+        The head chosen by either half, once where it is the same.
+    score, difference : pandas.Series
+        Mean over all scenes of its intersection over union, and of that less all heads' together,
+        with `low` and `high`.
+    together : float
+        That of all heads.
+    """
+
+    heads: list[str]
+    score: pd.Series
+    difference: pd.Series
+    together: float
+
+
+def best_head_alone(by_head: xr.DataArray, together: xr.DataArray) -> Alone:
+    """Find the head that finds things best alone, without its luck.
+
+    Parameters
+    ----------
+    by_head : DataArray, (scene, component)
+        Intersection over union of each head, by name.
+    together : DataArray, (scene,)
+        That of all heads together.
+
+    Returns
+    -------
+    Alone
+    """
+    scores = by_head.transpose("scene", "component").values
+    halves = np.array_split(np.arange(len(scores)), 2)
+    chosen = [int(first_largest(scores[half].mean(axis=0))) for half in halves[::-1]]
+    alone = np.concatenate([scores[half, head] for half, head in zip(halves, chosen, strict=True)])
+    table = mean_with_interval(np.stack([alone, alone - together.values], axis=1))
+    names = [str(by_head["component"].values[head]) for head in chosen]
+    return Alone(sorted(set(names)), *(row for _, row in table.iterrows()), float(together.mean()))
 
 
 def summary(scores: xr.DataArray) -> pd.DataFrame:

@@ -10,40 +10,17 @@ MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
-class Alone:
-    """The head that finds things best alone, chosen on some scenes and measured on others.
-
-    Attributes
-    ----------
-    wording : str
-        How the things are named.
-    head : str
-        Its name.
-    mean, low, high : float
-        Intersection over union of its maps, with an interval over scenes.
-    together, together_low : float
-        That of all heads on the same scenes, and the lower end of its interval.
-    """
-
-    wording: str
-    head: str
-    mean: float
-    low: float
-    high: float
-    together: float
-    together_low: float
-
-
-@dataclass(frozen=True)
-class SamePatch:
-    """How often a head's maps of two texts are largest at one and the same patch.
+class EmptyPatch:
+    """How often a head's maps of two texts are largest at one patch that shows neither thing.
 
     Attributes
     ----------
     head : str
         For which it is most often so.
-    most, median, chance : float
-        Share of the scenes: for that head, for the median head, and for patches at random.
+    most, median : float
+        Share of the scenes: for that head, and for the median head.
+    chance : float
+        If each map were largest at a patch drawn at random, at most.
     """
 
     head: str
@@ -57,9 +34,9 @@ def answer(
     maps: pd.DataFrame,
     levels: pd.DataFrame,
     untrained: float,
-    alone: list[Alone],
+    alone: pd.DataFrame,
     above_chance: tuple[int, int],
-    same_patch: SamePatch,
+    empty_patch: EmptyPatch,
     neighbours: pd.DataFrame,
     hubs: pd.DataFrame,
     equal: float,
@@ -76,11 +53,13 @@ def answer(
         image, and for the best that is possible on the model's grid.
     untrained : float
         What the network before training reaches on the pair.
-    alone : list of Alone
-        Of every wording by which heads are scored alone.
+    alone : DataFrame
+        The head that finds things best alone, chosen on other scenes: a row per wording, with
+        `head`; `mean`, `low`, `high`; `difference`, by how much all heads together are behind it,
+        negative where they are ahead, with `difference_low` and `difference_high`; and `together`.
     above_chance : tuple of int
         Heads whose maps find the pair more often than chance, and heads.
-    same_patch : SamePatch
+    empty_patch : EmptyPatch
     neighbours : DataFrame
         As of `helpers.interpret.scoring.score_neighbours`.
     hubs : DataFrame
@@ -98,7 +77,7 @@ def answer(
         _wordings(others, levels),
         _one_head(alone),
         _heads_above(above_chance, levels.iloc[0], untrained),
-        _patch(same_patch),
+        _patch(empty_patch),
     ]
     sentence = _maps_in_words(maps.iloc[0], levels.iloc[0], untrained, others)
     together = neighbours.xs("all", level="which") if len(neighbours) else neighbours
@@ -159,20 +138,26 @@ def _wordings(others: pd.DataFrame, levels: pd.DataFrame) -> Finding:
     )
 
 
-def _one_head(alone: list[Alone]) -> Finding:
-    verdicts = {one.wording: one.high >= one.together_low for one in alone}
-    is_enough = [name for name, enough in verdicts.items() if enough]
-    if len(is_enough) == len(alone):
+def _one_head(alone: pd.DataFrame) -> Finding:
+    behind = list(alone.index[alone["difference_high"] < 0])
+    if not behind:
         verdict = "about as good as all, in all wordings tried"
     else:
-        verdict = f"only for {listed(is_enough)}" if is_enough else "no"
+        verdict = "no" if len(behind) == len(alone) else f"not for {_either(behind)}"
+    said = [
+        f"{wording}: {row['head']} {interval(*row[['mean', 'low', 'high']])}, all"
+        f" {row['together']:.2f}"
+        for wording, row in alone.iterrows()
+    ]
+    less = [
+        interval(*row[["difference", "difference_low", "difference_high"]], "{:+.2f}")
+        for _, row in alone.iterrows()
+    ]
     return Finding(
         "Is one head alone enough?",
         verdict,
-        "; ".join(
-            f"{one.wording}: {one.head} {interval(one.mean, one.low, one.high)}" for one in alone
-        ),
-        "all heads " + "; ".join(f"{one.wording} {one.together:.2f}" for one in alone),
+        "; ".join(said),
+        f"one less all: {'; '.join(less)}; the head was chosen on other scenes",
     )
 
 
@@ -187,13 +172,12 @@ def _heads_above(above: tuple[int, int], levels: pd.Series, untrained: float) ->
     )
 
 
-def _patch(same: SamePatch) -> Finding:
+def _patch(empty: EmptyPatch) -> Finding:
     return Finding(
-        "Does a head put two texts in two places?",
-        "often not" if same.median > MOSTLY else "mostly, but not every head",
-        f"both on one patch: {same.head} in {same.most:.0%} of the scenes, the median head in"
-        f" {same.median:.0%}",
-        f"{same.chance:.0%} at random",
+        "Does a head put different texts on one empty patch?",
+        "some do" if empty.most > max(MOSTLY, empty.chance) else "seldom",
+        f"{empty.head} in {empty.most:.0%} of the scenes, the median head in {empty.median:.0%}",
+        f"{empty.chance:.0%} at random",
     )
 
 
