@@ -168,11 +168,13 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
         regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
         fits.append([_fit(regions, own), _fit(regions, others), _empty_patch(maps, own)])
     axes = ("scene", "layer", "head")
-    by_name = zip(
-        ("contrast", "chance", "same_patch"), np.moveaxis(np.array(fits), 1, 0), strict=True
-    )
+    contrast, chance, empty_patch = np.moveaxis(np.array(fits), 1, 0)
     return xr.Dataset(
-        {name: (axes, values) for name, values in by_name},
+        {
+            "contrast": (axes, contrast),
+            "chance": (axes, chance),
+            "empty_patch": (axes, empty_patch),
+        },
         coords={"layer": range(model.layers), "head": range(model.heads)},
     )
 
