@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 from helpers.analysis import aligned, scores
 from helpers.checks import WorkbookError
@@ -84,3 +85,36 @@ def test_attention_in_place_is_the_published_score(rng, monkeypatch):
     maps = scores.attention_map(grids)
     expected = scores.attention_similarity(maps[:, :1], maps[:, 1:])
     assert aligned.attention_in_place(grids[:, :1], grids[:, 1:]) == pytest.approx(expected)
+
+
+def grids_of(rng, sources):
+    values = rng.random((len(sources), 2, 3, 3))
+    coords = {
+        "image": [str(number) for number in range(len(sources))],
+        "view": ["original", "noise"],
+        "source": ("image", sources),
+    }
+    return xr.DataArray(values, coords, ("image", "view", "row", "column"))
+
+
+def test_the_floor_is_that_of_another_image_of_the_same_source(rng):
+    grids = grids_of(rng, ["photos"] * 3 + ["scenes"])
+    floor = aligned.between_images(grids, seed=2)
+    partner = aligned.partners(grids["source"].values, 2)
+    for image in range(3):
+        pair = (scores.attention_map(grids.values[each, 0]) for each in (image, partner[image]))
+        assert floor[image, 0].item() == pytest.approx(float(scores.attention_similarity(*pair)))
+    assert np.isnan(floor[3, 0])
+
+
+def test_a_single_image_has_no_floor(rng):
+    assert aligned.between_images(grids_of(rng, ["photos"])).isnull().all()
+
+
+def test_the_brightest_patches_get_what_they_get(rng):
+    grids = grids_of(rng, ["photos"] * 2)
+    share = aligned.brightest_share(grids, 0.2)  # 2 of 9 patches
+    flat = np.sort(grids.values.reshape(2, 2, 9))
+    np.testing.assert_allclose(share, flat[..., -2:].sum(axis=-1) / flat.sum(axis=-1))
+    even = xr.ones_like(grids)
+    np.testing.assert_allclose(aligned.brightest_share(even, 1 / 9), 1 / 9)

@@ -30,8 +30,6 @@ def deck():
         },
         HEADS,
     )
-    without = by_attribute(0)
-    without[1, 1] = np.array([0.01, -0.2, -0.1])
     shares = xr.DataArray(
         np.arange(8).reshape(2, 2, 2) / 10,
         HEADS | {"augmentation": AUGMENTATIONS},
@@ -39,20 +37,19 @@ def deck():
     )
     images = xr.DataArray(np.zeros((2, 2, 4), int), HEADS, ("layer", "head", "place"))
     all_layers = {"layer": [3, 4, 5], "head": [0, 1], "attribute": ATTRIBUTES}
-    skill = xr.DataArray(np.full((3, 2, 3), 0.5), all_layers, ("layer", "head", "attribute"))
+    answers = xr.DataArray(np.full((3, 2, 3), 0.5), all_layers, ("layer", "head", "attribute"))
     return cards.head_cards(
         readings,
         images,
         variance=by_attribute([0.1, 0.6, 0.2]),
-        skill=skill,
-        without=without,
+        answers=answers,
         shares=shares,
     )
 
 
 def test_a_card_has_only_the_heads_that_were_read_and_their_first_texts(deck):
     assert deck["layer"].values.tolist() == [4, 5]
-    assert deck["skill"].notnull().all()
+    assert deck["answers"].notnull().all()
     assert deck["text"].sel(layer=5, head=0).values.tolist() == [14, 15, 16, 17, 18]
     assert deck["label"].values.tolist() == [["colour", "shape"], ["size or shape", "colour"]]
     assert deck["share"].sel(layer=5, head=1).values.tolist() == [0.3, 0.7]
@@ -60,33 +57,9 @@ def test_a_card_has_only_the_heads_that_were_read_and_their_first_texts(deck):
 
 def test_what_stands_out_is_the_largest_and_of_tied_ones_the_first(deck):
     found = cards.strongest(deck.sel(layer=5, head=1))
-    assert (found["label"], found["varies with"], found["variance"]) == ("colour", "shape", 0.6)
-    assert (found["probe reads"], found["skill"]) == ("colour", 0.5)
-    assert (found["needed for"], found["change"]) == ("shape", -0.2)
+    assert (found["varies with"], found["variance"]) == ("shape", 0.6)
+    assert (found["sways"], found["answers"]) == ("colour", 0.5)
     assert (found["prefers"], found["share"]) == ("blur", 0.7)
-
-
-def test_a_head_without_which_nothing_is_lost_is_needed_for_nothing(deck):
-    assert cards.strongest(deck.sel(layer=4, head=0))["needed for"] == ""
-
-
-def test_notable_heads_follow_the_rules_and_are_shown_once(deck):
-    found = {
-        why: (int(card["layer"]), int(card["head"])) for why, card in cards.notable(deck).items()
-    }
-    assert found == {
-        "clearest label": (4, 1),
-        "most needed": (5, 1),
-        "closest runner-up": (5, 0),
-    }
-    deck["without"][0, 1] = -0.5
-    assert list(cards.notable(deck)) == ["clearest label", "closest runner-up"]
-
-
-def test_the_table_has_a_row_per_head(deck):
-    table = cards.card_table(deck)
-    assert list(table.index) == [(4, 0), (4, 1), (5, 0), (5, 1)]
-    assert table.loc[(5, 1)].to_dict() == cards.strongest(deck.sel(layer=5, head=1))
 
 
 def test_top_images_have_the_largest_inner_products():

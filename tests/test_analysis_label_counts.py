@@ -17,14 +17,6 @@ def heads(**models):
     return labels
 
 
-def test_shares_are_of_each_models_own_heads():
-    shares = label_counts.shares_by_label(heads(small=list("aab"), large=list("abcc") * 2))
-    assert list(shares.columns) == ["small", "large"]
-    assert list(shares.index) == ["a", "c", "b"]
-    assert shares["small"].tolist() == pytest.approx([2 / 3, 0, 1 / 3])
-    assert shares["large"].tolist() == [0.25, 0.5, 0.25]
-
-
 def test_intervals_are_wilsons():
     found = label_counts.share_with_interval(16, 48)
     z, p, n = stats.norm.ppf(0.975), 16 / 48, 48

@@ -246,41 +246,23 @@ def test_a_head_without_association_is_not_tested():
     assert tests.drop((5, 1)).notna().all(axis=None)
 
 
-def test_differences_of_scores_are_of_the_same_resamples():
-    heads, noise = planted(images=40), planted(images=40)
-    noise.values[:] = np.random.default_rng(5).normal(size=noise.shape)
-    own, other = (labels.read_heads(each, pool()) for each in (heads, noise))
-    again, others = (
-        labels.resampled_heads(each, pool(), n_resamples=30) for each in (heads, noise)
+def test_texts_that_heads_vary_with_explain_more_than_chance_and_chance_explains_much():
+    heads = planted(images=60)
+    own = labels.read_heads(heads, pool(), k=2)["explained"]
+    by_chance = labels.explained_by_chance(heads, pool(), 2, n_draws=8)
+    assert list(by_chance["pool"].values) == list(labels.POOLS_BY_CHANCE)
+    assert by_chance.sizes["draw"] == 8
+    mean = by_chance.mean(("draw", "layer", "head"))
+    assert own.sum("choice").mean() > mean.sum("choice").max()
+    assert 0.1 < mean.sum("choice").min() < 1
+    again = labels.explained_by_chance(heads, pool(), 2, n_draws=8)
+    np.testing.assert_array_equal(by_chance, again)
+
+
+def test_consistency_at_k_is_the_share_of_heads_with_that_many_texts_of_their_label():
+    readings = labels.with_properties(
+        chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), ["a"] * 12 + ["b"] * 12
     )
-    table = labels.score_differences(own, again, other, others)
-    by_resample = labels.head_scores(again)["clarity"] - labels.head_scores(others)["clarity"]
-    np.testing.assert_allclose(
-        table.loc["clarity", ["low", "high"]].astype(float),
-        np.quantile(by_resample, [0.025, 0.975]),
-    )
-    assert table.loc["clarity", "low"] > 0
-    same = labels.score_differences(own, again, own, again)
-    assert (same == 0).all(axis=None)
-
-
-def test_the_first_choice_stands_beside_the_next_by_standard_deviation():
-    heads = planted()
-    texts = pool().assign_coords(value=("text", ["warm", "green", "blue", "c", "c", "c", "x", "y"]))
-    picks = labels.first_choices(heads, texts)
-    assert picks.loc[(4, 1), ["first", "next", "same value"]].tolist() == ["square", "star", True]
-    assert picks.loc[(4, 0), ["first", "next", "same value"]].tolist() == ["red", "green", False]
-    spread = heads.values[:, 0, 0].std(axis=0)
-    assert picks.loc[(4, 0), "behind"] == pytest.approx(1 - spread[1] / spread[0], rel=1e-5)
-    first = labels.read_heads(heads, texts)["text"].isel(choice=0).values.ravel()
-    assert picks["first"].tolist() == [POOL[place] for place in first]
-
-
-def test_of_equal_first_choices_the_earlier_text_is_named():
-    texts = pool().assign_coords(value=("text", POOL))
-    alike = planted()
-    alike[..., 1] = alike[..., 0]
-    assert labels.first_choices(alike, texts).loc[(4, 0), ["first", "next"]].tolist() == [
-        "red",
-        "green",
-    ]
+    assert labels.consistency_at(readings).tolist() == [0, 0, 0, 0.5, 0, 0.5]
+    readings["association"][0, 1] = np.nan
+    assert labels.consistency_at(readings).tolist() == [0, 0, 0, 0, 0, 1]

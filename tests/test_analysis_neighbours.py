@@ -9,6 +9,7 @@ from helpers.analysis.neighbours import (
     nearest,
     occurrences,
     precision,
+    to_unit_embeddings,
 )
 from helpers.checks import WorkbookError
 
@@ -141,3 +142,24 @@ def test_an_unknown_similarity_is_told():
         nearest(np.eye(3), np.ones(3), 1, similarity="euclid")
     with pytest.raises(WorkbookError, match="similarity has no value 'euclid'"):
         occurrences(np.eye(3), 1, "euclid")
+
+
+def test_contributions_are_divided_by_the_length_of_their_images_embedding():
+    rng = np.random.default_rng(1)
+    contributions, embeddings = rng.normal(size=(6, 2, 3, 4)), rng.normal(size=(6, 4))
+    embeddings[5] = 0
+    found = to_unit_embeddings(contributions, embeddings)
+    for image in range(5):
+        length = sum(value**2 for value in embeddings[image]) ** 0.5
+        np.testing.assert_allclose(found[image], contributions[image] / length, rtol=1e-6)
+    np.testing.assert_allclose(found[5], contributions[5], rtol=1e-6)
+
+
+def test_a_long_embedding_no_longer_makes_its_image_a_neighbour():
+    directions = np.array([[1.0, 0], [0.9, 0.1], [0.2, 1]])
+    lengths = np.array([1, 1, 50.0])
+    heads = directions * lengths[:, None]
+    embeddings = np.array([[2.0, 0], [2, 0], [2, 0]]) * lengths[:, None]
+    assert nearest(heads, heads[0], 1, exclude=0).indices.tolist() == [2]
+    units = to_unit_embeddings(heads, embeddings)
+    assert nearest(units, units[0], 1, exclude=0).indices.tolist() == [1]

@@ -119,3 +119,35 @@ def test_bad_attributes_are_told(heads, values, message):
 def test_names_of_different_heads_are_told():
     with pytest.raises(WorkbookError, match=r"shape \(2,\) and \(3,\)"):
         probes.agreement(["a", "b"], ["a", "b", "c"])
+
+
+def test_shares_of_answers_equal_a_plain_loop_and_add_up():
+    rng = np.random.default_rng(4)
+    axes = ("image", "layer", "head", "feature")
+    parts = xr.DataArray(rng.normal(size=(30, 1, 3, 5)), {"layer": [2], "head": [0, 1, 2]}, axes)
+    whole, prompts = parts.sum(("layer", "head")), {"colour": rng.normal(size=(4, 5))}
+    found = probes.share_of_answers(parts, whole, prompts)
+    scores = np.zeros((3, 30, 4))
+    for image in range(30):
+        length = np.linalg.norm(whole.values[image])
+        for head in range(3):
+            for value in range(4):
+                own = parts.values[image, 0, head] @ prompts["colour"][value] / length
+                scores[head, image, value] = own
+    scores -= scores.mean(axis=2, keepdims=True)
+    scores -= scores.mean(axis=1, keepdims=True)
+    total = scores.sum(axis=0)
+    expected = [(one * total).sum() / (total**2).sum() for one in scores]
+    np.testing.assert_allclose(found.sel(layer=2, attribute="colour"), expected, rtol=1e-4)
+    assert found.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_head_that_alone_tells_a_property_accounts_for_all_its_answers():
+    parts = np.zeros((40, 1, 2, 4))
+    parts[np.arange(40), 0, 0, np.arange(40) % 2] = 1
+    parts[np.arange(40), 0, 1, 2 + np.arange(40) // 20] = 1
+    axes = ("image", "layer", "head", "feature")
+    parts = xr.DataArray(parts, {"layer": [0], "head": [0, 1]}, axes)
+    prompts = {"colour": np.eye(4)[:2], "shape": np.eye(4)[2:]}
+    found = probes.share_of_answers(parts, parts.sum(("layer", "head")), prompts)
+    np.testing.assert_allclose(found[0], np.eye(2), atol=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.analysis.statistics import resample_counts
-from helpers.analysis.textspan import text_directions, textspan, textspan_resampled
+from helpers.analysis.textspan import textspan, textspan_resampled
 from helpers.checks import WorkbookError
 from tests.reference_textspan import plain_textspan
 
@@ -71,16 +71,6 @@ def test_texts_beyond_what_varies_explain_nothing_and_repeat_none():
     assert found.explained[:4].sum() == pytest.approx(1)
     np.testing.assert_allclose(found.explained[4:], 0, atol=1e-9)
     assert len(set(found.indices.tolist())) == 12
-
-
-def test_directions_of_texts_explain_what_the_texts_do():
-    data, texts = problem(2)
-    found = textspan(data, texts, k=5, rank=8)
-    directions = text_directions(data, texts[found.indices], rank=8)
-    np.testing.assert_allclose(directions.T @ directions, np.eye(5), atol=1e-12)
-    centred = data - data.mean(axis=0)
-    shares = np.square(centred @ directions).sum(axis=0) / np.square(centred).sum()
-    np.testing.assert_allclose(shares, found.explained, rtol=1e-8)
 
 
 def test_a_head_that_never_varies_explains_nothing():

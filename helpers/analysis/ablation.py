@@ -1,4 +1,4 @@
-"""How much of the embedding the last layers' heads carry, and how few texts say it.
+"""How much of the embedding the last layers' heads carry.
 
 The *mean ablation* of a component replaces what it added to each image's embedding by its mean over
 the images: the embedding keeps its place and loses what the component told images apart by. Source:
@@ -6,15 +6,13 @@ Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and
 MLPs and all but the last four layers' attention; here both choices are shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from helpers.analysis.scores import embedding_similarity
-from helpers.analysis.textspan import text_directions
 from helpers.analysis.ties import first_largest
 
 MLP = ".MLP"
@@ -74,49 +72,6 @@ def _attention_of(layer: int, names: Sequence[str]) -> list[str]:
     return [name for name in names if name.startswith(f"L{layer}.") and not name.endswith(MLP)]
 
 
-def by_texts(
-    parts: xr.DataArray,
-    heads: xr.DataArray,
-    texts: xr.DataArray,
-    chosen: xr.DataArray,
-    counts: Sequence[int],
-    rank: int | None = None,
-) -> dict[int, np.ndarray]:
-    """Rebuild embeddings from what the first texts of each head say of its contribution.
-
-    Parameters
-    ----------
-    parts : DataArray, (image, part, feature)
-        What the embeddings are the sum of; all of it enters by its mean.
-    heads : DataArray, (image, layer, head, feature)
-        Contributions that are projected onto texts.
-    texts : DataArray, (text, feature)
-        Embeddings of the pool.
-    chosen : DataArray, (layer, head, choice)
-        Positions of each head's texts; see `helpers.analysis.labels.read_heads`.
-    counts : sequence of int
-        Numbers of texts per head; 0 leaves nothing but means.
-    rank : int, optional
-        As the texts were chosen with.
-
-    Returns
-    -------
-    dict of int to ndarray
-        Number of texts → embeddings, (image, feature).
-    """
-    constant = parts.mean("image").sum("part").values
-    pool = texts.transpose("text", "feature").values
-    rebuilt = {count: np.tile(constant, (parts.sizes["image"], 1)) for count in counts}
-    for layer, head in np.ndindex(heads.sizes["layer"], heads.sizes["head"]):
-        own = heads.isel(layer=layer, head=head).transpose("image", "feature").values
-        order = chosen.isel(layer=layer, head=head).values
-        directions = text_directions(own, pool[order], rank)
-        along = (own - own.mean(axis=0, dtype=np.float32)) @ directions  # images × directions
-        for count, total in rebuilt.items():
-            total += along[:, :count] @ directions[:, :count].T
-    return rebuilt
-
-
 def remaining(
     embeddings: np.ndarray, ablated: np.ndarray, texts: xr.DataArray, groups: Sequence[str]
 ) -> dict[str, float]:
@@ -172,88 +127,3 @@ def predictions(embeddings: np.ndarray, texts: xr.DataArray, groups: Sequence[st
     pool = texts.transpose("text", "feature").values
     columns = [first_largest(embeddings @ pool[properties == name].T) for name in groups]
     return np.stack(columns, axis=1) if columns else np.empty((len(embeddings), 0), int)
-
-
-def accuracy(
-    embeddings: np.ndarray, prompts: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]
-) -> dict[str, float]:
-    """Measure zero-shot accuracy where the truth is known.
-
-    Parameters
-    ----------
-    embeddings : ndarray, (images, features)
-        Of images.
-    prompts : mapping of str to ndarray, (values, features)
-        Property → normalised embedding of each of its values.
-    truth : mapping of str to ndarray of int, (images,)
-        Property → number of the right value for each image.
-
-    Returns
-    -------
-    dict of str to float
-        Property → share of right answers.
-    """
-    return {
-        name: float((first_largest(embeddings @ values.T) == truth[name]).mean())
-        for name, values in prompts.items()
-    }
-
-
-def accuracy_without_heads(
-    embeddings: np.ndarray,
-    heads: xr.DataArray,
-    prompts: Mapping[str, np.ndarray],
-    truth: Mapping[str, np.ndarray],
-) -> xr.DataArray:
-    """Measure what zero-shot accuracy changes by where one head alone is mean-ablated.
-
-    Parameters
-    ----------
-    embeddings : ndarray, (images, features)
-        Of images.
-    heads : DataArray, (image, layer, head, feature)
-        What each head added to them.
-    prompts, truth
-        As for `accuracy`.
-
-    Returns
-    -------
-    DataArray, (layer, head, attribute)
-        Accuracy without the head, less accuracy with it: negative where the head is needed. A
-        direct effect, since later layers see the head as it was.
-    """
-    before = pd.Series(accuracy(embeddings, prompts, truth))
-    heads = heads.transpose("layer", "head", "image", "feature")
-    changes = np.empty((*heads.shape[:2], len(before)))
-    for place in np.ndindex(changes.shape[:2]):
-        own = heads.values[place].astype(np.float32)
-        without = embeddings - (own - own.mean(axis=0))
-        changes[place] = pd.Series(accuracy(without, prompts, truth)) - before
-    coords = {"layer": heads["layer"], "head": heads["head"], "attribute": list(before.index)}
-    return xr.DataArray(changes, coords, ("layer", "head", "attribute"))
-
-
-def curve(
-    embeddings: np.ndarray,
-    steps: Mapping[int, np.ndarray],
-    texts: xr.DataArray,
-    groups: Sequence[str],
-) -> pd.DataFrame:
-    """Measure what is left at each step of an ablation.
-
-    Parameters
-    ----------
-    embeddings : ndarray, (images, features)
-        Before.
-    steps : mapping of int to ndarray, (images, features)
-        Number of layers or texts kept → embeddings.
-    texts, groups
-        As for `remaining`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per step, the columns of `remaining`.
-    """
-    rows = {step: remaining(embeddings, after, texts, groups) for step, after in steps.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kept")

@@ -6,6 +6,7 @@ the same. Here the original is first moved as the view moved it
 """
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from helpers.analysis import scores
@@ -13,6 +14,7 @@ from helpers.analysis.scores import PATCH_GRID
 from helpers.checks import WorkbookError
 
 PAIRS_AT_ONCE = 64
+TWO_IMAGES = "two different images"
 SCORES = ("attention_similarity", "patch_similarity")
 
 
@@ -55,7 +57,7 @@ def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
         `helpers.analysis.scores.attention_similarity` of their maps.
     """
     original, other = np.asarray(original), np.asarray(other)
-    starts = range(0, len(original), PAIRS_AT_ONCE)
+    starts = range(0, max(len(original), 1), PAIRS_AT_ONCE)
     blocks = [slice(start, start + PAIRS_AT_ONCE) for start in starts]
     return np.concatenate(
         [
@@ -65,6 +67,51 @@ def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
             for block in blocks
         ]
     )
+
+
+def between_images(grids: xr.DataArray, seed: int = 0) -> xr.DataArray:
+    """Attention similarity of each original and that of another image of its source.
+
+    Parameters
+    ----------
+    grids : DataArray, (image, view, row, column)
+        Attention as the model gives it, with the view ``original`` and the coordinate ``source``.
+    seed : int
+        Of the pairs; see `partners`.
+
+    Returns
+    -------
+    DataArray, (image, augmentation)
+        Of the one augmentation ``two different images``; NaN for an image that is the only one of
+        its source.
+    """
+    originals = grids.sel(view="original", drop=True).transpose("image", "row", "column")
+    partner = partners(grids["source"].values, seed)
+    found = np.full(len(partner), np.nan)
+    known = np.flatnonzero(partner >= 0)
+    found[known] = attention_in_place(originals.values[known], originals.values[partner[known]])
+    values = originals.isel(row=0, column=0, drop=True).copy(data=found)
+    return values.expand_dims(augmentation=[TWO_IMAGES], axis=1)
+
+
+def brightest_share(grids: xr.DataArray, share: float = 0.1) -> xr.DataArray:
+    """Say how concentrated attention is: what the brightest patches get of it.
+
+    Parameters
+    ----------
+    grids : DataArray, (image, view, row, column)
+        Attention as the model gives it.
+    share : float
+        Share of the patches that count, at least one; an even spread would give them as much.
+
+    Returns
+    -------
+    DataArray, (image, view)
+    """
+    flat = grids.stack(patch=("row", "column")).transpose("image", "view", "patch")
+    count = max(1, round(share * flat.sizes["patch"]))
+    brightest = np.sort(flat.values, axis=-1)[..., -count:].sum(axis=-1)
+    return flat.sum("patch").copy(data=brightest / flat.values.sum(axis=-1))
 
 
 def attention_similarity(moved: ArrayLike, augmented: ArrayLike) -> np.ndarray:

@@ -15,26 +15,6 @@ from helpers.analysis.statistics import false_discovery_rates
 from helpers.checks import WorkbookError
 
 
-def shares_by_label(labels: pd.Series) -> pd.DataFrame:
-    """Say which share of each model's heads has each label.
-
-    Parameters
-    ----------
-    labels : pandas.Series
-        Label of each head, indexed by (model, layer, head).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Labels by models, the most frequent label on top and models in their order; a column sums
-        to 1.
-    """
-    models = labels.index.get_level_values("model")
-    shares = pd.crosstab(labels, models, normalize="columns")[models.unique()]
-    order = labels.value_counts().reindex(shares.index).sort_values(ascending=False, kind="stable")
-    return shares.loc[order.index]
-
-
 def share_with_interval(found: int, heads: int, confidence: float = 0.95) -> dict[str, float]:
     """Give a share of heads Wilson's interval.
 

@@ -6,7 +6,10 @@ formulas in its abstract. The definitions here are this workbook's own operation
 
 - the *property* of a head is the one whose texts explain most of its variance, among its first
   `TOP` texts;
-- the *association* of a head is the share of these texts that belong to its property;
+- the *association* of a head is the share of these texts that belong to its property: the *concept
+  consistency score* (CCS) of the same authors' sequel (arXiv 2503.11103), which counts how many of
+  a head's five texts a judge matches to its label, divided by five, with the pool as the judge.
+  *CCS@K* is the share of a model's heads with a score of K;
 - its *clarity* is the share of the head's variance that the texts of its property explain;
 - the *overlap* of a model is the mean, over pairs of heads, of the share of first texts that two
   heads have in common;
@@ -25,7 +28,7 @@ import xarray as xr
 
 from helpers.analysis.statistics import false_discovery_rates, resample_counts
 from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
-from helpers.analysis.ties import first_largest, largest_first
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 from helpers.registry import Registry
 
@@ -34,6 +37,9 @@ TOP = 5
 
 NEAR_TIE = 0.9
 """A label is a near-tie where its runner-up's texts explain this part of what its own do."""
+
+POOLS_BY_CHANCE = ("random mixtures of the texts", "random directions")
+"""Pools that mean nothing; see `explained_by_chance`."""
 
 UNKNOWN = ""
 """Property of a text that has none, and of a head whose contributions don't vary."""
@@ -185,40 +191,6 @@ def near_ties(readings: xr.Dataset) -> xr.DataArray:
     return readings["runner_up_share"] >= NEAR_TIE * readings["clarity"]
 
 
-def first_choices(contributions: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
-    """Say by how much each head's first text was chosen over the next.
-
-    Parameters
-    ----------
-    contributions : DataArray, (image, layer, head, feature)
-        What each head added to the embeddings.
-    texts : DataArray, (text, feature)
-        Normalised embeddings of the pool, with the coordinate ``value``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per head (layer, head): the texts `first` and `next` by the standard deviation of the
-        contributions along them, which is what TEXTSPAN's first choice goes by; `behind`, by what
-        part the next is smaller; and whether both name the `same value`.
-    """
-    heads = contributions.transpose("layer", "head", "image", "feature").astype(np.float32)
-    spread = (heads @ texts).std("image").transpose("layer", "head", "text")
-    order = largest_first(spread.values)[..., :2]
-    pair = np.take_along_axis(spread.values, order, axis=-1)
-    with np.errstate(invalid="ignore"):  # a head that doesn't vary: 0 / 0 is NaN
-        behind = 1 - pair[..., 1] / pair[..., 0]
-    columns = {
-        "first": texts["text"].values[order[..., 0]],
-        "next": texts["text"].values[order[..., 1]],
-        "behind": behind,
-        "same value": np.equal(*np.moveaxis(texts["value"].values[order], -1, 0)),
-    }
-    axes = ("layer", "head")
-    frame = xr.Dataset({name: (axes, values) for name, values in columns.items()})
-    return frame.assign_coords(layer=heads["layer"], head=heads["head"]).to_dataframe()
-
-
 def written_labels(readings: xr.Dataset) -> xr.DataArray:
     """Write each head's label, with its runner-up where the two are nearly tied.
 
@@ -262,6 +234,50 @@ def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArr
     own = texts["property"].values
     filled = np.where(own == UNKNOWN, known["property"].values[nearest], own)
     return texts.assign_coords(property=("text", filled))
+
+
+def explained_by_chance(
+    contributions: xr.DataArray,
+    texts: xr.DataArray,
+    k: int,
+    rank: int | None = None,
+    *,
+    n_draws: int = 5,
+    seed: int = 0,
+) -> xr.DataArray:
+    """Explain heads' variance by directions that mean nothing, chosen as texts are.
+
+    TEXTSPAN picks the best of a pool, again and again, and so explains much of anything. A pool of
+    as many random mixtures of the texts lies in the same few dimensions as these; one of random
+    directions lies anywhere.
+
+    Parameters
+    ----------
+    contributions, texts, k, rank
+        As for `read_heads`.
+    n_draws, seed : int
+        Number of pools of each kind, and their seed.
+
+    Returns
+    -------
+    DataArray, (pool, draw, layer, head, choice)
+        Share of each head's variance that each chosen direction explains; pools are named by
+        `POOLS_BY_CHANCE`.
+    """
+    heads = contributions.transpose("layer", "head", "image", "feature")
+    pool = texts.transpose("text", "feature").values
+    rng = np.random.default_rng(seed)
+    k = min(k, len(pool))
+    shapes = ((len(pool), len(pool)), pool.shape)
+    found = []
+    for shape, basis in zip(shapes, (pool - pool.mean(axis=0), None), strict=True):
+        draws = (rng.normal(size=shape) for _ in range(n_draws))
+        pools = (draw if basis is None else draw @ basis for draw in draws)
+        units = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in pools)
+        found.append([textspan(heads.values, each, k, rank).explained for each in units])
+    coords = {"pool": list(POOLS_BY_CHANCE), "layer": heads["layer"], "head": heads["head"]}
+    axes = ("pool", "draw", "layer", "head", "choice")
+    return xr.DataArray(np.array(found), coords | {"choice": np.arange(1, k + 1)}, axes)
 
 
 def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) -> xr.DataArray:
@@ -416,6 +432,26 @@ def chance_scores(
     return of_properties.assign(overlap=of_texts["overlap"], of_heads=shuffled["association"])
 
 
+def consistency_at(readings: xr.Dataset) -> pd.Series:
+    """Count the heads with each concept consistency score: CCS@K.
+
+    Parameters
+    ----------
+    readings : Dataset
+        Result of `read_heads`.
+
+    Returns
+    -------
+    pandas.Series
+        K, from 0 to the number of texts that it is read from → share of the heads that vary.
+    """
+    texts = min(TOP, readings.sizes["choice"])
+    scores = np.rint(texts * readings["association"].values.ravel())
+    scores = scores[~np.isnan(scores)]
+    shares = [(scores == count).sum() / max(len(scores), 1) for count in range(texts + 1)]
+    return pd.Series(shares, index=pd.RangeIndex(texts + 1, name="K"))
+
+
 def association_tests(
     readings: xr.Dataset, properties: Sequence[str], *, n_draws: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
@@ -484,40 +520,6 @@ def summarise_scores(
         for name in scores
     }
     columns = ["value", "low", "high", "chance", "chance_low", "chance_high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
-
-
-def score_differences(
-    readings: xr.Dataset,
-    resampled: xr.Dataset,
-    others: xr.Dataset,
-    others_resampled: xr.Dataset,
-    confidence: float = 0.95,
-) -> pd.DataFrame:
-    """Compare the scores of two models' heads on the same resamples of the same images.
-
-    Parameters
-    ----------
-    readings, resampled : Dataset
-        Results of `read_heads` and `resampled_heads` for one model.
-    others, others_resampled : Dataset
-        The same for the other, with the same seed.
-    confidence : float
-        Level of the intervals, percentiles of the differences.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per score: `difference`, the one less the other, `low` and `high`.
-    """
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    difference = head_scores(readings) - head_scores(others)
-    again = head_scores(resampled) - head_scores(others_resampled)
-    rows = {
-        name: [float(difference[name]), *np.quantile(again[name].values, tails)]
-        for name in difference
-    }
-    columns = ["difference", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
 
 

@@ -1,5 +1,8 @@
 """Exact nearest neighbours, by inner product as CLIP-InterpreT searches, and by cosine.
 
+What is searched are contributions to embeddings of length 1 (`to_unit_embeddings`), as it does, and
+as Gandelsman, Efros and Steinhardt's code does (ICLR 2024, arXiv 2310.05916).
+
 An inner product grows with the length of a contribution, so that an image in which a head says much
 is near to all others, whatever they show: a *hub* (Radovanović et al., JMLR 2010). A cosine leaves
 lengths out.
@@ -57,6 +60,26 @@ class Neighbours:
     similarities: np.ndarray
 
 
+def to_unit_embeddings(contributions: ArrayLike, embeddings: ArrayLike) -> np.ndarray:
+    """Divide what was added to each embedding by the embedding's length.
+
+    Parameters
+    ----------
+    contributions : array_like, (images, …, features)
+        What heads added to each image's embedding.
+    embeddings : array_like, (images, features)
+        The embeddings, not normalised.
+
+    Returns
+    -------
+    ndarray of float32, (images, …, features)
+        Parts of embeddings of length 1. An embedding of length 0 leaves them as they are.
+    """
+    contributions = np.asarray(contributions, np.float32)
+    lengths = _lengths(np.asarray(embeddings, np.float32))
+    return contributions / lengths.reshape(-1, *[1] * (contributions.ndim - 1))
+
+
 def nearest(
     contributions: ArrayLike,
     query: ArrayLike,
@@ -69,8 +92,9 @@ def nearest(
     Parameters
     ----------
     contributions : array_like, (images, features)
-        What a head, or the mean of several, added to each image's embedding. Contiguous float32
-        is searched as it is; anything else is converted first.
+        What a head, or the mean of several, added to each image's embedding, as of
+        `to_unit_embeddings`. Contiguous float32 is searched as it is; anything else is converted
+        first.
     query : array_like, (features,)
         The contribution of an image, or the embedding of a text.
     count : int

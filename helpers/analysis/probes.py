@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers.analysis import ties
 from helpers.analysis.head_names import on_grid
+from helpers.analysis.neighbours import to_unit_embeddings
 from helpers.checks import WorkbookError
 
 Attributes = Mapping[str, Sequence[str]]
@@ -99,6 +100,48 @@ def variance_between(contributions: xr.DataArray, attributes: Attributes) -> xr.
     """
     _check(contributions, attributes, 2)
     return _for_each_head(contributions, attributes, _adjusted_share)
+
+
+def share_of_answers(
+    contributions: xr.DataArray, embeddings: xr.DataArray, prompts: Mapping[str, np.ndarray]
+) -> xr.DataArray:
+    """Say what share of the spread of each property's zero-shot answers each head accounts for.
+
+    An answer is what an embedding of length 1 scores with each of a property's values. Scores are
+    sums of what components add, and so is their spread over images: a head's share of it is the
+    covariance of what it adds with the whole, over the variance of the whole: a direct effect.
+
+    Parameters
+    ----------
+    contributions : DataArray, (image, layer, head, feature)
+        What each head added to the embeddings.
+    embeddings : DataArray, (image, feature)
+        The embeddings, not normalised.
+    prompts : mapping of str to ndarray, (values, features)
+        Property → normalised embedding of each of its values.
+
+    Returns
+    -------
+    DataArray, (layer, head, attribute)
+        Shares, which add up to 1 over all components; below 0 where a head works against the rest.
+        NaN where all answers are the same.
+    """
+    whole = embeddings.transpose("image", "feature").values
+    heads = contributions.transpose("image", "layer", "head", "feature")
+    parts = to_unit_embeddings(heads.values, whole).astype(np.float64)
+    units = to_unit_embeddings(whole, whole).astype(np.float64)
+    shares = [_share_of_scores(parts, units, values) for values in prompts.values()]
+    coords = {"layer": heads["layer"], "head": heads["head"], "attribute": list(prompts)}
+    return xr.DataArray(np.stack(shares, axis=-1), coords, ("layer", "head", "attribute"))
+
+
+def _share_of_scores(parts: np.ndarray, units: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Share of each head (layers × heads) in the spread of the scores of some values."""
+    between = values - values.mean(axis=0)  # what raises all scores alike is no answer
+    scores, added = units @ between.T, parts @ between.T  # images × … × values
+    scores, added = scores - scores.mean(axis=0), added - added.mean(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.einsum("ilhv,iv->lh", added, scores) / np.square(scores).sum()
 
 
 def _skill(head: np.ndarray, values: np.ndarray, split: StratifiedKFold) -> float:

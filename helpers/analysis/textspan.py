@@ -154,35 +154,6 @@ def _for_each_head(
         return list(pool.map(one_head, heads))
 
 
-def text_directions(
-    contributions: ArrayLike, text_embeddings: ArrayLike, rank: int | None = None
-) -> np.ndarray:
-    """Return the directions that the texts chosen for a head stand for, one after the other.
-
-    Parameters
-    ----------
-    contributions : array_like, (images, features)
-        What one head added to the embeddings.
-    text_embeddings : array_like, (texts, features)
-        Embeddings of its texts in the order of choice.
-    rank : int, optional
-        As they were chosen with.
-
-    Returns
-    -------
-    ndarray, (features, directions)
-        Orthonormal, within the head's span; the first c span what the first c texts say. No more
-        than the span has dimensions.
-    """
-    data, texts = np.asarray(contributions), np.asarray(text_embeddings)
-    _check(data, texts, 1, rank)
-    digits, precision = _digits(data), np.result_type(data, np.float32)
-    rank = rank or REFERENCE_RANK
-    with threadpool_limits(1, user_api="blas"):
-        basis = _span(data.astype(precision), _draws(*data.shape, rank, precision), rank, digits)
-        return basis @ linalg.qr((texts @ basis).T, mode="economic")[0]
-
-
 def _digits(data: np.ndarray) -> float:
     """Return the data's relative rounding; covariances in float64 leave at least float32's."""
     return max(np.finfo(np.float32).eps, np.finfo(np.result_type(data, np.float16)).eps)

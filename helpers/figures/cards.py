@@ -1,4 +1,4 @@
-"""A card per attention head, and sheets of them: all that is known of a head on one line."""
+"""Sheets of cards, one per attention head: all that is known of a head in one place."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
@@ -6,64 +6,14 @@ from textwrap import fill
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from helpers.analysis.head_names import head_name
 from helpers.figures import style
-from helpers.figures.heads import LINES
-from helpers.figures.layout import bare
 
-BARS = "#BBD3E8"
-# Inches: texts, images, three panels of attributes, shares with their names.
-WIDTHS = (2.9, 2.0, 1.2, 1.2, 1.2, 1.5)
-HEIGHT = 2.9
-ROW = 0.15  # a change's; many need more height
-MARGIN = 2.6  # for the names of attributes and augmentations
 SHEET_COLUMNS = 3
-SHEET_CELL = (4.6, 2.5)
-LETTERS_IN_ROW = 38
+SHEET_CELL = (4.6, 2.6)
 LETTERS_IN_CELL = 64
-LOST = "accuracy without\nthe head (points)"
-
-
-def head_card(
-    card: xr.Dataset, *, texts: Sequence[str], images: Sequence[np.ndarray], why: str = ""
-) -> Figure:
-    """Draw all that is known of one head.
-
-    Parameters
-    ----------
-    card : Dataset
-        One head's part of `helpers.analysis.cards.head_cards`.
-    texts : sequence of str
-        The pool.
-    images : sequence of ndarray of uint8, (h, w, 3)
-        The head's top images, the first first.
-    why : str
-        Why this head is shown, which its title then says.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Texts with the variance that they explain; top images; by attribute the share of variance,
-        the skill of a linear probe and the accuracy lost without the head; and the share of each
-        augmentation's shift.
-    """
-    changes = card["augmentation"].values
-    height = max(HEIGHT, 1 + ROW * len(changes))
-    figure, axes = plt.subplots(
-        1, len(WIDTHS), figsize=(sum(WIDTHS) + MARGIN, height), width_ratios=WIDTHS
-    )
-    said, shown, varies, reads, lost, carried = axes
-    _texts(said, card, texts)
-    _thumbnails(figure, shown, images)
-    _attributes(card, varies, reads, lost)
-    names, colors = ([look(each) for each in changes] for look in (style.label, style.color))
-    _bars(carried, 100 * card["share"].values, names, "share of the\nshift (%)", colors)
-    title = f"{card_title(card)} ({why})" if why else card_title(card)
-    figure.suptitle(title, x=0, ha="left", weight="bold", fontsize=12)
-    return figure
 
 
 def card_title(card: xr.Dataset) -> str:
@@ -80,7 +30,7 @@ def contact_sheet(
     images: Iterable[Sequence[np.ndarray]],
     facts: Iterable[Mapping[str, object]],
 ) -> Figure:
-    """Draw several heads on one sheet: label, top images, first texts and two lines of facts.
+    """Draw several heads on one sheet: label, top images, first texts and three lines of facts.
 
     Parameters
     ----------
@@ -118,56 +68,7 @@ def _sheet_cell(
 
 def _written(facts: Mapping[str, object]) -> str:
     return (
-        f"varies with {facts['varies with']} ({facts['variance']:.2f}),"
-        f" probe reads {facts['probe reads']} ({facts['skill']:.2f})\n"
-        f"without it {facts['needed for'] or 'at most'} {100 * facts['change']:+.1f} points;"
-        f" carries {facts['share']:.1%} of {style.in_words(facts['prefers'])}"
+        f"varies with {facts['varies with']} ({facts['variance']:.0%} of its variance)\n"
+        f"sways answers about {facts['sways']} most ({facts['answers']:.0%} of their spread)\n"
+        f"carries {facts['share']:.1%} of {style.in_words(facts['prefers'])}"
     )
-
-
-def _texts(ax: Axes, card: xr.Dataset, texts: Sequence[str]) -> None:
-    explained = card["explained"].values
-    rows = range(len(explained))
-    ax.barh(rows, np.nan_to_num(explained), color=BARS, height=0.85)
-    for row, (place, share) in enumerate(zip(card["text"].values, explained, strict=True)):
-        ax.text(0.01, row, fill(texts[place], LETTERS_IN_ROW), va="center", fontsize=8)
-        ax.text(1, row, f"{share:.0%}", va="center", ha="right", fontsize=8)
-    ax.set(xlim=(0, 1), yticks=[], xticks=[])
-    ax.invert_yaxis()
-    bare(ax)
-    ax.set_title("texts, variance explained", fontsize=9, weight="normal")
-
-
-def _attributes(card: xr.Dataset, varies: Axes, reads: Axes, lost: Axes) -> None:
-    names = card["attribute"].values
-    _bars(varies, card["variance"].clip(0).values, names, "share of\nvariance", LINES[0])
-    _bars(reads, card["skill"].clip(0).values, names, "skill of a\nlinear probe", LINES[2])
-    _bars(lost, 100 * card["without"].values, names, LOST, LINES[1])
-    for ax in (varies, reads):
-        ax.set_xlim(0, 1)
-        ax.set_xticks([0, 0.5, 1])
-    for ax in (reads, lost):
-        ax.set_yticklabels([])
-
-
-def _thumbnails(figure: Figure | SubFigure, ax: Axes, images: Sequence[np.ndarray]) -> None:
-    ax.set_axis_off()
-    ax.set_title("says the first text most", fontsize=9, weight="normal")
-    for number, image in enumerate(images):
-        row, column = divmod(number, 2)
-        inset = ax.inset_axes((0.51 * column, 0.51 * (1 - row), 0.48, 0.48))
-        inset.imshow(image)
-        inset.set_axis_off()
-
-
-def _bars(
-    ax: Axes, values: np.ndarray, names: Sequence[str], title: str, color: str | Sequence[str]
-) -> None:
-    ax.barh(range(len(values)), np.nan_to_num(values), color=color, height=0.75)
-    ax.axvline(0, color=style.REFERENCE, linewidth=0.8)
-    ax.set_yticks(range(len(values)), names, fontsize=8)
-    ax.invert_yaxis()
-    ax.tick_params(axis="both", length=0, labelsize=8)
-    ax.spines[:].set_visible(False)
-    ax.grid(axis="x")
-    ax.set_title(title, fontsize=9, weight="normal")

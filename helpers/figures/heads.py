@@ -6,7 +6,6 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,18 +18,6 @@ from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels
 
 # Paul Tol's "bright" scheme (personal.sron.nl/~pault), apart for every kind of colour vision.
 LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-
-MEASURES: Mapping[str, str] = {
-    "variance": "variance left",
-    "cosine": "cosine similarity",
-    "predictions": "zero-shot predictions kept",
-}
-SCORES: Mapping[str, str] = {
-    "clarity": "clarity (mean over heads)",
-    "association": "association (mean over heads)",
-    "overlap": "overlap of two heads' texts",
-    "heads_per_property": "heads per property",
-}
 
 
 def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None = None) -> Axes:
@@ -61,7 +48,7 @@ def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None
     ax.set_xticks(range(heads), [f"H{head}" for head in association["head"].values])
     ax.set_yticks(range(layers), [f"L{layer}" for layer in association["layer"].values])
     bare(ax)
-    ax.figure.colorbar(image, ax=ax, label="association", fraction=0.05, pad=0.02)
+    ax.figure.colorbar(image, ax=ax, label="texts that agree (CCS / 5)", fraction=0.05, pad=0.02)
     ax.set_title("What each head is about")
     return ax
 
@@ -72,104 +59,41 @@ def _cell_size(texts: np.ndarray, width: float) -> float:
     return float(np.clip(0.92 * width * 72 / (0.55 * longest), 5, 10))
 
 
-def explained_curves(explained: xr.DataArray, *, ax: Axes | None = None) -> Axes:
-    """Variance that each head's first texts explain together.
+def explained_curves(
+    explained: xr.DataArray, by_chance: xr.DataArray, *, ax: Axes | None = None
+) -> Axes:
+    """Variance that each head's first texts explain together, beside directions that mean nothing.
 
     Parameters
     ----------
     explained : DataArray, (layer, head, choice)
         Share that each text adds.
+    by_chance : DataArray, (pool, draw, layer, head, choice)
+        The same of directions from pools that mean nothing.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        A line per head, a colour per layer.
+        A grey line per head, and a bold one for the mean of heads, for texts and for every pool.
     """
     ax = axes_or_new(ax, (7.5, 4.2))
-    together = explained.transpose("layer", "choice", "head").cumsum("choice", skipna=False)
-    colors = _layer_colors(together.sizes["layer"])
-    for layer, color in zip(together, colors, strict=True):
-        lines = ax.plot(together["choice"], layer, color=color, linewidth=1.2, alpha=0.85)
-        lines[0].set_label(f"L{layer['layer'].item()}")
+    of_heads = explained.stack(unit=("layer", "head")).transpose("choice", "unit").cumsum("choice")
+    ax.plot(explained["choice"], of_heads, color="#CCCCCC", linewidth=0.8, zorder=1)
+    pools = {str(pool): by_chance.sel(pool=pool) for pool in by_chance["pool"].values}
+    for (name, values), color in zip(({"texts": explained} | pools).items(), LINES, strict=False):
+        mean = values.mean([axis for axis in values.dims if axis != "choice"]).cumsum("choice")
+        ax.plot(values["choice"], mean, color=color, linewidth=2.2, label=name)
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("number of texts")
     ax.set_ylabel("variance of the head explained")
-    ax.legend(title="layer", loc="lower right")
-    ax.set_title("How much of a head its texts say")
+    ax.legend(title="mean of heads, by", loc="lower right")
+    ax.set_title("How much of a head its texts explain")
     return ax
-
-
-def _layer_colors(layers: int) -> list:
-    return list(colormaps["viridis_r"](np.linspace(0.1, 0.95, layers)))
-
-
-def ablation_curves(curves: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figure:
-    """Draw how much of the embeddings an ablation leaves, a panel per measure.
-
-    Parameters
-    ----------
-    curves : mapping of str to pandas.DataFrame
-        Name of a line → a row per step, with the columns of `helpers.analysis.ablation.remaining`.
-    xlabel : str
-        What is counted along x.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        1 is the embedding itself. Steps are evenly spaced.
-    """
-    figure, axes = panels(len(MEASURES), size=(3.9, 3.4), sharex=True)
-    for (measure, title), ax in zip(MEASURES.items(), axes, strict=True):
-        for (name, curve), color in zip(curves.items(), LINES, strict=False):
-            steps = [str(step) for step in curve.index]
-            ax.plot(steps, curve[measure], "o-", color=color, markersize=4, label=name)
-        ax.axhline(1, color=style.REFERENCE, linestyle="--", linewidth=1)
-        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.04)
-        ax.grid(axis="y")
-        ax.set_title(title, fontsize=11)
-    if len(curves) > 1:
-        axes[0].legend(loc="lower right")
-    figure.supxlabel(xlabel, fontsize=11)
-    return figure
-
-
-def score_intervals(scores: pd.DataFrame) -> Figure:
-    """Draw the scores of models' heads, each over its own chance level.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Rows (model, score), the columns of `helpers.analysis.labels.summarise_scores`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel per score and a line per model, the first on top: a dot with its bootstrap interval
-        over images; grey: chance, mean and 95 % of the draws.
-    """
-    models = scores.index.unique("model")
-    figure, axes = panels(len(SCORES), columns=2, size=(5.2, 0.9 + 0.35 * len(models)), sharey=True)
-    for (name, title), ax in zip(SCORES.items(), axes, strict=True):
-        own = scores.xs(name, level="score").loc[models]
-        places = range(len(own))
-        grey = {"color": "#BBBBBB", "linewidth": 7}
-        ax.hlines(places, own["chance_low"], own["chance_high"], **grey, label="chance")
-        ax.plot(own["chance"], places, "|", color=style.INK, markersize=12)
-        ax.hlines(places, own["low"], own["high"], color=LINES[0], linewidth=2)
-        ax.plot(own["value"], places, "o", color=LINES[0], label="model, 95 % interval")
-        # One image has heads without a label, and no score at all: NaN.
-        largest = np.nan_to_num(own[["value", "high", "chance_high"]].astype(float)).max()
-        ax.set_xlim(0, 1.15 * max(largest, 0.01))
-        ax.set_title(title, fontsize=11)
-    axes[0].set_yticks(range(len(models)), models)
-    axes[0].set_ylim(len(models) - 0.4, -0.6)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
 
 
 def association_histogram(
@@ -179,7 +103,7 @@ def association_histogram(
     top: int,
     ax: Axes | None = None,
 ) -> Axes:
-    """Count the heads with each association.
+    """Count the heads with each concept consistency score, the share of which is CCS@K.
 
     Parameters
     ----------
@@ -207,11 +131,11 @@ def association_histogram(
     expected = np.array(_heads_at(chance, top)) / chance.sizes["draw"]
     ax.hlines(expected, places - 0.45, places + 0.45, color=style.INK, linewidth=2, label="chance")
     ax.set_xticks(places, [f"{place} of {top}" for place in places])
-    ax.set_xlabel("first texts that belong to the head's property")
+    ax.set_xlabel("first texts that belong to the head's label (CCS)")
     ax.set_ylabel("heads")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
-    ax.set_title("Association of heads")
+    ax.set_title("How far a head's texts agree on its label")
     return ax
 
 
@@ -220,15 +144,15 @@ def _heads_at(association: xr.DataArray, top: int) -> list[int]:
     return [int((counts == place).sum()) for place in range(1, top + 1)]
 
 
-def labels_and_probes(variance: xr.DataArray, skill: xr.DataArray, labels: xr.DataArray) -> Figure:
-    """Hold heads' labels against what they vary with and what can be read from them.
+def labels_and_truth(variance: xr.DataArray, answers: xr.DataArray, labels: xr.DataArray) -> Figure:
+    """Hold heads' labels against what they vary with and which answers they sway.
 
     Parameters
     ----------
     variance : DataArray, (layer, head, attribute)
         Share of a head's variance that lies between an attribute's values.
-    skill : DataArray, (layer, head, attribute)
-        Skill of the linear probes.
+    answers : DataArray, (layer, head, attribute)
+        Share of the spread of zero-shot answers that a head accounts for.
     labels : DataArray, (layer, head)
         Names of attributes, or others, which have no square.
 
@@ -243,10 +167,10 @@ def labels_and_probes(variance: xr.DataArray, skill: xr.DataArray, labels: xr.Da
     places = [names.index(label) if label in names else len(names) for label in flat.values]
     order = np.argsort(places, kind="stable")
     figure, axes = panels(2, columns=2, size=(5.2, 1.4 + 0.21 * len(order)), sharey=True)
-    sides = (("share of the head's variance", variance), ("skill of a linear probe", skill))
+    sides = (("share of the head's variance", variance), ("head's share of the answers", answers))
     for ax, (title, values) in zip(axes, sides, strict=True):
         table = values.stack(unit=("layer", "head")).transpose("unit", "attribute")[order]
-        image = ax.imshow(table.clip(0), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        image = ax.imshow(table.clip(0), cmap="Greys", vmin=0, aspect="auto")
         ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
         ax.plot(table.fillna(-1).argmax("attribute"), range(len(order)), "o", color=LINES[1], ms=5)
         _squares(ax, [(row, places[unit]) for row, unit in enumerate(order)], len(names))
@@ -271,34 +195,6 @@ def _squares(ax: Axes, cells: list[tuple[int, int]], columns: int) -> None:
 
 def _row_name(label: xr.DataArray) -> str:
     return f"{label.item()}  {head_name(label['layer'].item(), label['head'].item())}"
-
-
-def share_heatmap(shares: pd.DataFrame, *, title: str, ax: Axes | None = None) -> Axes:
-    """Shares of heads, such as those that each model has for each published label.
-
-    Parameters
-    ----------
-    shares : pandas.DataFrame
-        Labels by models, 0 to 1.
-    title : str
-        What they are shares of.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Percentages; empty cells are zeros.
-    """
-    ax = axes_or_new(ax, (2.4 + 1.15 * shares.shape[1], 1.2 + 0.3 * shares.shape[0]))
-    image = ax.imshow(shares, cmap="Greys", vmin=0, aspect="auto")
-    cells = [[f"{share:.0%}" if share else "" for share in row] for row in shares.values]
-    annotate_cells(image, cells)
-    ax.set_yticks(range(len(shares)), shares.index)
-    ax.set_xticks(range(shares.shape[1]), [_in_lines(model) for model in shares.columns])
-    bare(ax)
-    ax.set_title(title)
-    return ax
 
 
 def model_shares(shares: pd.DataFrame) -> Figure:
@@ -328,7 +224,3 @@ def model_shares(shares: pd.DataFrame) -> Figure:
     axes[0].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("share of the heads", fontsize=11)
     return figure
-
-
-def _in_lines(model: str) -> str:
-    return model.replace(" ", "\n", 1).replace("_", "\n", 1)

@@ -1,7 +1,8 @@
 """The five analyses of CLIP-InterpreT, each from a run and choices to a figure.
 
-Contributions are those of `helpers.clip.decomposition`. Neighbours are found by inner products, as
-CLIP-InterpreT does, and beside that by cosine, by which no image is near to all for being long.
+Contributions are those of `helpers.clip.decomposition`. Neighbours are found by inner products of
+contributions to embeddings of length 1, as CLIP-InterpreT does, and beside that by cosine, by which
+no image is near to all for being long.
 Wherever the id of an image is taken, an image of one's own is taken too: uint8, height × width × 3.
 """
 
@@ -78,7 +79,8 @@ def segmentation(
     WorkbookError
         If there is no such image, layer or head, or the text can't be read.
     """
-    maps = choices.topic_maps(run, image, [text], layer, head)
+    of_heads = choices.maps_of_heads(run, image, [text])
+    maps = choices.topic_maps(of_heads, layer, head)
     return _over_image(run, image, maps, [text], layer, head)
 
 
@@ -89,6 +91,8 @@ def contrast(
     other: str,
     layer: int | str = ALL,
     head: int | str = ALL,
+    *,
+    maps: np.ndarray | None = None,
 ) -> Figure:
     """Show where in an image a head reads one text rather than another.
 
@@ -99,6 +103,9 @@ def contrast(
     text, other : str
     layer, head : int or "all"
         One of them, or the sum over all.
+    maps : ndarray, (2, layers, heads, rows, columns), optional
+        Of the two texts, as of `helpers.interpret.choices.maps_of_heads`, where they are kept; no
+        model is needed then.
 
     Returns
     -------
@@ -110,7 +117,9 @@ def contrast(
     WorkbookError
         If there is no such image, layer or head, or a text can't be read.
     """
-    first, second = choices.topic_maps(run, image, [text, other], layer, head)
+    if maps is None:
+        maps = choices.maps_of_heads(run, image, [text, other])
+    first, second = choices.topic_maps(maps, layer, head)
     titles = [text, other, f"{text}\nless {other}"]
     return _over_image(run, image, [first, second, first - second], titles, layer, head)
 

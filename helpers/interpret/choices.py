@@ -3,16 +3,18 @@
 Every choice is checked here, so that a function and a panel say the same of a bad one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 import xarray as xr
 
-from helpers.analysis.labels import UNKNOWN, read_heads
+from helpers.analysis.labels import UNKNOWN
+from helpers.analysis.neighbours import to_unit_embeddings
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
-from helpers.data import views
+from helpers.data import published, views
+from helpers.study.readings import head_readings
 from helpers.study.run import Run
 
 ALL = "all"
@@ -28,6 +30,9 @@ HEADS_AT_HAND = 32  # 27 MB each for 13,312 images of 512 features
 IMAGES_AT_HAND = 64  # 0.15 MB each
 Head = tuple[int, int]
 
+PUBLISHED = "{}, as published"
+"""How a property is named whose heads Intel Labs published, beside the run's own labels."""
+
 
 def image_ids(run: Run) -> list[str]:
     """Return the ids of the run's readable images."""
@@ -37,6 +42,11 @@ def image_ids(run: Run) -> list[str]:
 def searched_layers(run: Run) -> list[int]:
     """Return the layers whose heads' contributions the run keeps."""
     return list(map(int, _heads(run)["layer"].values))
+
+
+def numbers_of_heads(run: Run) -> list[int]:
+    """Return the numbers of the heads in a layer."""
+    return list(map(int, _heads(run)["head"].values))
 
 
 def pixels_of(run: Run, image: str | np.ndarray) -> np.ndarray:
@@ -81,12 +91,16 @@ def text_direction(run: Run, text: str) -> np.ndarray:
         raise WorkbookError(
             f"The text {text!r} says nothing; type what to look for, such as 'a red object'."
         )
+    pool = run.named_texts()
+    known = list(pool["text"].values)
+    if text in known:  # which needs no model
+        return pool.values[known.index(text)]
     (embedding,) = run.model.encode_text([text])
     return embedding / np.linalg.norm(embedding)
 
 
 def contributions(run: Run, heads: Sequence[Head]) -> np.ndarray:
-    """Return what heads added to each image's embedding, averaged over the heads.
+    """Return what heads added to each image's embedding of length 1, averaged over the heads.
 
     Parameters
     ----------
@@ -106,12 +120,12 @@ def contributions(run: Run, heads: Sequence[Head]) -> np.ndarray:
     """
     for layer, head in heads:
         _check_number("layer", layer, searched_layers(run))
-        _check_number("head", head, range(run.model.heads))
+        _check_number("head", head, numbers_of_heads(run))
     return _mean_contribution(run, tuple(heads))
 
 
 def contribution_of(run: Run, image: str | np.ndarray, heads: Sequence[Head]) -> np.ndarray:
-    """Return what heads add to one image's embedding, averaged over the heads.
+    """Return what heads add to one image's embedding of length 1, averaged over the heads.
 
     Parameters
     ----------
@@ -132,7 +146,8 @@ def contribution_of(run: Run, image: str | np.ndarray, heads: Sequence[Head]) ->
     searched = contributions(run, heads)
     if isinstance(image, str):
         return searched[position(run, image)]
-    (added,) = run.model.encode(pixels_of(run, image)[None]).heads  # layers × heads × features
+    encoding = run.model.encode(pixels_of(run, image)[None])
+    (added,) = to_unit_embeddings(encoding.heads, encoding.embedding)  # layers × heads × features
     return np.mean([added[head] for head in heads], axis=0)
 
 
@@ -145,9 +160,10 @@ def position(run: Run, image: str | np.ndarray) -> int | None:
 
 
 def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
-    """Find the heads that each property's texts describe.
+    """Find the heads that each property's texts describe, and those published for a property.
 
-    See `helpers.analysis.labels` for what a head's property is.
+    See `helpers.analysis.labels` for what a head's property is, and `helpers.data.published` for
+    the models whose property heads are published; these follow the run's own.
 
     Parameters
     ----------
@@ -159,11 +175,41 @@ def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
         Property → layer and number of its heads. Properties without a head are left out.
     """
     labels = _readings(run)["property"]
+    found = _grouped(labels.to_series().items())
+    return {name: heads for name, heads in found.items() if name != UNKNOWN} | published_heads(
+        run.parameters.model, run.parameters.pretrained, searched_layers(run)
+    )
+
+
+def published_heads(
+    model: str, pretrained: str | None, layers: Sequence[int]
+) -> Mapping[str, list[Head]]:
+    """Find the heads that are published as those of a property.
+
+    Parameters
+    ----------
+    model : str
+    pretrained : str or None
+        The model's name and the tag of its weights.
+    layers : sequence of int
+        The layers whose heads are kept; other heads are left out.
+
+    Returns
+    -------
+    mapping of str to list of (int, int)
+        Property, named as `PUBLISHED` says → its heads; empty for a model without any.
+    """
+    rows = published.property_heads(model, pretrained)
+    rows = rows[rows["layer"].isin(layers)].astype({"layer": int, "head": int})
+    names = rows["property"].map(PUBLISHED.format)
+    return _grouped(zip(zip(rows["layer"], rows["head"], strict=True), names, strict=True))
+
+
+def _grouped(named: Iterable[tuple[Head, str]]) -> dict[str, list[Head]]:
     found: dict[str, list[Head]] = {}
-    for layer, head in np.ndindex(labels.shape):
-        numbers = int(labels["layer"][layer]), int(labels["head"][head])
-        found.setdefault(str(labels.values[layer, head]), []).append(numbers)
-    return {name: heads for name, heads in sorted(found.items()) if name != UNKNOWN}
+    for head, name in named:
+        found.setdefault(name, []).append(head)
+    return dict(sorted(found.items()))
 
 
 def clearest_head(run: Run, name: str) -> Head:
@@ -204,7 +250,7 @@ def first_text(run: Run, layer: int, head: int) -> str:
     str
     """
     place = _readings(run)["text"].sel(layer=layer, head=head)[0]
-    return run.texts.texts[int(place)]
+    return str(run.named_texts()["text"].values[int(place)])
 
 
 def heads_of_property(run: Run, name: str) -> list[Head]:
@@ -232,10 +278,8 @@ def heads_of_property(run: Run, name: str) -> list[Head]:
     return found[one_of("property", name, found)]
 
 
-def topic_maps(
-    run: Run, image: str | np.ndarray, texts: Sequence[str], layer: int | str, head: int | str
-) -> np.ndarray:
-    """Return how much heads read in favour of texts at each patch of an image.
+def maps_of_heads(run: Run, image: str | np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Return how much every head reads in favour of texts at each patch of an image.
 
     Parameters
     ----------
@@ -243,25 +287,47 @@ def topic_maps(
     image : str or ndarray of uint8, height × width × 3
         As for `pixels_of`.
     texts : sequence of str
-    layer, head : int or "all"
-        One of them, or the sum over all.
 
     Returns
     -------
-    ndarray, (texts, rows, columns)
+    ndarray, (texts, layers, heads, rows, columns)
         Inner products of the patches' contributions with the texts' normalised embeddings; what is
         read from the class token is left out.
 
     Raises
     ------
     WorkbookError
-        If there is no such image, layer or head, or a text can't be read.
+        If there is no such image, or a text can't be read.
     """
-    rows = _chosen("layer", layer, run.model.layers), _chosen("head", head, run.model.heads)
     directions = np.stack([text_direction(run, text) for text in texts])
     encoding = run.model.encode(pixels_of(run, image)[None], by_token=True)
-    by_head = encoding.tokens_of_heads(directions)[0][rows]  # layers × heads × tokens × texts
-    return by_head[:, :, encoding.prefix :].sum(axis=(0, 1)).T.reshape(len(texts), *run.model.grid)
+    by_head = encoding.tokens_of_heads(directions)[0][:, :, encoding.prefix :]
+    by_text = np.moveaxis(by_head, -1, 0)  # texts × layers × heads × patches
+    return by_text.reshape(*by_text.shape[:-1], *run.model.grid)
+
+
+def topic_maps(maps: np.ndarray, layer: int | str, head: int | str) -> np.ndarray:
+    """Take one head's maps, or add up those of several.
+
+    Parameters
+    ----------
+    maps : ndarray, (texts, layers, heads, rows, columns)
+        As of `maps_of_heads`.
+    layer, head : int or "all"
+        One of them, or the sum over all.
+
+    Returns
+    -------
+    ndarray, (texts, rows, columns)
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such layer or head.
+    """
+    layers, heads = maps.shape[1:3]
+    rows = _chosen("layer", layer, layers), _chosen("head", head, heads)
+    return maps[:, *rows].sum(axis=(1, 2))
 
 
 # A large photograph takes longer to read than everything that a panel then does with it.
@@ -281,15 +347,22 @@ def _heads(run: Run) -> xr.DataArray:
 
 
 @lru_cache(maxsize=4)
+def _embeddings(run: Run) -> np.ndarray:
+    originals = run.encodings()["embedding"].sel(view="original")
+    return originals.transpose("image", "feature").values
+
+
+@lru_cache(maxsize=4)
 def _readings(run: Run) -> xr.Dataset:
-    return read_heads(_heads(run), run.named_texts(), rank=run.model.head_width)
+    return head_readings(run)
 
 
 @lru_cache(maxsize=HEADS_AT_HAND)
 def _mean_contribution(run: Run, heads: tuple[Head, ...]) -> np.ndarray:
     kept, first = _heads(run), searched_layers(run)[0]
     by_head = [kept.values[:, layer - first, head].astype(np.float32) for layer, head in heads]
-    return by_head[0] if len(by_head) == 1 else np.mean(by_head, axis=0)
+    mean = by_head[0] if len(by_head) == 1 else np.mean(by_head, axis=0)
+    return to_unit_embeddings(mean, _embeddings(run))
 
 
 def _chosen(name: str, value: int | str, count: int) -> slice:

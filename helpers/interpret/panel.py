@@ -113,9 +113,9 @@ CHANGE = Choice(lambda run: list(run.changes), differs=False)
 SEVERITY = Slider(changes.most_severe, 0.05)
 PROPERTY = Choice(lambda run: list(choices.heads_by_property(run)))
 SEARCHED_LAYER = Choice(choices.searched_layers)
-SEARCHED_HEAD = Choice(lambda run: list(range(run.model.heads)))
-ANY_LAYER = Choice(lambda run: [ALL, *range(run.model.layers)])
-ANY_HEAD = Choice(lambda run: [ALL, *range(run.model.heads)])
+SEARCHED_HEAD = Choice(choices.numbers_of_heads)
+ANY_LAYER = Choice(lambda run: [ALL, *range(choices.searched_layers(run)[-1] + 1)])
+ANY_HEAD = Choice(lambda run: [ALL, *choices.numbers_of_heads(run)])
 TEXT, OTHER = Words(0), Words(-1)
 OF_CHANGES = MappingProxyType({"image": ANY_IMAGE, "change": CHANGE, "severity": SEVERITY})
 
@@ -170,7 +170,7 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
 """The five analyses by name, and two of what a change does."""
 
 
-def panel(analysis: str, run: Run, **chosen: object) -> "Panel":
+def panel(analysis: str, run: Run, *, first: Figure | None = None, **chosen: object) -> "Panel":
     """Open an analysis with controls; as the last line of a cell it is shown.
 
     Parameters
@@ -178,6 +178,9 @@ def panel(analysis: str, run: Run, **chosen: object) -> "Panel":
     analysis : str
         A row of `ANALYSES`.
     run : Run
+    first : Figure, optional
+        What is shown until a control is changed, drawn of the same choices; it is closed. Without
+        it the analysis is done at once, for which it may load the model.
     **chosen
         What the controls are set to at first, such as ``text="a red circle"``.
 
@@ -190,7 +193,7 @@ def panel(analysis: str, run: Run, **chosen: object) -> "Panel":
     WorkbookError
         If the analysis, a control or a value is unknown.
     """
-    return Panel(ANALYSES[one_of("analysis", analysis, ANALYSES)], run, chosen)
+    return Panel(ANALYSES[one_of("analysis", analysis, ANALYSES)], run, chosen, first)
 
 
 class Panel:
@@ -202,6 +205,8 @@ class Panel:
     run : Run
     chosen : mapping of str to object
         What the controls are set to at first.
+    first : Figure, optional
+        As for `panel`.
 
     Attributes
     ----------
@@ -213,7 +218,13 @@ class Panel:
         The picture, or a sentence where there is none, and the choices, as HTML.
     """
 
-    def __init__(self, analysis: Analysis, run: Run, chosen: Mapping[str, object]):
+    def __init__(
+        self,
+        analysis: Analysis,
+        run: Run,
+        chosen: Mapping[str, object],
+        first: Figure | None = None,
+    ):
         self._analysis, self._runs = analysis, _runs(run)
         self._uploads: dict[str, np.ndarray] = {}
         self._handle, self._renewing = None, False
@@ -225,7 +236,10 @@ class Panel:
         for name, value in chosen.items():
             self._set(one_of("a control", name, self.controls), value)
         self._observe()
-        self._draw()
+        if first is None:
+            self._draw()
+        else:
+            self._show(self._picture(first))
 
     def _ipython_display_(self) -> None:
         display(self._widgets(), raw=True)
@@ -305,12 +319,14 @@ class Panel:
         with warnings.catch_warnings(record=True) as noticed:
             warnings.simplefilter("always", UserWarning)
             try:
-                figure = self._analysis.function(self.run, **self._chosen())
-                words = describe(figure) if self._analysis.in_words else ""
-                picture = _picture(figure, f"{self._told()} {words}".strip())
+                picture = self._picture(self._analysis.function(self.run, **self._chosen()))
             except WorkbookError as error:
                 picture = alert(error)
         self._show(picture, [str(one.message) for one in noticed])
+
+    def _picture(self, figure: Figure) -> str:
+        words = describe(figure) if self._analysis.in_words else ""
+        return _picture(figure, f"{self._told()} {words}".strip())
 
     def _chosen(self) -> dict[str, object]:
         values = {name: self.controls[name].value for name in self._analysis.controls}

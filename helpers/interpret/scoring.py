@@ -9,6 +9,7 @@ all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, count, islice, product
 from types import MappingProxyType
 
@@ -18,9 +19,16 @@ import xarray as xr
 
 from helpers.analysis.head_names import head_name
 from helpers.analysis.maps import enlarge
-from helpers.analysis.neighbours import SIMILARITIES, chance_precision, occurrences, precision
+from helpers.analysis.neighbours import (
+    SIMILARITIES,
+    chance_precision,
+    occurrences,
+    precision,
+    to_unit_embeddings,
+)
 from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.analysis.statistics import mean_with_interval
+from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import Model
 from helpers.data import SIZE
@@ -144,8 +152,9 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     Returns
     -------
     Dataset
-        ``contrast`` (scene, layer, head), and ``chance`` (scene, layer, head), the same regions
-        against the masks of another scene.
+        (scene, layer, head): ``contrast``; ``chance``, the same regions against the masks of
+        another scene; ``empty_patch``, whether the maps of the two things' texts are largest at one
+        and the same patch, on which neither thing lies, as a number.
 
     Raises
     ------
@@ -157,33 +166,89 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     for maps, own, others in zip(all_maps, masks, _of_others(masks), strict=True):
         # One scene at a time: the regions of all heads of a large model fill much memory.
         regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
-        fits.append([_fit(regions, own), _fit(regions, others)])
-    contrast, chance = np.moveaxis(np.array(fits), 1, 0)
+        fits.append([_fit(regions, own), _fit(regions, others), _empty_patch(maps, own)])
     axes = ("scene", "layer", "head")
+    contrast, chance, empty_patch = np.moveaxis(np.array(fits), 1, 0)
     return xr.Dataset(
-        {"contrast": (axes, contrast), "chance": (axes, chance)},
+        {
+            "contrast": (axes, contrast),
+            "chance": (axes, chance),
+            "empty_patch": (axes, empty_patch),
+        },
         coords={"layer": range(model.layers), "head": range(model.heads)},
     )
 
 
-def summary(scores: Mapping[str, xr.Dataset], variable: str) -> pd.DataFrame:
+def _empty_patch(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Say of each head whether its maps (things × … × rows × columns) share an empty patch."""
+    first, second = first_largest(maps.reshape(*maps.shape[:-2], -1))
+    empty = ~coarse(masks, maps.shape[-2:]).any(axis=0).ravel()
+    return (first == second) & empty[first]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The head that finds things best alone: chosen on one half of the scenes, scored on the other.
+
+    Attributes
+    ----------
+    heads : list of str
+        The head chosen by either half, once where it is the same.
+    score, difference : pandas.Series
+        Mean over all scenes of its intersection over union, and of that less all heads' together,
+        with `low` and `high`.
+    together : float
+        That of all heads.
+    """
+
+    heads: list[str]
+    score: pd.Series
+    difference: pd.Series
+    together: float
+
+
+def best_head_alone(by_head: xr.DataArray, together: xr.DataArray) -> Alone:
+    """Find the head that finds things best alone, without its luck.
+
+    Parameters
+    ----------
+    by_head : DataArray, (scene, component)
+        Intersection over union of each head, by name.
+    together : DataArray, (scene,)
+        That of all heads together.
+
+    Returns
+    -------
+    Alone
+    """
+    scores = by_head.transpose("scene", "component").values
+    halves = np.array_split(np.arange(len(scores)), 2)
+    chosen = [int(first_largest(scores[half].mean(axis=0))) for half in halves[::-1]]
+    alone = np.concatenate([scores[half, head] for half, head in zip(halves, chosen, strict=True)])
+    table = mean_with_interval(np.stack([alone, alone - together.values], axis=1))
+    names = [str(by_head["component"].values[head]) for head in chosen]
+    return Alone(sorted(set(names)), *(row for _, row in table.iterrows()), float(together.mean()))
+
+
+def summary(scores: xr.DataArray) -> pd.DataFrame:
     """Average scores over scenes, with 95 % bootstrap intervals.
 
     Parameters
     ----------
-    scores : mapping of str to Dataset
-        Wording → result of `score_together`.
-    variable : {"maps", "levels"}
+    scores : DataArray, (wording, scene, map or level)
+        A variable of `score_together`, of several wordings.
 
     Returns
     -------
     DataFrame
         Rows (wording, map or level), columns of `helpers.analysis.statistics.mean_with_interval`.
     """
+    names = scores["wording"].values
+    (axis,) = set(scores.dims) - {"wording", "scene"}
     tables = {
-        name: mean_with_interval(dataset[variable].to_pandas()) for name, dataset in scores.items()
+        name: mean_with_interval(scores.sel(wording=name).transpose("scene", axis).to_pandas())
+        for name in names
     }
-    (axis,) = set(next(iter(scores.values()))[variable].dims) - {"scene"}
     return pd.concat(tables, names=["wording", axis])
 
 
@@ -239,7 +304,7 @@ def hub_shares(run: Run, count: int) -> pd.DataFrame:
     layers, others = choices.searched_layers(run), len(choices.image_ids(run)) - 1
     rows = {
         head_name(layer, head): _commonest(choices.contributions(run, [(layer, head)]), count)
-        for layer, head in product(layers, range(run.model.heads))
+        for layer, head in product(layers, choices.numbers_of_heads(run))
     }
     return pd.DataFrame.from_dict(rows, orient="index") / (others or np.nan)
 
@@ -258,7 +323,8 @@ def _right(contributions: np.ndarray, values: Sequence[str], count: int) -> dict
 def _heads_of(model: Model, scenes: Sequence[Scene]) -> np.ndarray:
     starts = range(0, len(scenes), SCENES_AT_ONCE)
     batches = [np.stack([one.pixels for one in scenes[at : at + SCENES_AT_ONCE]]) for at in starts]
-    return np.concatenate([model.encode(pixels).heads for pixels in batches])
+    encoded = (model.encode(pixels) for pixels in batches)
+    return np.concatenate([to_unit_embeddings(each.heads, each.embedding) for each in encoded])
 
 
 def _texts(one: Scene, wording: str) -> list[str]:

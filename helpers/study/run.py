@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.directions import without
 from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
@@ -28,6 +29,9 @@ from helpers.study.visit import kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
+
+MEMORISED = "photograph"
+"""Property of the captions of photographs that the embedded models were trained on."""
 
 
 class Run(Results):
@@ -212,24 +216,33 @@ class Run(Results):
         return self._embedded(self.texts, "texts.zarr")
 
     def named_texts(self) -> xr.DataArray:
-        """Return the pool's embeddings, with a property for every text.
+        """Return the embeddings of the texts that heads are named with, each with a property.
 
-        A text without one gets that of the nearest text of the pool that suits the model.
+        A text without one gets that of the nearest text of the pool that suits the model. Captions
+        of the photographs that an embedded model was trained on are left out: a head that varies
+        with such a caption has learnt a picture by heart, which says nothing of what it responds
+        to.
 
         Returns
         -------
         DataArray, (text, feature)
-            As of `text_embeddings`.
+            As of `text_embeddings`; positions of texts in what heads are named with are positions
+            here.
 
         Raises
         ------
         WorkbookError
             As for `text_embeddings`.
         """
-        texts = self.text_embeddings()
+        texts = self._without_memorised(self.text_embeddings())
         if (texts["property"] != UNKNOWN).all():
             return texts
-        return fill_properties(texts, self._embedded(own_pool(self.parameters), "own_texts.zarr"))
+        own = self._embedded(own_pool(self.parameters), "own_texts.zarr")
+        return fill_properties(texts, self._without_memorised(own))
+
+    def _without_memorised(self, texts: xr.DataArray) -> xr.DataArray:
+        is_embedded = weights.is_embedded(self.parameters.model)
+        return without(texts, MEMORISED) if is_embedded else texts
 
     def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> "Run":
         """Open the run of the same images with other parameters, in a folder below this one.

@@ -1,0 +1,160 @@
+"""What heads and maps do on fresh scenes, where the truth is known; kept with the run."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis import dissection, probes
+from helpers.analysis.ties import first_largest
+from helpers.clip import Model
+from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
+from helpers.interpret import choices, scoring
+from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
+from helpers.study.compared import untrained_run
+from helpers.study.derived import derived
+from helpers.study.run import Run
+
+FRESH = 5_000
+"""Number of the first fresh scene: none before it is in a run of the default size."""
+
+SCENES = 300
+"""Scenes of one object, which tell about the properties of objects; and as many of one to four."""
+
+SCENES_AT_ONCE = 30
+
+OF_TWO = 40
+"""Scenes of two things for each wording of the texts that name them."""
+
+SEARCHED = 200
+"""Scenes of one object whose neighbours are looked for."""
+
+PAIR = "red circle, blue square"
+"""How the scenes with a red circle and a blue square are named among the wordings."""
+
+TOLD = (PAIR, "shape", "position")
+"""Wordings by which every head is scored alone: the easiest, and harder ones."""
+
+
+def heads_on_scenes(run: Run) -> xr.Dataset:
+    """Measure what the heads of a run vary with on fresh scenes, and which answers they sway.
+
+    Parameters
+    ----------
+    run : Run
+        Of a model with an exact account that reads texts.
+
+    Returns
+    -------
+    Dataset
+        ``variance`` and ``answers`` (layer, head, attribute), of the layers that the run keeps; see
+        `helpers.analysis.probes.variance_between` and `share_of_answers`. Attributes of objects are
+        measured on scenes of one object, in which they say something of the picture.
+    """
+    return derived(run, "heads_on_scenes", lambda: _measured(run), scenes=SCENES)
+
+
+def maps_on_scenes(run: Run) -> xr.Dataset:
+    """Score maps of texts on fresh scenes of two things.
+
+    Parameters
+    ----------
+    run : Run
+        As for `heads_on_scenes`.
+
+    Returns
+    -------
+    Dataset
+        ``maps`` and ``levels`` (wording, scene, map or level), as of
+        `helpers.interpret.scoring.score_together`, of `PAIR` and every wording; ``untrained``
+        (scene, map), of the network before training on `PAIR`. ``contrast``, ``chance`` and
+        ``empty_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `TOLD`.
+        ``example`` (place, thing, layer, head, row, column): maps of `PAIR`'s two texts in the
+        scenes that all heads together find best and worst, whose numbers are ``shown`` (place).
+    """
+    return derived(run, "maps_on_scenes", lambda: _scored_maps(run), scenes=OF_TWO)
+
+
+def neighbours_on_scenes(run: Run) -> pd.DataFrame:
+    """Score nearest neighbours among fresh scenes of one object.
+
+    Parameters
+    ----------
+    run : Run
+        As for `heads_on_scenes`.
+
+    Returns
+    -------
+    DataFrame
+        As of `helpers.interpret.scoring.score_neighbours`, of `PROPERTY_NEIGHBOURS` neighbours.
+    """
+
+    def score() -> xr.Dataset:
+        singles = [scene(FRESH + index, count="one") for index in range(SEARCHED)]
+        table = scoring.score_neighbours(run, singles, PROPERTY_NEIGHBOURS).reset_index()
+        index = [*table.columns[:3]]
+        return table.rename_axis("row").to_xarray().set_coords(index).drop_vars("row")
+
+    kept = derived(run, "neighbours_on_scenes", score, texts=run.texts.fingerprint, scenes=SEARCHED)
+    named = ["property", "heads", "which"]
+    return kept.to_dataframe().reset_index(drop=True).set_index(named)
+
+
+def _scored_maps(run: Run) -> xr.Dataset:
+    pairs = [scoring.paired_scene(index) for index in range(OF_TWO)]
+    drawn = {PAIR: (pairs, "colour and shape")} | {
+        name: (scoring.differing_scenes(OF_TWO, name), name) for name in scoring.WORDINGS
+    }
+    together = {name: scoring.score_together(run.model, *told) for name, told in drawn.items()}
+    alone = [scoring.score_heads(run.model, *drawn[name]) for name in TOLD]
+    bare = scoring.score_together(untrained_run(run).model, *drawn[PAIR])["maps"]
+    fits = together[PAIR]["maps"].sel(map=scoring.MAPS[1]).values
+    shown = [int(first_largest(sign * fits)) for sign in (1, -1)]
+    texts = [sentence({}, [look]) for look in scoring.PAIR]
+    examples = [choices.maps_of_heads(run, pairs[number].pixels, texts) for number in shown]
+    axes = ("place", "thing", "layer", "head", "row", "column")
+    return xr.merge(
+        [
+            xr.concat(together.values(), pd.Index(together, name="wording")),
+            xr.concat(alone, pd.Index(TOLD, name="told")),
+            bare.rename("untrained"),
+            xr.Dataset({"example": (axes, np.stack(examples)), "shown": ("place", shown)}),
+        ]
+    )
+
+
+def _measured(run: Run) -> xr.Dataset:
+    kinds = {
+        "object": [scene(FRESH + index, count="one") for index in range(SCENES)],
+        "scene": [scene(FRESH + SCENES + index) for index in range(SCENES)],
+    }
+    found = [_of_kind(run, of, scenes) for of, scenes in kinds.items()]
+    return xr.concat(found, dim="attribute")
+
+
+def _of_kind(run: Run, of: str, scenes: Sequence[Scene]) -> xr.Dataset:
+    names = [name for name, row in PROPERTIES.items() if row.of == of]
+    rows = pd.concat([one.attributes.iloc[:1] for one in scenes])
+    components = _encoded(run.model, scenes)
+    heads = probes.by_head(components).sel(layer=run.contributions()["layer"].values)
+    prompts = {name: _prompts(run.model, name) for name in names}
+    measures = {
+        "variance": probes.variance_between(heads, {name: rows[name].to_numpy() for name in names}),
+        "answers": probes.share_of_answers(heads, components.sum("component"), prompts),
+    }
+    return xr.Dataset({name: each.reset_coords(drop=True) for name, each in measures.items()})
+
+
+def _encoded(model: Model, scenes: Sequence[Scene]) -> xr.DataArray:
+    batches = [scenes[at : at + SCENES_AT_ONCE] for at in range(0, len(scenes), SCENES_AT_ONCE)]
+    pixels = (np.stack([one.pixels for one in batch]) for batch in batches)
+    return xr.concat([dissection.components(model.encode(each)) for each in pixels], dim="image")
+
+
+def _prompts(model: Model, name: str) -> np.ndarray:
+    """Embed the values of a property, (values, features), in wordings that no model learnt from."""
+    row = PROPERTIES[name]
+    written = [[row.write(text, value) for value in row.values] for text in row.held_out]
+    vectors = np.mean([model.encode_text(lines) for lines in written], axis=0)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

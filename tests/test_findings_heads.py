@@ -1,0 +1,102 @@
+"""What 06 answers, from made numbers whose answer is known."""
+
+import pandas as pd
+import pytest
+
+from helpers.analysis.findings.heads import Published, answer
+from helpers.analysis.probes import Agreement
+
+PUBLISHED = Published(small=0.28, large=0.48, q=0.001, names_small=34, names_large=30)
+COLUMNS = ["value", "low", "high", "chance", "chance_low", "chance_high"]
+POOLS = ["texts", "random mixtures of the texts", "random directions"]
+
+
+def agreeing(count, p=0.0001):
+    return Agreement(heads=24, agreeing=count, rate=count / 24, chance=0.2, high=0.3, p=p)
+
+
+def explained(*, few, many):
+    return pd.DataFrame({5: [few, 0.64, 0.5], 20: [many, 0.95, 0.93]}, index=POOLS)
+
+
+def given(**changed):
+    made = {
+        "labels": pd.Series(["position"] * 8 + ["colour"] * 5 + ["size"]),
+        "near_ties": 1,
+        "varies": agreeing(20),
+        "sways": agreeing(14),
+        "answers": pd.DataFrame(
+            {"colour": [0.25, 0.01], "fill": [0.19, 0.0], "size": [0.0, 0.2]},
+            index=["L4.H0", "L5.H4"],
+        ),
+        "explained": explained(few=0.73, many=0.954),
+        "consistency": pd.DataFrame(
+            [[0.57, 0.55, 0.6, 0.34, 0.28, 0.4], [0.36, 0.3, 0.4, 0.35, 0.3, 0.4]],
+            ["model", "untrained"],
+            COLUMNS,
+        ),
+        "consistency_at": pd.Series([0, 0.1, 0.3, 0.4, 0.15, 0.05]),
+        "found_alone": 1,
+        "left": {"variance": 0.99, "predictions": 0.9, "alone": 0.72},
+        "published": PUBLISHED,
+    }
+    return answer(**made | changed)
+
+
+def by_question(found):
+    return found.table.set_index("question")
+
+
+def test_labels_that_are_right_and_texts_that_say_little_are_said():
+    found = given()
+    assert found.sentence == (
+        "Most labels are position and colour. On fresh scenes the label is what nearly all heads"
+        " vary with most. Only a head's first few texts say anything: twenty random mixtures"
+        " explain as much of it."
+    )
+    table = by_question(found)
+    assert list(table["answer"]) == [
+        "to 3 of the pool's properties",
+        "nearly all do",
+        "most do",
+        "no",
+        "5: more; 20: hardly more",
+        "more than by chance and untrained",
+        "nearly",
+        "yes, but no more different names",
+    ]
+    assert table["beside it"].iloc[4] == (
+        "random mixtures of the texts 64% by 5, 95% by 20; random directions 50% by 5, 93% by 20"
+    )
+    assert table["estimate"].iloc[5].startswith("mean CCS 2.9 [2.8, 3.0]; CCS@5 5%, CCS@4 15%")
+    assert "strongest second: L4.H0, colour 25% and fill 19%" in table["beside it"].iloc[3]
+
+
+def test_labels_that_are_right_by_chance_alone_are_not_called_right():
+    found = given(varies=agreeing(6, p=0.2), explained=explained(few=0.65, many=0.95))
+    assert "right no more often than by chance" in found.sentence
+    assert "explain no more of a head than random mixtures" in found.sentence
+    assert found.findings[1].answer == "no more than by chance"
+
+
+@pytest.mark.parametrize("count, many", [(20, "nearly all"), (13, "most"), (7, "some")])
+def test_how_many_labels_are_right_is_said_in_words(count, many):
+    assert f"what {many} heads vary with most" in given(varies=agreeing(count)).sentence
+
+
+def test_scores_no_higher_than_an_untrained_models_show_nothing():
+    same = pd.DataFrame([[0.57, 0.55, 0.6, 0.34, 0.28, 0.4]] * 2, ["model", "untrained"], COLUMNS)
+    assert given(consistency=same).findings[5].answer == "not more than chance or untrained"
+
+
+def test_heads_that_sway_one_question_each_have_one_role():
+    apart = pd.DataFrame({"colour": [0.2, 0.01], "fill": [0.01, 0.09]}, index=["L4.H0", "L5.H4"])
+    assert given(answers=apart).findings[3].answer == "mostly"
+
+
+def test_heads_that_do_not_vary_have_no_labels_and_published_ones_stay():
+    found = given(labels=pd.Series(["", ""]))
+    assert found.sentence.startswith("No head's contribution varies")
+    assert [row.answer for row in found.findings] == ["yes, but no more different names"]
+    unsure = Published(small=0.28, large=0.3, q=0.6, names_small=34, names_large=30)
+    assert given(published=unsure).findings[-1].answer == "not shown"
