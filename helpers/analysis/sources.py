@@ -31,26 +31,24 @@ def by_source(values: Arrays) -> dict[str, Arrays]:
 
 
 def few_of_each(values: Arrays, most: int) -> Arrays:
-    """Take some images of every source, spread evenly over its images.
+    """Take some images of every source, evenly among its images.
 
     Parameters
     ----------
     values : DataArray or Dataset, (…, image, …)
         As for `by_source`.
     most : int
-        Images of each source; of one that has no more, all are taken.
+        Images of each source, at most.
 
     Returns
     -------
     DataArray or Dataset
         In the same order.
     """
-    sources = values[SOURCE].values
-    taken = []
-    for name in dict.fromkeys(sources.tolist()):
-        own = np.flatnonzero(sources == name)
-        taken.append(own[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)])
-    return values.isel(image=np.sort(np.concatenate(taken)))
+    taken = [
+        each for own in by_source(values).values() for each in evenly(own["image"].values, most)
+    ]
+    return values.isel(image=np.isin(values["image"], taken))
 
 
 def table_by_source(
@@ -72,26 +70,6 @@ def table_by_source(
     """
     tables = {name: table(own) for name, own in by_source(values).items()}
     return pd.concat(tables, names=[SOURCE])
-
-
-def few_of_each(values: Arrays, most: int) -> list[str]:
-    """Choose images of every source, evenly among its images.
-
-    Parameters
-    ----------
-    values : DataArray or Dataset
-        As for `by_source`.
-    most : int
-        Images of each source, at most.
-
-    Returns
-    -------
-    list of str
-        Their ids, in order.
-    """
-    return [
-        each for own in by_source(values).values() for each in evenly(own["image"].values, most)
-    ]
 
 
 def evenly(ids: Sequence[str], most: int) -> list[str]:
