@@ -46,9 +46,8 @@ class Judged:
         The effect of patching each head: the truth that methods are held against.
     scored : dict of str to DataArray, (property, head)
         Method → what it says of the heads; NaN where it says nothing of a property.
-    planted : DataFrame
-        `property`, `head`, `method` and the `place` at which the method puts the planted head; NaN
-        where it says nothing.
+    planted : DataFrame, (plants, methods)
+        The place at which a method puts a planted head; NaN where it says nothing.
     """
 
     patched: xr.DataArray
@@ -87,7 +86,7 @@ def places(model: Model, chosen: Iterable[Plant], heads: list[str]) -> pd.DataFr
     Returns
     -------
     DataFrame
-        As `Judged.planted`.
+        Columns `property`, `head`, `method` and `place` (`helpers.analysis.head_truth`).
     """
     rows = []
     for plant in chosen:
@@ -140,7 +139,9 @@ def read(name: str) -> Judged:
     return Judged(
         _grid(patched.set_index(["pair", "property", "head"])["effect"]),
         {method: _grid(by_method[method]) for method in by_method.index.unique("method")},
-        planted,
+        planted.pivot(index=["property", "head"], columns="method", values="place")[
+            list(scored["method"].unique())
+        ],
     )
 
 

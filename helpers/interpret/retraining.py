@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from helpers.analysis.head_names import place_of
 from helpers.checks import WorkbookError
-from helpers.clip import Model, load
+from helpers.clip import Model, load, weights
 from helpers.clip.embedded import captioned, files
 from helpers.clip.embedded.batches import stacked_pixels
 from helpers.clip.embedded.examples import Example
@@ -249,16 +249,17 @@ def measure(model: Model) -> pd.DataFrame:
     return pd.concat(found, names=["weights", "training", "property", "pair"])
 
 
-def read(model: Model) -> xr.DataArray | None:
-    """Read what was measured of a model, or None where nothing was.
+def read(name: str) -> xr.DataArray:
+    """Read what was measured of an embedded model.
 
     Parameters
     ----------
-    model : Model
+    name : str
+        One of `helpers.clip.embedded.files.NAMES`.
 
     Returns
     -------
-    DataArray, (training, pair, property, head), or None
+    DataArray, (training, pair, property, head)
         As of `unlearnt`, with `ALL_HEADS` as the last head.
 
     Raises
@@ -266,14 +267,12 @@ def read(model: Model) -> xr.DataArray | None:
     WorkbookError
         If the table is of other weights.
     """
-    path = files.ORGANISMS / model.name / TABLE
-    if model.name not in files.NAMES or model.pretrained is not None or not path.exists():
-        return None
+    path, own = files.folder(name) / TABLE, weights.fingerprint(files.weights_file(name))
     table = pd.read_csv(path, index_col=["training", "property", "pair"])
-    if set(table.pop("weights")) != {model.fingerprint}:
+    if set(table.pop("weights")) != {own}:
         raise WorkbookError(
-            f"{path} was measured with other weights of {model.name}; measure it anew:"
-            f" python -m helpers.interpret.retraining {model.name}"
+            f"{path} was measured with other weights of {name}; measure it anew:"
+            f" python -m helpers.interpret.retraining {name}"
         )
     stacked = table.rename_axis(columns="head").stack()
     return stacked.to_xarray().transpose("training", "pair", "property", "head")
