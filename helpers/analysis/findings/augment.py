@@ -1,0 +1,120 @@
+"""What notebook 01 finds: what changes do to pixels, and what they leave in the picture."""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.ties import ranked
+
+NOTHING_CHANGED = "No change alters any pixel."
+BLACK = 0.01
+"""Part of the pixels that become black from which a border is in sight."""
+GRAIN = 3.0
+"""Times as different as they were, from which neighbouring pixels look like noise."""
+
+
+def answer(
+    change: Mapping[str, pd.DataFrame],
+    effects: Mapping[str, pd.DataFrame],
+    *,
+    name: Callable[[str], str] = str,
+) -> Answer:
+    """Choose the words of notebook 01.
+
+    Parameters
+    ----------
+    change : mapping of str to DataFrame
+        Source → by change, `mean`, `low` and `high` of the mean absolute difference of pixels.
+    effects : mapping of str to DataFrame
+        Source → by change, means over images of `helpers.analysis.pixel_effects.pixel_effects`.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    if all((own["mean"] == 0).all() for own in change.values()):
+        return Answer(NOTHING_CHANGED, [])
+    order = {source: ranked(own["mean"]).index for source, own in change.items()}
+    black = {s: list(own.index[own["black"] >= BLACK]) for s, own in effects.items()}
+    noisy = {s: list(own.index[own["grain"] >= GRAIN]) for s, own in effects.items()}
+    rows = [
+        _extreme(change, order, name),
+        _left(effects, "black", black, "{:.0%} of the pixels", name),
+        _left(effects, "grain", noisy, "{:.1f} times", name),
+    ]
+    return Answer(_sentence(order, black, noisy, name), rows)
+
+
+def _sentence(order: Mapping, black: Mapping, noisy: Mapping, name: Callable) -> str:
+    most = once_or_each({source: name(names[0]) for source, names in order.items()})
+    text = f"{most[:1].upper()}{most[1:]} changes pixels most."
+    left = []
+    if borders := _union(black):
+        left.append(f"{listed([name(n) for n in borders])} {_verb(borders, 'leave')} black borders")
+    if grains := _union(noisy):
+        touched = f"every pixel {_they(grains)} {_verb(grains, 'touch')}"
+        names = listed([name(n) for n in grains])
+        left.append(f"{names} {_verb(grains, 'put')} noise into {touched}")
+    if not left:
+        return text
+    return (
+        f"{text} {'; '.join(left)[:1].upper()}{'; '.join(left)[1:]}: a model may see these"
+        " artefacts of the changes rather than what the changes are named after."
+    )
+
+
+def _union(by_source: Mapping[str, list[str]]) -> list[str]:
+    return list(dict.fromkeys(name for own in by_source.values() for name in own))
+
+
+def _verb(names: list[str], plural: str) -> str:
+    if len(names) > 1:
+        return plural
+    return f"{plural}es" if plural.endswith("ch") else f"{plural}s"
+
+
+def _they(names: list[str]) -> str:
+    return "they" if len(names) > 1 else "it"
+
+
+def _extreme(change: Mapping, order: Mapping, name: Callable) -> Finding:
+    def written(source: str, place: int) -> str:
+        row = change[source].loc[order[source][place]]
+        return interval(row["mean"], row["low"], row["high"], "{:.1f}")
+
+    return Finding(
+        "Which change alters pixels most?",
+        once_or_each({source: name(names[0]) for source, names in order.items()}),
+        each({source: f"{written(source, 0)} of 255 levels" for source in order}),
+        f"least: {each({s: f'{name(order[s][-1])} {written(s, -1)}' for s in order})}",
+    )
+
+
+QUESTIONS = {
+    "black": "Which changes leave black borders?",
+    "grain": "Which changes make neighbouring pixels differ as noise does?",
+}
+
+
+def _left(
+    effects: Mapping[str, pd.DataFrame],
+    column: str,
+    found: Mapping[str, list[str]],
+    form: str,
+    name: Callable,
+) -> Finding:
+    shown = {
+        source: ", ".join(form.format(effects[source].loc[n, column]) for n in names) or "–"
+        for source, names in found.items()
+    }
+    others = {source: own[column].drop(found[source]).max() for source, own in effects.items()}
+    rest = {source: "–" if pd.isna(most) else form.format(most) for source, most in others.items()}
+    return Finding(
+        QUESTIONS[column],
+        once_or_each({source: listed([name(n) for n in names]) for source, names in found.items()}),
+        each(shown),
+        f"most of any other change: {each(rest)}",
+    )
