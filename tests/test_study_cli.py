@@ -46,7 +46,9 @@ def test_a_run_ends_with_a_report(one_notebook, folder_of_images, tmp_path, caps
     )
     assert run(folder_of_images, tmp_path / "run") == 0
     page = (tmp_path / "run" / "index.html").read_text()
-    assert str(tmp_path / "run" / "index.html") in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert str(tmp_path / "run" / "index.html") in told
+    assert 0.1 < float(re.search(r"Memory: ([\d.]+) GB at most", told)[1]) < 20
     for part in ("embedded-clip model", "-broken.png", '">Noise</th>', "01 A question", "6 from"):
         assert part in page
     assert not re.search("http:|https:", page)
