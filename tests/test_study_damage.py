@@ -135,8 +135,8 @@ def test_damage_of_any_stored_file_is_noticed_and_named(damage, what, run, tally
     assert silent == []
 
 
-# What is damaged at once, and how many images are computed again. Images that are computed again get
-# all their values, so that chunks are damaged at once only where they are of other images.
+# What is damaged at once, and how many images are computed again. Those that are get all their
+# values, so that chunks are damaged at once only where they are of other images.
 SPOILED = {
     "values": (
         4,
