@@ -84,9 +84,9 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
     raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """One for all tests."""
+    """One for the tests of a module."""
     own = Lab(tmp_path_factory.mktemp("lab"), free_port(), secrets.token_hex())
     home = tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
@@ -121,6 +121,12 @@ def opened(browser: Browser, lab: Lab, name: str) -> Page:
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
     page.evaluate(KERNEL_READY)  # before that, JupyterLab would ask which kernel to start
     return page
+
+
+def close(page: Page) -> None:
+    """Close a notebook and end its kernel, which would else keep its memory."""
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close()
 
 
 def run_all(page: Page) -> None:

@@ -12,11 +12,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from helpers.study.notebook_page import notebook_page
 from helpers.study.parameters import NOTEBOOKS
-from tests.lab import NEEDS_CHROMIUM, control, opened, run_all, source
+from tests.lab import NEEDS_CHROMIUM, close, control, opened, run_all, source
 
 NAME = "07_interpret.ipynb"
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [NEEDS_CHROMIUM, pytest.mark.soak]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def page(browser, lab, notebook):
     for use in USES:
         expect(cell_of(page, use.panel).locator("img")).to_have_count(1)
     yield page
-    page.close()
+    close(page)
 
 
 def cell_of(page: Page, panel: str) -> Locator:

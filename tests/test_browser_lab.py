@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from helpers.study.parameters import NOTEBOOKS, from_profile
-from tests.lab import NEEDS_CHROMIUM, control, opened, run_all, source
+from tests.lab import NEEDS_CHROMIUM, close, control, opened, run_all, source
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -27,7 +27,13 @@ runner.NOTEBOOKS = Path({folder!r})
 STARTED = (
     "from helpers.study.cli import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n"
 )
-IN_KERNEL = "from helpers.study import background\nbackground.COMMAND = {command!r}\n"
+# The run that is started executes a notebook that imports nothing: its kernel is an ordinary one.
+IN_KERNEL = """
+import os
+from helpers.study import background, kernels
+background.COMMAND = {command!r}
+os.environ[kernels.PROVISIONER] = "local-provisioner"
+"""
 
 
 def write(path, *cells):
@@ -44,7 +50,7 @@ def sliders(browser, lab):
     page = opened(browser, lab, "sliders.ipynb")
     run_all(page)
     yield page
-    page.close()
+    close(page)
 
 
 def shown(cell):
@@ -104,7 +110,7 @@ def index(browser, lab):
     run_all(page)
     button(page, "Start").wait_for()
     yield page
-    page.close()
+    close(page)
 
 
 def test_the_form_starts_a_run_and_the_list_shows_it_finished(index, lab):

@@ -1,5 +1,7 @@
 """The comparison of notebooks' outputs itself: what must pass, and what must fail."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from helpers.study.kernels import PROVISIONER
 from helpers.study.parameters import ROOT
 from tests.nbval_numbers import reconcile
 
@@ -110,33 +113,41 @@ print("similarity", {value})
 AS_COMMITTED = {"warned": False, "progress": False, "pixels": "iVBORw0KGgo=", "value": "0.42"}
 
 
-def nbval(folder, source, reference):
-    """Run nbval, with the plugin, on a notebook whose outputs are those of another source."""
-    html = f'<img src="data:image/png;base64,{reference["pixels"]}"><p>head 4: 0.42</p>'
+CASES = {
+    "the same": ({}, True),
+    "last digit": ({"value": "0.43"}, True),
+    "progress and pixels": ({"progress": True, "pixels": "AAAA"}, True),
+    "moved": ({"value": "0.45"}, False),
+    "a warning": ({"warned": True}, False),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """What nbval, with the plugin, says of cells whose outputs are those of another source."""
+    html = f'<img src="data:image/png;base64,{AS_COMMITTED["pixels"]}"><p>head 4: 0.42</p>'
     data = {"text/html": html, "text/plain": "<IPython.core.display.HTML object>"}
     outputs = [
         new_output("display_data", data=data),
         new_output("stream", text="similarity 0.42\n"),
     ]
-    cell = new_code_cell(source, outputs=outputs, execution_count=1)
-    nbformat.write(new_notebook(cells=[cell]), folder / "one.ipynb")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.nbval_numbers", "--nbval"]
-    options = ["--nbval-current-env", "-p", "no:cacheprovider", str(folder / "one.ipynb")]
-    return subprocess.run(command + options, cwd=ROOT, capture_output=True, text=True)
+    cells = [
+        new_code_cell(SOURCE.format(**AS_COMMITTED | change), outputs=outputs, execution_count=1)
+        for change, _ in CASES.values()
+    ]
+    path = tmp_path_factory.mktemp("nbval") / "one.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", "tests.nbval_numbers", "--nbval"]
+    options = ["--nbval-current-env", "-p", "no:cacheprovider", str(path)]
+    how = {"cwd": ROOT, "env": os.environ | {PROVISIONER: "local-provisioner"}, "text": True}
+    told = subprocess.run(command + options, capture_output=True, **how).stdout
+    found = re.findall(r"^(PASSED|FAILED) \S+::Cell (\d+)", told, re.MULTILINE)
+    outcomes = {int(cell): outcome for outcome, cell in found}
+    assert told.count("Cell outputs differ") == list(outcomes.values()).count("FAILED"), told
+    return outcomes
 
 
-@pytest.mark.parametrize(
-    ("change", "passes"),
-    [
-        ({}, True),
-        ({"value": "0.43"}, True),
-        ({"progress": True, "pixels": "AAAA"}, True),
-        ({"value": "0.45"}, False),
-        ({"warned": True}, False),
-    ],
-    ids=["the same", "last digit", "progress and pixels", "moved", "a warning"],
-)
-def test_nbval_itself_compares_so(tmp_path, change, passes):
-    done = nbval(tmp_path, SOURCE.format(**AS_COMMITTED | change), AS_COMMITTED)
-    assert done.returncode == (0 if passes else 1), done.stdout
-    assert passes or "Cell outputs differ" in done.stdout
+@pytest.mark.parametrize("case", CASES)
+def test_nbval_itself_compares_so(case, outcomes):
+    _, passes = CASES[case]
+    assert outcomes[list(CASES).index(case)] == ("PASSED" if passes else "FAILED")

@@ -20,7 +20,12 @@ from helpers.study.runner import run_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+LOOKS = [
+    (1280, "light"),
+    (390, "dark"),
+    pytest.param(1280, "dark", marks=pytest.mark.soak),
+    pytest.param(390, "light", marks=pytest.mark.soak),
+]
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on the PATH: pages can't be opened in a browser"

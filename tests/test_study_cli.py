@@ -11,6 +11,7 @@ from PIL import Image
 from helpers.study import kernels
 from helpers.study.cli import BAD_INPUT, FAILED, UNREAD, _parameters, main
 from helpers.study.parameters import ROOT
+from helpers.study.record import Record
 
 
 @pytest.fixture
@@ -46,7 +47,12 @@ def test_a_run_ends_with_a_report(one_notebook, folder_of_images, tmp_path, caps
     )
     assert run(folder_of_images, tmp_path / "run") == 0
     page = (tmp_path / "run" / "index.html").read_text()
-    assert str(tmp_path / "run" / "index.html") in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert str(tmp_path / "run" / "index.html") in told
+    memory = float(re.search(r"Memory: ([\d.]+) GB at most", told)[1])
+    assert 0.1 < memory < 20
+    kept = Record(tmp_path / "run" / "run.json").read()["peak_bytes"]
+    assert memory == round(kept / 1e9, 1)
     for part in ("embedded-clip model", "-broken.png", '">Noise</th>', "01 A question", "6 from"):
         assert part in page
     assert not re.search("http:|https:", page)

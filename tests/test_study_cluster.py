@@ -29,6 +29,7 @@ def assert_identical(run, other):
         xr.testing.assert_identical(getattr(run, kept)(), getattr(other, kept)())
 
 
+@pytest.mark.soak
 def test_two_workers_give_the_arrays_of_a_serial_run_though_one_is_killed(
     serial, parameters, monkeypatch
 ):
@@ -58,7 +59,9 @@ def test_workers_of_a_scheduler_write_to_a_url(serial, parameters, tmp_path, mon
     outputs = tmp_path / "outputs"
     monkeypatch.setattr("helpers.study.places.OUTPUTS", outputs)
     place = f"file://{tmp_path}/far%20away"
-    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as own:
+    # Its workers are threads of this process, which have nothing to import.
+    here = {"processes": False, "dashboard_address": ":0"}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **here) as own:
         given = {"cluster": own.scheduler_address, "out": place}
         spread = open_run(**parameters | given)
         assert_identical(spread, serial)

@@ -267,9 +267,16 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _study(run: "Run") -> int:
+    from helpers.study.memory import GIGABYTE, Watch
+    from helpers.study.places import RECORD
+    from helpers.study.record import Record
     from helpers.study.runner import run_study
 
-    return _told_if_a_cell_fails(lambda: f"Report: {run_study(run)}")
+    with Watch() as watch:
+        code = _told_if_a_cell_fails(lambda: f"Report: {run_study(run)}")
+    Record(run.folder / RECORD).update(peak_bytes=watch.peak.total)
+    print(f"Memory: {watch.peak.total / GIGABYTE:.1f} GB at most, all processes together")
+    return code
 
 
 def _told_if_a_cell_fails(work: Callable[[], str]) -> int:
