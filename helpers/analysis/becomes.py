@@ -21,7 +21,7 @@ LEAST_CHANGES = 6
 NEARLY_ALL = 0.8
 CHANCE = 0.05
 MOST_IN_A_DESCRIPTION = 5
-NOTHING_SURE = "nothing surely else"
+NOTHING_SURE = "nothing else for sure"
 DESCRIPTION, MORE_OFTEN, ANOTHER, NOTHING = KINDS = (
     "description",
     "more often",
@@ -208,7 +208,7 @@ def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
           `NEARLY_ALL` images give. "0 → 96 of 100" counts those that the whole description fits.
         - "more often square or black": the k answers that gain most. "15 → 51, 11 → 31 of 100".
         - "another position": no answer gains, and surely most images get another one: "79 of 100".
-        - "nothing surely else".
+        - "nothing else for sure".
 
         `kind` is one of `KINDS`.
     """
