@@ -122,6 +122,13 @@ def test_an_exchange_changes_answers_and_their_frequencies_not(table):
     assert "elastic" not in commonest.index
 
 
+def test_the_questions_that_change_most_are_kept(table):
+    shares = {"scenes": becomes.changed(table) / N}
+    kept = becomes.most_changed(shares, 1)["scenes"]
+    assert kept.columns.tolist() == ["colour"] and kept["colour"].max() == 1
+    assert becomes.most_changed(shares, 5)["scenes"].equals(shares["scenes"])
+
+
 def test_few_words_for_every_kind(made):
     seen = becomes.seen_instead(made)
     assert seen["kind"].tolist() == ["description", "more often", "another", "nothing"]

@@ -87,6 +87,16 @@ def test_accuracy_lost_and_flips(embeddings, texts, truth):
     assert flipped.sum() == 2 and flipped.sel(image="c").isnull().all()
 
 
+def test_accuracy_of_every_view_beside_chance(embeddings, texts, truth):
+    right = predictions.judged(embeddings, texts, asked(texts, truth))
+    table = predictions.accuracy(right)
+    assert table["mean"].to_dict() == {"original": 0.5, "noise": 0.25, "blur": 1.0}
+    # a is asked for colour and shape, b for colour.
+    assert table["chance"].tolist() == pytest.approx([((1 / 3 + 1 / 2) / 2 + 1 / 3) / 2] * 3)
+    unknown = predictions.judged(embeddings, texts, asked(texts, truth[[]]))
+    assert predictions.accuracy(unknown).isna().drop(columns="n").all(axis=None)
+
+
 def test_what_patching_gives_back(texts):
     rng = np.random.default_rng(0)
     clean = xr.DataArray(np.ones((40, 2)), dims=("image", "property"))

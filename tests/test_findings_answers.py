@@ -15,7 +15,12 @@ def concepts(found):
     return Concepts(rows, rows.assign(first=found), rows.assign(found=False))
 
 
-def answer(own, *, lost=0.5, found=True, depths=None):
+def right(clean):
+    row = {"mean": clean, "low": clean - 0.1, "high": clean + 0.1, "chance": 0.2}
+    return pd.DataFrame([row], index=["original"])
+
+
+def answer(own, *, lost=0.5, clean=0.9, found=True, depths=None):
     gained = becomes.most_gained(becomes.gains(becomes.before_after(own)), 4)
     changes = [name for name in own["view"].values if name != "original"]
     numbers = [lost, *[0.1] * (len(changes) - 1)]
@@ -24,6 +29,7 @@ def answer(own, *, lost=0.5, found=True, depths=None):
         {"scenes": becomes.seen_instead(own)},
         {"scenes": gained},
         {"scenes": cost},
+        {"scenes": right(clean)},
         {"scenes": concepts(found)},
         depths,
     )
@@ -41,17 +47,19 @@ def test_the_sentence_names_what_is_seen_and_what_is_exchanged(made):  # noqa: F
     )
     own = rows(found)
     assert own.loc["What does the model see under noise?", "answer"] == "a star"
-    assert own.loc["Under which changes does it surely see nothing else?", "answer"] == "elastic"
+    assert own.loc["Under which changes does no answer surely change?", "answer"] == "elastic"
     assert own.loc["Which change costs most right answers?", "answer"] == "noise"
     assert own.loc["Would the test find a concept that was put in?", "answer"] == "yes"
 
 
 def test_nothing_is_said_where_nothing_is_found(made):  # noqa: F811
     still = made.sel(view=["original", "elastic"])
-    found = answer(still, lost=np.nan, found=False)
+    found = answer(still, lost=np.nan, clean=np.nan, found=False)
     assert found.sentence == findings.NO_ANSWER
     own = rows(found)
     assert "Which change costs most right answers?" not in own.index
+    assert "Does it know what the originals show?" not in own.index
+    assert own.loc["Under which changes does no answer surely change?", "answer"] == "all"
     assert own.loc["Do changes add or take concepts?", "answer"] == "none surely"
     assert own.loc["Would the test find a concept that was put in?", "answer"] == "no"
 
@@ -59,6 +67,12 @@ def test_nothing_is_said_where_nothing_is_found(made):  # noqa: F811
 def test_no_loss_names_no_change(made):  # noqa: F811
     own = rows(answer(made.sel(view=["original", "elastic"]), lost=0.0))
     assert own.loc["Which change costs most right answers?", "answer"] == "none"
+
+
+@pytest.mark.parametrize(("clean", "word"), [(0.9, "yes"), (0.25, "not surely")])
+def test_what_originals_show_is_held_against_chance(made, clean, word):  # noqa: F811
+    row = rows(answer(made, clean=clean)).loc["Does it know what the originals show?"]
+    assert row["answer"] == word and row["beside it"] == "by chance 20%"
 
 
 @pytest.mark.parametrize(("gain", "depth", "word"), [(0.5, "2", "2"), (0.0, "", "none")])
@@ -87,7 +101,8 @@ def test_sources_that_differ_stand_apart(made):  # noqa: F811
     }
     nothing = pd.DataFrame({"mean": np.nan, "low": np.nan, "high": np.nan}, index=["noise"])
     both = dict.fromkeys(seen, concepts(True))
-    found = findings.answer(seen, gained, dict.fromkeys(seen, nothing), both)
+    clean = dict.fromkeys(seen, right(np.nan))
+    found = findings.answer(seen, gained, dict.fromkeys(seen, nothing), clean, both)
     assert found.sentence.startswith("What the model sees instead in scenes: under noise a star")
     own = rows(found)
     assert own.loc["What does the model see under noise?", "answer"] == (

@@ -4,13 +4,14 @@ It needs no true answers. Every property of a pool of texts, or any list of clas
 its values are the answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import stats
 
+from helpers.analysis import ties
 from helpers.analysis.directions import zero_shot
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates
 
@@ -21,7 +22,7 @@ LEAST_CHANGES = 6
 NEARLY_ALL = 0.8
 CHANCE = 0.05
 MOST_IN_A_DESCRIPTION = 5
-NOTHING_SURE = "nothing surely else"
+NOTHING_SURE = "nothing else for sure"
 DESCRIPTION, MORE_OFTEN, ANOTHER, NOTHING = KINDS = (
     "description",
     "more often",
@@ -29,6 +30,7 @@ DESCRIPTION, MORE_OFTEN, ANOTHER, NOTHING = KINDS = (
     "nothing",
 )
 ADJECTIVES = ("size", "fill", "colour")
+OF_A_SCENE = (*ADJECTIVES, "shape", "background", "count", "medium", "position")
 
 
 def answered(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
@@ -189,6 +191,26 @@ def changed(table: pd.DataFrame) -> pd.DataFrame:
     return counts.unstack().loc[table["augmentation"].unique(), table["property"].unique()]
 
 
+def most_changed(shares: Mapping[str, pd.DataFrame], k: int) -> dict[str, pd.DataFrame]:
+    """Keep the questions to which most images get another answer under some change.
+
+    Parameters
+    ----------
+    shares : mapping of str to DataFrame, (augmentation, property)
+        Source → as of `changed`, as shares of its images.
+    k : int
+        Questions at most.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        The same questions of every source, in their order.
+    """
+    largest = pd.concat([own.max() for own in shares.values()], axis=1).max(axis=1)
+    kept = ties.ranked(largest).index[:k]
+    return {s: own[[name for name in own.columns if name in kept]] for s, own in shares.items()}
+
+
 def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
     """Say in a few words what the model sees under each change.
 
@@ -208,7 +230,7 @@ def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
           `NEARLY_ALL` images give. "0 → 96 of 100" counts those that the whole description fits.
         - "more often square or black": the k answers that gain most. "15 → 51, 11 → 31 of 100".
         - "another position": no answer gains, and surely most images get another one: "79 of 100".
-        - "nothing surely else".
+        - "nothing else for sure".
 
         `kind` is one of `KINDS`.
     """
@@ -324,7 +346,8 @@ def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series, k: 
         words = f"more often {_either(first['answer'].tolist())}"
         kind, counts = MORE_OFTEN, f"{counts} of {n}"
     elif stats.binom.sf(other[most] - 1, n, 0.5) <= CHANCE:
-        kind, words, counts = ANOTHER, f"another {most}", f"{other[most]} of {n}"
+        words = f"another {most}" if most in OF_A_SCENE else f"other answers about {most}"
+        kind, counts = ANOTHER, f"{other[most]} of {n}"
     else:
         kind, words, counts = NOTHING, NOTHING_SURE, "–"
     return {"kind": kind, "words": words, "counts": counts, "n": n}

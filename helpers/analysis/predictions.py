@@ -189,6 +189,25 @@ def over_questions(values: xr.DataArray) -> pd.DataFrame:
     return mean_with_interval(values.mean("property"))
 
 
+def accuracy(right: xr.DataArray) -> pd.DataFrame:
+    """Average right answers over each image's questions, then over images, view by view.
+
+    Parameters
+    ----------
+    right : DataArray, (image, view, property)
+        As of `judged`, with the coordinate ``chance`` (property).
+
+    Returns
+    -------
+    DataFrame
+        A row per view, as of `over_questions`, and `chance`, what guessing would reach on the same
+        questions.
+    """
+    asked = right.notnull().any("view")
+    chance = right["chance"].where(asked).mean("property").mean().item()
+    return over_questions(right.rename(view="augmentation")).assign(chance=chance)
+
+
 def recovered(
     clean: xr.DataArray,
     augmented: xr.DataArray,

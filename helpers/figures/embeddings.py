@@ -22,6 +22,7 @@ PARTS: Mapping[str, str] = {
     "rest": "#E2E2E2",
 }
 START = "#B5B5B5"
+NO_SHARES = "nothing moves, or fewer than three images"
 
 
 def shift_arrows(coordinates: xr.DataArray, *, augmentation: str, ax: Axes | None = None) -> Axes:
@@ -131,6 +132,8 @@ def _parts(ax: Axes, shares: pd.DataFrame) -> None:
         own = shares[name].fillna(0).to_numpy()
         ax.barh(range(len(shares)), own, left=left, color=color, height=0.72, label=name)
         left += own
+    if shares[[*PARTS]].isna().all(axis=None):
+        ax.text(0.5, 0.5, NO_SHARES, transform=ax.transAxes, ha="center", color=style.REFERENCE)
     ax.axvline(0.5, color="white", linestyle=":", linewidth=1.2)
     ax.set_xlim(0, 1)
     ax.tick_params(axis="y", length=0)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.analysis.becomes import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
+from helpers.analysis.becomes import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING, ORIGINAL
 from helpers.analysis.concepts import Concepts
 from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.ties import ranked
@@ -18,6 +18,7 @@ def answer(
     seen: Mapping[str, pd.DataFrame],
     gained: Mapping[str, pd.DataFrame],
     lost: Mapping[str, pd.DataFrame],
+    accuracy: Mapping[str, pd.DataFrame],
     concepts: Mapping[str, Concepts],
     depths: Mapping[str, pd.DataFrame] | None = None,
     *,
@@ -34,6 +35,8 @@ def answer(
     lost : mapping of str to DataFrame
         Source → accuracy lost by change (`helpers.analysis.predictions.over_questions`), NaN where
         no true answer is known.
+    accuracy : mapping of str to DataFrame
+        Source → accuracy by view (`helpers.analysis.predictions.accuracy`).
     concepts : mapping of str to Concepts
         By source.
     depths : mapping of str to DataFrame, optional
@@ -48,7 +51,7 @@ def answer(
     largest = max(seen, key=lambda source: seen[source]["n"].iloc[0])
     named = _by_kind(seen[largest], gained[largest])
     rows = [_seen_under(change, seen, name) for change in named]
-    rows += [_unchanged(seen, name), _accuracy(lost, name)]
+    rows += [_unchanged(seen, name), _originals(accuracy), _accuracy(lost, name)]
     rows += [_arising(depths, gained, name)] if depths is not None else []
     rows += [_concepts(concepts), _control(concepts)]
     return Answer(_sentence(seen, largest, named, name), [row for row in rows if row])
@@ -94,10 +97,24 @@ def _unchanged(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     changes = next(iter(seen.values())).index
     still = [n for n in changes if all(own["kind"][n] == NOTHING for own in seen.values())]
     return Finding(
-        "Under which changes does it surely see nothing else?",
-        listed([name(change) for change in still]),
+        "Under which changes does no answer surely change?",
+        "all" if len(still) == len(changes) else listed([name(change) for change in still]),
         f"{len(still)} of {len(changes)} changes",
         "false discoveries held at 5 % over answers and changes",
+    )
+
+
+def _originals(accuracy: Mapping[str, pd.DataFrame]) -> Finding | None:
+    rows = {source: own.loc[ORIGINAL] for source, own in accuracy.items()}
+    rows = {source: row for source, row in rows.items() if pd.notna(row["mean"])}
+    if not rows:
+        return None
+    above = {s: "yes" if row["low"] > row["chance"] else "not surely" for s, row in rows.items()}
+    return Finding(
+        "Does it know what the originals show?",
+        once_or_each(above),
+        f"right {each({source: _percent(row) for source, row in rows.items()})}",
+        f"by chance {each({s: '{:.0%}'.format(row['chance']) for s, row in rows.items()})}",
     )
 
 

@@ -50,22 +50,22 @@ def answer(
 
 
 def _sentence(energy: Mapping, order: Mapping[str, pd.Index], name: Callable) -> str:
+    furthest = list(dict.fromkeys(name(places[0]) for places in order.values()))
+    first = f"{_capital(listed(furthest))} {_verb(furthest, 'move')} images furthest"
+    shares = [own["mean"].unstack() for own in energy.values() if own["mean"].notna().any()]
+    if not shares:
+        return f"{first}; where to takes more than two images to say."
     collapsed = _collapsed(energy)
     if collapsed:
-        moved = f"{_capital(listed([name(n) for n in collapsed]))} {_verb(collapsed, 'make')}"
-        first = f"{moved} all images collapse: they end close together, whatever they show."
+        makes = f"{_capital(listed([name(n) for n in collapsed]))} {_verb(collapsed, 'make')}"
+        first = f"{makes} all images collapse: they end close together, whatever they show."
     else:
-        furthest = dict.fromkeys(name(places[0]) for places in order.values())
-        moved = f"{_capital(listed(list(furthest)))} {_verb(furthest, 'move')}"
-        first = f"{moved} images furthest, and no change makes them collapse."
-    own_way = all(
-        own["mean"].unstack()["rest"].drop([ORIGINAL, *collapsed]).dropna().gt(0.5).all()
-        for own in energy.values()
-        if len(order)
-    )
-    several = all(len(places) > len(collapsed) for places in order.values())
+        first = f"{first}, and no change makes them collapse."
+    rest = pd.concat([own["rest"].drop([ORIGINAL, *collapsed]) for own in shares])
+    if rest.empty or not (rest.dropna() > 0.5).all():
+        return first
     others = "All other changes move" if collapsed else "All changes move"
-    return f"{first} {others} each image mostly in its own way." if own_way and several else first
+    return f"{first} {others} each image mostly in its own way."
 
 
 def _distance(
@@ -106,7 +106,7 @@ def _after(
     before = {s: interval(*own.loc[(ORIGINAL, "cosine")]) for s, own in energy.items()}
     rest = {s: _least_left(own, furthest[s], name) for s, own in energy.items()}
     changes = once_or_each({source: name(change) for source, change in furthest.items()})
-    lost = {s: "most is lost" if row["high"] < 0.5 else "most is left" for s, row in left.items()}
+    lost = {source: _how_much(row) for source, row in left.items()}
     nearer = {
         s: "yes" if row["low"] > energy[s].loc[(ORIGINAL, "cosine"), "high"] else "not surely"
         for s, row in cosine.items()
@@ -125,6 +125,12 @@ def _after(
             f"before: {each(before)}",
         ),
     ]
+
+
+def _how_much(left: pd.Series) -> str:
+    if left["high"] < 0.5:
+        return "most is lost"
+    return "most is left" if left["low"] > 0.5 else "about half"
 
 
 def _least_left(table: pd.DataFrame, furthest: str, name: Callable) -> str:
