@@ -28,11 +28,12 @@ from helpers.analysis.statistics import (
 
 OWN, OTHERS, GENERIC, RANDOM = "own", "others", "generic", "random"
 CHOICES = {
-    OWN: "heads that carry most of this change's shifts",
-    OTHERS: "heads that carry most of another change's shifts",
-    GENERIC: "heads that carry most of ordinary differences",
+    OWN: "this change's heads",
+    OTHERS: "another change's",
+    GENERIC: "ordinary differences'",
     RANDOM: "random heads",
 }
+"""What heads carry most of, in words."""
 EFFECTS = ("direct", "direct path", "total")
 TOP_SHARE = 0.1  # of the heads are patched
 

@@ -18,7 +18,7 @@ import xarray as xr
 from scipy import stats
 
 from helpers.analysis import ties
-from helpers.analysis.dissection import as_shares
+from helpers.analysis.dissection import POOL, as_shares
 from helpers.analysis.head_names import is_head
 from helpers.analysis.sources import SOURCE, by_source
 from helpers.analysis.statistics import (
@@ -127,7 +127,7 @@ def excess_shares(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) 
         `LEAST_IMAGES` moved.
     """
     rows = [_tested(own, seed) for own in _influences(shares, ordinary)]
-    found = xr.concat(rows, pd.Index(shares["augmentation"].values, name="augmentation"))
+    found = xr.concat(rows, shares["augmentation"].variable)
     q = found["p"].copy(data=_rates(found["p"].values, shares["augmentation"].values))
     found = found.drop_vars("p").assign(q=q, specific=q <= FALSE_DISCOVERY_RATE)
     return found.assign(ordinary=_reference(ordinary, shares)[0].mean("image"))
@@ -210,6 +210,11 @@ class Influence:
         return self.shares - self.ordinary
 
 
+def is_counted(component: str) -> bool:
+    """Tell heads and MLPs, a pool's own among them, from biases and constants."""
+    return is_head(component) or component.endswith("MLP") or component == POOL
+
+
 def _rates(p: np.ndarray, names: np.ndarray) -> np.ndarray:
     """Adjust p values, (changes, …): of all changes together, and of the control by itself."""
     q, control = np.empty_like(p), names == ANOTHER
@@ -231,7 +236,7 @@ def _influences(shares: xr.DataArray, ordinary: xr.Dataset):
 
 def _reference(ordinary: xr.Dataset, shares: xr.DataArray) -> tuple[xr.DataArray, np.ndarray]:
     """Return the source's reference by image, and each image's influence on its mean."""
-    names = [name for name in shares["component"].values if is_head(name) or name.endswith("MLP")]
+    names = [name for name in shares["component"].values if is_counted(name)]
     own = ordinary["shares"].sel(component=names)
     own = own.isel(image=np.isin(own["image"], shares["image"])).dropna("image")
     own = own.transpose("image", "component").astype(np.float64)

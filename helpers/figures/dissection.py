@@ -27,6 +27,7 @@ from helpers.figures.layout import (
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
 VISIBLE = 0.002  # shares below this draw no bar that the legend would have to name
 LONGEST_TITLE = 12
+MAP_QUANTILE = 0.995  # a single head of a single change would leave all others pale
 MOST_COLUMNS = 10
 OVERLAY_OPACITY = 0.85  # of the patches that moved most; those that didn't are clear
 OVERLAY_QUANTILE = 0.99
@@ -112,15 +113,20 @@ def excess_maps(excess: Mapping[str, xr.Dataset]) -> Figure:
             _excess_map(ax, excess[source].sel(augmentation=name), scale)
             ax.set_title(fill(style.label(name), LONGEST_TITLE), fontsize=9, loc="center")
         row[0].set_ylabel(f"{own[0][0]}: layer")
-    figure.supxlabel("head, and on the right of the gap the MLP", fontsize=11)
+    figure.supxlabel("head, and M, the layer's MLP", fontsize=11)
     colors = ScalarMappable(scale, style.DIVERGING)
-    bar = figure.colorbar(colors, ax=figure.axes, label="excess share")
+    bar = figure.colorbar(
+        colors, ax=figure.axes, label="excess share", extend="both", aspect=30, pad=0.01
+    )
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
 def _scale_of(excess: Mapping[str, xr.Dataset]) -> Normalize:
-    reach = max(float(np.abs(own["excess"]).fillna(0).max()) for own in excess.values()) or 1.0
+    values = np.concatenate(
+        [np.abs(own["excess"]).fillna(0).values.ravel() for own in excess.values()]
+    )
+    reach = float(np.quantile(values, MAP_QUANTILE)) or 1.0
     return Normalize(-reach, reach)
 
 
@@ -136,8 +142,9 @@ def _excess_map(ax: Axes, own: xr.Dataset, scale: Normalize) -> None:
     layers, places = np.nonzero(grids["specific"] == 1)
     ax.scatter(places, layers, s=6, color=style.INK)
     bare(ax)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4, integer=True))
+    count = heads.sizes["head"]
+    ax.set_xticks([0, count - 1, count + 1], ["0", str(count - 1), "M"])
+    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence[str]) -> Figure:

@@ -202,7 +202,7 @@ def _own(
         "Which accounts are surely not ordinary?",
         _on_sources(answers),
         each({s: f"{len(own)} of {len(known[s])} changes" for s, own in found.items()}),
-        f"another image is {'not' if kept else 'one, too'}; false discoveries held at 5 %",
+        f"{'not' if kept else 'also'} another image's; false discoveries held at 5 %",
     )
 
 

@@ -1,0 +1,117 @@
+"""What notebook 08 answers, of made accounts of which the right answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers.analysis import causal
+from helpers.analysis.findings import dissection as findings
+from helpers.analysis.specificity import ANOTHER, Account, account
+from helpers.analysis.statistics import NOTHING_MOVED
+from tests.test_analysis_specificity import PLANTED, made
+
+CHANGES = ["ordinary", "planted"]
+
+
+def answered(*sources, removed=None):
+    shares, ordinary = (xr.concat(own, "image") for own in zip(*sources, strict=True))
+    return findings.answer(account(shares, ordinary), removed)
+
+
+def cells(answer):
+    return answer.table.set_index("question")
+
+
+def patched(own, others, images=20, source="scenes"):
+    """Effects of patching: direct, and half as much again in all."""
+    means = {"own": own, "others": others, "generic": others, "random": 0.1}
+    noise = np.random.default_rng(0).normal(0, 0.02, (len(means), images, len(CHANGES)))
+    direct = np.array(list(means.values()))[:, None, None] + noise
+    coords = {
+        "effect": list(causal.EFFECTS),
+        "choice": list(means),
+        "augmentation": CHANGES,
+        "source": ("image", [source] * images),
+    }
+    values = np.stack([direct, 1.2 * direct, 1.5 * direct])
+    return xr.DataArray(values, dims=("effect", "choice", "image", "augmentation"), coords=coords)
+
+
+def test_a_change_of_its_own_is_named_and_an_ordinary_one_is_not():
+    answer = answered(made(100, 1))
+    assert answer.sentence.startswith("Most of what carries a shift carries any difference")
+    assert "planted stands furthest apart." in answer.sentence
+    assert "more than their ordinary share under a minority of changes" in answer.sentence
+    table = cells(answer)
+    assert table.loc["Which accounts are surely not ordinary?", "answer"] == "planted"
+    row = table.loc["Which heads are most specific, and to what?"]
+    assert row["answer"] == f"{PLANTED} to planted"
+    assert row["estimate"].startswith("excess share: +1") and row["beside it"].endswith("none")
+
+
+def test_without_an_excess_nothing_is_distinguished():
+    answer = answered(made(60, 3, excess=0))
+    assert "cannot be distinguished" in answer.sentence
+    assert "under no change" in answer.sentence
+    table = cells(answer)
+    assert table.loc["Which accounts are surely not ordinary?", "answer"] == "no change"
+    assert table.loc["Which heads are most specific, and to what?", "answer"] == "none"
+
+
+def test_an_account_carried_by_others_is_not_mostly_ordinary():
+    answer = answered(made(60, excess=0.7))
+    assert answer.sentence.startswith("Part of what carries a shift")
+
+
+def test_sources_are_apart():
+    answer = answered(made(60), made(60, 3, excess=0, source="photos"))
+    assert "a minority of changes on scenes and no change on photos" in answer.sentence
+    assert "planted (scenes)" in answer.sentence
+
+
+def test_own_heads_that_remove_no_more_are_not_said_to():
+    question = "Do a change's own heads remove more of its shift than another change's?"
+    more = answered(made(60), removed=patched(0.4, 0.2))
+    assert more.sentence.endswith("than patching another change's under every change.")
+    assert cells(more).loc[question, "answer"] == "under every change"
+    same = answered(made(60), removed=patched(0.2, 0.2))
+    assert same.sentence.endswith("than patching another change's under no change.")
+    row = cells(more).loc["Do later layers and other tokens pass a patch on?"]
+    assert row["answer"] == "yes" and row["estimate"].startswith("total less direct effect: +20%")
+
+
+def test_nothing_moved_or_too_few_images_give_no_findings():
+    shares, ordinary = made(10)
+    still = findings.answer(account(0 * shares, ordinary))
+    assert still.sentence == NOTHING_MOVED and not len(still.findings)
+    few = findings.answer(account(shares[:2], ordinary.isel(image=slice(2))), patched(0.4, 0.2, 1))
+    assert few.sentence == findings.TOO_FEW and not len(few.findings)
+
+
+@pytest.mark.parametrize(
+    "found, words",
+    [
+        ("ab", "a and b"),
+        ("abcdefgh", "every change but i"),
+        ("abcdefghi", "every change"),
+        ("", "no change"),
+    ],
+)
+def test_changes_are_listed_or_counted(found, words):
+    assert findings.listed_changes(list(found), list("abcdefghi"), str) == words
+
+
+def test_the_furthest_change_is_surely_so():
+    rows = {"a": [0.3, 0.28, 0.32, True], "b": [0.2, 0.15, 0.25, True]}
+    columns = ["distance", "low", "high", "own"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    assert findings.furthest(table) == "a"
+    assert findings.furthest(table.assign(high=0.33)) is None
+    assert findings.furthest(table[:1]) is None
+
+
+def test_the_control_is_no_change():
+    held = account(*made(60))
+    assert isinstance(held, Account)
+    assert ANOTHER not in findings.leading(held.excess["scenes"]).index
