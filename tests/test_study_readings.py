@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.analysis import labels
+from helpers.data.texts import MEMORISED
 from helpers.study import open_run, readings
-from helpers.study.run import MEMORISED
 
 
 @pytest.fixture
@@ -27,6 +27,13 @@ def test_texts_without_a_property_get_none_of_memorised_photographs(parameters, 
     named = open_run(**parameters | {"texts": str(own)}).named_texts()
     assert MEMORISED not in named["property"].values
     assert named["property"].values[1] == "colour"
+
+
+def test_a_property_of_ones_own_texts_is_kept_whatever_it_is_called(parameters, tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_text(f"text,property\na dark photograph,{MEMORISED}\nsomething red,colour\n")
+    named = open_run(**parameters | {"texts": str(own)}).named_texts()
+    assert named["property"].values.tolist() == [MEMORISED, "colour"]
 
 
 def test_heads_are_read_once_and_as_by_hand(run, monkeypatch):
