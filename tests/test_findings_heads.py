@@ -50,8 +50,8 @@ def by_question(found):
 def test_labels_that_are_right_and_texts_that_say_little_are_said():
     found = given()
     assert found.sentence == (
-        "Most labels are position and colour. On fresh scenes the label is what nearly all heads"
-        " vary with most. Only a head's first few texts say anything: twenty random mixtures"
+        "The commonest labels are position and colour. On fresh scenes the label is what nearly all"
+        " heads vary with most. Only a head's first few texts say anything: twenty random mixtures"
         " explain as much of it."
     )
     table = by_question(found)
