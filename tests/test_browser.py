@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from nbformat.v4 import new_code_cell
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -39,16 +40,16 @@ WITH_TEXT = [use.panel for use in USES if use.write]
 
 
 def shortened(folder: Path) -> Path:
-    """Notebook 07 on eight scenes, up to its scores, which have no panel."""
+    """Write the beginning of notebook 07, on eight scenes, with every panel and nothing else."""
     notebook = nbformat.read(NOTEBOOKS / NAME, as_version=4)
-    starts = [cell.source.startswith("## Are the places right?") for cell in notebook.cells]
-    notebook.cells = notebook.cells[: starts.index(True)]
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-        if "parameters" in cell.metadata.get("tags", []):
-            run = {"images": "scenes:8", "compare": ["embedded:304"], "out": str(folder / "run")}
-            cell.source += "".join(f"\n{name} = {value!r}" for name, value in run.items())
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    parameters, opening = code[:2]
+    run = {"images": "scenes:8", "compare": ["embedded:304"], "out": str(folder / "run")}
+    parameters.source += "".join(f"\n{name} = {value!r}" for name, value in run.items())
+    panels = [new_code_cell(f'interpret.panel("{use.panel}", run)') for use in USES]
+    notebook.cells = [notebook.cells[0], parameters, opening, *panels]
+    for cell in notebook.cells[1:]:
+        cell.outputs, cell.execution_count = [], None
     nbformat.write(notebook, folder / NAME)
     return folder / NAME
 

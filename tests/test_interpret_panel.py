@@ -12,6 +12,7 @@ from PIL import Image
 from helpers import interpret
 from helpers.analysis import labels
 from helpers.checks import WorkbookError
+from helpers.data import published
 from helpers.interpret import changes, choices
 from helpers.interpret.choices import UNNAMED
 from helpers.study import open_run
@@ -79,7 +80,7 @@ def test_the_clearest_head_of_a_property_is_one_of_its_heads(parameters):
         }
         assert clarity[layer, head] == max(clarity.values())
         place = int(readings["text"].sel(layer=layer, head=head)[0])
-        assert choices.first_text(run, layer, head) == run.texts.texts[place]
+        assert choices.first_text(run, layer, head) == run.named_texts()["text"].values[place]
     with pytest.raises(WorkbookError, match="property has no value 'taste'"):
         choices.clearest_head(run, "taste")
 
@@ -124,3 +125,69 @@ def test_other_changes_than_the_studys_go_to_their_own_end(parameters):
     own = open_run(**parameters | {"changes": ["fog", "jpeg"], "severity": 4.5})
     panel = interpret.panel("change", own, severity=5)
     assert panel.controls["change"].options == ("fog", "jpeg")
+
+
+@pytest.fixture
+def without_model(run, monkeypatch):
+    """A run whose arrays are there, and whose model may not be loaded any more."""
+    choices.heads_by_property(run)
+    maps = choices.maps_of_heads(run, "1.png", ["a red object", "a blue object"])
+    monkeypatch.setattr(type(run), "model", property(lambda _: pytest.fail("the model was loaded")))
+    return run, maps
+
+
+def test_panels_open_without_a_model_on_what_is_kept(without_model):
+    run, maps = without_model
+    texts = {"text": "a red object", "other": "a blue object"}
+    figure = interpret.contrast(run, "1.png", *texts.values(), maps=maps)
+    panel = interpret.panel("contrast", run, first=figure, image="1.png", **texts)
+    assert "<img" in panel.page and "text a red object · other a blue object" in panel.page
+    assert not plt.fignum_exists(figure.number)
+    own = choices.first_text(run, *choices.clearest_head(run, next(iter(panel_properties(run)))))
+    for name, chosen in (
+        ("property_neighbours", {}),
+        ("image_neighbours", {}),
+        ("text_neighbours", {"text": own}),
+    ):
+        assert "<img" in interpret.panel(name, run, **chosen).page
+
+
+def panel_properties(run):
+    return choices.heads_by_property(run)
+
+
+def test_kept_maps_draw_what_the_model_would(run):
+    texts = ["a red object", "a blue object"]
+    maps = choices.maps_of_heads(run, "1.png", texts)
+    drawn = [
+        interpret.contrast(run, "1.png", *texts, 3, 2, **kept) for kept in ({}, {"maps": maps})
+    ]
+    for one, other in zip(*(figure.axes for figure in drawn), strict=True):
+        for first, second in zip(one.images, other.images, strict=True):
+            np.testing.assert_array_equal(first.get_array(), second.get_array())
+
+
+def test_published_property_heads_are_choices_of_the_layers_that_are_kept():
+    found = choices.published_heads("ViT-L-14", "laion2b_s32b_b82k", range(20, 24))
+    assert all(name.endswith(", as published") for name in found)
+    rows = published.property_heads("ViT-L-14", "laion2b_s32b_b82k")
+    assert sum(map(len, found.values())) == len(rows)
+    last = choices.published_heads("ViT-L-14", "laion2b_s32b_b82k", [23])
+    assert {layer for heads in last.values() for layer, _ in heads} == {23}
+    assert choices.published_heads("embedded", None, range(6)) == {}
+
+
+def test_every_published_property_head_is_on_offer():
+    offered = [choices.published_heads(*model, range(24)).values() for model in published.MODELS]
+    assert sum(len(heads) for by_property in offered for heads in by_property) == 115
+
+
+def test_an_image_of_ones_own_is_searched_at_the_length_of_those_of_the_run(run):
+    heads = [(3, 1), (4, 0)]
+    own = choices.contribution_of(run, choices.pixels_of(run, "1.png"), heads)
+    of_run = choices.contribution_of(run, "1.png", heads)
+    np.testing.assert_allclose(own, of_run, rtol=2e-2, atol=1e-4 * np.abs(of_run).max())
+    kept = run.contributions()["heads"].sel(image="1.png")
+    mean = np.mean([kept.sel(layer=layer, head=head) for layer, head in heads], axis=0)
+    embedding = run.encodings()["embedding"].sel(image="1.png", view="original")
+    np.testing.assert_allclose(of_run, mean / np.linalg.norm(embedding), rtol=1e-3)

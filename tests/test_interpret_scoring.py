@@ -2,9 +2,16 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from helpers.analysis.maps import enlarge
-from helpers.analysis.neighbours import SIMILARITIES, chance_precision, occurrences, precision
+from helpers.analysis.neighbours import (
+    SIMILARITIES,
+    chance_precision,
+    occurrences,
+    precision,
+    to_unit_embeddings,
+)
 from helpers.analysis.segmentation import foreground
 from helpers.checks import WorkbookError
 from helpers.clip import load
@@ -69,9 +76,30 @@ def test_each_head_is_scored_alone(model, pairs):
     assert scores["contrast"].mean() > scores["chance"].mean()
 
 
+def test_an_empty_patch_is_one_where_both_maps_are_largest_and_nothing_is():
+    masks = np.zeros((2, 8, 8), bool)
+    masks[0, :4, :4] = masks[1, 4:, 4:] = True
+    maps = np.zeros((2, 1, 3, 2, 2))
+    maps[:, 0, 0, 0, 1] = 1  # both where nothing is
+    maps[:, 0, 1, 0, 0] = 1  # both on the first thing
+    maps[0, 0, 2, 0, 1] = maps[1, 0, 2, 1, 0] = 1  # where nothing is, but not together
+    assert scoring._empty_patch(maps, masks).tolist() == [[True, False, False]]
+
+
+def test_the_best_head_is_chosen_on_other_scenes_than_it_is_scored_on():
+    scores = np.zeros((4, 2))
+    scores[:2, 0] = 1  # good on one half only
+    scores[:, 1] = 0.4
+    by_head = xr.DataArray(scores, {"component": ["L0.H0", "L0.H1"]}, ("scene", "component"))
+    best = scoring.best_head_alone(by_head, xr.DataArray([0.5] * 4, dims="scene"))
+    assert best.heads == ["L0.H0", "L0.H1"]
+    assert best.score["mean"] == pytest.approx((0.4 + 0.4 + 0 + 0) / 4)
+    assert best.difference["mean"] == pytest.approx(best.score["mean"] - 0.5)
+
+
 def test_a_summary_has_a_row_per_wording(model, pairs):
-    scores = {"red and blue": scoring.score_together(model, pairs, "colour")}
-    table = scoring.summary(scores, "maps")
+    scores = scoring.score_together(model, pairs, "colour").expand_dims(wording=["red and blue"])
+    table = scoring.summary(scores["maps"])
     assert list(table.index) == [("red and blue", name) for name in scoring.MAPS]
     assert (table["low"] <= table["mean"]).all()
 
@@ -97,7 +125,8 @@ def test_neighbours_are_scored_for_all_heads_of_a_property_and_the_clearest_alon
         heads = named[name] if which == "all" else [clearest]
         assert number == len(heads)
         values = [one.attributes[name].iloc[0] for one in singles]
-        encoded = run.model.encode(np.stack([one.pixels for one in singles])).heads
+        encoding = run.model.encode(np.stack([one.pixels for one in singles]))
+        encoded = to_unit_embeddings(encoding.heads, encoding.embedding)
         mean = np.mean([encoded[:, layer, head] for layer, head in heads], axis=0)
         for similarity in SIMILARITIES:
             expected = precision(mean, values, 4, similarity).mean()

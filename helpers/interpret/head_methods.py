@@ -13,12 +13,13 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import labels, probes
+from helpers.analysis.directions import without
 from helpers.analysis.dissection import components
 from helpers.analysis.head_names import head_name, place_of
 from helpers.analysis.head_truth import planted_ranks
 from helpers.clip import Encoding, Model
 from helpers.data.scenes import PROPERTIES, Scene, scene
-from helpers.data.texts import open_texts
+from helpers.data.texts import MEMORISED, open_texts
 from helpers.interpret.planting import Plant
 from helpers.interpret.scoring import WORDINGS, differing_scenes, score_heads
 
@@ -325,6 +326,7 @@ def _named_by_texts(model: Model, own: xr.DataArray, heads: Sequence[str]) -> di
     texts = xr.DataArray(
         vectors, {"property": ("text", list(pool.properties))}, ("text", "feature")
     )
+    texts = without(texts, MEMORISED)
     readings = labels.read_heads(own, texts, k=labels.TOP, rank=model.head_width)
     return _by_property(labels.explained_by_property(readings, texts["property"].values), heads)
 

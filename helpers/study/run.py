@@ -17,7 +17,7 @@ from helpers.clip import weights
 from helpers.clip.capabilities import Capabilities, capabilities
 from helpers.data import STUDY, Images, UnreadableImage, open_images, views
 from helpers.data.changes import ORIGINAL
-from helpers.data.texts import Texts
+from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.study import places
 from helpers.study.parameters import ROOT, Parameters
 from helpers.study.record import code_version, installed_versions
@@ -29,9 +29,6 @@ from helpers.study.visit import kept, scores_of
 
 if TYPE_CHECKING:
     from helpers.clip import Model
-
-MEMORISED = "photograph"
-"""Property of the captions of photographs that the embedded models were trained on."""
 
 
 class Run(Results):
@@ -218,10 +215,10 @@ class Run(Results):
     def named_texts(self) -> xr.DataArray:
         """Return the embeddings of the texts that heads are named with, each with a property.
 
-        A text without one gets that of the nearest text of the pool that suits the model. Captions
-        of the photographs that an embedded model was trained on are left out: a head that varies
-        with such a caption has learnt a picture by heart, which says nothing of what it responds
-        to.
+        A text without one gets that of the nearest text of the pool that suits the model. The
+        workbook's own pools are taken without captions of photographs that the embedded models were
+        trained on: a head that varies with one of these has learnt a picture by heart, which says
+        nothing of what it responds to.
 
         Returns
         -------
@@ -234,15 +231,12 @@ class Run(Results):
         WorkbookError
             As for `text_embeddings`.
         """
-        texts = self._without_memorised(self.text_embeddings())
+        texts = _without_memorised(self.text_embeddings(), self.texts)
         if (texts["property"] != UNKNOWN).all():
             return texts
-        own = self._embedded(own_pool(self.parameters), "own_texts.zarr")
-        return fill_properties(texts, self._without_memorised(own))
-
-    def _without_memorised(self, texts: xr.DataArray) -> xr.DataArray:
-        is_embedded = weights.is_embedded(self.parameters.model)
-        return without(texts, MEMORISED) if is_embedded else texts
+        own = own_pool(self.parameters)
+        known = self._embedded(own, "own_texts.zarr")
+        return fill_properties(texts, _without_memorised(known, own))
 
     def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> "Run":
         """Open the run of the same images with other parameters, in a folder below this one.
@@ -316,6 +310,10 @@ class Run(Results):
     def _require(self, question: str) -> None:
         if lack := self.capabilities.lack(question):
             raise WorkbookError(lack)
+
+
+def _without_memorised(embeddings: xr.DataArray, pool: Texts) -> xr.DataArray:
+    return without(embeddings, MEMORISED) if pool.name in POOLS else embeddings
 
 
 def _far(out: str | None) -> str | None:

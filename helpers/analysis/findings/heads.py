@@ -96,7 +96,7 @@ def answer(
             [real],
         )
     common = [name for name, count in counts.items() if count > 1][:2] or [counts.index[0]]
-    sentence = f"Most labels are {listed(common)}. {_right(varies)} {_worth(explained)}"
+    sentence = f"The commonest labels are {listed(common)}. {_right(varies)} {_worth(explained)}"
     findings = [
         _labels(counts, near_ties),
         _agreement("Is the label what a head varies with most, on fresh scenes?", varies),

@@ -139,11 +139,10 @@ def _wordings(others: pd.DataFrame, levels: pd.DataFrame) -> Finding:
 
 
 def _one_head(alone: pd.DataFrame) -> Finding:
-    behind = list(alone.index[alone["difference_high"] < 0])
-    if not behind:
-        verdict = "about as good as all, in all wordings tried"
-    else:
-        verdict = "no" if len(behind) == len(alone) else f"not for {_either(behind)}"
+    verdicts: dict[str, list[str]] = {}
+    for wording, row in alone.iterrows():
+        verdicts.setdefault(_beside_all(row), []).append(str(wording))
+    words = [f"{verdict} for {_either(names)}" for verdict, names in verdicts.items()]
     said = [
         f"{wording}: {row['head']} {interval(*row[['mean', 'low', 'high']])}, all"
         f" {row['together']:.2f}"
@@ -154,11 +153,17 @@ def _one_head(alone: pd.DataFrame) -> Finding:
         for _, row in alone.iterrows()
     ]
     return Finding(
-        "Is one head alone enough?",
-        verdict,
+        "Does one head alone find things as well as all together?",
+        "; ".join(words),
         "; ".join(said),
         f"one less all: {'; '.join(less)}; the head was chosen on other scenes",
     )
+
+
+def _beside_all(row: pd.Series) -> str:
+    if row["difference_low"] > 0:
+        return "better"
+    return "worse" if row["difference_high"] < 0 else "about as well"
 
 
 def _heads_above(above: tuple[int, int], levels: pd.Series, untrained: float) -> Finding:

@@ -4,6 +4,6 @@
 helpers.data.texts.make` writes the pools' files from `vocabulary` and from the words of the scenes.
 """
 
-from helpers.data.texts.pools import POOLS, Pool, Texts, open_texts
+from helpers.data.texts.pools import MEMORISED, POOLS, Pool, Texts, open_texts
 
-__all__ = ["POOLS", "Pool", "Texts", "open_texts"]
+__all__ = ["MEMORISED", "POOLS", "Pool", "Texts", "open_texts"]

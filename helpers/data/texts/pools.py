@@ -15,6 +15,9 @@ from helpers.data.texts.files import SUFFIXES, Row, read
 
 FOLDER = Path(__file__).parent
 
+MEMORISED = "photograph"
+"""Property, in the workbook's own pools, of captions of photographs that models were trained on."""
+
 
 @dataclass(frozen=True)
 class Texts:
