@@ -37,19 +37,21 @@ def runs_by_severity(run: Run, severities: Sequence[float] | None = None) -> dic
     }
 
 
-def similarity_by_severity(run: Run) -> xr.DataArray:
-    """Return the embedding similarity at every severity of the scale of the run's changes.
+def similarity_by_severity(run: Run, severities: Sequence[float] | None = None) -> xr.DataArray:
+    """Return the embedding similarity at several severities.
 
     Parameters
     ----------
     run : Run
+    severities : sequence of float, optional
+        As for `runs_by_severity`.
 
     Returns
     -------
     DataArray, (severity, image, augmentation)
         Computed where it is missing.
     """
-    runs = runs_by_severity(run)
+    runs = runs_by_severity(run, severities)
     found = [own.scores()["embedding_similarity"] for own in runs.values()]
     return xr.concat(found, pd.Index(list(runs), name="severity"))
 
