@@ -1,12 +1,10 @@
 """The direction that an augmentation moves all images in, and what is left without it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates, resample_counts
 
@@ -81,107 +79,6 @@ def mean_shift_directions(
         _common_table(names, products, lengths, resampled, resampled_lengths, known * p),
         _cosine_dataset(names, products, resampled, known * p),
     )
-
-
-def principal_shares(vectors: ArrayLike, k: int = 5) -> dict[str, float]:
-    """Say how many directions vectors take up.
-
-    Parameters
-    ----------
-    vectors : array_like, (images, features)
-        Shifts, not centred, or embeddings less their mean.
-    k : int
-        How many directions are added up.
-
-    Returns
-    -------
-    dict of str to float
-        Shares of the squared length along the principal vectors: ``first``, the first ``k``, and
-        ``half``, how many it takes for one half. NaN where all are 0.
-    """
-    values = np.linalg.svd(np.asarray(vectors, np.float64), compute_uv=False) ** 2
-    total = values.sum()
-    if total == 0:
-        return {"first": np.nan, f"first {k}": np.nan, "half": np.nan}
-    reached = np.cumsum(values) / total
-    half = int(np.searchsorted(reached, 0.5 - 1e-9)) + 1
-    return {"first": reached[0], f"first {k}": reached[:k][-1], "half": half}
-
-
-def without_mean_shift(
-    embeddings: xr.DataArray,
-    *,
-    of: Mapping[str, str] | None = None,
-    folds: int = 2,
-    seed: int = 0,
-) -> xr.DataArray:
-    """Take each augmentation's mean shift, as other images show it, off its views.
-
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-        With the view ``original``.
-    of : mapping of str to str, optional
-        Views to others whose mean shift is taken off them instead, at the length of their own: a
-        baseline.
-    folds, seed : int
-        An image's fold takes no part in the mean that is taken off it; folds are drawn at random.
-
-    Returns
-    -------
-    DataArray, (image, view, feature)
-        The original as it is; NaN throughout for fewer images than folds.
-    """
-    embeddings = embeddings.transpose("image", "view", "feature")
-    values = embeddings.to_numpy().astype(np.float64)
-    shift = values - embeddings.sel(view="original").to_numpy()[:, None]
-    fold = np.random.default_rng(seed).permutation(len(values)) % folds
-    views = list(embeddings["view"].values)
-    taken = [views.index((of or {}).get(view, view)) for view in views]
-    corrected = np.full_like(values, np.nan)
-    for own in range(folds):
-        others = fold != own
-        if others.any() and len(values) >= folds:
-            means = shift[others].mean(axis=0)
-            corrected[~others] = values[~others] - _of_length(means[taken], means)
-    return embeddings.copy(data=corrected)
-
-
-def share_recovered(
-    before: xr.DataArray, after: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Part of what all augmentations take that a correction gives back.
-
-    Parameters
-    ----------
-    before, after : DataArray, (image, view)
-        A measure of the original and of views, such as accuracy, without and with the correction.
-        Images with a NaN are left out.
-    n_resamples, seed : int
-        Of the bootstrap over images.
-
-    Returns
-    -------
-    estimate, low, high : float
-        Sum over augmentations of the gain, over that of the loss, with its 95 % interval; NaN where
-        nothing is lost.
-    """
-    before, after = (each.transpose("image", "view") for each in (before, after))
-    lost = (before.sel(view="original") - before).sum("view", skipna=False)
-    gained = (after - before).sum("view", skipna=False)
-    sums = np.stack([gained, lost], axis=1)
-    sums = sums[~np.isnan(sums).any(axis=1)]
-    counts = np.vstack([np.ones(len(sums)), resample_counts(len(sums), n_resamples, seed)])
-    gain, loss = (counts @ sums).T
-    shares = np.divide(gain, loss, out=np.full_like(gain, np.nan), where=loss > 0)
-    low, high = np.nanquantile(shares[1:], TAILS) if loss[0] > 0 else (np.nan, np.nan)
-    return float(shares[0]), float(low), float(high)
-
-
-def _of_length(vectors: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Scale vectors to the lengths of others; where they have no direction, they stay 0."""
-    own, wanted = (np.linalg.norm(each, axis=-1, keepdims=True) for each in (vectors, like))
-    return vectors * np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
 
 
 def _products(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,13 +2,12 @@
 
 An order agrees with another by chance, too, and the order by pixel change or that of an untrained
 network may agree as well as a trained model's. So agreement is counted here for any order alike,
-beside the agreement of all or many random orders.
+beside the agreement of all orders.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,6 @@ from helpers.analysis.statistics import PUBLISHED_GROUPS, resampled_means
 from helpers.analysis.ties import merged
 from helpers.checks import WorkbookError
 
-MOST_ORDERS = factorial(8)
 CONFIDENCE = 0.95
 CHANCE = "chance"
 Groups = Sequence[Sequence[str]]
@@ -71,22 +69,6 @@ class PublishedPairs:
     pairs: int
     low: float
     high: float
-    chance: Chance
-
-
-@dataclass(frozen=True)
-class OrderCorrelation:
-    """Spearman's rank correlation of two orders.
-
-    Attributes
-    ----------
-    estimate : float
-        NaN where an order has ties only.
-    chance : Chance
-        The same of random orders.
-    """
-
-    estimate: float
     chance: Chance
 
 
@@ -175,7 +157,7 @@ def published_pairs(
     resampled = count_pairs(resampled_means(values, n_resamples, seed), names, groups)
     low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
     stated = [name for group in groups for name in group]
-    by_chance = count_pairs(_orders(len(stated), seed), stated, groups)
+    by_chance = count_pairs(_orders(len(stated)), stated, groups)
     pairs = len(_published_places(names, groups)[0])
     return PublishedPairs(agreeing, pairs, low, high, _chance(by_chance, agreeing))
 
@@ -307,38 +289,6 @@ def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]
     return float(low), float(high)
 
 
-def rank_correlation(first: ArrayLike, second: ArrayLike, *, seed: int = 0) -> OrderCorrelation:
-    """Correlate two orders of the same things, beside random orders of them.
-
-    Parameters
-    ----------
-    first, second : array_like, (n,)
-        Values to order by. Tied ones (`helpers.analysis.ties`) share a rank.
-    seed : int
-        Of the random orders, where there are more than `MOST_ORDERS`.
-
-    Returns
-    -------
-    OrderCorrelation
-
-    Raises
-    ------
-    WorkbookError
-        If the lengths differ or there are fewer than three.
-    """
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if first.shape != second.shape or first.ndim != 1 or len(first) < 3:
-        raise WorkbookError(
-            f"Orders of shape {first.shape} and {second.shape} can't be correlated; both need one"
-            " value for each of the same things, three or more."
-        )
-    ranks, other = (_standardised(stats.rankdata(merged(side))) for side in (first, second))
-    estimate = float(ranks @ other)
-    random = ranks[_orders(len(ranks), seed)] @ other
-    # An order that equals the one found must count as reaching it in spite of rounding.
-    return OrderCorrelation(estimate, _chance(random, estimate - 1e-12))
-
-
 def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the further and the nearer augmentation of every published pair."""
     if missing := [name for own in groups for name in own if name not in names]:
@@ -357,12 +307,9 @@ def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.
     return tuple(np.transpose(pairs))
 
 
-def _orders(n: int, seed: int) -> np.ndarray:
-    """All orders of n things, (orders, n), or `MOST_ORDERS` random ones where there are more."""
-    if factorial(n) <= MOST_ORDERS:
-        return np.array(list(permutations(range(n))))
-    rng = np.random.default_rng(seed)
-    return rng.permuted(np.tile(np.arange(n), (MOST_ORDERS, 1)), axis=1)
+def _orders(n: int) -> np.ndarray:
+    """List all orders of n things, (orders, n)."""
+    return np.array(list(permutations(range(n))))
 
 
 def _chance(random: np.ndarray, found: float) -> Chance:
@@ -372,10 +319,3 @@ def _chance(random: np.ndarray, found: float) -> Chance:
 def _tails(values: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
-
-
-def _standardised(ranks: np.ndarray) -> np.ndarray:
-    """Ranks, centred and of length 1; NaN where all are equal."""
-    centred = ranks - ranks.mean()
-    length = np.linalg.norm(centred)
-    return centred / (length or np.nan)

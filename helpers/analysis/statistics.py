@@ -124,36 +124,6 @@ def summarise(scores: xr.Dataset, **options: float) -> pd.DataFrame:
     return pd.concat(parts, names=["score", "augmentation"]).reset_index()
 
 
-def as_text(summary: pd.DataFrame) -> pd.DataFrame:
-    """Write a summary as a table to read.
-
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        Result of `summarise`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per augmentation, a column per score such as ``0.62 [0.58, 0.65]`` (mean and
-        interval), and `n`, a range where it differs between scores.
-    """
-    cells = summary.assign(
-        text=[
-            f"{row.mean:.2f} [{row.low:.2f}, {row.high:.2f}]"
-            for row in summary[["mean", "low", "high"]].itertuples()
-        ]
-    )
-    table = cells.pivot(index="augmentation", columns="score", values="text")
-    table = table.loc[summary["augmentation"].unique(), summary["score"].unique()]
-    counts = summary.groupby("augmentation", sort=False)["n"].agg(["min", "max"])
-    table["n"] = [
-        f"{low}" if low == high else f"{low} to {high}"
-        for low, high in counts.itertuples(index=False)
-    ]
-    return table.rename_axis(columns=None)
-
-
 @dataclass(frozen=True)
 class Ranking:
     """Augmentations ordered by how far they move images, and how sure that order is.

@@ -310,36 +310,6 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def correlation_heatmap(correlations: xr.Dataset, *, title: str, ax: Axes | None = None) -> Axes:
-    """Correlation of every score with every other.
-
-    Parameters
-    ----------
-    correlations : xarray.Dataset
-        Result of `correlate_scores`.
-    title : str
-        Which correlation it is.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Each estimate above its interval.
-    """
-    ax = axes_or_new(ax, (8.2, 6.4))
-    image = ax.imshow(correlations["estimate"], cmap=style.DIVERGING, vmin=-1, vmax=1)
-    texts = _estimates(*(correlations[name].to_numpy() for name in ("estimate", "low", "high")))
-    annotate_cells(image, texts, size=8.5)
-    labels = [_wrapped(name) for name in correlations["score"].values]
-    ax.set_xticks(range(len(labels)), labels)
-    ax.set_yticks(range(len(labels)), labels)
-    bare(ax)
-    ax.figure.colorbar(image, ax=ax, shrink=0.8)
-    ax.set_title(f"{title} (n = {correlations['n'].item()})")
-    return ax
-
-
 def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axes:
     """How often each augmentation takes each rank in bootstrap resamples of the images.
 
@@ -368,41 +338,6 @@ def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axe
     bare(ax)
     ax.set_xlabel("rank (1: moves images furthest)")
     ax.set_title(f"{title}: whole order in {ranking.order_agreement:.0%} of resamples")
-    return ax
-
-
-def departure(
-    equation: pd.Series, published: pd.Series, *, score: str, ax: Axes | None = None
-) -> Axes:
-    """Means of one score by the equation and by the published code, side by side.
-
-    Parameters
-    ----------
-    equation, published : pandas.Series
-        Means by augmentation.
-    score : str
-        Which score.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        A dot for the equation, a ring for the published code, in `equation`'s order.
-    """
-    ax = axes_or_new(ax, tall((7.5, 4.2), len(equation)))
-    names, heights = list(equation.index), np.arange(len(equation))
-    published = published.loc[names]
-    ax.hlines(heights, equation, published, color="#BBBBBB", linewidth=3, zorder=1)
-    colors = [style.color(name) for name in names]
-    ax.scatter(equation, heights, color=colors, s=50, zorder=2)
-    # Rings are wider than dots, so that both show where they agree.
-    ax.scatter(published, heights, color="none", edgecolor=colors, s=130, linewidth=2, zorder=2)
-    tick_views(ax, names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(axis="x")
-    ax.set_xlabel(f"{style.label(score)}, mean: dot by the equation, ring by the published code")
-    ax.set_title(style.label(score))
     return ax
 
 
@@ -496,14 +431,6 @@ def _bars(
 
 def _polygon(ax: Axes, angles: np.ndarray, values: pd.Series, **options: object) -> None:
     ax.plot(np.append(angles, angles[0]), np.append(values, values.iloc[0]), **options)
-
-
-def _estimates(estimate: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Texts of estimates with their intervals; the diagonal is 1 without uncertainty."""
-    texts = np.full(estimate.shape, "1", dtype=object)
-    for cell in zip(*np.nonzero(~np.eye(len(estimate), dtype=bool)), strict=True):
-        texts[cell] = f"{estimate[cell]:.2f}\n{low[cell]:.2f} to {high[cell]:.2f}"
-    return texts
 
 
 def _short(score: str) -> str:

@@ -157,8 +157,8 @@ def _of_length(scores: xr.Dataset, stated: pd.Series) -> Finding:
     means = statistics.mean_with_interval(scores["l2_distance"])
     row = means.loc[means["mean"].idxmax(), ["mean", "low", "high"]]
     return Finding(
-        "How long is the longest mean shift?",
-        "in units of this model's own embeddings",
+        "How large does the mean L2 distance become?",
+        "not comparable: each model's embeddings have lengths of their own",
         interval(*row, "{:.0f}"),
         stated["Largest L2 distance"],
     )
@@ -248,7 +248,7 @@ def _of_draws(draws: pd.DataFrame) -> Finding:
     names = sorted({row for (_, row), is_lost in lost.items() if is_lost})
     return Finding(
         "What do two draws, one for embeddings and one for pixels, change?",
-        f"{_similar(names)} loses its tie to the embedding" if names else "nothing that is sure",
+        f"less correlation for {_similar(names)} similarity" if names else "nothing that is sure",
         _of_each(two),
         f"one draw, {_of_each(one)}",
     )
