@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import pdist, squareform
 
@@ -120,3 +121,15 @@ def test_clusters_do_not_hang_on_the_last_bit(nudge):
     # The second merge is at 0.7 of the last, which is where the tree is cut.
     distances = squareform([0.1, 1, 1, 1, 1, 0.7 + nudge])
     assert list(clustering.cluster(distances, list("abcd")).labels) == [1, 1, 2, 2]
+
+
+def test_distances_stand_beside_the_lengths_of_both_ways(embeddings):
+    views = xr.DataArray(
+        embeddings, dims=("image", "view", "feature"), coords={"view": ["a", "original", *"bcde"]}
+    )
+    table = clustering.distances_beside_lengths(views)
+    assert len(table) == 10
+    expected = clustering.mean_cosine_distance(embeddings)
+    row = table.query("augmentation == 'a' and other == 'c'").iloc[0]
+    assert row["distance"] == pytest.approx(expected[0, 3])
+    assert row["moved"] == pytest.approx(expected[1, 0] + expected[1, 3])

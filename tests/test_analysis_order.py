@@ -99,34 +99,6 @@ def test_one_image_has_no_interval(rng):
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_rank_correlation_is_scipys(rng):
-    first, second = rng.normal(size=(2, 9))
-    found = order.rank_correlation(first, second)
-    assert found.estimate == pytest.approx(stats.spearmanr(first, second).statistic)
-
-
-def test_rank_correlation_s_p_is_that_of_all_permutations(rng):
-    first, second = rng.normal(size=(2, 6))
-    found = order.rank_correlation(first, second)
-    exact = stats.permutation_test(
-        (first,),
-        lambda own: stats.spearmanr(own, second).statistic,
-        permutation_type="pairings",
-        alternative="greater",
-    )
-    assert found.chance.p == pytest.approx(exact.pvalue)
-    assert found.chance.mean == pytest.approx(0, abs=1e-12)
-
-
-def test_an_order_of_ties_has_no_correlation():
-    assert np.isnan(order.rank_correlation([1, 1, 1 + 1e-7], [1, 2, 3]).estimate)
-
-
-def test_what_can_t_be_correlated_is_refused():
-    with pytest.raises(WorkbookError, match="three or more"):
-        order.rank_correlation([1, 2], [1, 2])
-
-
 def test_a_missing_augmentation_is_named():
     with pytest.raises(WorkbookError, match="noise"):
         order.count_pairs(np.zeros(8), NAMES[1:])
@@ -165,3 +137,24 @@ def test_how_far_images_move_is_one_less_the_cosine(rng):
             cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
             assert found.sel(augmentation=name)[image].item() == pytest.approx(1 - cosine)
     assert list(found["source"].values) == list("xxyy")
+
+
+def test_the_published_order_is_noise_first_and_the_rest(rng):
+    for _ in range(20):
+        values = rng.normal(size=9)
+        parts = [order.count_pairs(values, NAMES, groups) for groups in PARTS]
+        assert sum(parts) == order.count_pairs(values, NAMES)
+    assert [order.published_pairs(moved(rng), groups=own).pairs for own in PARTS] == [7, 16]
+
+
+PARTS = (order.NOISE_FIRST, order.BEYOND_NOISE)
+
+
+def test_untrained_networks_have_a_row_each_on_their_own_images(rng):
+    own, pixels = moved(rng), moved(rng)
+    few = xr.concat([own[:5], -own[:5]], xr.Variable("network", [1, 2]))
+    table = order.pairs_beside_untrained(own, pixels, few, groups=order.BEYOND_NOISE)
+    rows = [order.MODEL, order.PIXELS, order.SAME_IMAGES, "untrained 1", "untrained 2", "chance"]
+    assert list(table.index) == rows
+    assert table.loc[order.SAME_IMAGES, "agreeing"] == table.loc["untrained 1", "agreeing"]
+    assert table["agreeing"][["untrained 1", "untrained 2"]].sum() == 16

@@ -320,3 +320,12 @@ def test_pixel_scores_take_no_loop_over_images(rng):
     shapes = {row.function(original, augmented).shape for row in PIXEL_SCORES}
     assert shapes == {(32, 9)}
     assert time.process_time() - start < 12
+
+
+def test_detail_of_grey_is_that_of_an_image_without_colour(rng):
+    pixels = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    grey = np.repeat(pixels @ np.array([0.299, 0.587, 0.114]), 3, axis=-1).reshape(2, 64, 64, 3)
+    # All three channels alike: colour values deviate as grey does.
+    expected = scores.detail_similarity(*grey)
+    assert scores.detail_similarity(*pixels, grey=True) == pytest.approx(expected, rel=1e-6)
+    assert scores.detail_similarity(*pixels) != pytest.approx(float(expected), rel=1e-3)

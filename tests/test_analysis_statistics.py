@@ -118,19 +118,6 @@ def test_summary_is_tidy(dataset):
     assert one == pytest.approx(float(dataset["edge_similarity"].sel(augmentation="blur").mean()))
 
 
-def test_text_tells_mean_interval_and_n(dataset):
-    dataset["edge_similarity"][0, 1] = np.nan
-    summary = statistics.summarise(dataset, n_resamples=50)
-    text = statistics.as_text(summary)
-    assert list(text.index) == NAMES
-    assert list(text.columns) == [*SCORES, "n"]
-    assert text.loc["noise", "n"] == "40"
-    assert text.loc["blur", "n"] == "39 to 40"
-    row = summary.iloc[0]
-    expected = f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-    assert text.loc["noise", "embedding_similarity"] == expected
-
-
 # Ranks
 
 

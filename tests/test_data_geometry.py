@@ -43,44 +43,38 @@ def test_only_bordered_views_show_what_lies_beyond_the_image():
         assert any(beyond) == (name in geometry.BORDERED)
 
 
-@pytest.mark.parametrize("name", geometry.BORDERED)
-def test_borders_share_the_draw_and_differ_beyond_the_image_alone(original, name):
-    black, reflected = (
-        geometry.with_border(original, name, border, NAMES[0])[1] for border in ("black", "reflect")
-    )
-    assert np.array_equal(black, views(original, NAMES[0])[name])
-    beyond = np.isnan(geometry.origins(name, NAMES[0])[..., 0])
-    assert beyond.any() and (black != reflected)[beyond].any()
+@pytest.mark.parametrize("name", geometry.FILLED)
+@pytest.mark.parametrize("filling", ["black", "mean"])
+def test_fillings_share_the_draw_and_differ_in_what_is_filled_alone(original, name, filling):
+    view = views(original, NAMES[0])[name]
+    filled = geometry.refilled(original, name, filling, NAMES[0])
+    white = geometry.refilled(np.full_like(original, 255), name, "black", NAMES[0])
+    untouched = (white == 255).all(axis=-1)
     # A pixel that interpolates may round to the next level.
-    inside = np.abs(black.astype(int) - reflected)[~beyond]
-    assert (inside > 1).mean() < 1e-3
+    assert (np.abs(view.astype(int) - filled)[untouched] > 1).mean() < 1e-3
+    colour = {"black": 0, "mean": original.mean(axis=(0, 1)).round()}[filling]
+    empty = (white == 0).all(axis=-1)
+    assert empty.any() and (filled[empty] == colour).all()
 
 
-@pytest.mark.parametrize("name", geometry.BORDERED)
-def test_a_crop_shows_no_border_and_cuts_both_sides_alike(name):
+def test_black_is_the_published_border_and_dropout_s_squares_are_not():
+    pixels = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    published = views(pixels, NAMES[0])
+    for name in geometry.FILLED:
+        same = np.array_equal(geometry.refilled(pixels, name, "black", NAMES[0]), published[name])
+        assert same == (name in geometry.BORDERED)
+
+
+def test_a_mirrored_border_shows_no_colour_but_the_image_s():
     white = np.full((SIZE, SIZE, 3), 255, np.uint8)
-    for image_id in NAMES:
-        reference, view = geometry.with_border(white, name, "crop", image_id)
-        assert (reference == 255).all() and (view == 255).all()
-        assert reference.shape == view.shape == white.shape
-
-
-def test_a_view_without_a_centre_has_no_crop():
-    assert geometry._half_without_border(np.ones((SIZE, SIZE), bool)) == 0
-    assert geometry._half_without_border(np.zeros((SIZE, SIZE), bool)) == SIZE // 2
-    corner = np.zeros((SIZE, SIZE), bool)
-    corner[10, 200] = True
-    half = geometry._half_without_border(corner)
-    window = slice(SIZE // 2 - half, SIZE // 2 + half)
-    assert not corner[window, window].any()
-    wider = slice(SIZE // 2 - half - 1, SIZE // 2 + half + 1)
-    assert corner[wider, wider].any()
+    for name in geometry.BORDERED:
+        assert (geometry.refilled(white, name, "reflect", NAMES[0]) == 255).all()
 
 
 def test_unknown_names_are_told(original):
-    with pytest.raises(WorkbookError, match="border"):
-        geometry.with_border(original, "elastic", "white", "any")
-    with pytest.raises(WorkbookError, match="augmentation with a border"):
-        geometry.with_border(original, "perspective", "reflect", "any")
+    with pytest.raises(WorkbookError, match="filling"):
+        geometry.refilled(original, "elastic", "white", "any")
+    with pytest.raises(WorkbookError, match="augmentation that fills"):
+        geometry.refilled(original, "perspective", "reflect", "any")
     with pytest.raises(WorkbookError, match="geometric augmentation"):
         geometry.origins("noise", "any")

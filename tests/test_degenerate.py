@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
-from helpers.analysis import clustering, dissection, order, paired, scores
+from helpers.analysis import clustering, dissection, paired, scores
 from helpers.analysis.statistics import (
     correlate_scores,
     mean_with_interval,
@@ -165,11 +165,6 @@ def test_infinity_enters_no_mean(function):
         function(values([1, np.inf, 3]), **options)
 
 
-def test_an_order_of_ties_has_no_correlation():
-    found = order.rank_correlation([1, 1, 1, 1], [1, 2, 3, 4])
-    assert np.isnan(found.estimate)
-
-
 FIGURES = {
     "heatmap": lambda every: figures.score_heatmap(summarise(every)),
     "density": lambda every: figures.l2_density(every["l2_distance"]),
@@ -180,7 +175,6 @@ FIGURES = {
     "images": lambda every: figures.image_heatmap(every["edge_similarity"]),
     "histograms": lambda every: figures.histograms(every["edge_similarity"]),
     "radar": lambda every: figures.radar_grid(summarise(every)),
-    "correlations": lambda every: figures.correlation_heatmap(correlate_scores(every), title=""),
     "ranks": lambda every: figures.rank_heatmap(
         rank_augmentations(every["l2_distance"], higher_is_closer=False), title=""
     ),

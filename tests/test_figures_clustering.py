@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from scipy.cluster import hierarchy
@@ -58,24 +59,25 @@ def test_threshold_is_drawn_and_named(tree):
     assert f"{tree.cophenetic:.2f}" in ax.get_title(loc="left") + ax.get_title()
 
 
-def test_linkages_number_clusters_by_size_in_the_order_of_the_first_tree(tree):
+def test_trees_stand_side_by_side(tree):
     ward = cluster(tree.distances, NAMES, method="ward")
-    figure = figures.linkages({"average": tree, "ward": ward})
-    (ax,) = figure.axes
-    order = hierarchy.leaves_list(tree.linkage)
-    assert [text.get_text() for text in ax.get_xticklabels()] == [
-        style.label(NAMES[leaf]) for leaf in order
+    figure = figures.trees({"average": tree, "ward": ward})
+    titles = [ax.get_title() + ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["average", "ward"]
+    assert ticks(figure.axes[1]) == [
+        style.label(NAMES[at]) for at in hierarchy.leaves_list(ward.linkage)
     ]
-    drawn = np.array([text.get_text() for text in ax.texts]).astype(int).reshape(2, -1)
-    for row, own in zip(drawn, (tree, ward), strict=True):
-        labels = own.labels[order]
-        np.testing.assert_array_equal(row[:, None] == row, labels[:, None] == labels)
-        counts = np.bincount(row)[1:]
-        assert (np.diff(counts) <= 0).all()
 
 
-def test_matrices_are_in_the_order_of_the_tree(tree):
-    order = hierarchy.leaves_list(tree.linkage)
-    ax = figures.distance_heatmap(tree)
-    np.testing.assert_allclose(ax.images[0].get_array(), tree.distances[np.ix_(order, order)])
-    assert ticks(ax) == [style.label(NAMES[leaf]) for leaf in order]
+def test_a_dot_lies_at_each_pair_and_one_pair_is_named():
+    table = pd.DataFrame(
+        {"augmentation": ["noise", "blur"], "other": ["elastic"] * 2, "distance": [0.1, 0.3]}
+    ).assign(moved=[0.2, 0.4])
+    figure = figures.distances_by_length(
+        {"photos": table, "scenes": table}, named={"photos": ("blur", "elastic")}
+    )
+    for ax in figure.axes:
+        (dots,) = (line for line in ax.lines if line.get_marker() == "o")
+        np.testing.assert_allclose(dots.get_xydata(), table[["moved", "distance"]])
+    texts = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert texts == [["Blur\nElastic"], []]

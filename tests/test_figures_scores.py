@@ -195,33 +195,12 @@ def test_radar_closes_every_polygon(summary):
         assert ax.get_ylim() == (0, 1)
 
 
-def test_correlations_show_estimate_and_interval(dataset):
-    correlations = statistics.correlate_scores(dataset, n_resamples=10)
-    ax = scores.correlation_heatmap(correlations, title="Spearman")
-    np.testing.assert_allclose(ax.images[0].get_array(), correlations["estimate"])
-    assert ax.images[0].get_clim() == (-1, 1)
-    texts = [text.get_text() for text in ax.texts]
-    assert texts[0] == "1"
-    cell = correlations.isel(score=0, other=1)
-    assert texts[1] == f"{cell['estimate']:.2f}\n{cell['low']:.2f} to {cell['high']:.2f}"
-
-
 def test_ranks_show_their_shares(dataset):
     ranking = statistics.rank_augmentations(dataset["edge_similarity"], higher_is_closer=True)
     ax = scores.rank_heatmap(ranking, title="Edge similarity")
     np.testing.assert_allclose(ax.images[0].get_array(), ranking.distribution)
     assert ticks(ax)[0] == "Noise"
     assert f"{ranking.order_agreement:.0%}" in ax.get_title(loc="left")
-
-
-def test_departure_pairs_each_augmentation(summary):
-    equation = means(summary, "patch_similarity")
-    published = (equation + 1)[::-1]
-    ax = scores.departure(equation, published, score="patch_similarity")
-    full, hollow = (dots.get_offsets() for dots in ax.collections[1:])
-    np.testing.assert_allclose(hollow[:, 0] - full[:, 0], 1)
-    np.testing.assert_array_equal(hollow[:, 1], full[:, 1])
-    assert ticks(ax) == [style.label(name) for name in NAMES]
 
 
 def test_augmentations_that_change_nothing_can_be_drawn(dataset):

@@ -145,7 +145,7 @@ def _of_scores(correlated: pd.DataFrame) -> tuple[list[str], list[Finding]]:
     sentence = (
         f"Of the other scores ({listed(_words(correlated['row'].unique()))} similarity), {how_many}"
         f" surely {'go' if len(both) != 1 else 'goes'} with embedding similarity, over all changes"
-        " and among the images of one."
+        " and among the images of a single one."
     )
     without = " with noise left out" if over == PARTS[1] else ""
     return [sentence], [

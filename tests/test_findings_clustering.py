@@ -1,0 +1,100 @@
+"""What notebook 04 answers, on shifts that are made."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers.analysis.clustering import distances_beside_lengths
+from helpers.analysis.fillings import PUBLISHED
+from helpers.analysis.findings import clustering as findings
+from helpers.analysis.mean_shift import mean_shift_directions
+
+NAMES = ["noise", "blur", "elastic", "flip"]
+WORDS = {name: name for name in NAMES}
+AXES = ("image", "view", "feature")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
+def views(rng, directions, spread=0.2, images=40):
+    """Originals and views that move along a direction each, by 0 where images share none."""
+    original = rng.normal(size=(images, 1, 16)) + 5 * np.eye(16)[15]
+    shifts = np.array(directions) + rng.normal(0, spread, (images, len(NAMES), 16))
+    values = np.concatenate([original, original + shifts], axis=1)
+    return xr.DataArray(values, {"view": ["original", *NAMES]}, AXES)
+
+
+def answered(embeddings, refilled=None):
+    shift = embeddings - embeddings.sel(view="original", drop=True)
+    shift = shift.sel(view=NAMES).rename(view="augmentation")
+    directions = {"photos": mean_shift_directions(shift, n_resamples=99)}
+    trees = {"photos": findings.published_tree(embeddings.sel(view=NAMES))}
+    distances = {"photos": distances_beside_lengths(embeddings)}
+    return findings.answer(directions, distances, trees, WORDS, refilled)
+
+
+def test_two_that_share_a_direction_are_found(rng):
+    one, other = np.eye(16)[:2]
+    found = answered(views(rng, [one, one + 0.1 * other, other, 0 * one]))
+    assert found.findings[0].answer == "noise and blur"
+    assert found.findings[1].estimate == "3 of 4"
+    assert "0 other pairs overlap" in found.findings[0].beside
+
+
+def test_shifts_without_a_direction_are_alike_in_none(rng):
+    found = answered(views(rng, np.zeros((4, 16)), spread=1))
+    assert found.findings[0].answer == "none surely"
+    assert "No two changes" in found.sentence
+
+
+def test_distances_that_restate_lengths_are_called_so(rng):
+    # At right angles, each twice as far as the last: only lengths differ.
+    found = answered(views(rng, np.eye(16)[:4] * [[0.5], [1], [2], [4]], spread=0.05))
+    assert "restate" in found.sentence
+    # All at one distance, two of them to the same place.
+    same = np.eye(16)[[0, 0, 1, 2]] * 2
+    found = answered(views(rng, same, spread=0.05))
+    assert "show more" in found.sentence
+
+
+def refilled(as_published, other):
+    rows = [["noise", "blur", PUBLISHED, *as_published], ["noise", "blur", "mean", *other]]
+    columns = ["augmentation", "other", "filling", "estimate", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+ALIKE, NOT, UNKNOWN = (0.7, 0.6, 0.8), (0.1, -0.1, 0.3), (0.5, np.nan, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("published", "other", "answer"),
+    [
+        (ALIKE, NOT, "yes"),
+        (ALIKE, UNKNOWN, "yes"),
+        (ALIKE, ALIKE, "no"),
+        (NOT, ALIKE, "they are not surely alike"),
+    ],
+)
+def test_paint_makes_alike_where_a_cosine_falls_without_it(rng, published, other, answer):
+    tables = {"photos": refilled(published, other)}
+    found = answered(views(rng, np.eye(16)[:4]), tables)
+    assert found.findings[2].answer == answer
+
+
+def test_sources_that_differ_make_it_a_part(rng):
+    tables = {"photos": refilled(ALIKE, NOT), "scenes": refilled(ALIKE, ALIKE)}
+    found = answered(views(rng, np.eye(16)[:4]), tables)
+    assert found.findings[2].answer == "yes on photos, no on scenes"
+    assert "at least in part" in found.sentence
+
+
+def test_one_image_and_nothing_moved_have_an_answer(rng):
+    found = answered(views(rng, np.eye(16)[:4], images=1))
+    assert found.findings[0].answer == "none surely"
+    assert not found.table["estimate"].str.contains("nan").any()
+    still = views(rng, np.zeros((4, 16)), spread=0)
+    assert answered(still).findings == []
