@@ -63,5 +63,5 @@ def test_refilled_views_are_encoded_and_kept(run, monkeypatch):
         view = geometry.refilled(original, name, filling, image)
         (expected,) = run.model.encode(view[None]).embedding
         np.testing.assert_allclose(found.sel(image=image)[at], expected, atol=0.02)
-    monkeypatch.setattr(kept, "_refilled", None)
+    monkeypatch.setattr(kept, "_refilled", pytest.fail)
     xr.testing.assert_identical(kept.refilled_embeddings(run), found)

@@ -28,7 +28,7 @@ def test_networks_differ_by_their_seed_and_the_rest_is_as_it_is():
 
 def test_networks_of_open_clip_differ_by_their_seed():
     pixels = np.zeros((1, 224, 224, 3), np.uint8)
-    one, other = (load("ViT-S-32-alt", device="cpu", seed=seed).encode(pixels) for seed in (0, 1))
+    one, other = (load("ViT-B-32", device="cpu", seed=seed).encode(pixels) for seed in (0, 1))
     assert not np.allclose(one.embedding, other.embedding, atol=1e-2)
 
 
@@ -37,14 +37,14 @@ def test_how_far_networks_move_images_is_kept(run, monkeypatch):
     monkeypatch.setattr(untrained, "IMAGES", 3)
     found = untrained.moved_untrained(run)
     assert found["moved"].shape == (2, 3, 9)
-    assert list(found["source"].values) == ["images"] * 3 or len(set(found["source"].values)) == 1
+    assert len(set(found["source"].values)) == 1
     own = run.views(str(found["image"].values[1]))
     model = load("embedded", "0", device="cpu", seed=2)
     embeddings = model.encode(np.stack(list(own.values()))).embedding
     coords = {"view": list(own)}
     expected = moved_by(xr.DataArray(embeddings[None], coords, ("image", "view", "feature")))
     np.testing.assert_allclose(found["moved"][1, 1], expected[0], atol=1e-4)
-    monkeypatch.setattr(untrained, "_moved", None)
+    monkeypatch.setattr(untrained, "_moved", pytest.fail)
     xr.testing.assert_identical(untrained.moved_untrained(run), found)
 
 
