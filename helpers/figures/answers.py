@@ -11,7 +11,7 @@ from helpers.figures import style
 from helpers.figures.layout import panels, shortened
 
 ROW, GAP, HEAD = 0.27, 0.5, 1.3  # inches of an answer and around all; GAP in rows, between changes
-LABEL = 0.02  # from the later dot to its name, as a part of the axis
+LABEL = 0.045  # from the later dot to its name, as a part of the axis
 LONGEST = 28
 
 
