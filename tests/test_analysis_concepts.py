@@ -102,8 +102,19 @@ def test_few_images_find_nothing(embeddings, texts, labels):
 
 def test_tables_side_by_side_have_the_same_rows(embeddings, texts):
     table = concepts.differences(concepts.codes(embeddings, texts))
-    cells = concepts.grid({"photos": table, "scenes": table.assign(found=False)})
+    names = ["noise", "elastic"]
+    tables = {"photos": table, "scenes": table.assign(found=False)}
+    cells = concepts.grid(tables, changes=names)
     assert list(cells["photos"].index) == list(cells["scenes"].index)
     assert cells["photos"].loc["star", "noise"] > 0
     assert cells["scenes"].isna().all(axis=None)
-    assert list(concepts.grid({"a": table.assign(found=False)})["a"].index) == [""]
+    assert list(cells["photos"].columns) == names
+    empty = concepts.grid({"a": table.iloc[:0]}, changes=names)["a"]
+    assert list(empty.index) == [""] and list(empty.columns) == names
+
+
+def test_nothing_moves_no_concept(texts, labels):
+    still = embedded(texts, labels, {"original": labels})
+    still = xr.concat([still, still.assign_coords(view=["noise"])], "view")
+    found = concepts.gained_and_lost(still, texts, labels)
+    assert found.table.empty and found.positive["found"].all()

@@ -5,7 +5,7 @@ their own mean, after SpLiCE (Bhalla et al., NeurIPS 2024, arXiv 2402.10376). Un
 answer, concepts don't exclude each other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,16 +154,11 @@ def differences(weights: xr.DataArray, *, n_resamples: int = 500, seed: int = 0)
         )
         for name in names
     ]
-    rows = pd.concat(tables, ignore_index=True)
+    ordered = [own.iloc[ties.largest_first(own["gain"])] for own in tables]
+    rows = pd.concat(ordered, ignore_index=True)
     rows = rows[rows["moved"]]
     q = false_discovery_rates(rows["p"])
     rows = rows.assign(q=q, found=q <= FALSE_DISCOVERY_RATE)
-    rows = pd.concat(
-        [
-            own.iloc[ties.largest_first(own["gain"])]
-            for _, own in rows.groupby("augmentation", sort=False)
-        ]
-    )
     columns = ["before", "after", "gain", "low", "high", "q", "found"]
     return rows[["augmentation", "property", "concept", *columns]].reset_index(drop=True)
 
@@ -200,13 +195,21 @@ def positive_control(weights: xr.DataArray, labels: pd.DataFrame, *, seed: int =
     return _controlled(tables)
 
 
-def grid(tables: Mapping[str, pd.DataFrame], *, each: int = 2, most: int = 20) -> dict:
+def grid(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    changes: Sequence[str],
+    each: int = 2,
+    most: int = 20,
+) -> dict[str, pd.DataFrame]:
     """Put the concepts that changes add or take most into tables with the same rows.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
         Source → `differences`, of the same changes and texts.
+    changes : sequence of str
+        The columns.
     each : int
         Concepts that a change gains most in a source, and as many that it loses most.
     most : int
@@ -224,7 +227,6 @@ def grid(tables: Mapping[str, pd.DataFrame], *, each: int = 2, most: int = 20) -
     strongest = pd.concat([of_change.head(each), of_change.tail(each)])
     sizes = strongest["gain"].abs().groupby(strongest["concept"], sort=False).max()
     names = ties.ranked(sizes).index[:most] if len(sizes) else pd.Index([""])
-    changes = rows["augmentation"].unique()
     return {
         source: found[found["source"] == source]
         .pivot_table(index="concept", columns="augmentation", values="gain")
