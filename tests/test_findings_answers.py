@@ -42,8 +42,8 @@ def rows(found):
 def test_the_sentence_names_what_is_seen_and_what_is_exchanged(made):  # noqa: F811
     found = answer(made)
     assert found.sentence == (
-        "What the model sees instead: under noise a star; under blur more often square. Answers are"
-        " exchanged for one another under color_jitter (another colour)."
+        "What the model sees instead: under noise a star; under blur more often square. Answers"
+        " change, but none surely gains, under color_jitter (another colour)."
     )
     own = rows(found)
     assert own.loc["What does the model see under noise?", "answer"] == "a star"

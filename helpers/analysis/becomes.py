@@ -229,7 +229,8 @@ def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
         - "a large dotted star on a plain background": answers that surely gain, and that at least
           `NEARLY_ALL` images give. "0 → 96 of 100" counts those that the whole description fits.
         - "more often square or black": the k answers that gain most. "15 → 51, 11 → 31 of 100".
-        - "another position": no answer gains, and surely most images get another one: "79 of 100".
+        - "another position": no answer gains, and surely most images get another one: "79 of 100"
+          (binomial test, p times the number of questions).
         - "nothing else for sure".
 
         `kind` is one of `KINDS`.
@@ -345,7 +346,7 @@ def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series, k: 
         counts = ", ".join(f"{row.before} → {row.after}" for row in first.itertuples())
         words = f"more often {_either(first['answer'].tolist())}"
         kind, counts = MORE_OFTEN, f"{counts} of {n}"
-    elif stats.binom.sf(other[most] - 1, n, 0.5) <= CHANCE:
+    elif stats.binom.sf(other[most] - 1, n, 0.5) * len(other) <= CHANCE:
         words = f"another {most}" if most in OF_A_SCENE else f"other answers about {most}"
         kind, counts = ANOTHER, f"{other[most]} of {n}"
     else:

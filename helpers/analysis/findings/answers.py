@@ -78,7 +78,7 @@ def _sentence(
     sentences = [f"What the model sees instead{of}: {'; '.join(favoured)}."] if favoured else []
     if exchanged:
         pairs = [f"{name(n)} ({own['words'][n]})" for n in exchanged]
-        sentences.append(f"Answers are exchanged for one another under {listed(pairs)}.")
+        sentences.append(f"Answers change, but none surely gains, under {listed(pairs)}.")
     return " ".join(sentences) or NO_ANSWER
 
 
