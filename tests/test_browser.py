@@ -47,7 +47,8 @@ def shortened(folder: Path) -> Path:
     run = {"images": "scenes:8", "compare": ["embedded:304"], "out": str(folder / "run")}
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in run.items())
     panels = [new_code_cell(f'interpret.panel("{use.panel}", run)') for use in USES]
-    notebook.cells = [notebook.cells[0], parameters, opening, *panels]
+    computed = new_code_cell("run.compute()")  # whose progress is no panel's output
+    notebook.cells = [notebook.cells[0], parameters, opening, computed, *panels]
     for cell in notebook.cells[1:]:
         cell.outputs, cell.execution_count = [], None
     nbformat.write(notebook, folder / NAME)

@@ -90,9 +90,3 @@ def listed(names: Sequence[str]) -> str:
     """Write names as a list in a sentence: ``blur, noise and flip``."""
     *others, last = names or ["none"]
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def agreed(by_source: Mapping[str, str]) -> str:
-    """Write an answer once where it is the same for every source of images; else as `each`."""
-    answers = dict.fromkeys(by_source.values())
-    return next(iter(answers)) if len(answers) == 1 else each(by_source)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, agreed, each, interval, listed
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.statistics import NOTHING_MOVED
 
 HALF = 0.5
@@ -91,7 +91,7 @@ def _embedding(correlation: BY_SOURCE) -> Finding:
     verdicts = {name: _verdict(own.loc["model"]) for name, own in correlation.items()}
     return Finding(
         "Do images whose attention changes more move further in the embedding?",
-        agreed(verdicts),
+        once_or_each(verdicts),
         each({name: _written(own.loc["model"]) for name, own in correlation.items()}),
         "untrained: " + each({n: _written(own.loc["untrained"]) for n, own in correlation.items()}),
     )
@@ -107,7 +107,9 @@ def _lowest(similarity: BY_SOURCE, floor: BY_SOURCE) -> Finding:
     lowest = {name: own["mean"].idxmin() for name, own in similarity.items()}
     return Finding(
         "Which changes leave no more attention than another image has?",
-        agreed({name: listed(at_floor(own, floor[name])) for name, own in similarity.items()}),
+        once_or_each(
+            {name: listed(at_floor(own, floor[name])) for name, own in similarity.items()}
+        ),
         "lowest: "
         + each(
             {
@@ -123,7 +125,7 @@ def _lowest(similarity: BY_SOURCE, floor: BY_SOURCE) -> Finding:
 def _geometry(gain: BY_SOURCE) -> Finding:
     return Finding(
         "Does attention follow a mirrored picture to its new place?",
-        agreed({name: _follows(own.iloc[0]) for name, own in gain.items()}),
+        once_or_each({name: _follows(own.iloc[0]) for name, own in gain.items()}),
         each({name: _written(own.iloc[0], "{:.0%}") for name, own in gain.items()}),
         "100% if all that is missing were gained by mirroring back",
     )
@@ -141,7 +143,9 @@ def _spread(focus: BY_SOURCE) -> Finding:
     most = {name: own["mean"].idxmin() for name, own in focus.items()}
     return Finding(
         "Under which changes does attention spread out?",
-        agreed({name: listed(list(own.index[own["high"] < 0])) for name, own in focus.items()}),
+        once_or_each(
+            {name: listed(list(own.index[own["high"] < 0])) for name, own in focus.items()}
+        ),
         "share of the brightest tenth, most: "
         + each(
             {
