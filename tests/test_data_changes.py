@@ -132,24 +132,15 @@ def test_motion_goes_to_one_side_along_a_line():
     assert (columns <= 112).all() or (columns >= 112).all()
 
 
-def test_glass_keeps_the_pixels_before_they_are_blurred():
-    from helpers.data.corruptions import _shuffled
-
-    order = _shuffled(np.random.default_rng(0).random((2, SIZE * SIZE, 2)), 2)
-    assert sorted(order) == list(range(SIZE * SIZE))
-    moved = np.abs(np.array(np.divmod(order, SIZE)) - np.divmod(np.arange(SIZE * SIZE), SIZE))
-    assert 0 < np.median(moved) <= 4
-
-
 def test_brightness_and_contrast_are_the_published_maps(photo):
     colours = np.tile(np.uint8([30, 60, 90]), (SIZE, SIZE, 1))
     brighter = changed(colours, "brightness", "a", 0, 3)
     expected = [level * (90 + 0.3 * 255) / 90 for level in (30, 60, 90)]
-    np.testing.assert_allclose(brighter[0, 0], expected, atol=0.51)
+    np.testing.assert_array_equal(brighter[0, 0], np.floor(expected))
     dark = changed(np.zeros_like(GREY), "brightness", "a", 0, 1)
-    np.testing.assert_allclose(dark, 0.1 * 255, atol=0.51)
+    np.testing.assert_array_equal(dark, int(0.1 * 255))
     low = changed(photo, "contrast", "a", 0, 2).astype(float)
-    np.testing.assert_allclose(low.mean((0, 1)), photo.mean((0, 1)), atol=0.5)
+    np.testing.assert_allclose(low.mean((0, 1)), photo.mean((0, 1)) - 0.5, atol=0.1)
     np.testing.assert_allclose(low.std((0, 1)) / photo.std((0, 1)), 0.3, atol=0.01)
 
 
@@ -208,7 +199,7 @@ def digest(photo, names):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("corruptions", "c13f2e782719ab70"), ("photography", "cfc62caf3b6dc9be")],
+    [("corruptions", "b0ba01311a2aaa0f"), ("photography", "cfc62caf3b6dc9be")],
 )
 def test_pixels_are_the_same_on_every_processor(photo, name, expected):
     assert digest(photo, SETS[name]) == expected

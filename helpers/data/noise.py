@@ -107,21 +107,26 @@ def motion_blurred(values: np.ndarray, radius: float, sigma: float, angle: float
 
 
 def zoomed(values: np.ndarray, factor: float) -> np.ndarray:
-    """Enlarge about the centre and cut to the old size, bilinearly.
+    """Enlarge what a whole number of central pixels shows, bilinearly, and cut to the old size.
+
+    As ImageNet-C does: the outermost pixels stay the outermost ones, so that the enlargement is a
+    little less than `factor` and not quite about the centre.
 
     Parameters
     ----------
-    values : ndarray of float32, height × width or height × width × channels
+    values : ndarray of float, 224 × 224 or 224 × 224 × channels
     factor : float
         From 1.
 
     Returns
     -------
-    ndarray of float32
+    ndarray of float
         As `values`.
     """
-    middle = (SIZE - 1) / 2
-    matrix = np.array([[1 / factor, 0, middle - middle / factor]] * 2)
-    matrix[1] = [0, 1 / factor, middle - middle / factor]
+    seen = math.ceil(SIZE / factor)
+    enlarged = round(seen * factor)
+    step = (seen - 1) / (enlarged - 1)
+    first = (SIZE - seen) // 2 + (enlarged - SIZE) // 2 * step
+    matrix = np.array([[step, 0, first], [0, step, first]])
     look = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
     return cv2.warpAffine(values, matrix, (SIZE, SIZE), **look)
