@@ -71,6 +71,10 @@ def test_an_archive_of_another_model_is_told(known):
 def test_the_tag_finds_the_archive_that_openais_package_left(known, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("helpers.clip.weights.OPENAI_CACHE", known.parent)
+    with pytest.raises(WorkbookError, match="SHA-256 is not the one"):
+        load("ViT-B-32", "openai", device="cpu")
+    digest = hashlib.sha256(known.read_bytes()).hexdigest()
+    monkeypatch.setattr("helpers.clip.weights._promised", lambda *_: digest)
     assert weights.cached_tags("ViT-B-32") == {"openai": known}
     assert load("ViT-B-32", "openai", device="cpu").title == "ViT-B-32, openai"
 

@@ -19,9 +19,9 @@ from helpers.clip.capabilities import TABLE, capabilities, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward, images_at_once, join
 from helpers.clip.huggingface import Trunk
+from helpers.clip.names import open_clip_names
 from helpers.clip.patching import encode_patched
 from helpers.clip.towers import UnknownTower, open_tower
-from helpers.clip.weights import open_clip_names
 
 SIZE, WIDTH, LAYERS, HEADS = 32, 48, 3, 4
 SMALL = {"img_size": SIZE, "patch_size": 8, "embed_dim": WIDTH, "depth": LAYERS, "num_heads": HEADS}

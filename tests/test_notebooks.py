@@ -8,7 +8,7 @@ from statistics import median
 import nbformat
 import pytest
 
-from helpers.clip import weights
+from helpers.clip import names
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
 from helpers.lab.desk import WITHOUT_KERNEL
@@ -42,7 +42,7 @@ def test_every_code_cell_was_executed_in_order_and_without_error(notebook):
 def test_outputs_are_those_of_the_code_as_it_stands(notebook):
     """Fails where code was edited and the notebook not executed again, top to bottom."""
     default = from_profile(DEFAULT_PROFILE, {})
-    title = weights.title(default.model, default.pretrained)
+    title = names.title(default.model, default.pretrained)
     cells = code_cells(notebook)
     sources = [cell.source for cell in cells]
     opened = next(place for place, text in enumerate(sources) if "run_from(" in text)

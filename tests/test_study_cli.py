@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.data.texts import open_texts
 from helpers.study import kernels
-from helpers.study.cli import BAD_INPUT, FAILED, UNREAD, _parameters, main
-from helpers.study.parameters import ROOT
+from helpers.study.cli import BAD_INPUT, FAILED, UNREAD, _check_models, _parameters, main
+from helpers.study.parameters import ROOT, from_profile
 from helpers.study.record import Record
 
 
@@ -183,12 +184,12 @@ BAD_CALLS = {
     "unknown profile": (lambda folder: ["run", "quik"], "quick"),
     "negative limit": (lambda folder: ["run", "-p", "limit", "-1"], "limit"),
     "nothing readable": (nothing_readable, "could be read"),
-    "weights that don't fit": (weights_that_do_not_fit, "can't be loaded"),
+    "weights that don't fit": (weights_that_do_not_fit, "not a plain state dict"),
     "unknown compared step": (
         lambda folder: [*photo(folder), "-p", "compare", "[embedded:305]"],
         "304",
     ),
-    "compared weights that don't fit": (compared_weights_that_do_not_fit, "can't be loaded"),
+    "compared weights that don't fit": (compared_weights_that_do_not_fit, "not a plain state dict"),
     "one text": (texts_of("a dog"), "texts to choose between"),
     "a text too long": (texts_of("a dog", "very " * 99 + "long"), "shorten it"),
     "unknown precision": (lambda folder: [*photo(folder), "-p", "precision", "f8"], "bfloat16"),
@@ -275,3 +276,12 @@ def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path,
     finally:
         process.kill()
     assert not (tmp_path / "run" / "index.html").exists()
+
+
+def test_a_run_says_once_how_its_model_was_opened_and_what_words_it_never_met(capsys, recwarn):
+    given = from_profile("quick", {"images": "photos", "compare": ["embedded", "embedded:304"]})
+    _check_models(given, open_texts("general"))
+    opened, unknown = capsys.readouterr().out.splitlines()
+    assert re.match(r"embedded-clip model: images of \d+ × \d+; texts of 24 tokens; GELU; ", opened)
+    assert re.match(r"The embedded model never met \d+ of the tokens", unknown)
+    assert not recwarn.list

@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
-from helpers.clip import load, weights
+from helpers.clip import load, names
 from helpers.clip.capabilities import Capabilities
 from helpers.data import SETS, STUDY
 from helpers.study import open_run
@@ -31,7 +31,7 @@ def small_cnn(tmp_path_factory):
     path = tmp_path_factory.mktemp("configs") / "small-cnn.json"
     path.write_text(json.dumps(config))
     open_clip.add_model_config(path)
-    weights.open_clip_names.cache_clear()
+    names.open_clip_names.cache_clear()
     return "small-cnn"
 
 
@@ -68,7 +68,7 @@ def test_capabilities_are_written_down_and_read_without_the_model(run, parameter
 
 def test_a_model_without_texts_says_so_where_they_are_asked_for(parameters, monkeypatch):
     lacking = Capabilities("embedded", {"texts": "its tokenizer's file is not on this machine"})
-    monkeypatch.setattr("helpers.study.run.capabilities", lambda name: lacking)
+    monkeypatch.setattr("helpers.study.run.capabilities", lambda *_: lacking)
     run = open_run(**parameters)
     for asked in (run.text_embeddings, run.named_texts):
         with pytest.raises(WorkbookError, match="embedded does not give embeddings of texts"):

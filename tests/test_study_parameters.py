@@ -1,6 +1,7 @@
 import pytest
 
 from helpers.checks import WorkbookError
+from helpers.study.absolute import plain_models
 from helpers.study.parameters import from_profile, parse_value, profile_of, profiles, split_model
 
 
@@ -37,6 +38,21 @@ def test_a_profile_takes_what_it_leaves_out_from_quick():
     assert paper.batch_size == quick.batch_size
 
 
+def test_a_number_for_a_text_is_the_text_as_papermill_reads_it():
+    assert from_profile("quick", {"pretrained": 500}).pretrained == "500"
+
+
+def test_models_are_named_in_one_way():
+    given = {
+        "model": "ViT-B/32",
+        "pretrained": "OpenAI",
+        "compare": ["vit_b_16:openai", "embedded"],
+    }
+    plain = plain_models(from_profile("quick", given))
+    assert (plain.model, plain.pretrained) == ("ViT-B-32", "openai")
+    assert plain.compare == ["ViT-B-16:openai"]
+
+
 def test_profiles_are_known_by_their_results():
     assert profile_of(from_profile("quick", {"batch_size": 3, "out": "x"})) == "quick"
     assert profile_of(from_profile("quick", {"seed": 3})) is None
@@ -47,6 +63,8 @@ def test_profiles_are_known_by_their_results():
     [
         ("ViT-B-32:openai", ("ViT-B-32", "openai")),
         ("ViT-B-32:/a:b.pt", ("ViT-B-32", "/a:b.pt")),
+        ("hf-hub:owner/model", ("hf-hub:owner/model", None)),
+        ("hf-hub:owner/model:0", ("hf-hub:owner/model", "0")),
         ("embedded", ("embedded", None)),
     ],
 )
@@ -78,14 +96,14 @@ def test_every_profile_is_valid(profile):
         ("quick", {"images": 5}, "images has no value 5"),
         ("quick", {"images": ["photos", None]}, "images has no value"),
         ("quick", {"images": []}, "images has no value"),
-        ("quick", {"out": 5}, "out has no value 5"),
+        ("quick", {"out": 5.5}, "out has no value 5.5"),
         ("quick", {"pretrained": True}, "pretrained has no value True"),
         ("quick", {"severity": 5.1}, "from 0 to 5"),
         ("quick", {"layers": 0}, "layers has no value 0"),
         ("quick", {"compare": "embedded:304"}, "a list of models"),
         ("quick", {"compare": [":304"]}, "a list of models"),
         ("quick", {"compare_fully": "maybe"}, "true or false"),
-        ("quick", {"texts": 5}, "texts has no value 5"),
+        ("quick", {"texts": []}, r"texts has no value \[\]"),
     ],
 )
 def test_bad_parameters_are_told(profile, overrides, message):

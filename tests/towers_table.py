@@ -17,12 +17,12 @@ import numpy as np
 import open_clip
 import torch
 
-from helpers.clip import weights
 from helpers.clip.building import vision_tower
 from helpers.clip.capabilities import TABLE, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward
 from helpers.clip.kernels import QuickLinear
+from helpers.clip.names import open_clip_names
 from helpers.clip.towers import open_tower
 
 PAGE = Path(__file__).parents[1] / "helpers" / "clip" / "README.md"
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--full", nargs="*", metavar="NAME")
     given = parser.parse_args()
     if given.full is None:
-        rows = {name: row(name) for name in weights.open_clip_names()}
+        rows = {name: row(name) for name in open_clip_names()}
         lines = table(rows)
         write(lines, rows)
         print("\n".join(lines))

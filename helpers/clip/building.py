@@ -1,8 +1,13 @@
-"""Models that open_clip does not build as a whole: a vision tower alone, or two given towers."""
+"""Building open_clip's models, untrained: as a whole, a vision tower alone, or two given towers."""
 
+import logging
+
+import open_clip
 import torch
 from open_clip.model import _build_vision_tower
 from torch import nn
+
+from helpers.checks import WorkbookError
 
 
 class Towers(nn.Module):
@@ -52,3 +57,65 @@ def vision_tower(config: dict) -> nn.Module:
     if "timm_model_name" not in vision:
         vision.pop("timm_model_pretrained")
     return _build_vision_tower(config["embed_dim"], vision, config.get("quick_gelu", False))
+
+
+def whole(name: str, quick_gelu: bool | None = None, seed: int = 0, **sizes: int) -> nn.Module:
+    """Build an open_clip model, untrained.
+
+    Parameters
+    ----------
+    name : str
+        Or ``local-dir:`` and a folder with open_clip's configuration.
+    quick_gelu : bool, optional
+        Left out, as its configuration says.
+    seed : int
+        Of the random weights.
+    **sizes
+        ``image_size`` and ``context_length``, where they aren't the configuration's.
+
+    Returns
+    -------
+    Module
+
+    Raises
+    ------
+    WorkbookError
+        If a part of it can't be had on this machine.
+    """
+    options = {} if quick_gelu is None else {"quick_gelu": quick_gelu}
+    options |= {f"force_{size}": value for size, value in sizes.items()}
+    # open_clip tells of random weights and configs through the root logger; the title says it here.
+    logging.getLogger().addFilter(_drop_open_clip_notices)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return open_clip.create_model(
+                name, load_weights=False, pretrained_text=False, **options
+            )
+    except Exception as error:  # torch, timm and transformers each raise kinds of their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".: ")
+        raise WorkbookError(
+            f"open_clip can't build {name} on this machine: {reason}. Choose another model."
+        ) from error
+    finally:
+        logging.getLogger().removeFilter(_drop_open_clip_notices)
+
+
+def image_tower(name: str, quick_gelu: bool | None = None, seed: int = 0, **sizes: int) -> Towers:
+    """Build the image tower of an open_clip model alone, as `whole` does the model."""
+    config = open_clip.get_model_config(name)
+    if quick_gelu is not None:
+        config["quick_gelu"] = quick_gelu
+    is_timm = "timm_model_name" in config["vision_cfg"]
+    if "image_size" in sizes and not is_timm:
+        config["vision_cfg"]["image_size"] = sizes["image_size"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        visual = vision_tower(config)
+    if "image_size" in sizes and is_timm:
+        visual.set_input_size(sizes["image_size"])
+    return Towers(visual, None, context_length=0)
+
+
+def _drop_open_clip_notices(record: logging.LogRecord) -> bool:
+    return "open_clip" not in record.pathname

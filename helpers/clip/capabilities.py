@@ -13,6 +13,8 @@ from helpers.checks import one_of
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from helpers.clip.weights import Weights
+
 QUESTIONS = {
     "attention": "a map of what it looks at",
     "account": "the exact account of heads, MLPs and patches",
@@ -72,13 +74,13 @@ class Capabilities:
 
 
 @cache
-def capabilities(name: str) -> Capabilities:
-    """Say what a model can give, without its weights.
+def capabilities(name: str, pretrained: str | None = None) -> Capabilities:
+    """Say what a model can give, without building it.
 
     Parameters
     ----------
-    name : str
-        As for `helpers.clip.load`.
+    name, pretrained : str, str or None
+        As for `helpers.clip.load`. A file of weights is looked at: it may lack the text tower.
 
     Returns
     -------
@@ -89,15 +91,30 @@ def capabilities(name: str) -> Capabilities:
     WorkbookError
         If there is no such model.
     """
-    from helpers.clip import huggingface, tokenizers, weights
+    from helpers.clip import files, huggingface, names, tokenizers, weights
 
-    kind = weights.kind_of(name)
-    if kind == weights.EMBEDDED:
-        return Capabilities(name)
-    if kind == weights.HUGGING_FACE:
-        folder = weights.locate(name, None).parent
-        return of(name, None, huggingface.lacks_texts(folder))
-    return of(name, _why_no_account(name), tokenizers.why_not(name))
+    named = names.resolve(name, pretrained)
+    if named.kind == names.EMBEDDED:
+        return Capabilities(named.name)
+    if named.kind == names.OPEN_CLIP and not (pretrained and names.is_file(pretrained)):
+        return of(named.name, _why_no_account(named.name), tokenizers.why_not(named.name))
+    found = weights.locate(named.name, named.pretrained)
+    folder = found.path.parent if found.path else weights.folder(named)
+    lacks_texts = _lacks_texts(found)
+    if found.configuration == files.TRANSFORMERS:
+        return of(named.name, None, huggingface.lacks_texts(folder) or lacks_texts)
+    local = named.kind == names.FOLDER or weights.describes(found)
+    built_as = f"{tokenizers.LOCAL}{folder}" if local else named.name
+    return of(named.name, _why_no_account(built_as), tokenizers.why_not(built_as) or lacks_texts)
+
+
+def _lacks_texts(found: "Weights") -> str | None:
+    from helpers.clip import archives, checkpoints
+
+    if found.path is None or archives.is_archive(found.path):
+        return None
+    has_texts = checkpoints.open_checkpoint(found.path, found.chosen).has_texts
+    return None if has_texts else checkpoints.NO_TEXTS
 
 
 def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:

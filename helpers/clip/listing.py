@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.clip import embedded, weights
+from helpers.clip import embedded, names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
 
 WORKS = {
@@ -31,10 +31,10 @@ def models() -> Iterator[str]:
         yield _line(name, capabilities(name), "comes with the workbook")
     for name, folder in weights.cached_ids().items():
         yield _line(name, capabilities(name), f"here: {_short(folder)}")
-    for name in weights.open_clip_names():
+    for name in names.open_clip_names():
         here = [f"{tag} ({_short(path)})" for tag, path in weights.cached_tags(name).items()]
         yield _line(name, capabilities(name), f"here: {', '.join(here)}" if here else "")
-    yield "A folder of a model that transformers saved is a model, too."
+    yield "A folder of a model that transformers or open_clip saved is a model, too."
 
 
 def model(name: str) -> Iterator[str]:
@@ -54,16 +54,17 @@ def model(name: str) -> Iterator[str]:
     WorkbookError
         If there is no such model.
     """
-    known = capabilities(name)
-    yield _line(name, known, "")
+    named = names.resolve(name)
+    known = capabilities(named.name, named.pretrained)
+    yield _line(named.name, known, "")
     yield from dict.fromkeys(filter(None, map(known.lack, ("account", "texts"))))
-    if weights.kind_of(name) != weights.OPEN_CLIP:
-        yield f"weights: {weights.locate(name, None)}"
+    if named.kind != names.OPEN_CLIP:
+        yield f"weights: {weights.locate(named.name, named.pretrained).path}"
         return
     import open_clip
 
-    here = weights.cached_tags(name)
-    tags = open_clip.list_pretrained_tags_by_model(name)
+    here = weights.cached_tags(named.name)
+    tags = open_clip.list_pretrained_tags_by_model(named.name)
     for tag in tags:
         place = _short(here[tag]) if tag in here else "to be downloaded"
         yield f"  {tag}: {place}"

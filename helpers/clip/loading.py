@@ -1,6 +1,5 @@
-"""Open a model: the embedded one, open_clip's by name and tag, one of `transformers`, a file."""
+"""Open a model: the embedded one, open_clip's by name and tag, one in a folder, a file."""
 
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,26 +10,45 @@ import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import archives, devices, files, huggingface, tokenizers, weights
-from helpers.clip.building import Towers, vision_tower
+from helpers.clip import (
+    archives,
+    building,
+    checkpoints,
+    devices,
+    files,
+    huggingface,
+    names,
+    tokenizers,
+    weights,
+)
+from helpers.clip.checkpoints import Checkpoint
 from helpers.clip.model import Model
-
-# What open_clip and torch say in many lines when a weights file is not what it should be.
-REASONS = {
-    "weights_only": "it is not a plain state dict",
-    "loading state_dict": "its tensors have the names or shapes of another model",
-}
+from helpers.clip.names import Named
+from helpers.clip.weights import Weights
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A model and what goes with it; see `Model`."""
+class Plan:
+    """How a model is opened.
 
-    clip: torch.nn.Module
+    Attributes
+    ----------
+    build : callable
+        Sizes that differ from the configuration's → the model, untrained.
+    tokenizer : callable
+    features : int
+        Length of an embedding.
+    mean, std : tuple of float
+    notes : tuple of str
+        What was found out on the way; see `Model.notes`.
+    """
+
+    build: Callable[..., torch.nn.Module]
     tokenizer: Callable
     features: int
     mean: tuple[float, ...] = OPENAI_DATASET_MEAN
     std: tuple[float, ...] = OPENAI_DATASET_STD
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -46,11 +64,13 @@ def load(
     ----------
     name : str, optional
         ``"embedded-clip"`` or ``"embedded"``, our own small models; open_clip's name of a model,
-        such as ``"ViT-B-32"``; or a model as `transformers` stores it: a folder, or its id on the
-        hub, such as ``"openai/clip-vit-base-patch32"``.
+        such as ``"ViT-B-32"`` or, as others write it, ``"ViT-B/32"``; or a model with a
+        configuration of its own, as `transformers` and open_clip store it: a folder, or its id on
+        the hub, such as ``"openai/clip-vit-base-patch32"``.
     pretrained : str, optional
         For a name of open_clip's, its tag of the weights, such as ``"openai"``, or the path of a
-        local ``.safetensors`` or ``.pt`` file. Left out, the model is untrained (seed 0), and every
+        local ``.safetensors`` or ``.pt`` file, if need be with the set of weights in it that is
+        meant: ``"epoch.pt#state_dict_ema"``. Left out, the model is untrained (seed 0), and every
         result says so.
     device : str, optional
         A torch device; ``"auto"`` takes a GPU where there is one.
@@ -71,30 +91,68 @@ def load(
 
     Notes
     -----
-    The activation (QuickGELU or GELU) follows from the tag, from OpenAI's archive or from the
-    ``config.json`` beside the weights, since weights run silently with the wrong one. Another local
-    file can't tell: its model needs the name with the right ending, such as
-    ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both exist.
+    The activation (QuickGELU or GELU) and the normalisation of pixels follow from the tag, from
+    OpenAI's archive, or from the configuration beside the weights, since weights run silently with
+    the wrong ones. Another local file can't tell: its model needs the name with the right ending,
+    such as ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both exist.
+    The size of images and the number of text positions are those of the weights.
     """
     one_of("precision", precision, weights.PRECISIONS)
     device = devices.resolve(device)
-    path = weights.locate(name, pretrained)
-    opened = WAYS[weights.kind_of(name)](name, pretrained, path, seed)
-    clip = opened.clip.eval().requires_grad_(False).to(device)
-    _check_finite(clip, path)
+    named = names.resolve(name, pretrained)
+    found = weights.locate(named.name, named.pretrained)
+    fingerprint = found.fingerprint
+    plan = WAYS[named.kind](named, found, seed)
+    clip, tokenizer, notes = _filled(named, plan, found)
+    clip = clip.eval().requires_grad_(False).to(device)
+    _check_finite(clip, found.path)
     return Model(
         clip=clip,
-        tokenizer=opened.tokenizer,
-        name=name,
-        pretrained=pretrained,
-        title=weights.title(name, pretrained),
-        fingerprint=weights.fingerprint(path),
-        features=opened.features,
-        mean=tuple(opened.mean),
-        std=tuple(opened.std),
+        tokenizer=tokenizer,
+        name=named.name,
+        pretrained=named.pretrained,
+        title=names.title(named.name, named.pretrained),
+        fingerprint=fingerprint,
+        features=plan.features,
+        mean=tuple(plan.mean),
+        std=tuple(plan.std),
         device=device,
         precision=weights.PRECISIONS[precision],
+        notes=notes,
     )
+
+
+def _filled(
+    named: Named, plan: Plan, found: Weights
+) -> tuple[torch.nn.Module, Callable, tuple[str, ...]]:
+    """Build a model at the sizes of its weights and load these."""
+    clip = plan.build()
+    if found.path is None or named.kind == names.EMBEDDED:
+        return clip, plan.tokenizer, plan.notes
+    checkpoint = _opened(found)
+    sizes = checkpoints.own_sizes(checkpoint, clip)
+    if sizes and found.configuration != files.TRANSFORMERS:
+        clip = plan.build(**sizes)
+    clip, notes = checkpoints.fill(clip, checkpoint)
+    tokenizer = plan.tokenizer
+    if getattr(clip, "text", clip) is None and not hasattr(tokenizer, "reason"):
+        tokenizer = tokenizers.NoTokenizer(named.name, checkpoints.NO_TEXTS)
+    own = (f"{size.replace('_', ' ')} {value}, by its weights" for size, value in sizes.items())
+    return clip, tokenizer, (*plan.notes, *checkpoint.notes, *own, *notes)
+
+
+def _opened(found: Weights) -> Checkpoint:
+    if archives.is_archive(found.path):
+        return Checkpoint(found.path, archives.read(found.path))
+    checkpoint = checkpoints.open_checkpoint(found.path, found.chosen)
+    if checkpoint.others:
+        warnings.warn(
+            f"{found.path} has several sets of weights. {checkpoint.notes[0]}; another is chosen"
+            f" by its name after the file's, such as {found.path.name}{names.INSIDE}"
+            f"{checkpoint.others[0]}.",
+            stacklevel=4,
+        )
+    return checkpoint
 
 
 def _check_finite(clip: torch.nn.Module, path: Path | None) -> None:
@@ -106,106 +164,104 @@ def _check_finite(clip: torch.nn.Module, path: Path | None) -> None:
             )
 
 
-def _embedded(name: str, pretrained: str | None, _: Path | None, seed: int) -> Opened:
+def _embedded(named: Named, _: Weights, seed: int) -> Plan:
     from helpers.clip import embedded
 
-    clip, tokenizer = embedded.build(name, pretrained, seed=seed)
-    return Opened(clip, tokenizer, clip.text_projection.shape[1])
+    clip, tokenizer = embedded.build(named.name, named.pretrained, seed=seed)
+    return Plan(lambda: clip, tokenizer, clip.text_projection.shape[1])
 
 
-def _hugging_face(name: str, pretrained: str | None, path: Path | None, seed: int) -> Opened:
-    folder = weights.folder(name, pretrained)
-    clip = huggingface.build(folder, trained=path is not None, seed=seed)
-    tokenizer = huggingface.open_tokenizer(folder, name)
-    features = huggingface.features(folder)
-    return Opened(clip, tokenizer, features, *huggingface.normalisation(folder))
+def _in_folder(named: Named, found: Weights, seed: int) -> Plan:
+    folder = found.path.parent if found.path else weights.folder(named)
+    return _configured(named.name, folder, found.configuration, seed)
 
 
-def _open_clip(name: str, pretrained: str | None, path: Path | None, seed: int) -> Opened:
-    tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
-    config = open_clip.get_model_config(name)
-    tokenizer = tokenizers.open_tokenizer(name)
-    if reason := tokenizers.lacks_tower(name):
-        clip, tokenizer = _image_tower(name, path, seed), tokenizers.NoTokenizer(name, reason)
-    else:
-        clip = _filled(name, path, tag, seed)
-    return Opened(clip, tokenizer, config["embed_dim"], *_normalisation(name, tag))
+def _of_open_clip(named: Named, found: Weights, seed: int) -> Plan:
+    if weights.describes(found):
+        plan = _configured(named.name, found.path.parent, found.configuration, seed)
+        _check_size(named.name, plan, found)
+        return plan
+    tag = open_clip.get_pretrained_cfg(named.name, named.pretrained) if named.pretrained else {}
+    quick_gelu = bool(tag.get("quick_gelu")) if tag else None
+    if found.path and archives.is_archive(found.path):
+        quick_gelu = True
+    elif found.path and not tag:
+        _warn_of_activation(named.name)
+    mean, std = _normalisation(named.name, tag, found)
+    options = {"quick_gelu": quick_gelu, "seed": seed}
+    return _planned(named.name, named.name, options, mean, std)
 
 
-def _filled(name: str, path: Path | None, tag: dict, seed: int) -> torch.nn.Module:
-    """Build a model of open_clip's with the weights of a file, whatever names they have."""
-    if path is None:
-        return _create(name, None, path, seed, **_activation(tag))
-    if archives.is_archive(path):
-        clip = _create(name, None, path, quick_gelu=True)
-        clip.load_state_dict(archives.read(path))
-        return clip
-    if rules := huggingface.rules_of(files.names_in(path)):
-        clip = _create(name, None, path, **_activation(tag or _configured(name, path)))
-        huggingface.load_into(clip, files.read(path), rules, path)
-        return clip
-    if not tag:
-        _warn_of_activation(name)
-    return _create(name, str(path), path, **_activation(tag))
+def _configured(name: str, folder: Path, configuration: str, seed: int) -> Plan:
+    """Plan a model by the configuration that lies beside its weights."""
+    if configuration == files.TRANSFORMERS:
+        return Plan(
+            lambda **_: huggingface.build(folder, seed),
+            huggingface.open_tokenizer(folder, name),
+            huggingface.features(folder),
+            *huggingface.normalisation(folder),
+            notes=(_said_by(configuration),),
+        )
+    own = files.read_json(folder / configuration)
+    if not isinstance(own.get("model_cfg"), dict):
+        raise WorkbookError(
+            f"{folder / configuration} has no model_cfg, which says how the model is built; give"
+            " open_clip's name as model and the file as pretrained."
+        )
+    pixels = own.get("preprocess_cfg") or {}
+    mean, std = (pixels.get("mean", OPENAI_DATASET_MEAN), pixels.get("std", OPENAI_DATASET_STD))
+    local = f"{tokenizers.LOCAL}{folder}"
+    return _planned(name, local, {"seed": seed}, mean, std, _said_by(configuration))
 
 
-def _activation(tag: dict) -> dict[str, bool]:
-    return {"quick_gelu": bool(tag.get("quick_gelu"))} if tag else {}
+def _said_by(configuration: str) -> str:
+    return f"read as {configuration} beside its weights says"
 
 
-def _configured(name: str, path: Path) -> dict:
-    """Read the activation from the configuration beside a file of `transformers`."""
-    beside = path.parent / "config.json"
-    if not beside.is_file():
-        _warn_of_activation(name)
-        return {}
-    config = huggingface.read_config(path.parent)
-    return {"quick_gelu": huggingface.sizes(config, "vision")["hidden_act"] == "quick_gelu"}
+def _planned(name: str, built_as: str, options: dict, mean: tuple, std: tuple, *notes: str) -> Plan:
+    """Plan a model that open_clip builds; its image tower alone where the other can't be had."""
+    build, tokenizer = building.whole, tokenizers.open_tokenizer(built_as)
+    if reason := tokenizers.lacks_tower(built_as):
+        build, tokenizer = building.image_tower, tokenizers.NoTokenizer(name, reason)
+    return Plan(
+        lambda **sizes: build(built_as, **options, **sizes),
+        tokenizer,
+        open_clip.get_model_config(built_as)["embed_dim"],
+        mean,
+        std,
+        notes,
+    )
 
 
-def _normalisation(name: str, tag: dict) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    names = open_clip.list_pretrained_tags_by_model(name)
-    tags = [tag] if tag else [open_clip.get_pretrained_cfg(name, one) for one in names]
-    known = {(tuple(one["mean"]), tuple(one["std"])) for one in tags if one.get("mean")}
-    # A file does not say how pixels were normalised; where all tags of a model agree, they do.
-    return known.pop() if len(known) == 1 else (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+def _check_size(name: str, plan: Plan, found: Weights) -> None:
+    """Refuse a name whose embeddings have another length than those of the configuration."""
+    own = open_clip.get_model_config(name)["embed_dim"]
+    if own != plan.features:
+        raise WorkbookError(
+            f"{found.path.parent / found.configuration}, beside the weights, is of a model whose"
+            f" embeddings have {plan.features} numbers, and {name} has {own}; give {found.path} as"
+            " model, without pretrained."
+        )
 
 
-def _image_tower(name: str, path: Path | None, seed: int) -> Towers:
-    """Build the image tower alone, where the text tower's configuration is not on this machine."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        visual = vision_tower(open_clip.get_model_config(name))
-    if path is not None:
-        state = files.read(path)
-        state = state.get("state_dict", state)
-        own = {key.removeprefix("module."): value for key, value in state.items()}
-        start = "visual."
-        own = {key[len(start) :]: v.float() for key, v in own.items() if key.startswith(start)}
-        try:
-            visual.load_state_dict(own)
-        except RuntimeError as error:
-            raise WorkbookError(_misfit(name, path, error)) from error
-    return Towers(visual, None, context_length=0)
-
-
-def _create(
-    name: str, weights_file: str | None, path: Path | None, seed: int = 0, **options
-) -> torch.nn.Module:
-    # open_clip tells of random weights and configs through the root logger; the title says it here.
-    logging.getLogger().addFilter(_drop_open_clip_notices)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return open_clip.create_model(name, weights_file, pretrained_text=False, **options)
-    except Exception as error:  # torch, safetensors and pickle each raise kinds of their own
-        raise WorkbookError(_misfit(name, path, error)) from error
-    finally:
-        logging.getLogger().removeFilter(_drop_open_clip_notices)
-
-
-def _drop_open_clip_notices(record: logging.LogRecord) -> bool:
-    return "open_clip" not in record.pathname
+def _normalisation(name: str, tag: dict, found: Weights) -> tuple[tuple, tuple]:
+    """Find the mean and standard deviation of pixels: of a tag, or of all tags if they agree."""
+    own = files.read_json(found.path.parent / files.OPEN_CLIP) if found.configuration else {}
+    pixels = own.get("preprocess_cfg") or {}
+    if "mean" in pixels:
+        return tuple(pixels["mean"]), tuple(pixels.get("std", OPENAI_DATASET_STD))
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    known = [tag] if tag else [open_clip.get_pretrained_cfg(name, one) for one in tags]
+    ways = {(tuple(one["mean"]), tuple(one["std"])) for one in known if one.get("mean")}
+    if len(ways) > 1 and found.path:
+        warnings.warn(
+            f"A weights file does not say how pixels are normalised, and the tags of {name} differ"
+            f" in it; OpenAI's mean and standard deviation are taken for {found.path.name}. A file"
+            f" {files.OPEN_CLIP} beside it decides otherwise: "
+            '{"preprocess_cfg": {"mean": […], "std": […]}}.',
+            stacklevel=5,
+        )
+    return ways.pop() if len(ways) == 1 else (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
 
 
 def _warn_of_activation(name: str) -> None:
@@ -219,21 +275,9 @@ def _warn_of_activation(name: str) -> None:
         )
 
 
-def _misfit(name: str, path: Path | None, error: Exception) -> str:
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".: ")
-    known = (reason for text, reason in REASONS.items() if text in str(error))
-    reason = next(known, first_line)
-    if path is None:
-        return f"open_clip can't build {name} on this machine: {reason}. Choose another model."
-    return (
-        f"The weights in {path} can't be loaded into {name}: {reason}. Give a state dict of this"
-        " model as .safetensors, or as .pt that loads without running code."
-    )
-
-
 WAYS = {
-    weights.EMBEDDED: _embedded,
-    weights.HUGGING_FACE: _hugging_face,
-    weights.OPEN_CLIP: _open_clip,
+    names.EMBEDDED: _embedded,
+    names.FOLDER: _in_folder,
+    names.OPEN_CLIP: _of_open_clip,
 }
 """What a model's name means → how it is opened."""

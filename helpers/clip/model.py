@@ -23,6 +23,8 @@ from helpers.clip.kernels import QuickLinear
 from helpers.clip.patching import encode_patched
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 
+ACTIVATIONS = ("QuickGELU", "GELU", "GELUTanh", "SiLU", "SwiGLU")
+"""Classes of activations of the image towers."""
 TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
 
 
@@ -50,6 +52,8 @@ class Model:
         Per-channel normalisation of pixels in [0, 1].
     device, precision : str
         Where and in which numbers the forward pass runs.
+    notes : tuple of str
+        How its weights and configuration were read, where that was not plain.
     """
 
     clip: torch.nn.Module
@@ -63,6 +67,7 @@ class Model:
     std: tuple[float, ...]
     device: str
     precision: str
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -89,6 +94,23 @@ class Model:
         """Height and width of the images that the model reads."""
         size = self.clip.visual.image_size
         return (size, size) if isinstance(size, int) else tuple(size)
+
+    @property
+    def opened_as(self) -> str:
+        """In a sentence: sizes, activation, normalisation of pixels, and `notes`."""
+        height, width = self.image_size
+        mean, std = (" ".join(f"{own:.3f}" for own in of) for of in (self.mean, self.std))
+        kinds = [type(part).__name__ for part in self.clip.visual.modules()]
+        activation = next((kind for kind in kinds if kind in ACTIVATIONS), "another activation")
+        texts = f"texts of {self.clip.context_length} tokens" if self.capabilities.texts else ""
+        parts = [
+            f"images of {height} × {width}",
+            texts or "no texts",
+            activation,
+            f"pixels less {mean}, over {std}",
+            *self.notes,
+        ]
+        return f"{self.title}: {'; '.join(parts)}."
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -306,19 +328,24 @@ class Model:
             )
         return encoded.numpy()
 
-    def check_texts(self, texts: Sequence[str]) -> None:
+    def check_texts(self, texts: Sequence[str]) -> str:
         """Check that the model can read texts, without encoding them.
 
         Parameters
         ----------
         texts : sequence of str
 
+        Returns
+        -------
+        str
+            A sentence on words that an embedded model never met, which count as nothing; else "".
+
         Raises
         ------
         WorkbookError
             As `encode_text` does.
         """
-        self._tokens(texts)
+        return getattr(self.tokenizer, "unknown", lambda _: "")(self._tokens(texts))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bfloat16")

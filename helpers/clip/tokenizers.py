@@ -10,6 +10,8 @@ from helpers.checks import WorkbookError
 
 FILES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt")
 """Any of these holds a tokenizer's vocabulary."""
+LOCAL = "local-dir:"
+"""What open_clip writes before a folder that has a configuration of its own."""
 
 
 class HubTokenizer:
@@ -64,6 +66,7 @@ def open_tokenizer(name: str) -> Callable:
     Parameters
     ----------
     name : str
+        Or ``local-dir:`` and a folder with open_clip's configuration.
 
     Returns
     -------
@@ -76,10 +79,14 @@ def open_tokenizer(name: str) -> Callable:
     source = text.get("hf_tokenizer_name")
     if source is None:
         return open_clip.get_tokenizer(name)
+    options = text.get("tokenizer_kwargs", {})
+    folder = Path(name.removeprefix(LOCAL))
+    if name != str(folder) and not lacks_file(folder):
+        return of_folder(folder, **options)
     if reason := _unreachable(source):
         return NoTokenizer(name, reason)
     try:
-        return HubTokenizer(source, **text.get("tokenizer_kwargs", {}))
+        return HubTokenizer(source, **options)
     except Exception as error:  # transformers raises kinds of its own for files that don't fit
         return NoTokenizer(name, f"its tokenizer {source} can't be opened ({_first_line(error)})")
 
@@ -90,6 +97,8 @@ def why_not(name: str) -> str | None:
 
     text = open_clip.get_model_config(name)["text_cfg"]
     sources = [text[key] for key in ("hf_model_name", "hf_tokenizer_name") if text.get(key)]
+    if name.startswith(LOCAL) and not lacks_file(Path(name.removeprefix(LOCAL))):
+        sources = [source for source in sources if source == text.get("hf_model_name")]
     return next((reason for source in sources if (reason := _unreachable(source))), None)
 
 
@@ -101,24 +110,19 @@ def lacks_tower(name: str) -> str | None:
     return source and _unreachable(source)
 
 
-def of_folder(folder: Path, name: str, **options) -> Callable:
+def of_folder(folder: Path, **options) -> HubTokenizer:
     """Open the tokenizer that lies beside a model's weights.
 
     Parameters
     ----------
     folder : Path
-    name : str
-        What messages call the model.
     **options
         Of open_clip's `HFTokenizer`.
 
     Returns
     -------
-    callable
-        A `NoTokenizer` where there is none.
+    HubTokenizer
     """
-    if reason := lacks_file(folder):
-        return NoTokenizer(name, reason)
     return HubTokenizer(str(folder), local_files_only=True, **options)
 
 

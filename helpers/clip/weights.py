@@ -1,67 +1,65 @@
 """Where a model's weights are: in the package, in a local file, in a cache, or on a model hub."""
 
 import hashlib
-import re
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import archives, embedded, files, hub
+from helpers.clip import archives, embedded, files, hashes, hub, names
 from helpers.clip.embedded.files import UNTRAINED
 
-EMBEDDED = "embedded"
-OPEN_CLIP = "open_clip"
-HUGGING_FACE = "Hugging Face"
 DEFAULT = "embedded-clip"
 """The model that is opened where none is named."""
 PRECISIONS = {"auto": "float32", "float32": "float32", "bfloat16": "bfloat16"}
-WEIGHT_FILES = (".safetensors", ".pt", ".pth", ".bin")
 OPENAI_CACHE = Path("~/.cache/clip")
 """Where OpenAI's own package keeps its files."""
 
 
-def kind_of(name: str) -> str:
-    """Say what a model's name means.
+@dataclass(frozen=True)
+class Weights:
+    """A model's weights, found and not yet read.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        As for `helpers.clip.load`.
-
-    Returns
-    -------
-    str
-        `EMBEDDED`, `OPEN_CLIP` for a name of open_clip's, or `HUGGING_FACE` for a folder, a file in
-        it, or an id such as ``openai/clip-vit-base-patch32``.
-
-    Raises
-    ------
-    WorkbookError
-        If it means nothing.
+    path : Path or None
+        A file, or the index of several; None for an untrained model.
+    configuration : str or None
+        Which of `files.IN_FOLDERS` lies beside the file and describes it.
+    chosen : str or None
+        Which set of weights is meant, of a file with several.
+    promised : str or None
+        SHA-256 of the file as its publisher gives it, or the beginning of it.
     """
-    if is_embedded(name):
-        return EMBEDDED
-    if is_hugging_face(name):
-        return HUGGING_FACE
-    if "/" in name:
-        raise WorkbookError(f"There is no folder {name}; give the path of one that holds a model.")
-    one_of("model", name, [*embedded.NAMES, *open_clip_names()])
-    return OPEN_CLIP
+
+    path: Path | None = None
+    configuration: str | None = None
+    chosen: str | None = None
+    promised: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of all that is read, or ``"untrained"``.
+
+        Configurations count, too, as they name the activation and the normalisation.
+
+        Raises
+        ------
+        WorkbookError
+            If a downloaded file is not what was published.
+        """
+        if self.path is None:
+            return "untrained"
+        parts = files.parts_of(self.path)
+        for part in parts:
+            hashes.check_promise(part, self.promised)
+        beside = files.READ_WITH.get(self.configuration, ())
+        read = [*parts, *(self.path.parent / name for name in beside)]
+        found = [hashes.sha256(one) for one in read if one.is_file()]
+        found += [self.chosen] if self.chosen else []
+        return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
-def is_embedded(name: str) -> bool:
-    """Return whether a name means one of the models that come with the workbook."""
-    return name in embedded.NAMES
-
-
-def is_hugging_face(name: str) -> bool:
-    """Return whether a name means a model of `transformers`: a folder, a file in it, or an id."""
-    if Path(name).expanduser().exists():
-        return "/" in name or name not in open_clip_names()
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
-
-
-def locate(name: str, pretrained: str | None) -> Path | None:
+def locate(name: str, pretrained: str | None) -> Weights:
     """Find a model's weights, downloading them when a tag is neither local nor cached.
 
     Parameters
@@ -73,77 +71,33 @@ def locate(name: str, pretrained: str | None) -> Path | None:
 
     Returns
     -------
-    Path or None
-        The weights file, or the index of several; None for an untrained model.
+    Weights
 
     Raises
     ------
     WorkbookError
         If the name, tag or file is unknown, or the weights can't be had.
     """
-    kind = kind_of(name)
-    if kind == EMBEDDED:
-        return embedded.weights_file(name, pretrained)
-    if kind == HUGGING_FACE:
-        own = folder(name, pretrained)
-        return None if pretrained == UNTRAINED else files.weights_in(own)
-    if pretrained is None:
-        return None
-    path = Path(pretrained).expanduser()
-    local = path.suffix in WEIGHT_FILES or path.exists()
-    path = _local_file(path) if local else _tagged(name, pretrained)
-    if archives.is_archive(path):
-        archives.check(path, _sha256(path), name)
-    return path
+    named = names.resolve(name, pretrained)
+    found = WAYS[named.kind](named)
+    if found.path and archives.is_archive(found.path):
+        archives.check(found.path, hashes.sha256(found.path), named.name)
+    return found
 
 
-def fingerprint(path: Path | None) -> str:
-    """Return the SHA-256 of a model's weights, or ``"untrained"`` where there are none.
+def describes(found: Weights) -> bool:
+    """Return whether the configuration beside weights says how the model is built.
 
-    Parameters
-    ----------
-    path : Path or None
-        A weights file or an index of several; beside `transformers`' the configuration counts, too,
-        as it names the activation.
-
-    Returns
-    -------
-    str
+    One of open_clip's may be there for the pixels alone.
     """
-    if path is None:
-        return "untrained"
-    read = files.parts_of(path)
-    if path.name in files.IN_FOLDERS:
-        read = [*read, *path.parent.glob("config.json")]
-    hashes = [_sha256(one) for one in read]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    if found.configuration != files.OPEN_CLIP:
+        return found.configuration is not None
+    return "model_cfg" in files.read_json(found.path.parent / files.OPEN_CLIP)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def title(name: str, pretrained: str | None) -> str:
-    """Return how results name a model; says *untrained* or *embedded* where that is so."""
-    if is_embedded(name):
-        own = f"{name} model"
-        if pretrained == UNTRAINED:
-            return f"{own}, untrained"
-        return own if pretrained is None else f"{own} at step {pretrained}"
-    if is_hugging_face(name):
-        path = Path(name).expanduser()
-        own = path.absolute().name if path.exists() else name
-        return f"{own}, untrained" if pretrained == UNTRAINED else own
-    return f"{name}, {Path(pretrained).name if pretrained else 'untrained'}"
-
-
-@cache
-def open_clip_names() -> tuple[str, ...]:
-    """Return the names of all models that open_clip builds."""
-    import open_clip
-
-    return tuple(open_clip.list_models())
+def fingerprint(name: str, pretrained: str | None) -> str:
+    """Return the SHA-256 of a model's weights; see `locate` and `Weights.fingerprint`."""
+    return locate(name, pretrained).fingerprint
 
 
 def cached_tags(name: str) -> dict[str, Path]:
@@ -165,37 +119,16 @@ def cached_ids() -> dict[str, Path]:
         return {}
     ids = sorted(repository.repo_id for repository in repositories)
     folders = {name: _snapshot(name) for name in ids}
-    return {name: folder for name, folder in folders.items() if folder and _is_pair(folder)}
+    return {name: folder for name, folder in folders.items() if folder and _is_whole(folder)}
 
 
-def _is_pair(folder: Path) -> bool:
-    from helpers.clip import huggingface
-
-    try:
-        files.weights_in(folder)
-        huggingface.read_config(folder)
-    except WorkbookError:  # another kind of model, or only part of one
-        return False
-    return True
-
-
-def _local_file(path: Path) -> Path:
-    if path.is_dir():
-        raise WorkbookError(f"{path} is a folder; give it as model, and leave pretrained out.")
-    if not path.is_file():
-        raise WorkbookError(f"There is no weights file {path}; give the path of an existing one.")
-    return path
-
-
-def folder(name: str, pretrained: str | None) -> Path:
-    """Find the folder of a model of `transformers`, downloading it where it is not there.
+def folder(named: names.Named) -> Path:
+    """Find the folder of a model, downloading it where it is not there.
 
     Parameters
     ----------
-    name : str
+    named : Named
         A folder, a file in it, or an id.
-    pretrained : str or None
-        None for the folder's weights, or ``"0"`` for the same architecture untrained.
 
     Returns
     -------
@@ -206,26 +139,76 @@ def folder(name: str, pretrained: str | None) -> Path:
     WorkbookError
         If other weights are asked for, or the folder can't be had.
     """
-    if pretrained not in (None, UNTRAINED):
+    if named.pretrained not in (None, UNTRAINED):
         raise WorkbookError(
-            f"The model {name} comes with its weights; leave pretrained ({pretrained}) out, or give"
-            f" {UNTRAINED} for the same architecture untrained."
+            f"The model {named.name} comes with its weights; leave pretrained ({named.pretrained})"
+            f" out, or give {UNTRAINED} for the same architecture untrained."
         )
-    path = Path(name).expanduser()
+    path = Path(named.name).expanduser()
     if path.exists():
         return path if path.is_dir() else path.parent
-    return _snapshot(name) or hub.download(name)
+    if not names.is_id(named.name):
+        raise WorkbookError(f"There is no folder {path}; give the path of one that holds a model.")
+    there = _snapshot(named.name)
+    return there if there and _is_whole(there) else hub.download(named.name, there)
+
+
+def _embedded(named: names.Named) -> Weights:
+    return Weights(embedded.weights_file(named.name, named.pretrained))
+
+
+def _in_folder(named: names.Named) -> Weights:
+    own = folder(named)
+    if named.pretrained == UNTRAINED:
+        return Weights(configuration=files.configuration_in(own))
+    given = Path(named.name).expanduser()
+    path = given if given.is_file() and given.suffix != ".json" else files.weights_in(own)
+    return Weights(path, files.configuration_of(path) or files.configuration_in(own))
+
+
+def _of_open_clip(named: names.Named) -> Weights:
+    if named.pretrained is None:
+        return Weights()
+    if not names.is_file(named.pretrained):
+        return _tagged(named.name, named.pretrained)
+    path, chosen = names.path_in(named.pretrained)
+    if path.is_dir():
+        raise WorkbookError(f"{path} is a folder; give it as model, and leave pretrained out.")
+    if not path.is_file():
+        raise WorkbookError(f"There is no weights file {path}; give the path of an existing one.")
+    return Weights(path, files.configuration_of(path), chosen)
+
+
+WAYS = {
+    names.EMBEDDED: _embedded,
+    names.FOLDER: _in_folder,
+    names.OPEN_CLIP: _of_open_clip,
+}
+"""What a model's name means → how its weights are found."""
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether a folder has a model that can be opened, and all of its weights."""
+    from helpers.clip import huggingface
+
+    try:
+        files.weights_in(folder)
+        if files.configuration_in(folder) == files.TRANSFORMERS:
+            huggingface.read_config(folder)
+    except WorkbookError:  # another kind of model, or only part of one
+        return False
+    return True
 
 
 def _snapshot(name: str) -> Path | None:
     """Find the folder of a model in the hub cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    path = try_to_load_from_cache(name, "config.json")
-    return Path(path).parent if isinstance(path, str) else None
+    found = (try_to_load_from_cache(name, file) for file in files.IN_FOLDERS)
+    return next((Path(path).parent for path in found if isinstance(path, str)), None)
 
 
-def _tagged(name: str, tag: str) -> Path:
+def _tagged(name: str, tag: str) -> Weights:
     import open_clip
 
     tags = open_clip.list_pretrained_tags_by_model(name)
@@ -235,7 +218,19 @@ def _tagged(name: str, tag: str) -> Path:
             " for an untrained model."
         )
     one_of(f"pretrained (weights of {name})", tag, tags)
-    return _cached(name, tag) or _downloaded(name, tag)
+    path = _cached(name, tag) or _downloaded(name, tag)
+    by_address = path.parent == OPENAI_CACHE.expanduser()
+    return Weights(path, promised=_promised(name, tag) if by_address else None)
+
+
+def _promised(name: str, tag: str) -> str | None:
+    """Read the SHA-256 that an address of weights carries, or its first digits."""
+    import open_clip
+
+    url = open_clip.get_pretrained_cfg(name, tag)["url"]
+    if "openaipublic" in url:
+        return url.split("/")[-2]
+    return Path(url).stem.rpartition("-")[2] if "mlfoundations" in url else None
 
 
 def _cached(name: str, tag: str) -> Path | None:
@@ -261,23 +256,20 @@ def _hub_files(file: str) -> list[str]:
 
 def _downloaded(name: str, tag: str) -> Path:
     import open_clip
-
-    try:
-        if not hub.reachable():
-            raise ConnectionError
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(name, tag)))
-    except Exception as error:  # whatever the network stack raises, the ways on are the same
-        raise WorkbookError(_unavailable(name, tag)) from error
-
-
-def _unavailable(name: str, tag: str) -> str:
-    import open_clip
+    from open_clip.pretrained import download_pretrained_from_url
 
     config = open_clip.get_pretrained_cfg(name, tag)
-    source = config["hf_hub"].rstrip("/") or config["url"]
-    cached = ", ".join(cached_tags(name)) or "none of this model's is"
-    return (
-        f"The weights {tag} of {name} are not on this machine, and {source} could not be"
-        f" downloaded. Three ways on: a tag that is cached here ({cached}); a local .safetensors or"
-        " .pt file as pretrained; or model embedded-clip, which needs no download."
-    )
+    repository, _, file = config["hf_hub"].rpartition("/")
+    try:
+        if repository:
+            return hub.download_any(repository, _hub_files(file))
+        return Path(download_pretrained_from_url(config["url"]))
+    except Exception as error:  # whatever the network stack raises, the ways on are the same
+        source = repository or config["url"]
+        cached = ", ".join(cached_tags(name)) or "none of this model's is"
+        raise WorkbookError(
+            f"The weights {tag} of {name} are not on this machine, and could not be downloaded from"
+            f" {source}: {hub.why(error)}. Three other ways: a tag that is cached here ({cached});"
+            " a local .safetensors or .pt file as pretrained; or model embedded-clip, which needs"
+            " no download."
+        ) from error

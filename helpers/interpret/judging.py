@@ -133,7 +133,7 @@ def read(name: str) -> Judged:
     WorkbookError
         If nothing was measured of these weights.
     """
-    folder, own = files.folder(name), weights.fingerprint(files.weights_file(name))
+    folder, own = files.folder(name), weights.fingerprint(name, None)
     patched, scored, planted = (_read(folder / each, own) for each in (PATCHED, SCORED, PLANTED))
     by_method = scored.set_index(["method", "property", "head"])["score"]
     return Judged(

@@ -22,7 +22,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import weights
+from helpers.clip import names
 from helpers.data.decode import decode
 from helpers.figures.descriptions import describe
 from helpers.interpret import analyses, changes, choices
@@ -347,7 +347,7 @@ class Panel:
 def _runs(run: Run) -> dict[str, Callable[[], Run]]:
     """Models that can be chosen: title → how to open its run of the same images."""
     others = {
-        weights.title(*split_model(model)): partial(compared_run, run, model)
+        names.title(*split_model(model)): partial(compared_run, run, model)
         for model in compared_models(run)
     }
     return {run.title: lambda: run} | others

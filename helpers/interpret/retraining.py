@@ -267,7 +267,7 @@ def read(name: str) -> xr.DataArray:
     WorkbookError
         If the table is of other weights.
     """
-    path, own = files.folder(name) / TABLE, weights.fingerprint(files.weights_file(name))
+    path, own = files.folder(name) / TABLE, weights.fingerprint(name, None)
     table = pd.read_csv(path, index_col=["training", "property", "pair"])
     if set(table.pop("weights")) != {own}:
         raise WorkbookError(

@@ -25,18 +25,39 @@ def absolute_paths(parameters: Parameters) -> Parameters:
     Raises
     ------
     WorkbookError
-        If there is no such source of images.
+        If there is no such source of images, or a model's name means nothing.
     """
     return replace(
-        parameters,
+        plain_models(parameters),
         images=[absolute(source) for source in parameters.sources],
         out=_folder(parameters.out),
-        model=_model(parameters.model),
-        pretrained=_file(parameters.pretrained),
         texts=_file(parameters.texts),
         extend=_file(parameters.extend),
-        compare=parameters.compare and [_weights(model) for model in parameters.compare],
     )
+
+
+def plain_models(parameters: Parameters) -> Parameters:
+    """Write models in the one way in which all else knows them: ``ViT-B-32`` for ``ViT-B/32``.
+
+    Parameters
+    ----------
+    parameters : Parameters
+
+    Returns
+    -------
+    parameters : Parameters
+        With the same models.
+
+    Raises
+    ------
+    WorkbookError
+        If a model's name means nothing.
+    """
+    model, pretrained = _model(parameters.model, parameters.pretrained)
+    compare = parameters.compare and [
+        ":".join(filter(None, _model(*split_model(each)))) for each in parameters.compare
+    ]
+    return replace(parameters, model=model, pretrained=pretrained, compare=compare)
 
 
 def _folder(out: str | None) -> str | None:
@@ -45,19 +66,18 @@ def _folder(out: str | None) -> str | None:
     return str(Path(out).expanduser().absolute())
 
 
-def _weights(model: str) -> str:
-    name, pretrained = split_model(model)
-    if pretrained is None:
-        return _model(name)
-    return f"{_model(name)}:{_file(pretrained)}"
+def _model(name: str, pretrained: str | None) -> tuple[str, str | None]:
+    """Write a model and its weights in the one way in which they are written everywhere else."""
+    from helpers.clip import names
 
-
-def _model(name: str) -> str:
-    """Make the path of a model's folder absolute, and leave names and hub ids as they are."""
-    from helpers.clip.weights import is_hugging_face
-
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() and is_hugging_face(name) else name
+    named = names.resolve(name, pretrained)
+    path = Path(named.name).expanduser()
+    is_path = named.kind == names.FOLDER and path.exists()
+    own = str(path.absolute()) if is_path else named.name
+    if named.pretrained is None or named.kind != names.OPEN_CLIP:
+        return own, named.pretrained
+    file, chosen = names.path_in(named.pretrained)
+    return own, _file(str(file)) + (f"{names.INSIDE}{chosen}" if chosen else "")
 
 
 def _file(given: str | None) -> str | None:

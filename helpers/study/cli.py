@@ -337,14 +337,14 @@ def _check_texts(pool: "Texts") -> None:
 
 def _check_models(parameters: Parameters, pool: "Texts") -> None:
     # What doesn't fit is told now, and not by the last notebook of a run half written.
-    from helpers.clip import load, weights
+    from helpers.clip import load
 
-    compared = [split_model(model) for model in compared_with(parameters)]
-    for name, pretrained in dict.fromkeys([(parameters.model, parameters.pretrained), *compared]):
-        weights.locate(name, pretrained)
+    own = parameters.model, parameters.pretrained
+    for name, pretrained in dict.fromkeys([own, *map(split_model, compared_with(parameters))]):
         model = load(name, pretrained, parameters.device, parameters.precision)
-        if model.capabilities.texts:
-            model.check_texts(pool.texts)
+        unknown = model.check_texts(pool.texts) if model.capabilities.texts else ""
+        if (name, pretrained) == own:
+            print("\n".join(filter(None, [model.opened_as, unknown])))
 
 
 def _models(given: argparse.Namespace) -> int:

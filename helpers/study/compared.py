@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.clip import weights
+from helpers.clip import names
 from helpers.clip.embedded.files import UNTRAINED
 from helpers.study.parameters import Parameters, compared_with, split_model
 from helpers.study.run import Run
@@ -94,7 +94,7 @@ def untrained_model(run: Run) -> str:
 
 
 def _untrained(name: str) -> str:
-    return f"{name}:{UNTRAINED}" if _brings_weights(name) else name
+    return f"{name}:{UNTRAINED}" if names.brings_weights(name) else name
 
 
 def untrained_run(run: Run) -> Run:
@@ -137,14 +137,9 @@ def runs_in_training_order(run: Run) -> Iterator[Run]:
 
 def _steps_trained(model: tuple[str, str | None]) -> float:
     name, pretrained = model
-    if not _brings_weights(name):
+    if not names.brings_weights(name):
         return float("inf") if pretrained else 0
     return float(pretrained) if pretrained and pretrained.isdigit() else float("inf")
-
-
-def _brings_weights(name: str) -> bool:
-    """Say whether a name alone means trained weights."""
-    return weights.is_embedded(name) or weights.is_hugging_face(name)
 
 
 def folder_name(model: str) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip.embedded import files as embedded
+from helpers.clip.names import split
 from helpers.data import MAX_SEVERITY, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,10 @@ class Parameters:
     out: str | None
 
     def __post_init__(self):
+        for name in TEXTS:  # papermill reads 500, a step of training, as a number
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, name, str(value))
         sources = self.images if isinstance(self.images, list) else [self.images]
         named = sources and all(isinstance(source, str) and source for source in sources)
         models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
@@ -108,10 +113,8 @@ class Parameters:
             ("severity", number and 0 <= self.severity <= MAX_SEVERITY, SEVERITIES),
         ):
             _check(valid, name, getattr(self, name), expected)
-        for name in ("model", "device", "precision"):
-            _check_text(name, getattr(self, name))
-        for name in ("pretrained", "texts", "out", "extend"):
-            _check_text(name, getattr(self, name), optional=True)
+        for name, optional in TEXTS.items():
+            _check_text(name, getattr(self, name), optional=optional)
         for name, least in LEAST.items():
             _check_whole(name, getattr(self, name), least, optional=name == "limit")
         _ = self.change_names  # refuses what is none
@@ -164,6 +167,16 @@ CLUSTERS = r"local:0*[1-9][0-9]*|\w+://.+"
 
 CLUSTER = "local:N, tcp://host:port, or null for none"
 SEVERITIES = f"a number from 0 to {MAX_SEVERITY:g}"
+TEXTS = {
+    "model": False,
+    "device": False,
+    "precision": False,
+    "pretrained": True,
+    "texts": True,
+    "out": True,
+    "extend": True,
+}
+"""Parameters that are texts → whether they may be left out."""
 LEAST = {"limit": 1, "seed": 0, "batch_size": 1, "workers": 1, "layers": 1}
 COMPARED = (
     "a list of models, such as [ViT-B-32:openai, embedded:304], [] for none, or null for what suits"
@@ -184,8 +197,7 @@ def split_model(text: str) -> tuple[str, str | None]:
     name : str
     pretrained : str or None
     """
-    name, _, pretrained = text.partition(":")
-    return name, pretrained or None
+    return split(text)
 
 
 def compared_with(parameters: Parameters) -> list[str]:

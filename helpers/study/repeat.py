@@ -78,7 +78,7 @@ def changed_circumstances(record: Mapping) -> Iterator[str]:
     for kind, before in record["computed_with"][-1].items():
         yield from _changes(kind, before, now[kind])
     parameters = Parameters.from_record(record["parameters"])
-    own = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
+    own = weights.fingerprint(parameters.model, parameters.pretrained)
     before = {parameters.model: record["identity"]["weights"]}
     yield from _changes("weights", before, {parameters.model: own})
 

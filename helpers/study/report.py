@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.analysis.findings import COLUMNS
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
-from helpers.clip.weights import is_embedded
+from helpers.clip.names import is_embedded
 from helpers.study import places
 from helpers.study.files import is_sealed
 from helpers.study.fitting import lacks, left_out

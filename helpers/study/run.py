@@ -13,12 +13,13 @@ import xarray as xr
 from helpers.analysis.directions import without
 from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import weights
+from helpers.clip import names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
 from helpers.data import STUDY, Images, UnreadableImage, open_images, views
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.study import places
+from helpers.study.absolute import plain_models
 from helpers.study.parameters import ROOT, Parameters
 from helpers.study.record import code_version, installed_versions
 from helpers.study.results import Results
@@ -64,7 +65,7 @@ class Run(Results):
         _check_device(parameters.device)
         subset = parameters.seed if parameters.limit is not None else None
         self.images: Images = open_images(parameters.sources, parameters.limit, subset)
-        fingerprint = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
+        fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
         self.texts = open_pool(parameters)
         self.changes = parameters.change_names
         self.identity = places.identity(parameters, self.images, fingerprint)
@@ -110,7 +111,7 @@ class Run(Results):
         -------
         Capabilities
         """
-        found = capabilities(self.parameters.model)
+        found = capabilities(self.parameters.model, self.parameters.pretrained)
         self._record.update(capabilities=dict(found.reasons))
         self.capabilities = found
         return found
@@ -118,7 +119,7 @@ class Run(Results):
     @property
     def title(self) -> str:
         """How results name the model, such as ``embedded model``."""
-        return weights.title(self.parameters.model, self.parameters.pretrained)
+        return names.title(self.parameters.model, self.parameters.pretrained)
 
     def views(self, image_id: str, changes: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Draw the views of one image, or those of some changes; see `helpers.data.views`."""
@@ -335,7 +336,7 @@ def open_run(**parameters: object) -> Run:
     """
     for name in parameters:
         one_of("parameter", name, [field.name for field in fields(Parameters)])
-    return Run(Parameters(**parameters))
+    return Run(plain_models(Parameters(**parameters)))
 
 
 def run_from(names: Mapping[str, object]) -> Run:

@@ -252,7 +252,7 @@ def _origin(run: Run) -> str:
 
 
 def _fingerprint(model: str) -> str:
-    return weights.fingerprint(weights.locate(*split_model(model)))
+    return weights.fingerprint(*split_model(model))
 
 
 def _is_kept(run: Run, executed: Path, origin: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from helpers.clip import weights
+from helpers.clip import names
 from helpers.data import Images
 from helpers.data.changes import ORIGINAL
 from helpers.study import places
@@ -137,7 +137,7 @@ class Store:
         wanted = None if self._wanted is None else {*self._wanted, *self._read}
         self.engine.allocate(wanted)
         self.record.add_circumstances(circumstances())
-        title = weights.title(self._parameters.model, self._parameters.pretrained)
+        title = names.title(self._parameters.model, self._parameters.pretrained)
         batches = [
             Batch(rows, [self._images[row] for row in rows.tolist()])
             for rows in self._arrays.batches(missing)

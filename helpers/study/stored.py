@@ -12,7 +12,7 @@ from helpers.analysis.scores import SCORES
 from helpers.analysis.sources import table_by_source
 from helpers.analysis.statistics import summarise
 from helpers.checks import WorkbookError
-from helpers.clip import weights
+from helpers.clip import names
 from helpers.clip.capabilities import Capabilities
 from helpers.study import places
 from helpers.study.arrays import Arrays
@@ -78,7 +78,7 @@ class StoredRun:
     @property
     def title(self) -> str:
         """How results name the model."""
-        return weights.title(self.parameters["model"], self.parameters["pretrained"])
+        return names.title(self.parameters["model"], self.parameters["pretrained"])
 
     @property
     def capabilities(self) -> Capabilities:

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.checks import WorkbookError
-from helpers.clip import weights
+from helpers.clip import names
 from helpers.data.texts import Texts, open_texts
 from helpers.study.files import damaged_files, seal_folder
 from helpers.study.parameters import Parameters
@@ -41,7 +41,7 @@ def open_pool(parameters: Parameters) -> Texts:
 
 def own_pool(parameters: Parameters) -> Texts:
     """Open the pool of texts that suits the parameters' model."""
-    return open_texts("scenes" if weights.is_embedded(parameters.model) else "general")
+    return open_texts("scenes" if names.is_embedded(parameters.model) else "general")
 
 
 def embedded_texts(

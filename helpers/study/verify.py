@@ -187,7 +187,7 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
         return Check(what, 0, [f"{folder}: {error}"])
     try:
         images = open_images(parameters.sources, parameters.limit, _subset_seed(parameters))
-        own = weights.fingerprint(weights.locate(parameters.model, parameters.pretrained))
+        own = weights.fingerprint(parameters.model, parameters.pretrained)
     except WorkbookError as error:
         return Check(what, 0, [f"{folder}: {error}"])
     if own != record["identity"]["weights"]:

@@ -1,6 +1,5 @@
 """Writing the trained weights to a small file, and building the model from it."""
 
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def _untrained(name: str, seed: int) -> dict[str, torch.Tensor]:
 
 
 class Tokenizer:
-    """CLIP's tokenizer, which warns of words that the embedded model never met.
+    """CLIP's tokenizer, which knows what words the embedded model never met.
 
     Parameters
     ----------
@@ -96,16 +95,18 @@ class Tokenizer:
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> torch.Tensor:
         """Return the tokens, texts × context length (the model's own by default)."""
-        tokens = self.tokenize(texts, context_length)
+        return self.tokenize(texts, context_length)
+
+    def unknown(self, tokens: torch.Tensor) -> str:
+        """Say in a sentence which of some tokens the model never met; "" if it knows them all."""
         unknown = sorted(set(tokens.unique().tolist()) - self.known)
-        if unknown:
-            words = ", ".join(self.tokenize.decoder[t].removesuffix("</w>") for t in unknown[:8])
-            warnings.warn(
-                f"The embedded model never met {len(unknown)} of the tokens in these texts"
-                f" ({words}); they count as nothing.",
-                stacklevel=2,
-            )
-        return tokens
+        if not unknown:
+            return ""
+        words = ", ".join(self.tokenize.decoder[t].removesuffix("</w>") for t in unknown[:8])
+        return (
+            f"The embedded model never met {len(unknown)} of the tokens in these texts ({words});"
+            " they count as nothing."
+        )
 
 
 @cache
