@@ -694,7 +694,7 @@ LISTS = (
     tells("CSV, UTF-32", listed("path\na.png\n", encoding="utf-32"), "is no UTF-8 text"),
     tells(
         "CSV, column missing",
-        listed("file,caption\na.png,x\n"),
+        listed("photo,caption\na.png,x\n"),
         "neither an image file nor a header",
     ),
     tells("CSV, cell missing", listed("caption,path\nx\n"), "has no path in line 2"),
