@@ -1,13 +1,14 @@
 """From an image file of any kind to 8-bit RGB."""
 
 import errno
+import posixpath
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
-from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
@@ -60,6 +61,8 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEB
 FORMATS = (*_FORMATS, *(name for extra in _USED for name in extra.formats))
 """What Pillow may take a file for: not EPS, for which it would start another program."""
 
+_HIDDEN = re.compile(r"(^|/)\.(?!\.?(/|$))")
+
 # Tags of TIFF, and the values of theirs that matter here.
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
@@ -111,12 +114,12 @@ def is_image(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Tell whether a file or one of the folders above it is hidden: its name starts with a dot."""
-    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return _HIDDEN.search(name) is not None
 
 
 def suffix_of(name: str) -> str:
     """Return a file name's ending in lower case, with its dot."""
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def kind_of(name: str) -> str:

@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from helpers.checks import WorkbookError
 from helpers.data.about import BESIDE, About, together
@@ -52,7 +52,7 @@ def open_folder(spec: str) -> Images:
         If there are no images, or a folder can't be listed.
     """
     folder = expand(spec)
-    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+    names = sorted(_files(folder))
     images = [name for name in names if is_image(name)]
     left_out = LeftOut()
     if not images:
@@ -104,12 +104,12 @@ def _image(folder: Path, name: str, said: About) -> Image:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[str]:
+    """Yield the files in and below a folder that are not hidden, as ids write them."""
     for root, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                yield Path(root, name)
+        below = Path(root).relative_to(folder).as_posix()
+        yield from (posixpath.normpath(f"{below}/{name}") for name in names if name[0] != ".")
 
 
 def _refuse(error: OSError) -> None:
@@ -137,16 +137,17 @@ def _said_beside(
     for name, files in beside.items():
         said[name] += [one for file in files if (one := _read(folder, file, left_out))]
     classes = _classes(images)
-    joined = {
-        name: together([*several, About((), classes.get(name, {}))])
-        for name, several in said.items()
+    joined = {name: together(several) for name, several in said.items()}
+    about = {
+        name: About(one.captions, {**classes.get(name, {}), **one.metadata})
+        for name, one in joined.items()
     }
-    return joined, {*tables, *chain.from_iterable(beside.values())}
+    return about, {*tables, *chain.from_iterable(beside.values())}
 
 
 def _is_metadata(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.stem == METADATA and path.suffix.lower() in SUFFIXES
+    stem, _ = posixpath.splitext(posixpath.basename(name))
+    return stem == METADATA and suffix_of(name) in SUFFIXES
 
 
 def _rows(folder: Path, table: str, left_out: LeftOut) -> list[tuple[str, About]]:
@@ -156,15 +157,16 @@ def _rows(folder: Path, table: str, left_out: LeftOut) -> list[tuple[str, About]
     except BadFile as error:
         left_out.add(f"table that {str(error).rstrip('.')}", table)
         return []
-    above = PurePosixPath(table).parent
+    above = posixpath.dirname(table)
     return [
-        (posixpath.normpath((above / name.replace("\\", "/")).as_posix()), one)
+        (posixpath.normpath(posixpath.join(above, name.replace("\\", "/"))), one)
         for name, one in rows
     ]
 
 
 def _beside(name: str) -> list[str]:
-    return [str(PurePosixPath(name).with_suffix(ending)) for ending in BESIDE]
+    stem, _ = posixpath.splitext(name)
+    return [stem + ending for ending in BESIDE]
 
 
 def _read(folder: Path, name: str, left_out: LeftOut) -> About | None:
@@ -178,7 +180,7 @@ def _read(folder: Path, name: str, left_out: LeftOut) -> About | None:
 
 def _classes(images: Sequence[str]) -> dict[str, dict[str, str]]:
     """Take sub-folders for classes where all images lie in one, one level below the others."""
-    folders = {name: PurePosixPath(name).parent.parts for name in images}
+    folders = {name: name.split("/")[:-1] for name in images}
     splits = all(parts and parts[0].lower() in SPLITS for parts in folders.values())
     below = {name: parts[splits:] for name, parts in folders.items()}
     classes = {parts[0] for parts in below.values() if parts}

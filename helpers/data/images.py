@@ -163,8 +163,7 @@ class Image:
         UnreadableImage
             If metadata are there and can't be read.
         """
-        metadata = self.metadata
-        return next((metadata[name] for name in LABELS if metadata.get(name)), None)
+        return _label_of(self.metadata)[1]
 
 
 class Images(Sequence[Image]):
@@ -209,8 +208,8 @@ class Images(Sequence[Image]):
         -------
         DataFrame of str
             A row per image, indexed by id. A column per name of metadata with at most
-            `MOST_GROUPS` different values, and ``label`` where any image has one, whatever it is
-            called; "" where an image has none.
+            `MOST_GROUPS` different values; the one that names classes (`LABELS`) is called
+            ``label``. "" where an image has none.
         """
         table = pd.DataFrame([_said_of(image) for image in self._images], index=self.ids, dtype=str)
         few = [name for name in table if name == LABEL or table[name].nunique() <= MOST_GROUPS]
@@ -234,12 +233,19 @@ class Images(Sequence[Image]):
         return f"<{len(self)} images>"
 
 
+def _label_of(metadata: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the column that names the class of an image, and the class."""
+    return next(((name, metadata[name]) for name in LABELS if metadata.get(name)), (None, None))
+
+
 def _said_of(image: Image) -> dict[str, str]:
     try:
-        label = image.label
-        return {**image.metadata} | ({LABEL: label} if label else {})
+        metadata = image.metadata
     except UnreadableImage:  # a run reports the image, which it can't read either
         return {}
+    column, label = _label_of(metadata)
+    others = {name: text for name, text in metadata.items() if name != column}
+    return others | {LABEL: label} if label else others
 
 
 def state_of(path: Path) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.about import json_object
-from helpers.data.decode import is_image
+from helpers.data.decode import IMAGE_SUFFIXES, suffix_of
 from helpers.data.reading import BadFile, open_file, read_rows, read_text, why
 
 PATH_COLUMNS = (
@@ -78,7 +78,7 @@ def _is_table(first: Row) -> bool:
     """Tell a line of several cells from the name of a file."""
     line = first.cells[PATH_COLUMNS[0]]
     (row,) = read_rows(line, _is_first) or [None]
-    return row is not None and len(row.cells) > 1 and _is_first(row.cells) and not is_image(line)
+    return row is not None and len(row.cells) > 1 and _is_first(row.cells) and not _is_image(line)
 
 
 def _separated(path: Path) -> list[Row]:
@@ -110,7 +110,12 @@ def _is_header(cells: Sequence[str]) -> bool:
 
 
 def _starts_with_image(cells: Sequence[str]) -> bool:
-    return bool(cells) and is_image(_without_number(cells[0]))
+    return bool(cells) and _is_image(_without_number(cells[0]))
+
+
+def _is_image(name: str) -> bool:
+    # Hidden or not: whoever names a file means it.
+    return suffix_of(name) in IMAGE_SUFFIXES
 
 
 def _without_header(cells: Sequence[str]) -> dict[str, str]:
@@ -122,7 +127,7 @@ def _without_header(cells: Sequence[str]) -> dict[str, str]:
 
 def _without_number(name: str) -> str:
     found = _NUMBERED.fullmatch(name)
-    return found[1] if found and is_image(found[1]) else name
+    return found[1] if found and _is_image(found[1]) else name
 
 
 def _json_lines(path: Path) -> list[Row]:

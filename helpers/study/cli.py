@@ -379,9 +379,8 @@ def _counted(values: "pd.Series") -> str:
 
     counts = values[values != ""].value_counts(sort=False)
     shown = [f"{printable(value)} ({n})" for value, n in counts.head(SHOWN_GROUPS).items()]
-    return ", ".join(shown) + (
-        f" and {len(counts) - SHOWN_GROUPS} more" * (len(counts) > SHOWN_GROUPS)
-    )
+    more = [f"{len(counts) - SHOWN_GROUPS} more"] if len(counts) > SHOWN_GROUPS else []
+    return ", ".join(shown + more)
 
 
 def _report(given: argparse.Namespace) -> int:

@@ -88,7 +88,9 @@ class StoredRun:
     @cached_property
     def shorten(self) -> Callable[[object], object]:
         """Leaves the folders of this machine out of texts; see `helpers.study.private`."""
-        told = [self.record.get(part) for part in ("parameters", "unreadable", "made_in")]
+        told = [
+            self.record.get(part) for part in ("parameters", "unreadable", "metadata", "made_in")
+        ]
         return shortener(told, self.folder, self.scores["image"].values)
 
     @property
