@@ -90,15 +90,15 @@ def _separated_rows(text: str) -> list[Row]:
     if not rows:
         return []
     first = rows[0].cells
-    if _is_header(first):
-        header = [cell.lower() for cell in first]
-        return [Row(row.line, dict.fromkeys(header) | row.named(header)) for row in rows[1:]]
-    if not _starts_with_image(first):
+    if _starts_with_image(first):
+        return [Row(row.line, _without_header(row.cells)) for row in rows]
+    if not _is_header(first):
         raise BadFile(
             f"starts with {first[0]!r}, neither an image file nor a header with a column "
             f"{', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}."
         )
-    return [Row(row.line, _without_header(row.cells)) for row in rows]
+    header = [cell.lower() for cell in first]
+    return [Row(row.line, dict.fromkeys(header) | row.named(header)) for row in rows[1:]]
 
 
 def _is_first(cells: Sequence[str]) -> bool:

@@ -182,7 +182,11 @@ def _add_models(commands) -> None:
 
 def _add_images(commands) -> None:
     command = commands.add_parser("images", help="list what a source of images holds")
-    command.add_argument("source", metavar="SOURCE", help="a named source, folder, shards or list")
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a named source, folder, shards, list or image; or several: [photos, ~/photos]",
+    )
     command.set_defaults(command=_images)
 
 
