@@ -16,7 +16,7 @@ function reads beside its own text, such as a global of the notebook, is not in 
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from runpy import run_path
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, SOURCES, Change, Source
-from helpers.data.images import Image
+from helpers.data.images import Image, Images
 from helpers.data.sources import OWN_SOURCES
 from helpers.registry import Registry, Row
 
@@ -129,7 +129,8 @@ def source(*, description: str) -> Callable[[F], F]:
 
     Written ``NAME`` or ``NAME:REST``; the function gets what stands behind the colon, or "". It
     yields pairs of an id and a function without arguments that returns pixels (uint8, height ×
-    width × 3), read when they are asked for; as a third, perhaps, a caption.
+    width × 3), read when they are asked for; then, perhaps, a caption, and metadata: a dict of
+    texts, of which ``label`` names the class.
 
     Parameters
     ----------
@@ -145,9 +146,9 @@ def source(*, description: str) -> Callable[[F], F]:
     def register(function: F) -> F:
         name = function.__name__
 
-        def listed(spec: str) -> list[Image]:
+        def listed(spec: str) -> Images:
             rows = function(spec.partition(":")[2])
-            found = [_image(*row) for row in rows]
+            found = Images(_image(*row) for row in rows)
             if not found:
                 raise WorkbookError(f"The source {spec!r} gave no image.")
             return found
@@ -168,8 +169,13 @@ def _check_free(name: str) -> None:
             raise WorkbookError(f"{name!r} is a source already ({row.form}); use another name.")
 
 
-def _image(name: str, read: Callable[[], "np.ndarray"], caption: str | None = None) -> Image:
-    return Image(name, lambda _: read(), caption)
+def _image(
+    name: str,
+    read: Callable[[], "np.ndarray"],
+    caption: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Image:
+    return Image(name, lambda _: read(), caption, facts=metadata or {})
 
 
 def load(path: str) -> str:

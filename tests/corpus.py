@@ -620,6 +620,7 @@ ARCHIVES = (
     ),
     tells("tar, header of a million digits", packed(long_header()), "a header of 1,048,576 bytes"),
     tells("tar, ten thousand headers of headers", packed(chain(10000)), "can't be read as an"),
+    shows("GIF in a tar", shard(member("a.gif", frames("GIF")))),
     tells(
         "tar, in another tar",
         shard(member("b.tar", archive(member("a.png", red_png())))),
@@ -694,7 +695,7 @@ LISTS = (
     tells("CSV, UTF-32", listed("path\na.png\n", encoding="utf-32"), "is no UTF-8 text"),
     tells(
         "CSV, column missing",
-        listed("file,caption\na.png,x\n"),
+        listed("photo,caption\na.png,x\n"),
         "neither an image file nor a header",
     ),
     tells("CSV, cell missing", listed("caption,path\nx\n"), "has no path in line 2"),
@@ -727,6 +728,33 @@ LISTS = (
         "names the image 'a.png' 2 times",
     ),
     tells("list, page of the web", listed("<html>\n<p>404\n", "list.txt"), "there is no such file"),
+    tells(
+        "JSON lines, path above its folder",
+        listed('{"file_name": "../outside.png"}\n', "list.jsonl"),
+        OUT_OF_FOLDER,
+    ),
+    tells(
+        "JSON lines, path above its folder by Windows' separators",
+        listed('{"file_name": "..\\\\outside.png"}\n', "list.jsonl"),
+        OUT_OF_FOLDER,
+    ),
+    tells(
+        "JSON lines, path that is a number",
+        listed('{"file_name": 5}\n', "list.jsonl"),
+        "no paths in its column 'file_name' but int",
+    ),
+    tells(
+        "JSON lines, a line that is none", listed("{\n", "list.jsonl"), "a line 1 that is no JSON"
+    ),
+    tells(
+        "JSON lines, nested for ever", listed("[" * 10**6, "list.jsonl"), "a line 1 that is no JSON"
+    ),
+    tells("Parquet that is none", listed("PAR1", "list.parquet"), "no valid Parquet|pip install"),
+    shows(
+        "JSON lines, caption with half a character",
+        listed('{"path": "a.png", "text": "\\ud800"}\n', "list.jsonl"),
+        caption=r"\ud800",
+    ),
     tells("list, pipe in its place", piped_list, "it is a pipe, a socket or a device"),
 )
 

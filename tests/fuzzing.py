@@ -99,6 +99,13 @@ LISTS = [
     "\ufeffimage\tcaption\na.png\té\n".encode(),
     "filepath,caption\na.png,é\n".encode("utf-16"),
     b"a.png\nsub/b.png\n\n./c.jpg\n",
+    b"a.png#0\ta cat\na.png#1\ta dog\n",
+    b"image_name| comment_number| comment\na.png| 0| a cat\nsub\\\\b.png| 1| a dog\n",
+]
+JSON_LINES = [
+    b'{"file_name": "a.png", "text": "a cat", "label": 1}\n{"file_name": "b.png"}\n',
+    '{"image": "a.png", "captions": ["\\ud800", "é"]}\n{"image": "a.png", "caption": "b"}'.encode(),
+    b'{"key": "a", "url": "https://example.org/a.jpg", "exif": {"a": [1, null]}}\n',
 ]
 TEXTS = [
     b"text,property,value\na cat,animal,cat\na dog,animal,\n",
@@ -143,7 +150,7 @@ def check_image(image) -> None:
     """Whatever the image is: pixels and a text, or one line."""
     try:
         assert image.pixels.shape[2] == 3
-        assert not image.caption or image.caption.encode()
+        assert all(text.encode() for text in (*image.captions, *image.metadata.values()))
     except UnreadableImage as error:
         assert_one_line(error)
 
@@ -181,6 +188,10 @@ READERS: Mapping[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], None]]] 
     ),
     "list.csv": (changed(LISTS, SIGNS), lambda data: check_source("list.csv", data)),
     "list.txt": (changed(LISTS, SIGNS), lambda data: check_source("list.txt", data)),
+    "list.jsonl": (
+        changed(JSON_LINES, [*SIGNS, b"{", b"[", b"]", b"}", b"null", b"\\ud8"]),
+        lambda data: check_source("list.jsonl", data),
+    ),
     "texts.csv": (changed(TEXTS, SIGNS), lambda data: check_texts("texts.csv", data)),
     "texts.txt": (changed(TEXTS, SIGNS), lambda data: check_texts("texts.txt", data)),
 }

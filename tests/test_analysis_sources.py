@@ -1,9 +1,20 @@
-"""Photographs and scenes are looked at apart."""
+"""Photographs and scenes are looked at apart, and so are classes."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
-from helpers.analysis.sources import by_source, few_of_each, table_by_source
+from helpers.analysis.sources import (
+    by_group,
+    by_source,
+    few_of_each,
+    groupings,
+    means_by_group,
+    table_by_group,
+    table_by_source,
+    with_metadata,
+)
+from helpers.checks import WorkbookError
 
 
 def test_every_image_is_in_its_source_once():
@@ -28,3 +39,43 @@ def test_few_images_of_each_source_are_spread_evenly():
     values = xr.DataArray(np.zeros(9), dims="image", coords=coords)
     assert few_of_each(values, 3)["image"].values.tolist() == [0, 1, 2, 5, 8]
     assert few_of_each(values, 1)["image"].values.tolist() == [0, 2]
+
+
+@pytest.fixture
+def labelled():
+    coords = {"image": list("abcd"), "source": ("image", list("xxyx")), "view": ["noise", "blur"]}
+    values = xr.DataArray(
+        [[0.0, 10.0], [2.0, np.nan], [4.0, 14.0], [6.0, 16.0]],
+        dims=("image", "view"),
+        coords=coords,
+    )
+    metadata = {"label": {"a": "cat", "b": "cat", "c": "cat"}, "only": dict.fromkeys("abcd", "z")}
+    return with_metadata(values.to_dataset(name="l2"), metadata)["l2"]
+
+
+def test_metadata_become_coordinates_that_are_no_axis(labelled):
+    assert labelled["image_label"].values.tolist() == ["cat", "cat", "cat", ""]
+    assert groupings(labelled) == []
+    dog = labelled.assign_coords(image_label=("image", ["cat", "cat", "cat", "dog"]))
+    assert groupings(dog) == ["label"]
+    assert {name: own["image"].values.tolist() for name, own in by_group(dog, "label").items()} == {
+        "cat": ["a", "b", "c"],
+        "dog": ["d"],
+    }
+    means = table_by_group(dog, "label", lambda own: own.mean("image").to_series())
+    assert means.loc["cat"].tolist() == [2, 12]
+    with pytest.raises(WorkbookError, match="grouping has no value 'class'; choose one of label"):
+        by_group(dog, "class")
+
+
+def test_means_by_group_count_the_images_that_have_a_value(labelled):
+    table = means_by_group(labelled, "label")
+    assert table.columns.tolist() == ["source", "group", "view", "mean", "n"]
+    assert table.values.tolist() == [
+        ["x", "cat", "noise", 1.0, 2],
+        ["x", "cat", "blur", 10.0, 1],
+        ["y", "cat", "noise", 4.0, 1],
+        ["y", "cat", "blur", 14.0, 1],
+    ]
+    whole = means_by_group(labelled.isel(view=0, drop=True), "only")
+    assert whole.values.tolist() == [["x", "z", 8 / 3, 3], ["y", "z", 4.0, 1]]

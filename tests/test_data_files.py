@@ -140,7 +140,11 @@ def test_a_missing_file_in_a_list_is_an_unreadable_image(tmp_path):
         ("list.txt", "\n \n", "names no images; write one path a line"),
         ("list.csv", "", "names no images"),
         ("list.csv", "path,caption\n", "names no images"),
-        ("list.csv", "file,caption\na.png,x\n", "starts with 'file', neither an image file nor a"),
+        (
+            "list.csv",
+            "photo,caption\na.png,x\n",
+            "starts with 'photo', neither an image file nor a",
+        ),
         ("list.csv", "path,caption\n,x\n", "has no path in line 2; complete or remove the line"),
         ("list.csv", "caption,path\nx\n", "has no path in line 2"),
         ("list.txt", "a.png\na.png\n", "names the image 'a.png' 2 times; name every image once"),

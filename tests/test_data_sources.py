@@ -56,8 +56,9 @@ def test_every_row_says_how_it_is_written_and_what_it_gives():
         "photos",
         "scenes:N",
         "SHARD.tar",
-        "LIST.txt or LIST.csv",
+        "LIST.csv",
         "FOLDER",
+        "IMAGE.jpg",
     ]
     assert all(source.description for source in SOURCES)
 
@@ -78,9 +79,9 @@ def test_unknown_sources(spec):
 
 
 def test_a_file_of_another_kind(tmp_path):
-    path = tmp_path / "a.png"
+    path = tmp_path / "a.mp4"
     path.touch()
-    with pytest.raises(WorkbookError, match="as a path it is no folder; choose one of"):
+    with pytest.raises(WorkbookError, match="it is no folder and of no kind that is read; choose"):
         open_images(path)
 
 

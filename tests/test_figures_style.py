@@ -82,6 +82,13 @@ def test_apply_sets_the_defaults():
         assert mpl.rcParams[name] == value
 
 
+def test_fonts_for_other_scripts_are_those_that_are_installed(monkeypatch):
+    installed = ["Noto Sans CJK JP", "Comic Sans MS", "DejaVu Sans"]
+    monkeypatch.setattr(style.font_manager, "get_font_names", lambda: installed)
+    style.apply()
+    assert mpl.rcParams["font.family"] == ["DejaVu Sans", "Noto Sans CJK JP"]
+
+
 def test_cells_are_written_dark_on_light_and_light_on_dark():
     image = plt.subplots()[1].imshow([[0.0, 1.0]], cmap="gray")
     layout.annotate_cells(image, [["a", "b"]])

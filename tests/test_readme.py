@@ -56,6 +56,8 @@ def home(tmp_path, monkeypatch):
             rng = np.random.default_rng(number)
             tile = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(9, 0).repeat(9, 1)
             Image.fromarray(tile).save(tmp_path / folder / f"{number}.png")
+    captions = "image,caption,class\n0.png,dots,round\n1.png,lines,straight\n"
+    (tmp_path / "drawings" / "captions.txt").write_text(captions)
     (tmp_path / "shards").mkdir()
     for number in range(10):
         with tarfile.open(tmp_path / f"shards/cc3m-{number:05}.tar", "w") as tar:

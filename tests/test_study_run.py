@@ -15,9 +15,12 @@ from matplotlib.figure import Figure
 from helpers.analysis import dissection, scores
 from helpers.checks import WorkbookError
 from helpers.clip import load
+from helpers.data.truth import known_truth
 from helpers.study import open_run, run_from
 from helpers.study.arrays import Arrays
 from helpers.study.engine import PACES, Engine, Pace
+from helpers.study.report import write_report
+from helpers.study.stored import StoredRun
 
 
 @pytest.fixture
@@ -204,6 +207,26 @@ def test_unreadable_images_are_told_and_in_no_n(run):
     assert list(run.unreadable["image"]) == ["-broken.png"]
     assert run.record["unreadable"].keys() == {"-broken.png"}
     assert run.encodings().sizes["image"] == 6
+
+
+def test_metadata_are_coordinates_and_what_is_left_out_is_recorded(
+    parameters, folder_of_images, tmp_path
+):
+    (folder_of_images / "metadata.csv").write_text(
+        "file_name,class,text\n0.png,red,a\n1.png,blue,b\n"
+    )
+    (folder_of_images / "clip.mp4").write_bytes(b"x")
+    run = open_run(**parameters)
+    for values in (run.scores(), run.encodings(), StoredRun(run.folder).scores):
+        assert values["image_label"].sel(image=["0.png", "1.png", "2.png"]).values.tolist() == [
+            "red",
+            "blue",
+            "",
+        ]
+    assert known_truth(run.images)["label"].tolist() == ["", "red", "blue", "", "", "", ""]
+    assert run.record["left_out"] == {".mp4": [1, "clip.mp4"]}
+    page = write_report(run.folder).read_text()
+    assert "<li>1 × .mp4, the first clip.mp4</li>" in page
 
 
 def test_nothing_is_computed_twice(run, parameters, monkeypatch):

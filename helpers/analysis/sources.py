@@ -1,13 +1,66 @@
-"""Images by where they come from: photographs and drawn scenes are not alike."""
+"""Images by where they come from, and by what is known of them: their class, group or any column.
 
-from collections.abc import Callable, Sequence
+Photographs and drawn scenes are not alike; nor need two classes of a user's images be.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-SOURCE = "source"
+from helpers.checks import one_of
+
+SOURCE, GROUP = "source", "group"
+METADATA = "image_"
+"""What the names of the coordinates begin with that metadata become, so that none is an axis."""
+
 Arrays = xr.DataArray | xr.Dataset
+
+
+def with_metadata(values: xr.Dataset, metadata: Mapping[str, Mapping[str, str]]) -> xr.Dataset:
+    """Give arrays the metadata of their images as coordinates.
+
+    Parameters
+    ----------
+    values : Dataset, (…, image, …)
+    metadata : mapping of str to mapping of str to str
+        Column → image → value.
+
+    Returns
+    -------
+    Dataset
+        With a coordinate (image) for each column, such as ``image_label`` for ``label``; "" where
+        an image has no value.
+    """
+    ids = values["image"].values.tolist()
+    return values.assign_coords(
+        {
+            f"{METADATA}{name}": ("image", np.array([own.get(one, "") for one in ids], object))
+            for name, own in metadata.items()
+        }
+    )
+
+
+def groupings(values: Arrays) -> list[str]:
+    """Return the names of the metadata that part images into two groups or more.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset, (…, image, …)
+        As the arrays of a run are.
+
+    Returns
+    -------
+    list of str
+        Such as ``label``, for `by_group`.
+    """
+    return [name for name in _columns(values) if len(by_group(values, name)) > 1]
+
+
+def _columns(values: Arrays) -> list[str]:
+    names = map(str, values.coords)
+    return [name.removeprefix(METADATA) for name in names if name.startswith(METADATA)]
 
 
 def by_source(values: Arrays) -> dict[str, Arrays]:
@@ -23,11 +76,70 @@ def by_source(values: Arrays) -> dict[str, Arrays]:
     dict of str to DataArray or Dataset
         Source → its images, in the order in which sources first appear.
     """
-    sources = values[SOURCE].values
+    return _parts(values, SOURCE)
+
+
+def by_group(values: Arrays, name: str) -> dict[str, Arrays]:
+    """Part arrays by a metadatum of their images, such as the class.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset, (…, image, …)
+        As the arrays of a run are.
+    name : str
+        One of `groupings`.
+
+    Returns
+    -------
+    dict of str to DataArray or Dataset
+        Value → its images, in the order in which values first appear; images without one are in no
+        group.
+
+    Raises
+    ------
+    WorkbookError
+        If the images have no such metadatum.
+    """
+    return _parts(values, METADATA + one_of("grouping", name, _columns(values)))
+
+
+def _parts(values: Arrays, coordinate: str) -> dict[str, Arrays]:
+    own = values[coordinate].values
     return {
-        name: values.isel(image=np.flatnonzero(sources == name))
-        for name in dict.fromkeys(sources.tolist())
+        name: values.isel(image=np.flatnonzero(own == name))
+        for name in dict.fromkeys(own.tolist())
+        if name != ""
     }
+
+
+def means_by_group(values: xr.DataArray, name: str) -> pd.DataFrame:
+    """Return the mean over the images of every group, with the number of images in each.
+
+    Parameters
+    ----------
+    values : DataArray, (…, image, …)
+        Scores, shifts, or answers of 1 and 0 with NaN where nothing is asked, as of
+        `helpers.analysis.predictions.judged`; with the images' metadata.
+    name : str
+        One of `groupings`.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``source``, ``group``, the other axes of the values, ``mean``, and ``n``, the number
+        of images that have a value there. Images of different sources are never pooled.
+    """
+    tables = [
+        _means(part).expand_dims({SOURCE: [source], GROUP: [group]}).to_dataframe()
+        for source, own in by_source(values).items()
+        for group, part in by_group(own, name).items()
+    ]
+    return pd.concat(tables).reset_index()
+
+
+def _means(part: xr.DataArray) -> xr.Dataset:
+    numbers = {"mean": part.mean("image"), "n": part.notnull().sum("image")}
+    return xr.Dataset(numbers).reset_coords(drop=True)
 
 
 def few_of_each(values: Arrays, most: int) -> Arrays:
@@ -68,8 +180,35 @@ def table_by_source(
     DataFrame or Series
         The tables below one another, with the level ``source`` before their own index.
     """
-    tables = {name: table(own) for name, own in by_source(values).items()}
-    return pd.concat(tables, names=[SOURCE])
+    return _below(by_source(values), table, SOURCE)
+
+
+def table_by_group(
+    values: Arrays, name: str, table: Callable[[Arrays], pd.DataFrame | pd.Series]
+) -> pd.DataFrame | pd.Series:
+    """Make the same table of every group of images, such as intervals of their scores.
+
+    Parameters
+    ----------
+    values : DataArray or Dataset
+        Of one source, as of `by_source`: images of different sources are never pooled.
+    name : str
+        One of `groupings`.
+    table : callable
+        From the images of a group to a table or a series.
+
+    Returns
+    -------
+    DataFrame or Series
+        The tables below one another, with the level ``group`` before their own index.
+    """
+    return _below(by_group(values, name), table, GROUP)
+
+
+def _below(
+    parts: Mapping[str, Arrays], table: Callable[[Arrays], pd.DataFrame | pd.Series], level: str
+) -> pd.DataFrame | pd.Series:
+    return pd.concat({name: table(own) for name, own in parts.items()}, names=[level])
 
 
 def evenly(ids: Sequence[str], most: int) -> list[str]:

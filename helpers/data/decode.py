@@ -1,12 +1,16 @@
 """From an image file of any kind to 8-bit RGB."""
 
 import errno
+import posixpath
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
+from importlib import import_module
+from importlib.util import find_spec
 from os import PathLike
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image as pillow
@@ -15,11 +19,49 @@ from PIL import ImageOps, UnidentifiedImageError
 from helpers.checks import WorkbookError
 from helpers.data.reading import open_file, why
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+class Extra(NamedTuple):
+    """A package that teaches Pillow more kinds of image: what its import names, and its kinds."""
+
+    package: str
+    module: str
+    register: str
+    formats: tuple[str, ...]
+    suffixes: tuple[str, ...]
+
+
+EXTRAS = (
+    Extra("pillow-heif", "pillow_heif", "register_heif_opener", ("HEIF",), (".heic", ".heif")),
+    Extra("pillow-jxl-plugin", "pillow_jxl", "", ("JXL",), (".jxl",)),
+)
+"""Packages that are used where they are installed; nothing needs them."""
+
+
+def _use(extra: Extra) -> bool:
+    if find_spec(extra.module) is None:
+        return False
+    module = import_module(extra.module)
+    if extra.register:
+        getattr(module, extra.register)()
+    return True
+
+
+_USED = [extra for extra in EXTRAS if _use(extra)]
+_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".apng"),
+    *(".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+IMAGE_SUFFIXES = (*_SUFFIXES, *(suffix for extra in _USED for suffix in extra.suffixes))
 """What the names of image files end in, in lower case."""
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+MOVING_SUFFIXES = (".gif", ".apng")
+"""What the names of those end in that are often animated."""
+
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = (*_FORMATS, *(name for extra in _USED for name in extra.formats))
 """What Pillow may take a file for: not EPS, for which it would start another program."""
+
+_HIDDEN = re.compile(r"(^|/)\.(?!\.?(/|$))")
 
 # Tags of TIFF, and the values of theirs that matter here.
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
@@ -53,6 +95,48 @@ _REASONS: Mapping[type[Exception], str] = MappingProxyType(
         ),
     }
 )
+
+
+def is_image(name: str) -> bool:
+    """Tell an image by its name from other files, and from the hidden ones that systems add.
+
+    Parameters
+    ----------
+    name : str
+        Path below the source's folder or archive, its parts separated by ``/``.
+
+    Returns
+    -------
+    bool
+    """
+    return not is_hidden(name) and suffix_of(name) in IMAGE_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or one of the folders above it is hidden: its name starts with a dot."""
+    return _HIDDEN.search(name) is not None
+
+
+def suffix_of(name: str) -> str:
+    """Return a file name's ending in lower case, with its dot."""
+    return posixpath.splitext(name)[1].lower()
+
+
+def kind_of(name: str) -> str:
+    """Say of which kind a file that is no image is, by its name, and what would read it.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+        Such as ``.mp4``, ``.heic (pip install pillow-heif)`` or ``no ending``.
+    """
+    suffix = suffix_of(name)
+    needs = [extra.package for extra in EXTRAS if suffix in extra.suffixes]
+    return f"{suffix} (pip install {needs[0]})" if needs else suffix or "no ending"
 
 
 class UnreadableImage(WorkbookError):

@@ -1,40 +1,40 @@
-"""Images that are files of their own: in a folder, or named by a list."""
+"""Images that are files of their own, in a folder or alone, and what lies beside them."""
 
 import os
-import re
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from helpers.checks import WorkbookError
-from helpers.data.decode import IMAGE_SUFFIXES, decode
-from helpers.data.images import Image
-from helpers.data.reading import BadFile, read_rows, read_text
+from helpers.data.about import BESIDE, About, together
+from helpers.data.decode import IMAGE_SUFFIXES, decode, is_image, suffix_of
+from helpers.data.images import Image, Images, LeftOut
+from helpers.data.lists import named_rows
+from helpers.data.paths import expand, printable
+from helpers.data.reading import BadFile, open_file
+from helpers.data.shards import SHARD_SUFFIX, open_all
+from helpers.data.tables import SUFFIXES, read_table
 
-PATH_COLUMNS = ("path", "image", "filepath")
-CAPTION_COLUMN = "caption"
+METADATA = "metadata"
+"""Name, without its ending, of the table that says something of the images of its folder."""
 
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+SPLITS = ("train", "test", "val", "valid", "validation", "dev")
+"""Folders that part a set of images and name no class."""
 
-
-def expand(path: str) -> Path:
-    """Expand `~`; unlike pathlib, leave `~name` as it is where no user has that name.
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    pathlib.Path
-    """
-    return Path(os.path.expanduser(path))
+YEAR = 4
+"""Digits from which on a folder's number is a date or a shard, and no class."""
 
 
-def open_folder(spec: str) -> list[Image]:
+def open_folder(spec: str) -> Images:
     """List the images in a folder and the folders below it.
 
-    Hidden files and folders are left out, and links to folders are not followed.
+    Hidden files and folders are left out, and links to folders are not followed. Captions and
+    metadata come from files of the image's name that end in `.txt`, `.caption` or `.json`, and from
+    tables called metadata (`metadata.csv`, `.tsv`, `.jsonl`, `.parquet`) that name files of their
+    folder. Where all images lie in sub-folders one level below, perhaps in turn of train and test,
+    the sub-folder is the image's `class`. Of a folder without images, the shards are read.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def open_folder(spec: str) -> list[Image]:
 
     Returns
     -------
-    list of Image
-        Sorted by id, the path relative to the folder.
+    Images
+        Sorted by id, the path relative to the folder; with what is left out, by kind.
 
     Raises
     ------
@@ -52,23 +52,64 @@ def open_folder(spec: str) -> list[Image]:
         If there are no images, or a folder can't be listed.
     """
     folder = expand(spec)
-    paths = sorted(path.relative_to(folder).as_posix() for path in _image_files(folder))
-    if not paths:
+    names = sorted(_files(folder))
+    images = [name for name in names if is_image(name)]
+    left_out = LeftOut()
+    if not images:
+        return _shards_in(spec, folder, names)
+    said, used = _said_beside(folder, images, names, left_out)
+    left_out.add_files(names, used)
+    return Images((_image(folder, name, said[name]) for name in images), left_out)
+
+
+def open_image(spec: str) -> Images:
+    """Open one image file, with what the files beside it say.
+
+    Parameters
+    ----------
+    spec : str
+        Path of a file.
+
+    Returns
+    -------
+    Images
+        One; its id is the file's name.
+    """
+    path, left_out = expand(spec), LeftOut()
+    beside = [path.stem + ending for ending in BESIDE if path.with_suffix(ending).is_file()]
+    said, _ = _said_beside(path.parent, [path.name], beside, left_out)
+    left_out.add_file(path.name)
+    return Images([_image(path.parent, path.name, said[path.name])], left_out)
+
+
+def _shards_in(spec: str, folder: Path, names: Sequence[str]) -> Images:
+    shards = [name for name in names if suffix_of(name) == SHARD_SUFFIX]
+    if not shards:
+        left_out = LeftOut()
+        left_out.add_files(names)
+        has = f" It has {'; '.join(left_out.sentences())}." if left_out else ""
         raise WorkbookError(
             f"Folder {spec!r} holds no images; their names end in {', '.join(IMAGE_SUFFIXES)}, in "
-            "any case, and don't start with a dot."
+            f"any case, and don't start with a dot.{has}"
         )
-    return [
-        Image(printable(path), partial(decode, folder / path), path=folder / path) for path in paths
-    ]
+    found = open_all([folder.absolute() / name for name in shards])
+    found.left_out.add_files(names, shards)
+    return found
 
 
-def _image_files(folder: Path) -> Iterator[Path]:
+def _image(folder: Path, name: str, said: About) -> Image:
+    path = folder / name
+    return Image(
+        printable(name), partial(decode, path), said.captions, path=path, facts=said.metadata
+    )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Yield the files in and below a folder that are not hidden, as ids write them."""
     for root, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(root, name)
+        below = Path(root).relative_to(folder).as_posix()
+        yield from (posixpath.normpath(f"{below}/{name}") for name in names if name[0] != ".")
 
 
 def _refuse(error: OSError) -> None:
@@ -79,110 +120,73 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def printable(path: str) -> str:
-    r"""Write what is no character to show as escapes, so that an id is one line of valid text.
+def _said_beside(
+    folder: Path, images: Sequence[str], names: Sequence[str], left_out: LeftOut
+) -> tuple[dict[str, About], set[str]]:
+    """Return what is said of each image, and the names of the files that say it."""
+    there = set(names)
+    said: dict[str, list[About]] = {name: [] for name in images}
+    tables = [name for name in names if _is_metadata(name)]
+    for table in tables:
+        for name, one in _rows(folder, table, left_out):
+            if name in said:
+                said[name].append(one)
+            elif name not in there:
+                left_out.add(f"row of {METADATA} without its file", name)
+    beside = {name: [one for one in _beside(name) if one in there] for name in images}
+    for name, files in beside.items():
+        said[name] += [one for file in files if (one := _read(folder, file, left_out))]
+    classes = _classes(images)
+    joined = {name: together(several) for name, several in said.items()}
+    about = {
+        name: About(one.captions, {**classes.get(name, {}), **one.metadata})
+        for name, one in joined.items()
+    }
+    return about, {*tables, *chain.from_iterable(beside.values())}
 
-    Parameters
-    ----------
-    path : str
-        As Python decodes it, bytes that are no UTF-8 being surrogates.
 
-    Returns
-    -------
-    str
-        With `\udcff`, `\n` and the like in the place of such bytes and of control characters.
-    """
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def _is_metadata(name: str) -> bool:
+    stem, _ = posixpath.splitext(posixpath.basename(name))
+    return stem == METADATA and suffix_of(name) in SUFFIXES
 
 
-def open_list(spec: str) -> list[Image]:
-    """List the images that a text or CSV file names.
-
-    A text file has one path a line. A CSV file, its cells separated by commas, semicolons or tabs,
-    has the paths in its first column, or starts with a header that names a column path, image or
-    filepath and perhaps a column caption. Relative paths start at the list's folder, and no path
-    may lead out of it: a list from elsewhere must not choose what is read on this machine.
-
-    Parameters
-    ----------
-    spec : str
-        Path of the list, which ends in `.txt` or `.csv`.
-
-    Returns
-    -------
-    list of Image
-        In the list's order; an id is the path as the list writes it. A missing file is an image
-        that can't be read.
-
-    Raises
-    ------
-    WorkbookError
-        If the list is no text, names nothing, has a row without a path, or a path out of its
-        folder.
-    """
-    path = expand(spec)
+def _rows(folder: Path, table: str, left_out: LeftOut) -> list[tuple[str, About]]:
+    """Return the image that each row of a folder's table names, and what the row says of it."""
     try:
-        rows = _READERS[path.suffix.lower()](read_text(path))
-        files = [_inside(path.parent, name) for name, _ in rows]
+        rows = named_rows(read_table(folder / table))
     except BadFile as error:
-        raise WorkbookError(f"List {spec!r} {error}") from error
-    if not rows:
-        raise WorkbookError(f"List {spec!r} names no images; write one path a line.")
+        left_out.add(f"table that {str(error).rstrip('.')}", table)
+        return []
+    above = posixpath.dirname(table)
     return [
-        Image(printable(name), partial(decode, file), caption, path=file)
-        for (name, caption), file in zip(rows, files, strict=True)
+        (posixpath.normpath(posixpath.join(above, name.replace("\\", "/"))), one)
+        for name, one in rows
     ]
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """Find a list's file, which may be a link, below the list's folder."""
-    path = Path(os.path.abspath(folder / expand(name)))
-    # A list made with absolute paths may name its folder by another way than the user does.
-    if not any(path.is_relative_to(way(folder)) for way in (os.path.abspath, os.path.realpath)):
-        raise BadFile(
-            f"names {name!r}, which is not in its folder; put the list into a folder that all its "
-            "images are in or below."
-        )
-    return path
+def _beside(name: str) -> list[str]:
+    stem, _ = posixpath.splitext(name)
+    return [stem + ending for ending in BESIDE]
 
 
-def _text_rows(text: str) -> list[tuple[str, str | None]]:
-    return [(line.strip(), None) for line in text.split("\n") if line.strip()]
+def _read(folder: Path, name: str, left_out: LeftOut) -> About | None:
+    try:
+        with open_file(folder / name) as file:
+            return BESIDE[suffix_of(name)](file.read())
+    except (OSError, BadFile):
+        left_out.add(f"{suffix_of(name)} beside an image that can't be read", name)
+        return None
 
 
-def _csv_rows(text: str) -> list[tuple[str, str | None]]:
-    rows = read_rows(text, lambda cells: _path_column(cells) or _starts_with_image(cells))
-    if not rows:
-        return []
-    first = rows[0].cells
-    column = _path_column(first)
-    if column is None and not _starts_with_image(first):
-        raise BadFile(
-            f"starts with {first[0]!r}, neither an image file nor a header with a column "
-            f"{', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}."
-        )
-    if column is None:
-        return [_path_and_caption({"path": row.cells[0]}, "path", row.line) for row in rows]
-    header = [cell.lower() for cell in first]
-    return [_path_and_caption(row.named(header), column, row.line) for row in rows[1:]]
-
-
-def _path_column(cells: list[str]) -> str | None:
-    header = [cell.lower() for cell in cells]
-    return next((name for name in PATH_COLUMNS if name in header), None)
-
-
-def _starts_with_image(cells: list[str]) -> bool:
-    return bool(cells) and Path(cells[0]).suffix.lower() in IMAGE_SUFFIXES
-
-
-def _path_and_caption(cells: dict[str, str], column: str, line: int) -> tuple[str, str | None]:
-    if not cells.get(column):
-        raise BadFile(f"has no path in line {line}; complete or remove the line.")
-    return cells[column], cells.get(CAPTION_COLUMN) or None
-
-
-_READERS = {".txt": _text_rows, ".csv": _csv_rows}
-LIST_SUFFIXES = tuple(_READERS)
-"""What the names of lists end in, in lower case."""
+def _classes(images: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Take sub-folders for classes where all images lie in one, one level below the others."""
+    folders = {name: name.split("/")[:-1] for name in images}
+    splits = all(parts and parts[0].lower() in SPLITS for parts in folders.values())
+    below = {name: parts[splits:] for name, parts in folders.items()}
+    classes = {parts[0] for parts in below.values() if parts}
+    if {len(parts) for parts in below.values()} != {1} or len(classes) < 2:
+        return {}
+    if all(one.isdecimal() and len(one) >= YEAR for one in classes):
+        return {}
+    split = {name: {"split": parts[0]} if splits else {} for name, parts in folders.items()}
+    return {name: {"class": parts[0]} | split[name] for name, parts in below.items()}

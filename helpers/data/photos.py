@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from helpers.data.decode import decode
-from helpers.data.images import Image
+from helpers.data.images import Image, Images
 
 PHOTOS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,7 +41,7 @@ PHOTOS: Mapping[str, str] = MappingProxyType(
 """File name in scikit-image's data folder → what the photograph shows."""
 
 
-def open_photos(spec: str) -> list[Image]:
+def open_photos(spec: str) -> Images:
     """List the photographs; their ids are the file names without the ending.
 
     Parameters
@@ -51,10 +51,10 @@ def open_photos(spec: str) -> list[Image]:
 
     Returns
     -------
-    list of Image
+    Images
     """
     folder = Path(str(files("skimage").joinpath("data")))
-    return [
+    return Images(
         Image(Path(name).stem, partial(decode, folder / name), caption)
         for name, caption in PHOTOS.items()
-    ]
+    )

@@ -10,7 +10,7 @@ from io import StringIO
 from os import PathLike, fspath
 from typing import BinaryIO, NamedTuple
 
-SEPARATORS = ",;\t"
+SEPARATORS = ",;\t|"
 """What may stand between the cells of a CSV file; the first that fits its first row is taken."""
 
 _UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
@@ -39,8 +39,10 @@ def open_file(path: str | PathLike) -> BinaryIO:
     kind = os.stat(path).st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, no file", fspath(path))
-    # Of a pipe that took the file's place meanwhile, opening doesn't wait for a writer.
-    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    # Of a pipe that took the file's place meanwhile, opening doesn't wait for a writer. Windows has
+    # no pipes among its files, nor this flag.
+    no_wait = getattr(os, "O_NONBLOCK", 0)
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | no_wait))
 
 
 def why(error: Exception) -> str:
@@ -68,11 +70,32 @@ def read_text(path: str | PathLike) -> str:
     try:
         with open_file(path) as file:
             data = file.read()
+    except (OSError, ValueError) as error:  # a name with NUL in it
+        raise BadFile(f"can't be read: {why(error)}.") from error
+    return decode_text(data)
+
+
+def decode_text(data: bytes) -> str:
+    r"""Decode a text: UTF-8, or UTF-16 if it starts with that encoding's mark.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Returns
+    -------
+    str
+        Without the mark; lines end in ``\n``.
+
+    Raises
+    ------
+    BadFile
+        If it is no such text.
+    """
+    try:
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadFile("is no UTF-8 text; save it with that encoding.") from error
-    except (OSError, ValueError) as error:
-        raise BadFile(f"can't be read: {why(error)}.") from error
     # UTF-16 without its mark, and many a binary file, is valid UTF-8 but for these.
     if "\0" in text:
         raise BadFile("is no UTF-8 text (it holds NUL); save it with that encoding.")

@@ -1,12 +1,12 @@
 """Images in WebDataset-style tar shards, read in place."""
 
-import json
 import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from glob import glob
 from io import BytesIO
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -16,11 +16,20 @@ import numpy as np
 from braceexpand import braceexpand
 
 from helpers.checks import WorkbookError
-from helpers.data.decode import IMAGE_SUFFIXES, UnreadableImage, decode, refuse_if_passing
-from helpers.data.files import expand, printable
-from helpers.data.images import Image, state_of
-from helpers.data.reading import open_file, why
+from helpers.data.about import BESIDE, TEXTS, About, together
+from helpers.data.decode import (
+    IMAGE_SUFFIXES,
+    UnreadableImage,
+    decode,
+    is_image,
+    refuse_if_passing,
+    suffix_of,
+)
+from helpers.data.images import Image, Images, LeftOut, state_of
+from helpers.data.paths import expand, printable
+from helpers.data.reading import BadFile, open_file, why
 
+SHARD_SUFFIX = ".tar"
 MOST_SHARDS = 1_000_000
 LONGEST_HEADER = 2**16
 """Bytes of what stands before a member's own header: a longer name, times, attributes."""
@@ -51,24 +60,25 @@ class Extent(NamedTuple):
             return file.read(self.size)
 
 
-def open_shards(pattern: str) -> list[Image]:
-    """List the images of the shards that a brace pattern names.
+def open_shards(pattern: str) -> Images:
+    """List the images of the shards that a pattern names.
 
     A sample is all members that share a name up to the first dot of the last part, its key. The id
     of an image is its shard's path below the folder common to all shards, without `.tar`, and the
-    key, with the rest of the member's name where a sample has several images. A `.txt` member of
-    the sample is the caption, or else the `caption` entry of its `.json` member. Hidden members
-    are left out.
+    key, with the rest of the member's name where a sample has several images. Captions and metadata
+    come from members that end in `.txt`, `.caption` or `.json` and have the image's whole name, or
+    else the sample's key; a sample's only such member may be called as it likes. Hidden members are
+    left out.
 
     Parameters
     ----------
     pattern : str
-        Path of a `.tar` file, or of several as in `cc3m-{00000..00003}.tar`.
+        Path of a `.tar` file, or of several as in `cc3m-{00000..00003}.tar` or `shards/*.tar`.
 
     Returns
     -------
-    list of Image
-        In the order of shards, and of members in a shard.
+    Images
+        In the order of shards, and of members in a shard; with what is left out, by kind.
 
     Raises
     ------
@@ -77,15 +87,36 @@ def open_shards(pattern: str) -> list[Image]:
         images, or holds a part of a sample that is a link, a device or a sparse file, or whose name
         leads out of a folder.
     """
-    shards = _expand(pattern)
+    shards = [path for one in _expand(pattern) for path in _matching(one)]
     missing = [shard for shard in shards if not os.path.exists(shard)]
     if missing:
         raise WorkbookError(
             f"Shard {str(missing[0])!r} is missing ({len(missing)} of the {len(shards)} that "
             f"{pattern!r} names are); check the pattern or download it."
         )
-    common = os.path.commonpath([shard.parent for shard in shards])
-    return [image for shard in shards for image in _open_shard(shard, Path(common))]
+    return open_all(shards)
+
+
+def open_all(shards: Sequence[Path]) -> Images:
+    """List the images of shards that are there.
+
+    Parameters
+    ----------
+    shards : sequence of Path
+        Absolute.
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    WorkbookError
+        As for `open_shards`.
+    """
+    common, left_out = Path(os.path.commonpath([shard.parent for shard in shards])), LeftOut()
+    images = [image for shard in shards for image in _open_shard(shard, common, left_out)]
+    return Images(images, left_out)
 
 
 def _expand(pattern: str) -> list[Path]:
@@ -101,30 +132,53 @@ def _expand(pattern: str) -> list[Path]:
         raise WorkbookError(f"Shard pattern {pattern!r} is invalid: {error}.") from error
 
 
-def _open_shard(shard: Path, common: Path) -> list[Image]:
+def _matching(path: Path) -> list[Path]:
+    """Return the files that a path with `*` or `?` stands for; itself where there is none."""
+    return [Path(found) for found in sorted(glob(str(path)))] or [path]
+
+
+def _open_shard(shard: Path, common: Path, left_out: LeftOut) -> list[Image]:
     """List one shard's images."""
     state = state_of(shard)
-    members = _members(shard)
-    samples = Counter(_key(name) for name in members if _is_image(name))
-    if not samples:
-        raise WorkbookError(f"Shard {str(shard)!r} holds no images; it has {len(members)} members.")
     prefix = shard.relative_to(common).with_suffix("").as_posix()
-    captions = {key: _caption_of(key, members) for key in samples}
-    return [
-        Image(
-            id=printable(f"{prefix}/{name if samples[_key(name)] > 1 else _key(name)}"),
-            read_pixels=partial(_pixels, extent, captions[_key(name)]),
-            told=captions[_key(name)],
-            path=shard,
-            state=state,
+    members = _members(shard, prefix, left_out)
+    samples: dict[str, list[str]] = {}
+    for name in members:
+        samples.setdefault(_key(name), []).append(name)
+    images = Counter(_key(name) for name in members if is_image(name))
+    if not images:
+        raise WorkbookError(f"Shard {str(shard)!r} holds no images; it has {len(members)} members.")
+    listed, used = [], set()
+    for name in filter(is_image, members):
+        key = _key(name)
+        beside = _beside(name, samples[key], alone=images[key] == 1)
+        used.update(beside)
+        said = tuple((members[one], BESIDE[suffix_of(one)]) for one in beside)
+        listed.append(
+            Image(
+                id=printable(f"{prefix}/{name if images[key] > 1 else key}"),
+                read_pixels=partial(_pixels, members[name], said),
+                told=partial(_captions, said) if said else None,
+                path=shard,
+                state=state,
+                facts=partial(_metadata, said) if said else {},
+            )
         )
-        for name, extent in members.items()
-        if _is_image(name)
-    ]
+    left_out.add_files(members, used, prefix)
+    return listed
 
 
-def _members(shard: Path) -> dict[str, Extent]:
-    """Map names to where the bytes are; of two files of one name the later is taken."""
+def _beside(name: str, sample: Sequence[str], *, alone: bool) -> list[str]:
+    """Return the members of an image's sample that say something of it, captions first."""
+    saying = [one for ending in BESIDE for one in sample if suffix_of(one) == ending]
+    own = [one for one in saying if _stem(one) == _stem(name)]
+    own = own or [one for one in saying if _stem(one) == _key(name)]
+    texts = [one for one in saying if suffix_of(one) in TEXTS and one not in own]
+    return own + texts if alone else own
+
+
+def _members(shard: Path, prefix: str, left_out: LeftOut) -> dict[str, Extent]:
+    """Map names to where the bytes are; of two files of one name the later is taken, as in tar."""
     try:
         with (
             open_file(shard) as file,
@@ -141,11 +195,13 @@ def _members(shard: Path) -> dict[str, Extent]:
     _check_end(Extent(shard, end, tarfile.BLOCKSIZE))
     for member in found:
         _check_member(shard, member)
-    return {
-        PurePosixPath(member.name).as_posix(): Extent(shard, member.offset_data, member.size)
-        for member in found
-        if member.isfile()
-    }
+    extents: dict[str, Extent] = {}
+    for member in filter(tarfile.TarInfo.isfile, found):
+        name = PurePosixPath(member.name).as_posix()
+        if name in extents:
+            left_out.add("member whose name comes again later", f"{prefix}/{name}")
+        extents[name] = Extent(shard, member.offset_data, member.size)
+    return extents
 
 
 class _Member(tarfile.TarInfo):
@@ -183,7 +239,7 @@ def _check_end(block: Extent) -> None:
 def _check_member(shard: Path, member: tarfile.TarInfo) -> None:
     """Check that what may belong to a sample lies in the shard itself, under a name of its own."""
     path = PurePosixPath(member.name)
-    if path.suffix.lower() not in (*IMAGE_SUFFIXES, *_CAPTIONS):
+    if path.suffix.lower() not in (*IMAGE_SUFFIXES, *BESIDE):
         return
     if path.is_absolute() or ".." in path.parts:
         raise WorkbookError(
@@ -212,50 +268,29 @@ def _key(name: str) -> str:
     return folder + slash + last.partition(".")[0]
 
 
-def _is_image(name: str) -> bool:
-    """Tell images from other members, and from the hidden files that some systems add."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
-def _caption_of(key: str, members: dict[str, Extent]) -> Callable[[str], str | None] | None:
-    """Find how to read a sample's caption, if it has one."""
-    for suffix, read in _CAPTIONS.items():
-        if key + suffix in members:
-            return partial(read, members[key + suffix])
-    return None
-
-
-def _text_caption(extent: Extent, image_id: str) -> str:
+def _said(beside: Sequence[tuple[Extent, Callable[[bytes], About]]], image_id: str) -> list[About]:
     try:
-        return _bytes(extent, image_id).decode().strip()
-    except UnicodeDecodeError as error:
-        raise UnreadableImage(image_id, "its caption is no UTF-8 text") from error
+        return [read(_bytes(extent, image_id)) for extent, read in beside]
+    except BadFile as error:
+        reason = f"its caption {str(error).rstrip('.')}"
+        raise UnreadableImage(image_id, reason) from error
 
 
-def _json_caption(extent: Extent, image_id: str) -> str | None:
-    data = _bytes(extent, image_id)
-    try:
-        caption = json.loads(data).get("caption")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise UnreadableImage(image_id, f"its caption is no JSON object ({error})") from error
-    if not isinstance(caption, str | None):
-        raise UnreadableImage(image_id, f"its caption is no text but {type(caption).__name__}")
-    # JSON can write halves of characters, which nothing else can.
-    return caption and caption.encode("utf-8", "backslashreplace").decode()
+def _captions(beside: Sequence, image_id: str) -> tuple[str, ...]:
+    return together(_said(beside, image_id)).captions
 
 
-_CAPTIONS = {".txt": _text_caption, ".json": _json_caption}
-"""Suffix of a member that has a sample's caption → how it is read; the first that is there."""
+def _metadata(beside: Sequence, image_id: str) -> Mapping[str, str]:
+    return together(_said(beside, image_id)).metadata
 
 
-def _pixels(
-    extent: Extent, caption: Callable[[str], str | None] | None, image_id: str
-) -> np.ndarray:
+def _pixels(extent: Extent, beside: Sequence, image_id: str) -> np.ndarray:
     """Read a sample's image; one whose caption can't be read counts as unreadable, too."""
-    if caption:
-        caption(image_id)
+    _said(beside, image_id)
     return decode(BytesIO(_bytes(extent, image_id)), image_id)
 
 

@@ -13,10 +13,14 @@ from pathlib import PurePath
 import numpy as np
 
 from helpers.checks import WorkbookError
-from helpers.data.files import LIST_SUFFIXES, expand, open_folder, open_list
-from helpers.data.images import Image, Images
+from helpers.data.decode import EXTRAS, is_image, suffix_of
+from helpers.data.files import open_folder, open_image
+from helpers.data.images import Image, Images, LeftOut
+from helpers.data.lists import open_list
+from helpers.data.paths import expand
 from helpers.data.photos import open_photos
-from helpers.data.shards import open_shards
+from helpers.data.shards import SHARD_SUFFIX, open_shards
+from helpers.data.tables import SUFFIXES
 
 DEFAULT_SCENES = 100
 
@@ -44,12 +48,12 @@ class Source:
     form: str
     description: str
     recognises: Callable[[str], bool]
-    open: Callable[[str], list[Image]]
+    open: Callable[[str], Images]
     is_path: bool = True
     origin: str = ""
 
 
-def open_scenes(spec: str) -> list[Image]:
+def open_scenes(spec: str) -> Images:
     """List scenes of the held-out seed; they are drawn when their pixels are asked for.
 
     Parameters
@@ -59,7 +63,7 @@ def open_scenes(spec: str) -> list[Image]:
 
     Returns
     -------
-    list of Image
+    Images
 
     Raises
     ------
@@ -74,14 +78,14 @@ def open_scenes(spec: str) -> list[Image]:
         raise WorkbookError(
             f"images has no source {spec!r}; write scenes:N with N a whole number of 1 or more."
         )
-    return [
+    return Images(
         Image(
             f"scene-{HELD_OUT_SEED}-{index}",
             partial(_scene_pixels, index),
             partial(_scene_caption, index),
         )
         for index in range(int(number) if colon else DEFAULT_SCENES)
-    ]
+    )
 
 
 def _scene_pixels(index: int, image_id: str) -> np.ndarray:
@@ -122,21 +126,27 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "SHARD.tar",
-        "WebDataset shards, several as in cc3m-{00000..00003}.tar, with their captions",
-        _is_file_with(".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
+        "WebDataset shards, several as in cc3m-{00000..00003}.tar or shards/*.tar",
+        _is_file_with(SHARD_SUFFIX, ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
         open_shards,
     ),
     Source(
-        "LIST.txt or LIST.csv",
-        "a file that names images: one path a line, or a CSV column path and perhaps caption",
-        _is_file_with(*LIST_SUFFIXES),
+        "LIST.csv",
+        f"a file that names images, a path a line or a table with a header ({', '.join(SUFFIXES)})",
+        _is_file_with(*SUFFIXES),
         open_list,
     ),
     Source(
         "FOLDER",
-        "all images in a folder and the folders below it",
+        "all images in a folder and the folders below it, or else all shards",
         _is_folder,
         open_folder,
+    ),
+    Source(
+        "IMAGE.jpg",
+        "one image file",
+        lambda spec: is_image(os.path.basename(spec)) and os.path.isfile(os.path.expanduser(spec)),
+        open_image,
     ),
 )
 """All kinds of source; the first that recognises a text opens it."""
@@ -177,11 +187,11 @@ def open_images(
     _check_whole("seed", seed, least=0)
     images = _combine({spec: _list(spec) for spec in _specs(source)})
     if limit is None or limit >= len(images):
-        return Images(images)
+        return images
     if seed is None:
-        return Images(images[:limit])
+        return images[:limit]
     chosen = np.random.default_rng(seed).permutation(len(images))[:limit]
-    return Images(images[index] for index in sorted(chosen))
+    return Images((images[index] for index in sorted(chosen)), images.left_out)
 
 
 def absolute(spec: str) -> str:
@@ -231,7 +241,7 @@ def _specs(source: object) -> list[str]:
     return specs
 
 
-def _list(spec: str) -> list[Image]:
+def _list(spec: str) -> Images:
     """List one source's images and check that no two have the same id."""
     images = _source_of(spec).open(spec)
     name, times = Counter(image.id for image in images).most_common(1)[0]
@@ -247,14 +257,20 @@ def _source_of(spec: str) -> Source:
     for source in (*OWN_SOURCES.values(), *SOURCES):
         if source.recognises(spec):
             return source
-    what = "is no folder" if os.path.exists(os.path.expanduser(spec)) else "does not exist"
     raise WorkbookError(
-        f"images has no source {spec!r}: as a path it {what}; choose one of "
+        f"images has no source {spec!r}: as a path it {_what_is_wrong(spec)}; choose one of "
         f"{', '.join(source.form for source in (*SOURCES, *OWN_SOURCES.values()))}."
     )
 
 
-def _combine(listings: dict[str, list[Image]]) -> list[Image]:
+def _what_is_wrong(spec: str) -> str:
+    if not os.path.exists(os.path.expanduser(spec)):
+        return "does not exist"
+    needs = [extra.package for extra in EXTRAS if suffix_of(spec) in extra.suffixes]
+    return f"needs pip install {needs[0]}" if needs else "is no folder and of no kind that is read"
+
+
+def _combine(listings: dict[str, Images]) -> Images:
     """Put sources one after the other and tell images of the same id apart by their source."""
     times = Counter(image.id for images in listings.values() for image in images)
     combined = [
@@ -268,7 +284,11 @@ def _combine(listings: dict[str, list[Image]]) -> list[Image]:
             f"Two of the sources {', '.join(listings)} have an image {name!r}; rename one of their "
             "folders or open them one at a time."
         )
-    return combined
+    left_out = LeftOut()
+    for listing in listings.values():
+        for kind, (count, first) in listing.left_out.items():
+            left_out.add(kind, first, count)
+    return Images(combined, left_out)
 
 
 def _labels(specs: Iterable[str]) -> list[str]:

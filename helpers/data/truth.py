@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers.data.changes import VIEWS
 from helpers.data.decode import UnreadableImage
-from helpers.data.images import Image
+from helpers.data.images import LABEL, Image
 from helpers.data.photos import PHOTOS
 
 SCENE = re.compile(r"(?:.*/)?scene-(\d+)-(\d+)")
@@ -35,8 +35,8 @@ def known_truth(images: Iterable[Image]) -> pd.DataFrame:
         A row per image, indexed by id. ``caption`` is a sentence about it: of a scene all that
         fits, else what its source says. Then a column per property: of scenes those of
         `helpers.data.scenes.PROPERTIES`, where a property of objects counts if all objects share
-        its value; ``photograph`` of the bundled photographs, which is their caption. "" where
-        nothing is known.
+        its value; ``photograph`` of the bundled photographs, which is their caption; ``label`` of
+        images whose metadata name a class. "" where nothing is known.
     """
     images = list(images)
     table = pd.DataFrame([_known(image) for image in images], index=[image.id for image in images])
@@ -78,16 +78,13 @@ def _known(image: Image) -> dict[str, str]:
     drawn = image.path is None and SCENE.fullmatch(image.id)
     if drawn:
         return _known_of_scene(*map(int, drawn.groups()))
-    caption = _caption_of(image)
-    bundled = image.path is None and caption in PHOTOS.values()
-    return {CAPTION: caption} | ({PHOTOGRAPH: caption} if bundled else {})
-
-
-def _caption_of(image: Image) -> str:
     try:
-        return image.caption or ""
-    except UnreadableImage:  # a run tells it of the image, which it can't read either
-        return ""
+        caption, label = image.caption or "", image.label
+    except UnreadableImage:  # a run reports the image, which it can't read either
+        return {CAPTION: ""}
+    bundled = image.path is None and caption in PHOTOS.values()
+    known = {PHOTOGRAPH: caption if bundled else None, LABEL: label}
+    return {CAPTION: caption} | {name: value for name, value in known.items() if value}
 
 
 def _known_of_scene(seed: int, index: int) -> dict[str, str]:

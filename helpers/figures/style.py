@@ -5,6 +5,7 @@ from itertools import cycle
 from types import MappingProxyType
 
 import matplotlib as mpl
+from matplotlib import font_manager
 
 from helpers.analysis.scores import SCORES
 from helpers.checks import one_of
@@ -65,6 +66,18 @@ DIVERGING = "RdBu_r"
 HEAT = "inferno"
 WHISKER: Mapping[str, object] = MappingProxyType({"ecolor": INK, "elinewidth": 1.2, "capsize": 2.5})
 
+# Matplotlib's own font has no such signs as those of a Chinese, Korean or Thai caption, and no
+# emoji. Those of these that are installed draw them.
+FONTS: tuple[str, ...] = (
+    "DejaVu Sans",
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR"),
+    *("Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
+    *("PingFang SC", "Hiragino Sans GB", "Apple SD Gothic Neo", "Thonburi", "Arial Unicode MS"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Leelawadee UI", "Segoe UI Emoji"),
+    *("Noto Sans Thai", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Emoji", "Symbola"),
+    *("NanumGothic", "Baekmuk Gulim", "Garuda", "Loma", "Unifont"),
+)
+
 SETTINGS: Mapping[str, object] = MappingProxyType(
     {
         "figure.constrained_layout.use": True,
@@ -109,7 +122,8 @@ def apply(changes: Sequence[str] = STUDY) -> None:
     changes : sequence of str
         The run's changes: up to twenty get a colour of their own each, more a line and marker.
     """
-    mpl.rcParams.update(SETTINGS)
+    installed = set(font_manager.get_font_names())
+    mpl.rcParams.update(SETTINGS, **{"font.family": [name for name in FONTS if name in installed]})
     _shown[:] = changes
 
 

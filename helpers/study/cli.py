@@ -27,10 +27,13 @@ from helpers.study.parameters import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from helpers.data.texts import Texts
     from helpers.study.run import Run
 
 SHOWN_IMAGES = 10
+SHOWN_GROUPS = 5
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
@@ -179,7 +182,11 @@ def _add_models(commands) -> None:
 
 def _add_images(commands) -> None:
     command = commands.add_parser("images", help="list what a source of images holds")
-    command.add_argument("source", metavar="SOURCE", help="a named source, folder, shards or list")
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a named source, folder, shards, list or image; or several: [photos, ~/photos]",
+    )
     command.set_defaults(command=_images)
 
 
@@ -357,20 +364,34 @@ def _models(given: argparse.Namespace) -> int:
 
 def _images(given: argparse.Namespace) -> int:
     from helpers.data import UnreadableImage, open_images
-    from helpers.data.files import printable
+    from helpers.data.paths import printable
 
-    images = open_images(given.source)
+    images = open_images(parse_value("images", given.source))
     print(f"{len(images)} images")
+    for sentence in images.left_out.sentences():
+        print(f"left out: {sentence}")
+    for name, values in images.metadata().items():
+        print(f"{name}: {_counted(values)}")
     for image in islice(images, SHOWN_IMAGES):
         try:
             height, width, _ = image.pixels.shape
-            caption = f", {printable(image.caption)}" if image.caption else ""
-            print(f"{image.id}: {width}×{height}{caption}")
+            captions = "".join(f", {printable(caption)}" for caption in image.captions)
+            print(f"{image.id}: {width}×{height}{captions}")
         except UnreadableImage as error:
             print(error)
     if len(images) > SHOWN_IMAGES:
         print(f"and {len(images) - SHOWN_IMAGES} more")
     return 0
+
+
+def _counted(values: "pd.Series") -> str:
+    """List the groups that a column parts images into, with the number of images in each."""
+    from helpers.data.paths import printable
+
+    counts = values[values != ""].value_counts(sort=False)
+    shown = [f"{printable(value)} ({n})" for value, n in counts.head(SHOWN_GROUPS).items()]
+    more = [f"{len(counts) - SHOWN_GROUPS} more"] if len(counts) > SHOWN_GROUPS else []
+    return ", ".join(shown + more)
 
 
 def _report(given: argparse.Namespace) -> int:

@@ -96,10 +96,8 @@ class Parameters:
     out: str | None
 
     def __post_init__(self):
-        for name in TEXTS:  # papermill reads 500, a step of training, as a number
-            value = getattr(self, name)
-            if isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, name, str(value))
+        for name in ("images", *TEXTS):  # papermill's own -p makes numbers of what looks like one
+            object.__setattr__(self, name, _as_text(name, getattr(self, name)))
         sources = self.images if isinstance(self.images, list) else [self.images]
         named = sources and all(isinstance(source, str) and source for source in sources)
         models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
@@ -326,8 +324,26 @@ def as_argument(value: object) -> str:
     )
 
 
-def _parse_list_or_text(text: str) -> str | list:
-    return yaml.safe_load(text) if text.startswith("[") else text
+def _as_text(name: str, value: object) -> object:
+    """Return numbers as text, and a list of sources that was given as text as a list."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    is_list = name == "images" and isinstance(value, str) and value.startswith("[")
+    return _parse_list_or_text(value) if is_list else value
+
+
+def _parse_list_or_text(text: str) -> str | list[str]:
+    if not text.startswith("["):
+        return text
+    try:
+        listed = yaml.load(text, Loader=yaml.BaseLoader)  # all scalars are texts
+        if all(isinstance(one, str) for one in listed):
+            return listed
+    except yaml.YAMLError:
+        pass
+    # Braces mean something to YAML, which reads no list with a pattern of shards.
+    parts = re.split(r",(?![^{]*\})", text[1:-1])
+    return [one.strip(" \"'") for one in parts] if text.endswith("]") else text
 
 
 _PARSERS = {

@@ -14,6 +14,7 @@ from helpers.analysis.findings import COLUMNS
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.names import is_embedded
+from helpers.data.images import LeftOut
 from helpers.study import places
 from helpers.study.files import is_sealed
 from helpers.study.fitting import lacks, left_out
@@ -218,6 +219,7 @@ def _what_was_run(record: Mapping) -> dict[str, object]:
         "versions": record["versions"],
         "timings": record.get("timings", {}),
         "unreadable": record.get("unreadable", {}),
+        "left_out": LeftOut(record.get("left_out", {})).sentences(),
     }
 
 

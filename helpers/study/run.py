@@ -83,6 +83,7 @@ class Run(Results):
         self._record.update(
             parameters=asdict(self.parameters) | {"out": _far(self.parameters.out)},
             made_in=self._made_in(),
+            left_out={kind: list(left) for kind, left in self.images.left_out.items()},
             identity=self.identity,
             versions=installed_versions(),
             code=code_version(),

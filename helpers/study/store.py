@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from helpers.analysis.sources import with_metadata
 from helpers.clip import names
 from helpers.data import Images
 from helpers.data.changes import ORIGINAL
@@ -77,9 +78,13 @@ class Store:
         Returns
         -------
         Dataset
+            With the metadata of the images, as of `helpers.analysis.sources.with_metadata`.
         """
         self._read |= {*names}
         self.compute()
+        return with_metadata(self._read(names), self.record.read().get("metadata", {}))
+
+    def _read(self, names: Sequence[str]) -> xr.Dataset:
         try:
             return self._arrays.read(names)
         except DamagedArrays:
@@ -94,7 +99,8 @@ class Store:
             if len(missing):
                 self._fill_mended(missing)
             if "images" not in self.record.read():
-                self.record.update(images=self._contents())
+                metadata = self._images.metadata().to_dict()
+                self.record.update(images=self._contents(), metadata=metadata)
 
     def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
         changes = self._parameters.change_names

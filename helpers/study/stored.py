@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.scores import SCORES
-from helpers.analysis.sources import table_by_source
+from helpers.analysis.sources import table_by_source, with_metadata
 from helpers.analysis.statistics import summarise
 from helpers.checks import WorkbookError
 from helpers.clip import names
@@ -88,7 +88,9 @@ class StoredRun:
     @cached_property
     def shorten(self) -> Callable[[object], object]:
         """Leaves the folders of this machine out of texts; see `helpers.study.private`."""
-        told = [self.record.get(part) for part in ("parameters", "unreadable", "made_in")]
+        told = [
+            self.record.get(part) for part in ("parameters", "unreadable", "metadata", "made_in")
+        ]
         return shortener(told, self.folder, self.scores["image"].values)
 
     @property
@@ -121,7 +123,8 @@ class StoredRun:
         rows = (row.split(" ") for row in self.record["identity"].get("own", {}))
         own = [name for kind, name in rows if kind == "score"]
         kept = arrays.variables()
-        return arrays.read([name for name in dict.fromkeys((*SCORES, *own)) if name in kept])
+        scores = arrays.read([name for name in dict.fromkeys((*SCORES, *own)) if name in kept])
+        return with_metadata(scores, self.record.get("metadata", {}))
 
     @cached_property
     def summary(self) -> pd.DataFrame:
