@@ -107,12 +107,6 @@ def test_dose_response_is_the_mean_of_every_severity():
     np.testing.assert_allclose(found, values.mean("image"))
 
 
-def test_texts_of_intervals():
-    assert severity.with_interval(0.5, 0.4, 0.6) == "0.50 [0.40, 0.60]"
-    assert severity.with_interval(0.5, np.nan, np.nan) == "0.50"
-    assert severity.with_interval(np.nan, np.nan, np.nan) == "–"
-
-
 def test_other_axes_and_other_images_are_refused():
     values = response(CURVES)
     with pytest.raises(WorkbookError, match="severity, image, augmentation"):

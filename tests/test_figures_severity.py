@@ -51,14 +51,16 @@ def test_every_group_has_a_panel_and_every_series_a_line_with_its_band(curve):
     assert labels == ["noise", "horizontal_flip"]
 
 
-def test_a_single_line_has_the_colour_of_its_change(curve):
-    table = curve[curve["augmentation"] == "noise"].assign(series="photos")
+def test_lines_have_the_colour_of_their_change_and_differ_by_line(curve):
+    table = curve.rename(columns={"augmentation": "series"})
     figure = severity.dose_response({"noise": table, "blur": table, "a, b": table}, ylabel="y")
-    colors = [to_hex(ax.lines[0].get_color()) for ax in figure.axes]
-    assert colors == [style.color("noise").lower(), style.color("blur").lower(), "#222222"]
+    colors = [[to_hex(line.get_color()) for line in ax.lines] for ax in figure.axes]
+    expected = [style.color("noise").lower(), style.color("blur").lower(), style.INK.lower()]
+    assert colors == [[color] * 2 for color in expected]
+    assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", "--"]
 
 
-def test_more_lines_than_colours_are_all_drawn(curve):
+def test_more_lines_than_looks_are_all_drawn(curve):
     many = [f"source {number}" for number in range(9)]
     table = pd.concat([curve[:3].assign(series=name) for name in many])
     figure = severity.dose_response({"noise": table}, ylabel="similarity")
@@ -83,28 +85,3 @@ def test_names_are_moved_apart_and_keep_their_order_and_middle():
     assert (np.diff(heights) >= 0.1 - 1e-12).all()
     assert np.mean(heights) == pytest.approx(np.mean([0.0, 0.01, 0.02, 0.9]))
     np.testing.assert_allclose(severity._apart([0.0, 0.5, 1.0], 0.1), [0.0, 0.5, 1.0])
-
-
-def test_crossings_beyond_the_range_are_arrows_and_none_is_words_alone():
-    table = pd.DataFrame(
-        {
-            "severity": [0.8, np.inf, -np.inf, np.nan],
-            "low": [0.7, 1.5, -np.inf, np.nan],
-            "high": [0.9, np.inf, -np.inf, np.nan],
-            "answer": ["0.80 [0.70, 0.90]", "> 2 [1.50, > 2]", "< 0.5", "no dose"],
-        },
-        index=["noise", "elastic", "blur", "horizontal_flip"],
-    )
-    ax = severity.crossings(table, severities=SEVERITIES)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == [
-        "Horizontal flip",
-        "Elastic",
-        "Noise",
-        "Blur",
-    ]
-    assert [text.get_text() for text in ax.texts][::-1] == list(table["answer"].iloc[[2, 0, 1, 3]])
-    markers = [line for line in ax.lines if line.get_marker() != "None"]
-    assert [line.get_marker() for line in markers] == ["o", ">", "o", "<"]
-    arrow = markers[1].get_xdata()[0]
-    assert 2 < arrow < ax.get_xlim()[1]
-    assert np.isnan(markers[0].get_xdata()[0])

@@ -115,7 +115,7 @@ def crossings(
 
 
 def overlapping(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Find what is not told apart from some rows, by its interval.
+    """Find what is not distinguished from some rows, by its interval.
 
     Parameters
     ----------
@@ -183,23 +183,6 @@ def at_equal_change(
     columns = {"mean": mean, "low": low, "high": high}
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
     return table.reset_index()
-
-
-def with_interval(mean: float, low: float, high: float) -> str:
-    """Write a mean with its interval, such as ``0.62 [0.58, 0.65]``.
-
-    Parameters
-    ----------
-    mean, low, high : float
-
-    Returns
-    -------
-    str
-        The mean alone where there is no interval, and – where there is no mean.
-    """
-    if np.isnan(mean):
-        return "–"
-    return f"{mean:.2f}" if np.isnan(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _mean_curves(values: xr.DataArray, n_resamples: int, seed: int) -> tuple[np.ndarray, ...]:

@@ -7,14 +7,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from helpers.figures import style
-from helpers.figures.dots import SERIES
-from helpers.figures.layout import MADE_FOR, axes_or_new, panels, tall, tick_views
+from helpers.figures.layout import MADE_FOR, axes_or_new, panels, tall
 
 BAND = 0.18
 LABEL_GAP = 0.062  # between names, as a part of the height
-BEYOND = 0.05  # how far outside answers beyond the range are drawn, as a part of its logarithm
+LOOKS = tuple(
+    {"marker": marker, "linestyle": line, "ms": 4.5, "mfc": face}
+    for marker, line, face in (
+        ("o", "-", None),
+        ("D", "--", "white"),
+        ("s", ":", None),
+        ("^", "-.", "white"),
+    )
+)
+"""Line and marker of each series: colours are those of changes."""
 
 
 def dose_response(
@@ -44,16 +53,18 @@ def dose_response(
     Returns
     -------
     Figure
-        Bands are the intervals; one legend for all panels, which share their axes. A single series
-        has the colour of the change that its panel is of.
+        Bands are the intervals; one legend for all panels, which share their axes. A panel of a
+        change has its colour; series differ by line and marker.
     """
     figure, axes = panels(len(groups), columns=columns, size=(3.4, 2.5), sharex=True, sharey=True)
     series = list(dict.fromkeys(next(iter(groups.values()))["series"]))
+    looks = dict(zip(series, cycle(LOOKS), strict=False))
     for (title, table), ax in zip(groups.items(), axes, strict=True):
-        for name, (color, marker) in _looks(title, series).items():
+        color = style.colors().get(title, style.INK)
+        for name, look in looks.items():
             own = table[table["series"] == name]
             ax.fill_between(own["severity"], own["low"], own["high"], color=color, alpha=BAND, lw=0)
-            ax.plot(own["severity"], own["mean"], color=color, marker=marker, ms=4, label=name)
+            ax.plot(own["severity"], own["mean"], color=color, **look)
         if reference is not None:
             ax.axhline(reference, color=style.REFERENCE, linestyle=":", linewidth=1.4)
         ax.set_title(style.LABELS.get(title, title), fontsize=11)
@@ -61,16 +72,9 @@ def dose_response(
     figure.supxlabel(xlabel, fontsize=11)
     figure.supylabel(ylabel, fontsize=11)
     if len(series) > 1:
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=len(series))
+        handles = [Line2D([], [], color=style.INK, label=name, **looks[name]) for name in series]
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(series))
     return figure
-
-
-def _looks(title: str, series: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every series."""
-    if len(series) == 1 and title in style.colors():
-        return {series[0]: (style.color(title), "o")}
-    return dict(zip(series, cycle(SERIES), strict=False))
 
 
 def equal_change(
@@ -109,63 +113,6 @@ def equal_change(
     ax.set(xlabel="mean pixel change (root mean square, 1: full scale)", ylabel="mean similarity")
     _name_ends(ax, ends)
     return ax
-
-
-def crossings(table: pd.DataFrame, *, severities: Sequence[float], ax: Axes | None = None) -> Axes:
-    """Severities at which augmentations cross a threshold.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As of `helpers.analysis.severity.crossings`.
-    severities : sequence of float
-        The severities that were computed; their range is the axis.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The first to cross on top, with interval and answer. An arrow points to an answer beyond
-        the range; an augmentation without a dose has its answer alone.
-    """
-    ax = axes_or_new(ax, tall((8.5, 4.4), len(table)))
-    rows = table.sort_values("severity", ascending=False, na_position="first")
-    low, high = min(severities), max(severities)
-    margin = (high / low) ** BEYOND
-    for height, (name, row) in enumerate(rows.iterrows()):
-        at, start, end = (
-            np.clip(row[column], low / margin, high * margin)
-            for column in ("severity", "low", "high")
-        )
-        ax.plot([start, end], [height, height], color=style.color(name), linewidth=2.5)
-        marker = {np.inf: ">", -np.inf: "<"}.get(row["severity"], "o")
-        ax.plot(at, height, marker, color=style.color(name), markersize=9)
-    for bound in (low, high):
-        ax.axvline(bound, color=style.REFERENCE, linestyle=":", linewidth=1.2)
-    tick_views(ax, list(rows.index))
-    ax.tick_params(axis="y", length=0)
-    _write_answers(ax, rows["answer"])
-    ax.set_xscale("log")
-    ax.set_xticks(severities, [f"{each:g}" for each in severities])
-    ax.minorticks_off()
-    ax.set_xlim(low / margin**2, high * margin**2)
-    ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.set_xlabel("severity (dotted: range that was computed)")
-    return ax
-
-
-def _write_answers(ax: Axes, answers: pd.Series) -> None:
-    for height, answer in enumerate(answers):
-        ax.annotate(
-            answer,
-            (1, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=10,
-        )
 
 
 def _name_ends(ax: Axes, ends: Mapping[str, np.ndarray]) -> None:

@@ -1,0 +1,232 @@
+"""What notebook 10 finds: how much each change takes."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from helpers.analysis import ties
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.severity import overlapping
+from helpers.analysis.statistics import NOTHING_MOVED
+
+NO_DOSE = "None of these changes has a dose: every severity does the same."
+NONE = "none of them"
+PERCENT = "{:.0%}"
+LEVEL = 0.1
+"""Pixel change, of full scale, at which changes are held against one another."""
+NAMED = 3
+"""Of more changes that are not distinguished only the first is named."""
+
+Name = Callable[[str], str]
+Tables = Mapping[str, pd.DataFrame]
+
+
+def answer(
+    crossing: Tables,
+    equal: Tables,
+    lost: Tables | None = None,
+    *,
+    moved: bool = True,
+    reference: float = 1.0,
+    name: Name = str,
+) -> Answer:
+    """Answer how much of each change it takes to move the embedding and to lose right answers.
+
+    Parameters
+    ----------
+    crossing : mapping of str to DataFrame
+        Source → `helpers.analysis.severity.crossings` of embedding similarity.
+    equal : mapping of str to DataFrame
+        Source → `helpers.analysis.severity.at_equal_change` at the change `LEVEL` alone.
+    lost : mapping of str to DataFrame, optional
+        Source → `helpers.analysis.severity.dose_response` of accuracy lost; only of sources of
+        which something is asked.
+    moved : bool
+        Whether any view differs from its original.
+    reference : float
+        The severity that others are held against.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    if not moved:
+        return Answer(NOTHING_MOVED, [])
+    dosed = {s: own[own["severity"].notna()] for s, own in crossing.items()}
+    if not any(len(own) for own in dosed.values()):
+        return Answer(NO_DOSE, [])
+    dosed = {s: _by(own, "severity") for s, own in dosed.items() if len(own)}
+    findings = [_first(dosed, name), _by_reference(dosed, crossing, reference, name)]
+    sentences = [_first_in_a_sentence(dosed, name)]
+    if lost:
+        early = {s: onsets(lost[s], dosed[s]) for s in lost if s in dosed}
+        findings += [_before(early, name), _strongest(lost, name)]
+        sentences.append(_before_in_a_sentence(early))
+    at_level = {s: _by(_at_level(own), "mean") for s, own in equal.items()}
+    at_level = {s: own for s, own in at_level.items() if len(own) > 1}
+    if at_level:
+        findings.append(_equally(at_level, name))
+        furthest = {s: _first_of(own, name) for s, own in at_level.items()}
+        sentences.append(
+            f"For the same change in pixels, {_in_a_sentence(furthest)} moves it furthest."
+        )
+    return Answer(" ".join(sentences), findings)
+
+
+def onsets(lost: pd.DataFrame, crossing: pd.DataFrame) -> pd.DataFrame:
+    """Find the severity from which on right answers are surely lost, beside the crossing.
+
+    Parameters
+    ----------
+    lost : DataFrame
+        As of `helpers.analysis.severity.dose_response`, of accuracy lost.
+    crossing : DataFrame
+        As of `helpers.analysis.severity.crossings`; a row for each change of interest.
+
+    Returns
+    -------
+    DataFrame
+        By change: `onset`, the lowest severity computed at which, and at all above it, the interval
+        lies above 0 (inf where there is none), `answer` of the crossing, and `before`: whether the
+        crossing surely comes later.
+    """
+    low = lost.pivot(index="augmentation", columns="severity", values="low").sort_index(axis=1)
+    surely = (low > 0).iloc[:, ::-1].cummin(axis=1).sum(axis=1).astype(int)
+    first = np.append(np.inf, low.columns.to_numpy(float)[::-1])
+    table = crossing[["answer"]].assign(
+        onset=[first[surely[change]] if change in surely else np.inf for change in crossing.index]
+    )
+    earliest = crossing["low"].fillna(crossing["severity"])
+    return table.assign(before=np.isfinite(table["onset"]) & (table["onset"] < earliest))
+
+
+def _by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    return table.loc[ties.ranked(table[column], ascending=True).index]
+
+
+def _at_level(equal: pd.DataFrame) -> pd.DataFrame:
+    return equal[equal["change"] == LEVEL].set_index("augmentation").dropna(subset="mean")
+
+
+def _first_of(ordered: pd.DataFrame, name: Name) -> str:
+    """Name the first row, and those that it is not distinguished from."""
+    first = ordered.index[0]
+    rivals = overlapping(ordered, [first])
+    if len(rivals) >= NAMED:
+        return f"{name(first)} or one of {len(rivals)} others"
+    return " or ".join(map(name, [first, *rivals]))
+
+
+def _in_a_sentence(words: Mapping[str, str]) -> str:
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return listed([f"{text} ({source})" for source, text in words.items()])
+
+
+def _earliest(dosed: Tables, name: Name) -> dict[str, str]:
+    within = {s: own[own["severity"] < np.inf] for s, own in dosed.items()}
+    return {s: _first_of(own, name) if len(own) else NONE for s, own in within.items()}
+
+
+def _first_in_a_sentence(dosed: Tables, name: Name) -> str:
+    words = _earliest(dosed, name)
+    if set(words.values()) == {NONE}:
+        return "No change moves the embedding by a tenth at any severity computed here."
+    text = _in_a_sentence(words)
+    return f"{text[:1].upper()}{text[1:]} moves the embedding by a tenth at the lowest severity."
+
+
+def _first(dosed: Tables, name: Name) -> Finding:
+    last = {s: f"{name(own.index[-1])} {own['answer'].iloc[-1]}" for s, own in dosed.items()}
+    return Finding(
+        "Which change takes a tenth of the similarity at the lowest severity?",
+        once_or_each(_earliest(dosed, name)),
+        "severity: " + each({s: own["answer"].iloc[0] for s, own in dosed.items()}),
+        f"last: {each(last)}",
+    )
+
+
+def _by_reference(dosed: Tables, crossing: Tables, reference: float, name: Name) -> Finding:
+    early = {s: own["severity"] <= reference for s, own in dosed.items()}
+    words = {s: _how_many(own) for s, own in early.items()}
+    without = [c for c, row in next(iter(crossing.values())).iterrows() if pd.isna(row["severity"])]
+    return Finding(
+        f"Which take it by severity {reference:g}?",
+        once_or_each(words),
+        each({s: f"{own.sum()} of {len(own)} with a dose" for s, own in early.items()}),
+        f"the same at every severity: {listed([name(change) for change in without])}",
+    )
+
+
+def _how_many(found: pd.Series) -> str:
+    if not found.any():
+        return "none"
+    return "all" if found.all() else "most" if found.mean() > 0.5 else "some"
+
+
+def _before(early: Tables, name: Name) -> Finding:
+    found = {s: own[own["before"]] for s, own in early.items()}
+    never = {s: own.index[np.isinf(own["onset"])] for s, own in early.items()}
+    return Finding(
+        "Are right answers lost before a tenth of the similarity is?",
+        each({s: _under(own.index, name) for s, own in found.items()}),
+        each({s: _severities(own, name) for s, own in found.items()}),
+        "no loss is sure at any severity: "
+        + each({s: listed([name(change) for change in own]) for s, own in never.items()}),
+    )
+
+
+def _under(changes: Sequence[str], name: Name) -> str:
+    return f"under {listed([name(change) for change in changes])}" if len(changes) else "not surely"
+
+
+def _severities(found: pd.DataFrame, name: Name) -> str:
+    return (
+        ", ".join(
+            f"{name(change)} from {row['onset']:g}, similarity {row['answer']}"
+            for change, row in found.iterrows()
+        )
+        or "–"
+    )
+
+
+def _before_in_a_sentence(early: Tables) -> str:
+    words = {s: _how_many(own["before"]) for s, own in early.items()}
+    if set(words.values()) == {"none"}:
+        return "No change surely costs right answers before that."
+    texts = {s: f"{word} of the changes" for s, word in words.items()}
+    subject = _in_a_sentence(texts)
+    return f"{subject[:1].upper()}{subject[1:]} surely cost right answers before that."
+
+
+def _strongest(lost: Tables, name: Name) -> Finding:
+    tables = {}
+    for source, own in lost.items():
+        last = own[own["severity"] == own["severity"].max()].set_index("augmentation")
+        tables[source] = last.loc[ties.ranked(last["mean"]).index]
+    top = max(own["severity"].iloc[0] for own in tables.values())
+    ends = {s: (own.iloc[0], own.iloc[-1]) for s, own in tables.items()}
+    return Finding(
+        f"Which costs most right answers at severity {top:g}?",
+        once_or_each({s: _first_of(own, name) for s, own in tables.items()}),
+        each({s: _interval(most, PERCENT) for s, (most, _) in ends.items()}),
+        "least: "
+        + each({s: f"{name(end.name)} {_interval(end, PERCENT)}" for s, (_, end) in ends.items()}),
+    )
+
+
+def _equally(at_level: Tables, name: Name) -> Finding:
+    last = {s: own.iloc[-1] for s, own in at_level.items()}
+    return Finding(
+        f"Which moves the embedding furthest at a pixel change of {LEVEL:g}?",
+        once_or_each({s: _first_of(own, name) for s, own in at_level.items()}),
+        "similarity: " + each({s: _interval(own.iloc[0]) for s, own in at_level.items()}),
+        "least: " + each({s: f"{name(row.name)} {_interval(row)}" for s, row in last.items()}),
+    )
+
+
+def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
+    return interval(row["mean"], row["low"], row["high"], form)

@@ -1,0 +1,89 @@
+"""What notebook 10 answers, of made responses of which the right answer is known."""
+
+import numpy as np
+import pytest
+
+from helpers.analysis import severity
+from helpers.analysis.findings import severity as findings
+from helpers.analysis.statistics import NOTHING_MOVED
+from tests.test_analysis_severity import CURVES, response
+
+EARLY = {name: [0.2, 0.3, 0.4, 0.5] for name in CURVES} | {"noise": [0, 0, 0, 0]}
+LATE = {name: [0, 0, 0, 0.5] for name in CURVES} | {"horizontal_flip": [0, 0, 0, 0]}
+
+
+def answered(curves=CURVES, lost=None, spread=0.02, images=20, **options):
+    similarity = response(curves, images, spread)
+    change = response({name: [0.05, 0.1, 0.2, 0.3] for name in curves}, images, spread=0)
+    equal = severity.at_equal_change(change, similarity, [findings.LEVEL])
+    lost = lost and {"scenes": severity.dose_response(response(lost, images, 0.01))}
+    crossing = {"scenes": severity.crossings(similarity)}
+    return findings.answer(crossing, {"scenes": equal}, lost, **options)
+
+
+def cells(answer):
+    return answer.table.set_index("question")
+
+
+def test_the_first_to_cross_is_named_with_the_last():
+    answer = answered()
+    assert answer.sentence.startswith("Noise moves the embedding by a tenth at the lowest")
+    row = cells(answer).loc["Which change takes a tenth of the similarity at the lowest severity?"]
+    assert row.tolist() == ["noise", "severity: < 0.5", "last: elastic > 3"]
+    row = cells(answer).loc["Which take it by severity 1?"]
+    assert row.tolist() == [
+        "some",
+        "1 of 3 with a dose",
+        "the same at every severity: horizontal_flip",
+    ]
+
+
+def test_changes_with_overlapping_intervals_are_not_distinguished():
+    answer = answered({"noise": [1, 0.9, 0.5, 0.4], "blur": [1, 0.899, 0.5, 0.4]})
+    assert answer.sentence.startswith("Blur or noise moves")
+    many = {f"change {number}": [1, 0.9, 0.5, 0.4] for number in range(5)}
+    assert answered(many).sentence.startswith("Change 0 or one of 4 others moves")
+
+
+@pytest.mark.parametrize(
+    ("lost", "found", "words"),
+    [(EARLY, "under blur and elastic", "Most of the changes"), (LATE, "under elastic", "Some")],
+)
+def test_answers_lost_before_the_similarity_are_reported(lost, found, words):
+    answer = answered(lost=lost)
+    row = cells(answer).loc["Are right answers lost before a tenth of the similarity is?"]
+    assert row["answer"] == found
+    assert f"{words}" in answer.sentence and "before that." in answer.sentence
+
+
+def test_without_a_loss_none_is_reported():
+    answer = answered(lost={name: [0, 0, 0, 0] for name in CURVES})
+    assert "No change surely costs right answers before that." in answer.sentence
+    row = cells(answer).loc["Are right answers lost before a tenth of the similarity is?"]
+    assert row["answer"] == "not surely"
+
+
+def test_at_equal_change_the_lowest_similarity_is_named():
+    row = cells(answered()).loc["Which moves the embedding furthest at a pixel change of 0.1?"]
+    assert row["answer"] == "noise" and row["beside it"].startswith("least: elastic 1.00")
+
+
+def test_a_loss_that_comes_back_has_no_onset_before():
+    lost = severity.dose_response(response({"noise": [0.5, 0, 0.5, 0.5]}, spread=0.01))
+    crossing = severity.crossings(response({"noise": CURVES["elastic"]}))
+    table = findings.onsets(lost, crossing)
+    assert table.loc["noise", "onset"] == 2 and table.loc["noise", "before"]
+
+
+def test_nothing_that_moves_and_nothing_with_a_dose():
+    assert answered(moved=False).sentence == NOTHING_MOVED
+    flat = {"horizontal_flip": [0.85] * 4}
+    assert answered(flat).sentence == findings.NO_DOSE
+    none = {"elastic": [1, 1, 0.99, 0.98]}
+    assert answered(none).sentence.startswith("No change moves the embedding by a tenth")
+
+
+def test_one_image_is_answered_without_intervals():
+    answer = answered(lost=EARLY, images=1)
+    assert answer.sentence.startswith("Noise moves")
+    assert "[" not in "".join(np.ravel(answer.table.values))
