@@ -58,7 +58,7 @@ def test_models_are_named_in_one_way():
     }
     plain = plain_models(from_profile("quick", given))
     assert (plain.model, plain.pretrained) == ("ViT-B-32", "openai")
-    assert plain.compare == ["ViT-B-16:openai"]
+    assert plain.compare == ["ViT-B-16:openai", "embedded"]
 
 
 def test_profiles_are_known_by_their_results():
