@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from ipywidgets import Widget
 from open_clip.factory import _MODEL_CONFIGS as MODEL_CONFIGS
 from PIL import Image
 
@@ -27,9 +26,8 @@ def pytest_collection_finish():
 
 
 def pytest_runtest_logfinish():
-    """Give back what a test has held: panels, which ipywidgets keeps, runs in caches, pages."""
+    """Give back what a test has held: runs in caches, and pages."""
     global _kept
-    Widget.close_all()
     if _held() > _kept + GROWN:
         for one in [*vars(choices).values(), *vars(changes).values()]:
             if hasattr(one, "cache_clear"):

@@ -24,10 +24,10 @@ WIDTH = 100
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status, or 1 for too much memory or a left-over."""
     given = _parser().parse_args(arguments)
-    mark = f"WATCHED_{secrets.token_hex(8)}"
-    with Watch(lambda: _started(mark)) as watch:
+    mark, before = f"WATCHED_{secrets.token_hex(8)}", {*_below()}
+    with Watch(lambda: _started(mark, before)) as watch:
         status = subprocess.call(given.command, env=os.environ | {mark: "1"})
-    left = _left_over(mark)
+    left = _left_over(_started(mark, before))
     above = watch.peak.total > given.limit * GIGABYTE
     print(f"== memory: {_gigabytes(watch.peak.total)} at most, of {given.limit:g} GB", flush=True)
     for size, command in watch.peak.largest(NAMED):
@@ -46,10 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _started(mark: str) -> list[psutil.Process]:
-    """Return what the command started: marked in the environment, or below what is."""
+def _started(mark: str, before: set[psutil.Process]) -> list[psutil.Process]:
+    """Return what the command started: marked in the environment, or below this process since."""
     marked = [process for process in psutil.process_iter() if _is_marked(process, mark)]
-    return list({*marked, *psutil.Process().children(recursive=True)})
+    return list({*marked, *_below()} - before)
+
+
+def _below() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
 
 
 def _is_marked(process: psutil.Process, mark: str) -> bool:
@@ -59,9 +63,9 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
         return False
 
 
-def _left_over(mark: str) -> list[tuple[int, str]]:
+def _left_over(started: list[psutil.Process]) -> list[tuple[int, str]]:
     """End what still runs after a moment; return numbers and command lines."""
-    _, alive = psutil.wait_procs(_started(mark), timeout=GRACE)
+    _, alive = psutil.wait_procs(started, timeout=GRACE)
     left = []
     for process in alive:
         try:

@@ -54,7 +54,7 @@ class Store:
         wanted: Sequence[str] | None = None,
     ):
         self._parameters, self._images, self._identity = parameters, images, identity
-        self._wanted, self._read = wanted, set()
+        self._wanted, self._asked = wanted, set()
         place = places.store(parameters.out, folder)
         self._arrays, self.engine = Arrays(place), Engine(parameters, place)
         self.record = Record(folder / places.RECORD)
@@ -80,7 +80,7 @@ class Store:
         Dataset
             With the metadata of the images, as of `helpers.analysis.sources.with_metadata`.
         """
-        self._read |= {*names}
+        self._asked |= {*names}
         self.compute()
         return with_metadata(self._read(names), self.record.read().get("metadata", {}))
 
@@ -126,7 +126,7 @@ class Store:
         }
 
     def _missing(self) -> np.ndarray:
-        if not self._read <= self._arrays.allocated():
+        if not self._asked <= self._arrays.allocated():
             return np.arange(len(self._images))
         unreadable = self.record.read().get("unreadable", {})
         known = np.array([image in unreadable for image in self._images.ids])
@@ -140,7 +140,7 @@ class Store:
             self._fill(self._missing())
 
     def _fill(self, missing: np.ndarray) -> None:
-        wanted = None if self._wanted is None else {*self._wanted, *self._read}
+        wanted = None if self._wanted is None else {*self._wanted, *self._asked}
         self.engine.allocate(wanted)
         self.record.add_circumstances(circumstances())
         title = names.title(self._parameters.model, self._parameters.pretrained)
