@@ -343,7 +343,7 @@ def _resized(pixels: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _heads(run: Run) -> xr.DataArray:
-    return run.contributions()["heads"]
+    return run.contributions("heads")["heads"]
 
 
 @lru_cache(maxsize=4)

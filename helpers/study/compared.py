@@ -5,11 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from helpers.analysis.scores import SCORES
 from helpers.clip import names
 from helpers.clip.embedded.files import UNTRAINED
 from helpers.study.parameters import Parameters, compared_with, split_model
 from helpers.study.run import Run
 
+WANTED = ("embedding", "shares", "heads")
+"""What notebooks read of a compared model, beside scores."""
 PLAIN = re.compile(r"[\w.-]+(:[\w.-]+)?")
 
 
@@ -57,6 +60,7 @@ def compared_run(run: Run, model: str) -> Run:
         texts=run.parameters.texts or run.texts.name,
         compare=[],
         compare_fully=False,
+        wanted=None if run.parameters.compare_fully else (*SCORES, *WANTED),
     )
 
 

@@ -42,7 +42,7 @@ def ordinary_differences(run: "Run") -> xr.Dataset:
     WorkbookError
         If the model gives no exact account.
     """
-    run.dissection()  # says why, where the model gives no account
+    run.dissection("shares")  # says why, where the model gives no account
     embeddings = run.encodings()["embedding"].sel(view="original", drop=True)
     return derived(run, "ordinary", lambda: _computed(run, embeddings), most=MOST_IMAGES)
 

@@ -48,7 +48,7 @@ def patched_heads(run: "Run") -> xr.Dataset:
     WorkbookError
         If the model gives no exact account.
     """
-    heads = head_shares(run.dissection()["shares"])
+    heads = head_shares(run.dissection("shares")["shares"])
     reference = head_shares(ordinary_differences(run)["shares"])
     return derived(
         run, "patching", lambda: _patched(run, heads, reference), measured=MEASURED, draws=DRAWS

@@ -83,7 +83,7 @@ def explained_by_chance(run: Run) -> xr.DataArray:
     """
 
     def explain() -> xr.Dataset:
-        heads, texts = run.contributions()["heads"], run.named_texts()
+        heads, texts = run.contributions("heads")["heads"], run.named_texts()
         found = labels.explained_by_chance(heads, texts, TEXTS, run.model.head_width)
         return found.to_dataset(name="explained")
 
@@ -96,7 +96,7 @@ def _kept(
     texts = run.named_texts()
 
     def choose() -> xr.Dataset:
-        found = read(run.contributions()["heads"], texts, run.model.head_width)
+        found = read(run.contributions("heads")["heads"], texts, run.model.head_width)
         return found[["text", "explained"]]
 
     chosen = derived(run, name, choose, texts=run.texts.fingerprint)

@@ -151,8 +151,13 @@ class Run(Results):
         names = {row.name for row in kept(self.capabilities)}
         return self._store.read([name for name in ("embedding", "attention") if name in names])
 
-    def contributions(self) -> xr.Dataset:
+    def contributions(self, *names: str) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.
+
+        Parameters
+        ----------
+        *names : str
+            Of the variables; by default both.
 
         Returns
         -------
@@ -168,19 +173,22 @@ class Run(Results):
             If the model gives no exact account.
         """
         self._require("account")
-        return self._store.read(["heads", "parts"])
+        return self._store.read(names or ["heads", "parts"])
 
-    def dissection(self) -> xr.Dataset:
+    def dissection(self, *names: str) -> xr.Dataset:
         """Return every image's account of its shifts, computing what is missing.
+
+        Parameters
+        ----------
+        *names : str
+            Of the variables; by default both.
 
         Returns
         -------
         Dataset
             ``shares`` (image, augmentation, component), as of `helpers.analysis.dissection.shares`;
             ``patch_shares`` (image, augmentation, row, column), the share of what all heads read
-            from a patch; ``depth_similarity`` (image, augmentation, depth), the cosine similarity
-            of original and augmented class token, read out before the first block (``start``) and
-            after each.
+            from a patch.
 
         Raises
         ------
@@ -188,7 +196,7 @@ class Run(Results):
             If the model gives no exact account.
         """
         self._require("account")
-        return self._store.read(["shares", "patch_shares", "depth_similarity"])
+        return self._store.read(names or ["shares", "patch_shares"])
 
     def pixel_change(self) -> xr.DataArray:
         """Return how much each augmentation changed pixels, (image, augmentation).

@@ -272,12 +272,6 @@ def _patch_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
     return shares.unflatten(-1, encoding.attention.shape[1:])
 
 
-def _depth_similarity(encoding: "Encoding", asked: Asked) -> "Tensor":
-    from helpers.analysis import device_scores
-
-    return device_scores.embedding_similarity(_by_image(encoding.depths, asked))
-
-
 def _changes(asked: Asked) -> dict:
     return {"augmentation": asked.changes}
 
@@ -312,10 +306,6 @@ def _of_components(model: "Model", asked: Asked) -> dict:
     return _changes(asked) | {"component": labels}
 
 
-def _of_depths(model: "Model", asked: Asked) -> dict:
-    return _changes(asked) | {"depth": ["start", *map(str, range(model.layers))]}
-
-
 KEPT = (
     # name, needs, axes, values
     Kept("embedding", "", _of_views, _embedding),
@@ -324,5 +314,4 @@ KEPT = (
     Kept("parts", "account", _of_parts, _parts),
     Kept("shares", "account", _of_components, _shares),
     Kept("patch_shares", "account", _changes_by_patch, _patch_shares, by_token=True),
-    Kept("depth_similarity", "account", _of_depths, _depth_similarity),
 )
