@@ -70,7 +70,8 @@ def _sentence(
         text += f"; it then sees {once_or_each(words)}"
     if account is None or account["floor"].isna().all():
         return f"{text}."
-    few = account["specific"].map(len).gt(0).mean() <= HALF
+    changes = account.drop(index=ANOTHER, level="augmentation")
+    few = changes["specific"].map(len).gt(0).mean() <= HALF
     parts = "few changes have" if few else "most changes have"
     return (
         f"{text}. Much of what carries a shift carries any difference between two images, though"

@@ -1,0 +1,59 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers.analysis.findings.models import ALONE, answer
+from helpers.analysis.statistics import NOTHING_MOVED
+
+MODELS = ["untrained", "own", "other"]
+
+
+def orders(low):
+    axes, coords = ("score", "other"), {"score": MODELS, "other": MODELS}
+    values = {"estimate": np.full((3, 3), 0.5), "low": np.full((3, 3), low)}
+    values["high"] = np.full((3, 3), 0.9)
+    return {"photos": xr.Dataset({name: (axes, own) for name, own in values.items()}, coords)}
+
+
+def depths(shift, beyond):
+    rows = {"shift": shift, "ordinary": shift - beyond, "beyond": beyond}
+    table = pd.DataFrame({"mean": rows})
+    return {"photos": table.assign(low=table["mean"] - 0.05, high=table["mean"] + 0.05)}
+
+
+def moved(models=MODELS, scale=1.0):
+    return {"photos": pd.DataFrame({m: {"noise": scale, "blur": scale / 2} for m in models})}
+
+
+def said(low=0.2, shift=0.3, beyond=0.0):
+    return answer(moved(), orders(low), depths(shift, beyond), own="own", untrained="untrained")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({}, "All models put the changes in much the same order."),
+        ({"low": -0.1}, "No other model surely puts the changes in this one's order."),
+        ({}, "into later layers, and any difference between two images as well."),
+        ({"beyond": 0.2}, "further than it moves any difference between images."),
+        ({"shift": 0.0}, "Training does not surely move shifts into later layers."),
+    ],
+)
+def test_words_follow_the_numbers(numbers, words):
+    assert words in said(**numbers).sentence
+
+
+def test_findings_name_what_they_are_held_against():
+    first, second, later, beyond = said().findings
+    assert (first.answer, first.estimate) == ("noise", "3 of 3 models")
+    assert second.beside == "untrained 0.50 [0.20, 0.90]"
+    assert later.beside == "two different images +0.30 [+0.25, +0.35]"
+    assert beyond.answer == "no more"
+
+
+def test_without_others_or_shifts_nothing_is_compared():
+    alone = answer(moved(["own"]), {}, own="own", untrained="own")
+    assert alone.sentence == ALONE
+    still = answer(moved(scale=0.0), orders(0), own="own", untrained="untrained")
+    assert still.sentence == NOTHING_MOVED
