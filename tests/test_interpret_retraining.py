@@ -118,7 +118,7 @@ def test_what_was_measured_is_there_for_every_head(name):
 
 
 def test_a_table_of_other_weights_is_refused(monkeypatch):
-    monkeypatch.setattr(retraining.weights, "fingerprint", lambda path: "0")
+    monkeypatch.setattr(retraining.weights, "fingerprint", lambda *_: "0")
     with pytest.raises(WorkbookError, match="measured with other weights of embedded"):
         retraining.read("embedded")
 
