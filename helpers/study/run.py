@@ -139,8 +139,13 @@ class Run(Results):
         """Names of the views: the original, then the changes."""
         return (ORIGINAL, *self.changes)
 
-    def encodings(self) -> xr.Dataset:
+    def encodings(self, *names: str) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.
+
+        Parameters
+        ----------
+        *names : str
+            Of the variables; by default both.
 
         Returns
         -------
@@ -148,8 +153,9 @@ class Run(Results):
             ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
             view, row, column), float32, unscaled; no ``attention`` where the model gives none.
         """
-        names = {row.name for row in kept(self.capabilities)}
-        return self._store.read([name for name in ("embedding", "attention") if name in names])
+        given = {row.name for row in kept(self.capabilities)}
+        asked = names or ("embedding", "attention")
+        return self._store.read([name for name in asked if name in given])
 
     def contributions(self, *names: str) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.

@@ -13,7 +13,7 @@ from helpers.analysis.statistics import NOTHING_MOVED
 NO_DOSE = "None of these changes has a dose: every severity does the same."
 NONE = "none of them"
 PERCENT = "{:.0%}"
-LEVEL = 0.1
+LEVEL = 0.05
 """Pixel change, of full scale, at which changes are held against one another."""
 NAMED = 3
 """Of more changes that are not distinguished only the first is named."""
@@ -71,7 +71,8 @@ def answer(
         findings.append(_equally(at_level, name))
         furthest = {s: _first_of(own, name) for s, own in at_level.items()}
         sentences.append(
-            f"For the same change in pixels, {_in_a_sentence(furthest)} moves it furthest."
+            f"The one that moves it furthest for the same change in pixels is"
+            f" {_in_a_sentence(furthest)}."
         )
     return Answer(" ".join(sentences), findings)
 
@@ -112,12 +113,12 @@ def _at_level(equal: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_of(ordered: pd.DataFrame, name: Name) -> str:
-    """Name the first row, and those that it is not distinguished from."""
+    """Name the first row, and those that it is not distinguished from, in alphabetical order."""
     first = ordered.index[0]
     rivals = overlapping(ordered, [first])
     if len(rivals) >= NAMED:
         return f"{name(first)} or one of {len(rivals)} others"
-    return " or ".join(map(name, [first, *rivals]))
+    return " or ".join(sorted(map(name, [first, *rivals])))
 
 
 def _in_a_sentence(words: Mapping[str, str]) -> str:
@@ -136,7 +137,7 @@ def _first_in_a_sentence(dosed: Tables, name: Name) -> str:
     if set(words.values()) == {NONE}:
         return "No change moves the embedding by a tenth at any severity computed here."
     text = _in_a_sentence(words)
-    return f"{text[:1].upper()}{text[1:]} moves the embedding by a tenth at the lowest severity."
+    return f"The change that moves the embedding by a tenth at the lowest severity is {text}."
 
 
 def _first(dosed: Tables, name: Name) -> Finding:
