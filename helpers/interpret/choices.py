@@ -348,7 +348,7 @@ def _heads(run: Run) -> xr.DataArray:
 
 @lru_cache(maxsize=4)
 def _embeddings(run: Run) -> np.ndarray:
-    originals = run.encodings()["embedding"].sel(view="original")
+    originals = run.encodings("embedding")["embedding"].sel(view="original")
     return originals.transpose("image", "feature").values
 
 

@@ -11,8 +11,8 @@ from helpers.clip.embedded.files import UNTRAINED
 from helpers.study.parameters import Parameters, compared_with, split_model
 from helpers.study.run import Run
 
-WANTED = ("embedding", "shares", "heads")
-"""What notebooks read of a compared model, beside scores."""
+WANTED = ("embedding", "shares")
+"""What notebooks read of a compared model, beside scores, and the heads of the untrained one."""
 PLAIN = re.compile(r"[\w.-]+(:[\w.-]+)?")
 
 
@@ -53,6 +53,7 @@ def compared_run(run: Run, model: str) -> Run:
         Compared with no other model, and read with the same texts.
     """
     name, pretrained = split_model(model)
+    wanted = (*SCORES, *WANTED, *(["heads"] if model == untrained_model(run) else []))
     return run.variant(
         f"models/{folder_name(model)}",
         model=name,
@@ -60,7 +61,7 @@ def compared_run(run: Run, model: str) -> Run:
         texts=run.parameters.texts or run.texts.name,
         compare=[],
         compare_fully=False,
-        wanted=None if run.parameters.compare_fully else (*SCORES, *WANTED),
+        wanted=None if run.parameters.compare_fully else wanted,
     )
 
 

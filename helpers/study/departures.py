@@ -45,7 +45,7 @@ def departures(run: "Run") -> xr.Dataset:
 
 
 def _departures(run: "Run") -> xr.Dataset:
-    images = few_of_each(run.encodings()["image"], MOST)
+    images = few_of_each(run.encodings("embedding")["image"], MOST)
     rows = [_of_image(run, name) for name in images.values]
     coords = {**images.coords, "augmentation": list(run.changes)}
     axes = ("image", "augmentation")

@@ -46,7 +46,7 @@ def refilled_embeddings(run: Run) -> xr.DataArray:
 
 
 def _refilled(run: Run) -> xr.Dataset:
-    images = few_of_each(run.encodings()["image"], MOST_REFILLED)
+    images = few_of_each(run.encodings("embedding")["image"], MOST_REFILLED)
     ids, seed, severity = images.values, run.parameters.seed, run.parameters.severity
 
     def draw(image_id: str) -> list[np.ndarray]:
@@ -84,7 +84,7 @@ def aligned_scores(run: Run) -> xr.Dataset:
         augmentations; see `helpers.analysis.aligned`.
     """
     shape = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
-    draw = partial(_moved, run, run.encodings()["attention"])
+    draw = partial(_moved, run, run.encodings("attention")["attention"])
     return _kept(run, "aligned", "aligned", shape, draw, _aligned).to_dataset("score")
 
 
@@ -97,7 +97,7 @@ def _kept(
     compute: Callable[[Run, object], np.ndarray],
 ) -> xr.DataArray:
     """Read a value per readable image, or else draw in threads and compute batch by batch."""
-    images = run.encodings()["image"]
+    images = run.encodings("embedding")["image"]
     path = run.folder / f"{place}.zarr"
     path.parent.mkdir(exist_ok=True)
     coordinates = {"image": ("image", list(images.values))}

@@ -36,7 +36,7 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
         through the last norm and the projection: the logit lens (nostalgebraist, 2020). The last is
         the answer of the embedding.
     """
-    images = few_of_each(run.encodings()["image"], MOST_IMAGES).values.tolist()
+    images = few_of_each(run.encodings("embedding")["image"], MOST_IMAGES).values.tolist()
     asked = list(zip(texts["property"].values.tolist(), texts["text"].values.tolist(), strict=True))
     found = derived(
         run,
@@ -46,7 +46,7 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
         texts=run.texts.fingerprint,
         asked=asked,
     )
-    source = run.encodings()["source"].sel(image=images)
+    source = run.encodings("embedding")["source"].sel(image=images)
     return named(found["prediction"], texts).assign_coords(source=source)
 
 

@@ -145,7 +145,7 @@ class Run(Results):
         Parameters
         ----------
         *names : str
-            Of the variables; by default both.
+            Of the variables; by default all that the model gives.
 
         Returns
         -------
@@ -154,8 +154,7 @@ class Run(Results):
             view, row, column), float32, unscaled; no ``attention`` where the model gives none.
         """
         given = {row.name for row in kept(self.capabilities)}
-        asked = names or ("embedding", "attention")
-        return self._store.read([name for name in asked if name in given])
+        return self._store.read(names or [n for n in ("embedding", "attention") if n in given])
 
     def contributions(self, *names: str) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.

@@ -35,7 +35,7 @@ from helpers.study.run import Run
 
 SUMMARY, SEVERITY, COMPARISON = "00_", "10_", "11_"
 # What a reader wants first, and then what takes longest; the others follow by number.
-FIRST = ("09_", "02_", SEVERITY, COMPARISON)
+FIRST = ("09_", SEVERITY, "02_", "08_", COMPARISON)
 # Runs that a notebook reads beside its own.
 READS = {
     SEVERITY: lambda run: runs_by_severity(run).values(),

@@ -49,7 +49,9 @@ def _moved(run: "Run") -> xr.Dataset:
     first = _network(run, 1)
     parameters = sum(values.numel() for values in first.clip.visual.parameters())
     is_large = parameters >= LARGE
-    images = few_of_each(run.encodings()["image"], IMAGES_OF_LARGE if is_large else IMAGES)
+    images = few_of_each(
+        run.encodings("embedding")["image"], IMAGES_OF_LARGE if is_large else IMAGES
+    )
     pixels = np.stack([np.stack(list(run.views(name).values())) for name in images.values])
     coords = {**images.coords, "view": list(run.view_names)}
     seeds = range(1, 1 + (NETWORKS_OF_LARGE if is_large else NETWORKS))
