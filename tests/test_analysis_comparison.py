@@ -88,6 +88,8 @@ def test_what_training_does_to_any_difference_is_not_said_of_shifts():
     assert alike.loc["beyond", "mean"] == pytest.approx(0)
     own = comparison.later_than_untrained(depths(0.8, 0.5), depths(0.5, 0.5))
     assert own.loc["beyond", "low"] > 0.2
+    unknown = depths(0.5, np.nan)
+    assert comparison.later_than_untrained(unknown, unknown).isna().all(axis=None)
 
 
 def test_models_with_one_order_agree():

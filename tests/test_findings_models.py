@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis.findings.models import ALONE, answer
+from helpers.analysis.findings.models import ALONE, TOO_FEW, answer
 from helpers.analysis.statistics import NOTHING_MOVED
 
 OWN, UNTRAINED = "mine", "mine, untrained"
@@ -57,7 +57,8 @@ def test_orders_are_alike_only_where_that_is_sure():
     assert row.loc["Which change moves most models furthest?", "estimate"] == "3 of 3 models"
 
 
-def test_nothing_that_moves_and_no_other_model():
+def test_one_image_nothing_that_moves_and_no_other_model():
     own = {"own": OWN, "untrained": OWN}
+    assert answer(moved(float("nan")), orders(0.5), **own).sentence == TOO_FEW
     assert answer(moved(0), orders(0.5), **own).sentence == NOTHING_MOVED
     assert answer(moved(models=[OWN]), orders(0.5, [OWN]), **own).sentence == ALONE

@@ -29,8 +29,8 @@ def test_the_first_to_cross_is_named_with_the_last():
     answer = answered()
     assert "by a tenth at the lowest severity is noise." in answer.sentence
     row = cells(answer).loc["Which change takes a tenth of the similarity at the lowest severity?"]
-    assert row.tolist() == ["noise", "severity: < 0.5", "last: elastic > 3"]
-    row = cells(answer).loc["Which take it by severity 1?"]
+    assert row.tolist() == ["noise", "severity: noise < 0.5", "last: elastic > 3"]
+    row = cells(answer).loc["How many take it by severity 1?"]
     assert row.tolist() == [
         "some",
         "1 of 3 with a dose",
@@ -66,6 +66,7 @@ def test_without_a_loss_none_is_reported():
 def test_at_equal_change_the_lowest_similarity_is_named():
     row = cells(answered()).loc["Which moves the embedding furthest at a pixel change of 0.05?"]
     assert row["answer"] == "noise" and row["beside it"].startswith("least: elastic 1.00")
+    assert row["beside it"].endswith("; no value there: none")
 
 
 def test_a_loss_that_comes_back_has_no_onset_before():

@@ -10,6 +10,7 @@ from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.analysis.ties import ranked
 
 ALONE = "No other model was compared."
+TOO_FEW = "A single image has no other to hold its shifts against."
 LATER = "Training moves shifts into later layers"
 DEPTH = "{:+.2f}"
 
@@ -43,6 +44,8 @@ def answer(
     -------
     Answer
     """
+    if all(table.isna().all(axis=None) for table in moved.values()):
+        return Answer(TOO_FEW, [])
     if not any((table > 0).any(axis=None) for table in moved.values()):
         return Answer(NOTHING_MOVED, [])
     others = [title for title in next(iter(moved.values())) if title != own]

@@ -68,7 +68,7 @@ def answer(
     at_level = {s: _by(_at_level(own), "mean") for s, own in equal.items()}
     at_level = {s: own for s, own in at_level.items() if len(own) > 1}
     if at_level:
-        findings.append(_equally(at_level, name))
+        findings.append(_equally(at_level, equal, name))
         furthest = {s: _first_of(own, name) for s, own in at_level.items()}
         sentences.append(
             f"The one that moves it furthest for the same change in pixels is"
@@ -141,13 +141,16 @@ def _first_in_a_sentence(dosed: Tables, name: Name) -> str:
 
 
 def _first(dosed: Tables, name: Name) -> Finding:
-    last = {s: f"{name(own.index[-1])} {own['answer'].iloc[-1]}" for s, own in dosed.items()}
     return Finding(
         "Which change takes a tenth of the similarity at the lowest severity?",
         once_or_each(_earliest(dosed, name)),
-        "severity: " + each({s: own["answer"].iloc[0] for s, own in dosed.items()}),
-        f"last: {each(last)}",
+        "severity: " + each({s: _end(own, 0, name) for s, own in dosed.items()}),
+        "last: " + each({s: _end(own, -1, name) for s, own in dosed.items()}),
     )
+
+
+def _end(ordered: pd.DataFrame, place: int, name: Name) -> str:
+    return f"{name(ordered.index[place])} {ordered['answer'].iloc[place]}"
 
 
 def _by_reference(dosed: Tables, crossing: Tables, reference: float, name: Name) -> Finding:
@@ -155,7 +158,7 @@ def _by_reference(dosed: Tables, crossing: Tables, reference: float, name: Name)
     words = {s: _how_many(own) for s, own in early.items()}
     without = [c for c, row in next(iter(crossing.values())).iterrows() if pd.isna(row["severity"])]
     return Finding(
-        f"Which take it by severity {reference:g}?",
+        f"How many take it by severity {reference:g}?",
         once_or_each(words),
         each({s: f"{own.sum()} of {len(own)} with a dose" for s, own in early.items()}),
         f"the same at every severity: {listed([name(change) for change in without])}",
@@ -213,21 +216,25 @@ def _strongest(lost: Tables, name: Name) -> Finding:
     return Finding(
         f"Which costs most right answers at severity {top:g}?",
         once_or_each({s: _first_of(own, name) for s, own in tables.items()}),
-        each({s: _interval(most, PERCENT) for s, (most, _) in ends.items()}),
-        "least: "
-        + each({s: f"{name(end.name)} {_interval(end, PERCENT)}" for s, (_, end) in ends.items()}),
+        each({s: _named(end, name, PERCENT) for s, (end, _) in ends.items()}),
+        "least: " + each({s: _named(end, name, PERCENT) for s, (_, end) in ends.items()}),
     )
 
 
-def _equally(at_level: Tables, name: Name) -> Finding:
-    last = {s: own.iloc[-1] for s, own in at_level.items()}
+def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
+    beyond = {}
+    for source, own in at_level.items():
+        changes = dict.fromkeys(equal[source]["augmentation"])
+        beyond[source] = listed([name(change) for change in changes if change not in own.index])
     return Finding(
         f"Which moves the embedding furthest at a pixel change of {LEVEL:g}?",
         once_or_each({s: _first_of(own, name) for s, own in at_level.items()}),
-        "similarity: " + each({s: _interval(own.iloc[0]) for s, own in at_level.items()}),
-        "least: " + each({s: f"{name(row.name)} {_interval(row)}" for s, row in last.items()}),
+        "similarity: " + each({s: _named(own.iloc[0], name) for s, own in at_level.items()}),
+        "least: "
+        + each({s: _named(own.iloc[-1], name) for s, own in at_level.items()})
+        + f"; no value there: {each(beyond)}",
     )
 
 
-def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row["mean"], row["low"], row["high"], form)
+def _named(row: pd.Series, name: Name, form: str = "{:.2f}") -> str:
+    return f"{name(row.name)} {interval(row['mean'], row['low'], row['high'], form)}"
