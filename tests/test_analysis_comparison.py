@@ -1,4 +1,4 @@
-"""Models side by side: relative shifts, their order, and depth."""
+"""Models side by side: relative shifts, depth, few heads, and the same heads."""
 
 from itertools import combinations
 
@@ -55,57 +55,58 @@ def test_two_images_have_a_relative_shift_without_an_interval():
     assert table[["low", "high"]].isna().all(axis=None)
 
 
-def test_shares_are_added_up_by_layer(shares):
-    by_layer = comparison.shares_by_layer(shares)
-    means = shares.mean("image").sel(augmentation="blur").to_series()
-    own = ["L1.H0", "L1.H1", "L1.H2", "L1.H3", "L1.MLP", "L1.bias"]
-    assert by_layer["layer"].values.tolist() == [0, 1, 2]
-    found = by_layer.mean("image").sel(augmentation="blur", layer=1)
-    assert found.item() == pytest.approx(means[own].sum())
+def test_every_layer_has_its_heads_and_mlp(shares):
+    found = comparison.shares_by_layer(shares)
+    own = [name for name in shares["component"].values if name.startswith("L1.")]
+    assert found["layer"].values.tolist() == [0, 1, 2]
+    expected = shares.sel(component=own).sum("component")
+    np.testing.assert_allclose(found.sel(layer=1), expected.transpose(*found.sel(layer=1).dims))
 
 
-def test_depth_is_that_of_the_layers_weighted_by_their_shares(shares):
-    none = xr.zeros_like(shares)
-    assert comparison.mean_depth(none).isnull().all()
-    last, halves = none.copy(), none.copy()
-    last.loc[{"component": "L2.MLP"}] = 0.3
-    halves.loc[{"component": ["L0.H1", "L2.H3"]}] = 0.5
-    np.testing.assert_allclose(comparison.mean_depth(last), 1)
-    np.testing.assert_allclose(comparison.mean_depth(halves), 0.5)
+def written_in(layer, images=20):
+    """Shares that one layer's MLP carries, nearly all of them."""
+    labels = component_labels(3, 2)
+    rng = np.random.default_rng(layer)
+    values = 0.01 * rng.random((images, len(labels)))
+    values[:, labels.index(f"L{layer}.MLP")] = 1
+    coords = {"component": labels, "image": np.arange(images)}
+    return xr.DataArray(values, coords, ("image", "component"))
 
 
-def depths(shift, ordinary, images=30):
-    noise = np.random.default_rng(0).normal(0, 0.02, (3, images))
-    both = xr.DataArray(
-        shift + noise[:2].T, dims=("image", "augmentation"), coords={"augmentation": NAMES}
-    )
-    return {"shift": both, "ordinary": xr.DataArray(ordinary + noise[2], dims="image")}
+def test_the_mean_depth_is_where_a_difference_is_written():
+    for layer, depth in ((0, 0), (1, 0.5), (2, 1)):
+        np.testing.assert_allclose(comparison.mean_depth(written_in(layer)), depth, atol=0.05)
 
 
-def test_what_training_does_to_any_difference_is_not_said_of_shifts():
-    alike = comparison.later_than_untrained(depths(0.8, 0.8), depths(0.5, 0.5))
-    assert alike.loc["shift", "mean"] == pytest.approx(0.3)
-    assert alike.loc["beyond", "mean"] == pytest.approx(0)
-    own = comparison.later_than_untrained(depths(0.8, 0.5), depths(0.5, 0.5))
-    assert own.loc["beyond", "low"] > 0.2
-    unknown = depths(0.5, np.nan)
-    assert comparison.later_than_untrained(unknown, unknown).isna().all(axis=None)
+def test_no_shift_is_written_nowhere():
+    assert comparison.mean_depth(0 * written_in(1)).isnull().all()
 
 
-def test_models_with_one_order_agree():
-    rng = np.random.default_rng(3)
-    names = ["noise", "blur", "elastic", "flip"]
-    means = np.array([0.2, 0.5, 0.7, 0.9])
-    models = {
-        model: xr.DataArray(
-            own + rng.normal(0, 0.01, (20, 4)),
-            dims=("image", "augmentation"),
-            coords={"augmentation": names},
-        )
-        for model, own in {"one": means, "same": means / 2, "reverse": 1 - means}.items()
-    }
-    found = comparison.rank_correlations(models, n_resamples=50)["estimate"]
-    assert found.sel(score="one", other="same") == 1
-    assert found.sel(score="one", other="reverse") == -1
-    alone = comparison.rank_correlations({"one": models["one"]})
-    assert alone["estimate"].item() == 1 and np.isnan(alone["low"].item())
+@pytest.mark.parametrize(("ordinary", "beyond"), [(2, 0), (0, 1)])
+def test_training_is_held_against_what_it_does_to_any_difference(ordinary, beyond):
+    def depths(shift, other):
+        return {
+            "shift": comparison.mean_depth(written_in(shift).expand_dims(augmentation=NAMES)),
+            "ordinary": comparison.mean_depth(written_in(other)),
+        }
+
+    table = comparison.later_than_untrained(depths(2, ordinary), depths(0, 0))
+    assert table.loc["shift", "low"] > 0.9
+    assert table.loc["beyond", "mean"] == pytest.approx(beyond, abs=0.1)
+
+
+def test_without_an_ordinary_difference_nothing_is_said_of_training():
+    one = written_in(1, images=1).expand_dims(augmentation=NAMES)
+    none = xr.DataArray([np.nan], {"image": [0]}, "image")
+    side = {"shift": comparison.mean_depth(one), "ordinary": none}
+    assert comparison.later_than_untrained(side, side).isna().all(axis=None)
+
+
+def test_models_that_order_changes_alike_correlate():
+    rng = np.random.default_rng(0)
+    names = [f"change {n}" for n in range(6)]
+    values = rng.random(6) + 0.01 * rng.random((30, 6))
+    own = xr.DataArray(values, {"augmentation": names}, ("image", "augmentation"))
+    orders = comparison.rank_correlations({"own": own, "same": own**2, "other": 1 - own})
+    assert float(orders["estimate"].sel(score="own", other="same")) == pytest.approx(1)
+    assert float(orders["estimate"].sel(score="own", other="other")) == pytest.approx(-1)

@@ -1,19 +1,19 @@
-"""What the figure of several models shows."""
-
 import matplotlib.pyplot as plt
 import pandas as pd
+import pytest
 
-from helpers.figures import comparison
+from helpers.figures.comparison import layer_profiles
 
 
-def test_layers_have_a_line_of_shifts_and_one_of_ordinary_differences():
-    own = pd.DataFrame({"shift": [0.1, 0.7], "ordinary": [-0.1, 0.6]}, index=[0, 1])
-    figure = comparison.layer_profiles({"model: photos": own, "model: scenes": own.loc[:0]})
-    first, second = figure.axes
-    assert [list(line.get_ydata()) for line in first.lines] == [[0.1, 0.7], [-0.1, 0.6]]
-    assert (first.get_title() or first.get_title(loc="left")) == "model: photos"
-    assert first.get_ylim()[0] == -0.1
-    assert list(second.get_xticks()) == [0]
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["shifts, mean over changes", "two different images"]
+@pytest.fixture(autouse=True)
+def closed():
+    yield
     plt.close("all")
+
+
+def test_a_panel_per_model_has_both_lines():
+    own = pd.DataFrame({"shift": [0.1, 0.6], "ordinary": [0.2, 0.5]}, index=[0, 1])
+    figure = layer_profiles({"one": own, "other": own})
+    assert [ax.get_title() for ax in figure.axes] == ["one", "other"]
+    for ax in figure.axes:
+        assert [line.get_ydata().tolist() for line in ax.lines] == [[0.1, 0.6], [0.2, 0.5]]

@@ -1,5 +1,4 @@
-"""What notebook 11 answers, of made models of which the right answer is known."""
-
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -7,58 +6,63 @@ import xarray as xr
 from helpers.analysis.findings.models import ALONE, TOO_FEW, answer
 from helpers.analysis.statistics import NOTHING_MOVED
 
-OWN, UNTRAINED = "mine", "mine, untrained"
-MODELS = [UNTRAINED, "other", OWN]
+MODELS = ["untrained", "own", "other"]
 
 
-def moved(factor=1.0, models=MODELS):
-    return {
-        "scenes": pd.DataFrame({name: [0.6, 0.2] for name in models}, ["noise", "blur"]) * factor
-    }
-
-
-def orders(low, models=MODELS):
-    axes = ("score", "other")
-    values = {"estimate": 0.9, "low": low, "high": 0.95}
-    tables = {name: (axes, [[value] * len(models)] * len(models)) for name, value in values.items()}
-    return {"scenes": xr.Dataset(tables, coords=dict.fromkeys(axes, models))}
+def orders(low):
+    axes, coords = ("score", "other"), {"score": MODELS, "other": MODELS}
+    values = {"estimate": np.full((3, 3), 0.5), "low": np.full((3, 3), low)}
+    values["high"] = np.full((3, 3), 0.9)
+    return {"photos": xr.Dataset({name: (axes, own) for name, own in values.items()}, coords)}
 
 
 def depths(shift, beyond):
-    rows = {"shift": shift, "ordinary": 0.1, "beyond": beyond}
-    return {
-        "scenes": pd.DataFrame(
-            {name: {"mean": v, "low": v - 0.02, "high": v + 0.02} for name, v in rows.items()}
-        ).T
-    }
+    rows = {"shift": shift, "ordinary": shift - beyond, "beyond": beyond}
+    table = pd.DataFrame({"mean": rows})
+    return {"photos": table.assign(low=table["mean"] - 0.05, high=table["mean"] + 0.05)}
 
 
-def answered(low=0.5, found=None):
-    return answer(moved(), orders(low), found, own=OWN, untrained=UNTRAINED)
+def moved(models=MODELS, scale=1.0):
+    return {"photos": pd.DataFrame({m: {"noise": scale, "blur": scale / 2} for m in models})}
+
+
+def said(low=0.2, shift=0.3, beyond=0.0):
+    return answer(moved(), orders(low), depths(shift, beyond), own="own", untrained="untrained")
 
 
 @pytest.mark.parametrize(
-    ("shift", "beyond", "words"),
+    ("numbers", "words"),
     [
-        (0.1, 0.0, "and any difference between two images as well."),
-        (0.3, 0.2, "further than it moves any difference between images."),
-        (0.0, 0.0, "does not surely move shifts into later layers."),
+        ({}, "All models put the changes in much the same order."),
+        ({"low": -0.1}, "No other model surely puts the changes in this one's order."),
+        ({}, "into later layers, and any difference between two images as well."),
+        ({"beyond": 0.2}, "further than it moves any difference between images."),
+        ({"shift": 0.0}, "Training does not surely move shifts into later layers."),
     ],
 )
-def test_training_is_held_against_what_it_does_to_any_difference(shift, beyond, words):
-    assert answered(found=depths(shift, beyond)).sentence.endswith(words)
+def test_words_follow_the_numbers(numbers, words):
+    assert words in said(**numbers).sentence
 
 
-def test_orders_are_alike_only_where_that_is_sure():
-    assert answered().sentence.startswith("All models put the changes in much the same order.")
-    assert answered(-0.1).sentence.startswith("No other model surely")
-    row = answered().table.set_index("question")
-    assert row.loc["Which change moves most models furthest?", "answer"] == "noise"
-    assert row.loc["Which change moves most models furthest?", "estimate"] == "3 of 3 models"
+def test_findings_name_what_they_are_held_against():
+    first, second, later, beyond = said().findings
+    assert (first.answer, first.estimate) == ("noise", "3 of 3 models")
+    assert second.beside == "untrained 0.50 [0.20, 0.90]"
+    assert later.beside == "two different images +0.30 [+0.25, +0.35]"
+    assert beyond.answer == "no more"
 
 
-def test_one_image_nothing_that_moves_and_no_other_model():
-    own = {"own": OWN, "untrained": OWN}
-    assert answer(moved(float("nan")), orders(0.5), **own).sentence == TOO_FEW
-    assert answer(moved(0), orders(0.5), **own).sentence == NOTHING_MOVED
-    assert answer(moved(models=[OWN]), orders(0.5, [OWN]), **own).sentence == ALONE
+def test_without_others_or_shifts_nothing_is_compared():
+    alone = answer(moved(["own"]), {}, own="own", untrained="own")
+    assert alone.sentence == ALONE
+    still = answer(moved(scale=0.0), orders(0), own="own", untrained="untrained")
+    assert still.sentence == NOTHING_MOVED
+    one = answer(moved(scale=np.nan), orders(np.nan), own="own", untrained="untrained")
+    assert one.sentence == TOO_FEW
+
+
+def test_a_source_that_moves_further_is_named():
+    both = depths(0.3, 0.0) | {"scenes": depths(0.3, 0.2)["photos"]}
+    given = moved(), orders(0.2), both
+    answered = answer(*given, own="own", untrained="untrained").sentence
+    assert answered.endswith("between two images as well, if less far on scenes.")

@@ -47,7 +47,10 @@ def test_changes_with_overlapping_intervals_are_not_distinguished():
 
 @pytest.mark.parametrize(
     ("lost", "found", "words"),
-    [(EARLY, "under blur and elastic", "Most of the changes"), (LATE, "under elastic", "Some")],
+    [
+        (EARLY, "under blur and elastic", "Most changes surely"),
+        (LATE, "under elastic", "Some changes surely"),
+    ],
 )
 def test_answers_lost_before_the_similarity_are_reported(lost, found, words):
     answer = answered(lost=lost)

@@ -14,6 +14,6 @@ def test_words_follow_the_numbers():
         jpeg = {"photos": table({1.0: 0.999, 5.0: last})}
         found = answer(jpeg, own, quality=lambda severity: 95 - 18 * round(severity))
         assert words in found.sentence
-        assert found.sentence.endswith("posterized moves it furthest.")
+        assert found.sentence.endswith("furthest is posterized.")
         assert "quality 5?" in found.findings[0].question
         assert found.findings[1].beside == "least: stripes 0.900 [0.900, 0.900]"

@@ -80,7 +80,8 @@ def read(path: Path) -> xr.Dataset:
             raise BadZipFile(f"{path} is damaged")
     with ZipStore(path, mode="r") as store:
         dataset = xr.open_zarr(store, consolidated=False, chunks=None).load()
-    return _with_texts(dataset)
+    # A store lists its arrays in an order that differs from process to process.
+    return _with_texts(dataset[sorted(dataset.data_vars)])
 
 
 def write(path: Path, dataset: xr.Dataset) -> None:

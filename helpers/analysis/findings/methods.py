@@ -98,7 +98,7 @@ def _finding(
     chance = next(iter(planted.values())).loc[method, "chance"]
     marks = {model: f"{own.loc[mark, 'correlation']:.2f}" for model, own in agreement.items()}
     return Finding(
-        f"Do {method} put planted heads first, and order heads as patching does?",
+        f"Planted heads first, and heads in the order of patching, by {method}?",
         verdict,
         f"first {each(hits)}; rank correlation {each(order)}",
         f"chance {chance:.0%}; patching on other pairs {each(marks)}",

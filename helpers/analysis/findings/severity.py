@@ -177,7 +177,7 @@ def _before(early: Tables, name: Name) -> Finding:
     return Finding(
         "Are right answers lost before a tenth of the similarity is?",
         each({s: _under(own.index, name) for s, own in found.items()}),
-        each({s: _severities(own, name) for s, own in found.items()}),
+        "severity: " + each({s: _severities(own, name) for s, own in found.items()}),
         "no loss is sure at any severity: "
         + each({s: listed([name(change) for change in own]) for s, own in never.items()}),
     )
@@ -190,7 +190,7 @@ def _under(changes: Sequence[str], name: Name) -> str:
 def _severities(found: pd.DataFrame, name: Name) -> str:
     return (
         ", ".join(
-            f"{name(change)} from {row['onset']:g}, similarity {row['answer']}"
+            f"{name(change)} from {row['onset']:g} on (similarity: {row['answer']})"
             for change, row in found.iterrows()
         )
         or "–"
@@ -201,7 +201,7 @@ def _before_in_a_sentence(early: Tables) -> str:
     words = {s: _how_many(own["before"]) for s, own in early.items()}
     if set(words.values()) == {"none"}:
         return "No change surely costs right answers before that."
-    texts = {s: f"{word} of the changes" for s, word in words.items()}
+    texts = {s: "no change" if word == "none" else f"{word} changes" for s, word in words.items()}
     subject = _in_a_sentence(texts)
     return f"{subject[:1].upper()}{subject[1:]} surely cost right answers before that."
 

@@ -66,10 +66,12 @@ def _sentence(
     named = {source: name(change) for source, change in furthest.items()}
     text = f"{_capital(once_or_each(named))} moves the model furthest"
     if seen and any(_of(seen, furthest, "kind")[source] != NOTHING for source in furthest):
-        text += f"; it then sees {once_or_each(_of(seen, furthest, 'words'))}"
+        words = {f"in {source}": own for source, own in _of(seen, furthest, "words").items()}
+        text += f"; it then sees {once_or_each(words)}"
     if account is None or account["floor"].isna().all():
         return f"{text}."
-    few = account["specific"].map(len).gt(0).mean() <= HALF
+    changes = account.drop(index=ANOTHER, level="augmentation")
+    few = changes["specific"].map(len).gt(0).mean() <= HALF
     parts = "few changes have" if few else "most changes have"
     return (
         f"{text}. Much of what carries a shift carries any difference between two images, though"

@@ -38,7 +38,8 @@ def answer(
     mildest = next(iter(jpeg.values())).index[0]
     kept = all(table.loc[strongest, "mean"] >= NEARLY for table in jpeg.values())
     order = {source: ranked(table["mean"], ascending=True).index for source, table in own.items()}
-    furthest = once_or_each({source: name(names[0]) for source, names in order.items()})
+    first = {source: name(names[0]) for source, names in order.items()}
+    furthest = once_or_each(first)
     hardly = "hardly moves" if kept else "moves"
     rows = [
         Finding(
@@ -57,7 +58,8 @@ def answer(
         ),
     ]
     sentence = f"Strong JPEG compression {hardly} this model; of the changes tried here,"
-    return Answer(f"{sentence} {furthest} moves it furthest.", rows)
+    by_source = {f"in {source}": change for source, change in first.items()}
+    return Answer(f"{sentence} the one that moves it furthest is {once_or_each(by_source)}.", rows)
 
 
 def _written(row: pd.Series) -> str:

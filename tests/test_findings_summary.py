@@ -1,0 +1,60 @@
+import numpy as np
+import pandas as pd
+
+from helpers.analysis.becomes import DESCRIPTION, NOTHING
+from helpers.analysis.findings.summary import NO_SHIFT, answer
+from helpers.analysis.specificity import ANOTHER
+
+CHANGES = ["noise", "blur", "flip"]
+
+
+def means(*values):
+    table = pd.DataFrame({"mean": values}, index=CHANGES)
+    return table.assign(low=table["mean"] - 0.1, high=table["mean"] + 0.1)
+
+
+def seen(kind=DESCRIPTION, words="a star"):
+    row = {"kind": kind, "words": words, "counts": "0 → 9 of 9", "n": 9}
+    return {"photos": pd.DataFrame([row] * 3, index=CHANGES)}
+
+
+def account(*heads, floor=0.1):
+    names = pd.MultiIndex.from_product([["photos"], [*CHANGES, ANOTHER]])
+    names = names.set_names(["source", "augmentation"])
+    return pd.DataFrame({"specific": [*heads, []], "floor": floor}, index=names)
+
+
+TAKEN = {
+    "photos": pd.DataFrame(
+        {"severity": [0.2, np.inf, np.nan], "answer": ["0.20", "> 3", "no dose"]}, index=CHANGES
+    )
+}
+MOVED = {"photos": means(1.2, 0.1, 0.3)}
+
+
+def test_all_five_findings_and_the_sentence():
+    lost = {"photos": means(0.5, 0.1, 0.0)}
+    found = answer(MOVED, seen(), lost, account(["L1.H1"], ["L1.H2"], []), TAKEN)
+    assert found.sentence == (
+        "Noise moves the model furthest; it then sees a star. Much of what carries a shift carries"
+        " any difference between two images, though most changes have heads that carry more."
+    )
+    assert [row.answer for row in found.findings] == ["noise", "a star", "noise", "most", "noise"]
+    assert found.findings[0].beside == "1 is another image; least: blur 0.10 [0.00, 0.20]"
+    assert found.findings[3].estimate == "2 of 3 changes"
+    assert found.findings[4].beside == "last: blur > 3"
+
+
+def test_what_is_not_seen_and_not_specific_is_not_claimed():
+    found = answer(MOVED, seen(NOTHING, "nothing else for sure"), None, account([], [], []))
+    assert found.sentence.startswith("Noise moves the model furthest. Much of")
+    assert "few changes have heads" in found.sentence
+    assert found.findings[-1].answer == "no"
+
+
+def test_a_model_that_answers_nothing_still_has_a_furthest_change():
+    assert answer(MOVED).sentence == "Noise moves the model furthest."
+
+
+def test_nothing_moved():
+    assert answer({"photos": means(0, 0, 0)}).sentence == NO_SHIFT
