@@ -50,7 +50,62 @@ ORDER = ("00", "09", "08", "02", "03", "04", "10", "11", "06", "07", "05", "01",
 """Numbers of the notebooks as a reader wants their answers."""
 
 EXHIBITS = (
-    Exhibit("00_summary", "A row for each change: what it does to the picture and to the model."),
+    Exhibit(
+        "00_summary",
+        "A row for each change: a picture before and after, how far it moves embeddings, what the"
+        " model sees instead, what that costs, and which heads are specific to it.",
+    ),
+    Exhibit(
+        "09_answers",
+        "Answers that surely become more frequent: the hollow dot is how often they were given"
+        " before, the full dot after.",
+    ),
+    Exhibit(
+        "09_accuracy_lost",
+        "Right answers lost, with intervals; dots at 0 are changes that cost nothing for sure.",
+    ),
+    Exhibit(
+        "08_excess",
+        "What each part carries of a shift beyond its share in a difference between two images: red"
+        " is more, blue is less.",
+    ),
+    Exhibit(
+        "08_patching",
+        "How much of a shift goes when heads are put back: a change's own heads, beside those of"
+        " other changes, generic ones and random ones.",
+    ),
+    Exhibit(
+        "02_energy",
+        "How the energy of shifts divides: dark and middle grey beyond the dotted half, with little"
+        " variance left, is a collapse.",
+    ),
+    Exhibit(
+        "03_order",
+        "Published pairs without noise: an order is learnt only where the dot lies right of the"
+        " rings, which are untrained networks.",
+    ),
+    Exhibit("04_directions", "Which changes move images the same way: red pairs do."),
+    Exhibit(
+        "10_dose_response",
+        "Similarity as changes grow: a line that falls early belongs to a change of which little is"
+        " enough.",
+    ),
+    Exhibit(
+        "11_shift_by_model",
+        "How far changes move each model, in units of its distance between two images: darker cells"
+        " moved further.",
+    ),
+    Exhibit("06_head_map", "What each head responds to, by the texts that fit it best."),
+    Exhibit(
+        "07_segmentation_iou",
+        "How well texts find what they name, beside chance and the best that the grid of patches"
+        " allows.",
+    ),
+    Exhibit(
+        "13_planted",
+        "How often each method puts a planted head first: only dots far to the right can be relied"
+        " on.",
+    ),
 )
 
 
