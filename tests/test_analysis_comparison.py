@@ -95,6 +95,13 @@ def test_training_is_held_against_what_it_does_to_any_difference(ordinary, beyon
     assert table.loc["beyond", "mean"] == pytest.approx(beyond, abs=0.1)
 
 
+def test_without_an_ordinary_difference_nothing_is_said_of_training():
+    one = written_in(1, images=1).expand_dims(augmentation=NAMES)
+    none = xr.DataArray([np.nan], {"image": [0]}, "image")
+    side = {"shift": comparison.mean_depth(one), "ordinary": none}
+    assert comparison.later_than_untrained(side, side).isna().all(axis=None)
+
+
 def test_models_that_order_changes_alike_correlate():
     rng = np.random.default_rng(0)
     names = [f"change {n}" for n in range(6)]

@@ -214,13 +214,6 @@ def test_predictions_and_margins(answers):
     assert margin == pytest.approx(values[1, 1, 3] - values[1, 1, 2])
 
 
-def test_flips(answers):
-    found, _ = answers
-    flipped = directions.flips(found)
-    assert flipped.sum().item() == 1
-    assert flipped.sel(image="a", augmentation="noise", property="colour")
-
-
 def test_a_question_needs_two_values(embeddings):
     texts = as_texts(np.eye(8)[:3], ["a", "b", "b"])
     assert directions.zero_shot(embeddings, texts)["property"].values.tolist() == ["b"]

@@ -1,7 +1,6 @@
 """Shares, groups of shares, which heads respond, and how alike profiles are."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
@@ -110,57 +109,3 @@ def test_heads_come_on_their_grid_and_back():
     named = dissection.named_heads(grid)
     expected = shares.sel(component=named["component"].values)
     xr.testing.assert_equal(named.drop_attrs(), expected.drop_attrs())
-
-
-def test_heads_are_described_by_their_first_texts():
-    readings = xr.Dataset(
-        {
-            "property": (("layer", "head"), np.array([["colour", "shape"]], dtype=object)),
-            "text": (("layer", "head", "choice"), np.array([[[2, 0, 1], [1, 2, 0]]])),
-        },
-        coords={"layer": [3], "head": [0, 1]},
-    )
-    table = dissection.describe_heads(readings, ["a", "b", "c"])
-    expected = pd.DataFrame(
-        {"property": ["colour", "shape"], "texts": ["c · a", "b · c"]},
-        index=pd.Index(["L3.H0", "L3.H1"], name="head"),
-    )
-    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
-
-
-def heads_with_means(means, images=60, spread=0.01):
-    """Shares of heads that have the given means over images, (augmentations, heads)."""
-    noise = np.random.default_rng(0).normal(0, spread, (images, *np.shape(means)))
-    noise -= noise.mean(axis=0)
-    coords = {
-        "augmentation": list(AUGMENTATIONS)[: len(means)],
-        "component": [f"L0.H{head}" for head in range(len(means[0]))],
-    }
-    return xr.DataArray(np.array(means) + noise, dims=("image", *coords), coords=coords)
-
-
-def test_the_head_with_the_largest_mean_share_leads():
-    table = dissection.leading_heads(heads_with_means([[0.1, 0.5, 0.2], [0.3, 0.1, 0.29998]]))
-    assert table["head"].tolist() == ["L0.H1", "L0.H0"]
-    np.testing.assert_allclose(table["mean"], [0.5, 0.3])
-    np.testing.assert_allclose(table["second"], [0.2, 0.29998])
-    assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
-    assert table["stays"].iloc[0] == 1 and 0.2 < table["stays"].iloc[1] < 0.8
-
-
-def test_of_heads_with_nearly_the_same_share_the_earlier_leads():
-    heads = heads_with_means([[0.1, 0.3, 0.3 + 2e-6]], spread=0)
-    assert dissection.leading_heads(heads)["head"].tolist() == ["L0.H1"]
-
-
-def test_every_image_counts_equally_for_a_leader():
-    shares = heads_with_means([[0.0, 0.0]], images=3, spread=0)
-    shares[:, 0] = np.array([[0.9, 0.1], [0.1, 0.3], [0.1, 0.3]])
-    assert dissection.leading_heads(shares)["head"].item() == "L0.H0"
-
-
-def test_without_a_shift_no_head_leads_and_one_image_has_no_interval():
-    table = dissection.leading_heads(heads_with_means([[0.0, 0.0]], spread=0))
-    assert table["head"].item() == "" and table["mean"].item() == 0
-    one = dissection.leading_heads(heads_with_means([[0.2, 0.1]])[:1])
-    assert one[["low", "high", "stays"]].isna().all(axis=None)

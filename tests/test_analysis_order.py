@@ -83,17 +83,6 @@ def test_a_table_has_a_row_per_order_and_one_of_chance(rng):
     assert (table["pairs"] == 23).all()
 
 
-def test_the_difference_of_an_order_with_itself_is_exactly_nothing(rng):
-    own = moved(rng)
-    assert order.pairs_difference(own, own) == (0, 0, 0)
-
-
-def test_the_difference_is_paired_by_images(rng):
-    own = moved(rng)
-    with pytest.raises(WorkbookError, match="different images"):
-        order.pairs_difference(own, own.isel(image=slice(None, None, -1)))
-
-
 def test_one_image_has_no_interval(rng):
     found = order.published_pairs(moved(rng, images=1))
     assert np.isnan([found.low, found.high]).all()

@@ -75,7 +75,7 @@ def test_right_wrong_and_not_asked(embeddings, texts, truth):
     xr.testing.assert_equal(reordered.transpose(*right.dims), right)
 
 
-def test_accuracy_lost_and_flips(embeddings, texts, truth):
+def test_accuracy_lost(embeddings, texts, truth):
     true = asked(texts, truth)
     lost = predictions.lost(predictions.judged(embeddings, texts, true))
     assert lost.sel(image="a", augmentation="noise", property="shape") == 1
@@ -83,8 +83,6 @@ def test_accuracy_lost_and_flips(embeddings, texts, truth):
     table = predictions.over_questions(lost)
     assert table.loc["noise", "mean"] == pytest.approx((0.5 + 0) / 2)
     assert table.loc["blur", ["mean", "n"]].tolist() == [-0.5, 2]
-    flipped = predictions.flipped(embeddings, texts, true)
-    assert flipped.sum() == 2 and flipped.sel(image="c").isnull().all()
 
 
 def test_accuracy_of_every_view_beside_chance(embeddings, texts, truth):
@@ -95,34 +93,6 @@ def test_accuracy_of_every_view_beside_chance(embeddings, texts, truth):
     assert table["chance"].tolist() == pytest.approx([((1 / 3 + 1 / 2) / 2 + 1 / 3) / 2] * 3)
     unknown = predictions.judged(embeddings, texts, asked(texts, truth[[]]))
     assert predictions.accuracy(unknown).isna().drop(columns="n").all(axis=None)
-
-
-def test_what_patching_gives_back(texts):
-    rng = np.random.default_rng(0)
-    clean = xr.DataArray(np.ones((40, 2)), dims=("image", "property"))
-    clean[:5, 1] = np.nan
-    axes = ("image", "view", "property")
-    draws = rng.random((40, 3, 2))
-    asked = clean.notnull()
-    augmented = xr.DataArray((draws < 0.4).astype(float), dims=axes).where(asked)
-    patched = xr.DataArray((draws < 0.7).astype(float), dims=axes).where(asked)
-    found = predictions.recovered(clean, augmented, patched)
-    means = [own.mean(["view", "property"]).mean().item() for own in (augmented, patched)]
-    assert [found["augmented"], found["patched"]] == pytest.approx(means)
-    assert found["recovered"] == pytest.approx((means[1] - means[0]) / (1 - means[0]))
-    assert found["back_low"] < means[1] - means[0] < found["back_high"]
-    assert np.isnan(
-        predictions.recovered(clean, clean.expand_dims("view", 1), patched)["recovered"]
-    )
-
-
-def test_without_questions_nothing_is_recovered_and_one_image_has_no_interval():
-    clean = xr.DataArray(np.ones((3, 2)), dims=("image", "property"))
-    views = clean.expand_dims(view=2, axis=1)
-    nothing = predictions.recovered(clean * np.nan, views * np.nan, views * np.nan)
-    assert np.isnan(list(nothing.values())).all()
-    one = predictions.recovered(clean[:1], 0 * views[:1], 0.5 * views[:1])
-    assert one["recovered"] == 0.5 and np.isnan(one["back_low"])
 
 
 def test_side_by_side_are_the_values_predicted_and_their_margins(texts):

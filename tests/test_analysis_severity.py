@@ -85,6 +85,15 @@ def test_equal_change_is_read_from_the_curve_and_never_beyond_it():
     assert own["low"] < own["mean"] < own["high"]
 
 
+def test_a_curve_begins_at_no_change():
+    change = response({"noise": [0.1, 0.2, 0.3, 0.4]}, spread=0)
+    similarity = response({"noise": [0.8, 0.7, 0.6, 0.5]}, spread=0)
+    row = severity.at_equal_change(change, similarity, [0.05]).iloc[0]
+    assert row["mean"] == pytest.approx(0.9)
+    lost = severity.at_equal_change(change, 1 - similarity, [0.05], unchanged=0.0).iloc[0]
+    assert lost["mean"] == pytest.approx(0.1)
+
+
 def test_equal_change_at_the_end_of_a_curve_has_no_interval():
     change = response({"noise": [0.1, 0.2, 0.3, 0.4]}, spread=0.01)
     row = severity.at_equal_change(change, response({"noise": CURVES["noise"]}), [0.4]).iloc[0]

@@ -212,29 +212,12 @@ def test_a_number_that_is_not_finite_gives_no_score_and_spoils_no_other(row, bro
     assert np.isnan(found[1])
 
 
-def test_shares_of_nan_are_nan_and_lead_nowhere():
+def test_shares_of_nan_are_nan():
     original, augmented = np.random.default_rng(1).normal(size=(2, 4, 1, 5, 8))
     augmented[2, 0, 1, 3] = np.nan
     found = dissection.shift_shares(original, augmented)
     assert np.isnan(found[2]).all()
     assert np.isfinite(found[[0, 1, 3]]).all()
-    shares = xr.DataArray(
-        found,
-        dims=("image", "augmentation", "component"),
-        coords={"augmentation": NAMES[:1], "component": [f"L0.H{head}" for head in range(5)]},
-    )
-    assert dissection.leading_heads(shares)["head"].tolist() == [""]
-
-
-def test_a_single_head_leads_alone():
-    shares = xr.DataArray(
-        np.ones((3, 1, 1)),
-        dims=("image", "augmentation", "component"),
-        coords={"augmentation": NAMES[:1], "component": ["L0.H0"]},
-    )
-    row = dissection.leading_heads(shares).iloc[0]
-    assert row["head"] == "L0.H0"
-    assert np.isnan(row["second"])
 
 
 def test_images_without_a_direction_are_in_no_cluster():

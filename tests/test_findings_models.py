@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis.findings.models import ALONE, answer
+from helpers.analysis.findings.models import ALONE, TOO_FEW, answer
 from helpers.analysis.statistics import NOTHING_MOVED
 
 MODELS = ["untrained", "own", "other"]
@@ -57,3 +57,12 @@ def test_without_others_or_shifts_nothing_is_compared():
     assert alone.sentence == ALONE
     still = answer(moved(scale=0.0), orders(0), own="own", untrained="untrained")
     assert still.sentence == NOTHING_MOVED
+    one = answer(moved(scale=np.nan), orders(np.nan), own="own", untrained="untrained")
+    assert one.sentence == TOO_FEW
+
+
+def test_a_source_that_moves_further_is_named():
+    both = depths(0.3, 0.0) | {"scenes": depths(0.3, 0.2)["photos"]}
+    given = moved(), orders(0.2), both
+    answered = answer(*given, own="own", untrained="untrained").sentence
+    assert answered.endswith("between two images as well, if less far on scenes.")

@@ -149,7 +149,7 @@ def later_than_untrained(
     -------
     DataFrame
         Rows ``shift``, ``ordinary`` and ``beyond``, the first less the second, with `mean`, `low`
-        and `high` (95 %, over images).
+        and `high` (95 %, over images); NaN where no image has all three, as of a single image.
     """
     own = {
         "shift": (trained["shift"] - untrained["shift"]).mean("augmentation"),
@@ -157,7 +157,10 @@ def later_than_untrained(
     }
     own["beyond"] = own["shift"] - own["ordinary"]
     values = xr.concat(own.values(), pd.Index(list(own), name="augmentation"))
-    return mean_with_interval(values.transpose("image", "augmentation").dropna("image"))
+    known = values.transpose("image", "augmentation").dropna("image")
+    if not known.sizes["image"]:
+        return pd.DataFrame(np.nan, list(own), ["mean", "low", "high"])
+    return mean_with_interval(known)
 
 
 def _in_pairs(values: xr.DataArray) -> xr.DataArray:

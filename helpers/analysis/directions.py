@@ -340,20 +340,3 @@ def _predicted(units: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
         {"prediction": (axes, ties.first_largest(similarity)), "margin": (axes, first - second)},
         coords=coords,
     )
-
-
-def flips(predictions: xr.Dataset) -> xr.DataArray:
-    """Say which zero-shot predictions differ from the original's.
-
-    Parameters
-    ----------
-    predictions : Dataset
-        As of `zero_shot`, with the view ``original``.
-
-    Returns
-    -------
-    DataArray of bool, (image, augmentation, property)
-    """
-    prediction = predictions["prediction"]
-    augmented = prediction.drop_sel(view="original").rename(view="augmentation")
-    return augmented != prediction.sel(view="original", drop=True)

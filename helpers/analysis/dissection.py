@@ -15,9 +15,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from helpers.analysis import ties
 from helpers.analysis.head_names import head_name, on_grid
-from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError
 
 if TYPE_CHECKING:
@@ -222,78 +220,6 @@ def named_heads(heads: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
     flat = heads.stack(component=("layer", "head"))
     labels = [head_name(layer, head) for layer, head in flat["component"].values]
     return flat.drop_vars(["component", "layer", "head"]).assign_coords(component=labels)
-
-
-def leading_heads(heads: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Name the head that carries most of each augmentation's shift, with that share.
-
-    The one convention of all notebooks: a head *leads* where its mean share is the largest, and the
-    mean counts every image equally, however far it moved. Of tied
-    heads (`helpers.analysis.ties`) the earlier one leads.
-
-    Parameters
-    ----------
-    heads : DataArray, (image, augmentation, component)
-        Shares of the heads alone (`named_heads`).
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
-
-    Returns
-    -------
-    DataFrame
-        A row per augmentation: `head`, "" where there is no shift or a share is NaN; `mean`, `low`,
-        `high` of its share (95 % interval over images); `second`, the next head's mean share, NaN
-        where there is none; and `stays`, the share of resamples in which the same head leads.
-        Interval and `stays` are NaN for a single image.
-    """
-    values = heads.transpose("image", "augmentation", "component").to_numpy()
-    means = values.mean(axis=0, dtype=np.float64)  # augmentations × heads
-    leader = ties.first_largest(means)
-    counts = resample_counts(len(values), n_resamples, seed) / len(values)
-    resampled = np.tensordot(counts, values, axes=1)  # resamples × augmentations × heads
-    own = np.take_along_axis(resampled, leader[None, :, None], axis=-1)[..., 0]
-    known = 1 if len(values) > 1 else np.nan
-    low, high = known * np.quantile(own, (0.025, 0.975), axis=0)
-    moved = (means != 0).any(axis=1) & ~np.isnan(means).any(axis=1)
-    return pd.DataFrame(
-        {
-            "head": np.where(moved, heads["component"].values[leader], ""),
-            "mean": means.max(axis=1),
-            "low": low,
-            "high": high,
-            "second": np.sort(means, axis=1)[:, -2] if means.shape[1] > 1 else np.nan,
-            "stays": known * (ties.first_largest(resampled) == leader).mean(axis=0),
-        },
-        index=pd.Index(heads["augmentation"].values, name="augmentation"),
-    )
-
-
-def describe_heads(readings: xr.Dataset, texts: Sequence[str], shown: int = 2) -> pd.DataFrame:
-    """Say in a row per head what its TEXTSPAN texts are.
-
-    Parameters
-    ----------
-    readings : Dataset
-        As of `helpers.analysis.labels.read_heads`, of as many layers as were read.
-    texts : sequence of str
-        The pool.
-    shown : int
-        How many texts to write out.
-
-    Returns
-    -------
-    DataFrame
-        Columns `property` and `texts`, indexed by head, such as ``L3.H1``.
-    """
-    heads = named_heads(readings[["property", "text"]])
-    chosen = heads["text"].transpose("component", "choice").values[:, :shown]
-    return pd.DataFrame(
-        {
-            "property": heads["property"].values,
-            "texts": [" · ".join(texts[place] for place in row) for row in chosen],
-        },
-        index=pd.Index(heads["component"].values, name="head"),
-    )
 
 
 def _check_match(before: tuple, after: tuple) -> None:

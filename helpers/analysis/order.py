@@ -222,45 +222,6 @@ def pairs_beside_untrained(
     return pairs_beside_baselines(orders, **options)
 
 
-def pairs_difference(
-    first: xr.DataArray, second: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Compare how many published pairs two orders of the same images have.
-
-    Parameters
-    ----------
-    first, second : DataArray, (image, augmentation)
-        As of `published_pairs`, of the same images.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
-
-    Returns
-    -------
-    estimate, low, high : float
-        First less second, with its 95 % interval: every resample holds the same images in both.
-
-    Raises
-    ------
-    WorkbookError
-        If the images differ.
-    """
-    if not np.array_equal(first["image"], second["image"]):
-        raise WorkbookError(
-            "The two orders are of different images; pairs are compared image by image, so give"
-            " both for the same images in the same order."
-        )
-    names = first["augmentation"].values
-    sides = [
-        own.sel(augmentation=names).transpose("image", "augmentation").to_numpy()
-        for own in (first, second)
-    ]
-    found = [int(count_pairs(np.nanmean(side, axis=0), names)) for side in sides]
-    resampled = [count_pairs(resampled_means(side, n_resamples, seed), names) for side in sides]
-    if len(sides[0]) < 2:
-        return float(found[0] - found[1]), np.nan, np.nan
-    return found[0] - found[1], *bias_corrected(resampled[0] - resampled[1], found[0] - found[1])
-
-
 def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]:
     """Correct a bootstrap interval for an estimate that lies off the middle of its resamples.
 

@@ -11,10 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.directions import zero_shot
-from helpers.analysis.statistics import mean_with_interval, resample_counts
+from helpers.analysis.statistics import mean_with_interval
 
 ORIGINAL = "original"
-TAILS = (0.025, 0.975)
 
 
 def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.DataArray:
@@ -84,28 +83,6 @@ def judged(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
     return (predicted == true).astype(float).where(true >= 0).transpose(*predicted.dims)
 
 
-def flipped(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
-    """Say which zero-shot predictions differ from the original's, of images with a true answer.
-
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-        With the view ``original``.
-    texts, true
-        As for `judged`.
-
-    Returns
-    -------
-    DataArray, (image, augmentation, property)
-        1 where the prediction flips, 0 where it stays, NaN where nothing is asked.
-    """
-    predicted = _asked(embeddings, texts, true)
-    augmented = predicted.drop_sel(view=ORIGINAL).rename(view="augmentation")
-    changed = augmented != predicted.sel(view=ORIGINAL, drop=True)
-    known = true.sel(view=ORIGINAL, image=predicted["image"].values, drop=True) >= 0
-    return changed.astype(float).where(known).transpose("image", "augmentation", "property")
-
-
 def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) -> xr.DataArray:
     return zero_shot(embeddings, texts)["prediction"].sel(property=true["property"].values)
 
@@ -157,21 +134,6 @@ def lost(right: xr.DataArray) -> xr.DataArray:
     return difference.transpose("image", "augmentation", ...)
 
 
-def by_property(values: xr.DataArray) -> pd.DataFrame:
-    """Average over the images that are asked.
-
-    Parameters
-    ----------
-    values : DataArray, (image, augmentation, property)
-        NaN where nothing is asked.
-
-    Returns
-    -------
-    DataFrame, (augmentation, property)
-    """
-    return values.mean("image").transpose("augmentation", "property").to_pandas()
-
-
 def over_questions(values: xr.DataArray) -> pd.DataFrame:
     """Average over each image's questions, then over images.
 
@@ -206,52 +168,3 @@ def accuracy(right: xr.DataArray) -> pd.DataFrame:
     asked = right.notnull().any("view")
     chance = right["chance"].where(asked).mean("property").mean().item()
     return over_questions(right.rename(view="augmentation")).assign(chance=chance)
-
-
-def recovered(
-    clean: xr.DataArray,
-    augmented: xr.DataArray,
-    patched: xr.DataArray,
-    *,
-    n_resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Say how much of the accuracy that augmentations cost comes back by activation patching.
-
-    Parameters
-    ----------
-    clean : DataArray, (image, property)
-        Whether the original's predictions are right, as of `judged`.
-    augmented, patched : DataArray, (image, view, property)
-        The same of the augmented views, without and with components patched.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
-
-    Returns
-    -------
-    dict of str to float
-        ``clean``, ``augmented`` and ``patched`` accuracy, means over images; ``back``, patched less
-        augmented accuracy, with ``back_low`` and ``back_high``, its 95 % interval over images; and
-        ``recovered``, that as a part of clean less augmented accuracy, NaN where nothing is lost.
-        All NaN where no image is asked anything.
-    """
-    of_image = {
-        "clean": clean.mean("property"),
-        "augmented": augmented.mean(["view", "property"]),
-        "patched": patched.mean(["view", "property"]),
-    }
-    asked = of_image["clean"].notnull().values
-    values = {name: own.values[asked] for name, own in of_image.items()}
-    means = {name: float(own.mean()) if asked.any() else np.nan for name, own in values.items()}
-    back = values["patched"] - values["augmented"]
-    low = high = np.nan
-    if len(back) > 1:
-        counts = resample_counts(len(back), n_resamples, seed) / len(back)
-        low, high = np.quantile(counts @ back, TAILS)
-    gap = means["clean"] - means["augmented"]
-    return means | {
-        "back": means["patched"] - means["augmented"],
-        "back_low": float(low),
-        "back_high": float(high),
-        "recovered": (means["patched"] - means["augmented"]) / gap if gap > 0 else np.nan,
-    }

@@ -139,13 +139,14 @@ def at_equal_change(
     response: xr.DataArray,
     levels: Sequence[float],
     *,
+    unchanged: float = 1.0,
     n_resamples: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Read every augmentation's mean response at equal mean pixel change.
 
     Both means are functions of severity; together they are a curve of response over change, which
-    is interpolated linearly. Nothing is extrapolated.
+    begins at no change at all and is interpolated linearly. Nothing is extrapolated.
 
     Parameters
     ----------
@@ -155,6 +156,8 @@ def at_equal_change(
         Such as embedding similarity, of the same images and severities.
     levels : sequence of float
         Pixel changes to read the response at.
+    unchanged : float
+        The response to no change: of a similarity, 1.
     n_resamples, seed : int
         Number of bootstrap resamples of the images, and their seed.
 
@@ -176,8 +179,9 @@ def at_equal_change(
     (x, x_resampled), (y, y_resampled) = (
         _mean_curves(each, n_resamples, seed) for each in (change, response)
     )
-    mean = _interpolated(x, y, levels)  # augmentations × levels
-    low, high = _interval(_interpolated(x_resampled, y_resampled, levels), change.sizes["image"])
+    mean = _interpolated(x, y, levels, unchanged)  # augmentations × levels
+    resampled = _interpolated(x_resampled, y_resampled, levels, unchanged)
+    low, high = _interval(resampled, change.sizes["image"])
     names = change["augmentation"].values
     index = pd.MultiIndex.from_product([names, levels], names=["augmentation", "change"])
     columns = {"mean": mean, "low": low, "high": high}
@@ -214,17 +218,19 @@ def _first_crossing(curves: np.ndarray, severities: np.ndarray, threshold: float
     return np.where(below.any(axis=-1), crossed, np.inf)
 
 
-def _interpolated(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _interpolated(x: np.ndarray, y: np.ndarray, levels: np.ndarray, unchanged: float) -> np.ndarray:
     """Values at levels of curves y over x, both (…, severities); NaN beyond a curve."""
     curves = zip(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), strict=True)
-    return np.stack([_one_curve(*curve, levels) for curve in curves]).reshape(*x.shape[:-1], -1)
+    values = [_one_curve(*curve, levels, unchanged) for curve in curves]
+    return np.stack(values).reshape(*x.shape[:-1], -1)
 
 
-def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray, unchanged: float) -> np.ndarray:
     if np.ptp(x) == 0:
         return np.full(len(levels), np.nan)
     order = np.argsort(x, kind="stable")
-    return np.interp(levels, x[order], y[order], left=np.nan, right=np.nan)
+    x, y = np.append(0, x[order]), np.append(unchanged, y[order])
+    return np.interp(levels, x, y, right=np.nan)
 
 
 def _interval(resampled: np.ndarray, n_images: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Embedding shifts under other fillings, and scores with the geometry undone, kept with a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from helpers.analysis import aligned
-from helpers.analysis.scores import attention_map, embedding_similarity
+from helpers.analysis.scores import attention_map
 from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
 from helpers.study.arrays import Arrays, Variable
@@ -16,32 +16,6 @@ from helpers.study.damage import mend
 from helpers.study.derived import derived
 from helpers.study.locks import ToldLock
 from helpers.study.run import Run
-
-
-def border_similarity(run: Run, border: str, severities: Sequence[float]) -> xr.DataArray:
-    """Return embedding similarities with another border, computing what is missing.
-
-    Parameters
-    ----------
-    run : Run
-    border : str
-        One of `helpers.data.geometry.FILLINGS`.
-    severities : sequence of float
-
-    Returns
-    -------
-    DataArray, (severity, image, augmentation)
-        Of the augmentations that have a border.
-    """
-    severities = [float(each) for each in severities]
-    shape = {"severity": severities, "augmentation": list(geometry.BORDERED)}
-    name = "-".join([border, *(f"{each:g}" for each in severities)])
-    draw = partial(_bordered, run, border, severities)
-    computed = _kept(run, f"borders/{name}", "embedding_similarity", shape, draw, _similarities)
-    # Labels of arrays on disk are texts.
-    computed = computed.assign_coords(severity=severities)
-    return computed.transpose("severity", "image", "augmentation")
-
 
 REFILLED = tuple(
     (name, filling)
@@ -140,22 +114,6 @@ def _kept(
                 values = np.stack([compute(run, own) for own in drawn])
                 arrays.write(rows, {variable: values})
         return arrays.read([variable])[variable]
-
-
-def _bordered(run: Run, border: str, severities: list[float], image_id: str) -> list[np.ndarray]:
-    """Draw an image and its views: severity by severity."""
-    original, seed = run.views(image_id)["original"], run.parameters.seed
-    return [original] + [
-        geometry.refilled(original, name, border, image_id, seed, severity)
-        for severity in severities
-        for name in geometry.BORDERED
-    ]
-
-
-def _similarities(run: Run, drawn: list[np.ndarray]) -> np.ndarray:
-    """Encode an image and its views in one pass, (severities, augmentations)."""
-    original, *views = run.model.encode(np.stack(drawn)).embedding
-    return embedding_similarity(original, views).reshape(-1, len(geometry.BORDERED))
 
 
 def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.findings import Answer, Finding, each, interval, once_or_each
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.analysis.ties import ranked
 
 ALONE = "No other model was compared."
+TOO_FEW = "A single image has no other to hold its shifts against."
 LATER = "Training moves shifts into later layers"
 DEPTH = "{:+.2f}"
 
@@ -43,6 +44,8 @@ def answer(
     -------
     Answer
     """
+    if all(table.isna().all(axis=None) for table in moved.values()):
+        return Answer(TOO_FEW, [])
     if not any((table > 0).any(axis=None) for table in moved.values()):
         return Answer(NOTHING_MOVED, [])
     others = [title for title in next(iter(moved.values())) if title != own]
@@ -71,12 +74,13 @@ def _in_order(orders: Mapping[str, xr.Dataset], own: str, others: list[str]) -> 
 
 def _of_depth(depths: Mapping[str, pd.DataFrame]) -> str:
     later = all(table.loc["shift", "low"] > 0 for table in depths.values())
-    beyond = [table.loc["beyond", "low"] > 0 for table in depths.values()]
+    beyond = [source for source, table in depths.items() if table.loc["beyond", "low"] > 0]
     if not later:
         return "Training does not surely move shifts into later layers."
-    if all(beyond):
+    if len(beyond) == len(depths):
         return f"{LATER}, further than it moves any difference between images."
-    return f"{LATER}, and any difference between two images as well."
+    less = f", if less far on {listed(beyond)}" if beyond else ""
+    return f"{LATER}, and any difference between two images as well{less}."
 
 
 def _furthest(moved: Mapping[str, pd.DataFrame], name: Callable) -> Finding:

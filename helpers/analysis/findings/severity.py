@@ -13,7 +13,7 @@ from helpers.analysis.statistics import NOTHING_MOVED
 NO_DOSE = "None of these changes has a dose: every severity does the same."
 NONE = "none of them"
 PERCENT = "{:.0%}"
-LEVEL = 0.1
+LEVEL = 0.05
 """Pixel change, of full scale, at which changes are held against one another."""
 NAMED = 3
 """Of more changes that are not distinguished only the first is named."""
@@ -68,10 +68,11 @@ def answer(
     at_level = {s: _by(_at_level(own), "mean") for s, own in equal.items()}
     at_level = {s: own for s, own in at_level.items() if len(own) > 1}
     if at_level:
-        findings.append(_equally(at_level, name))
+        findings.append(_equally(at_level, equal, name))
         furthest = {s: _first_of(own, name) for s, own in at_level.items()}
         sentences.append(
-            f"For the same change in pixels, {_in_a_sentence(furthest)} moves it furthest."
+            f"The one that moves it furthest for the same change in pixels is"
+            f" {_in_a_sentence(furthest)}."
         )
     return Answer(" ".join(sentences), findings)
 
@@ -112,12 +113,12 @@ def _at_level(equal: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_of(ordered: pd.DataFrame, name: Name) -> str:
-    """Name the first row, and those that it is not distinguished from."""
+    """Name the first row, and those that it is not distinguished from, in alphabetical order."""
     first = ordered.index[0]
     rivals = overlapping(ordered, [first])
     if len(rivals) >= NAMED:
         return f"{name(first)} or one of {len(rivals)} others"
-    return " or ".join(map(name, [first, *rivals]))
+    return " or ".join(sorted(map(name, [first, *rivals])))
 
 
 def _in_a_sentence(words: Mapping[str, str]) -> str:
@@ -136,17 +137,20 @@ def _first_in_a_sentence(dosed: Tables, name: Name) -> str:
     if set(words.values()) == {NONE}:
         return "No change moves the embedding by a tenth at any severity computed here."
     text = _in_a_sentence(words)
-    return f"{text[:1].upper()}{text[1:]} moves the embedding by a tenth at the lowest severity."
+    return f"The change that moves the embedding by a tenth at the lowest severity is {text}."
 
 
 def _first(dosed: Tables, name: Name) -> Finding:
-    last = {s: f"{name(own.index[-1])} {own['answer'].iloc[-1]}" for s, own in dosed.items()}
     return Finding(
         "Which change takes a tenth of the similarity at the lowest severity?",
         once_or_each(_earliest(dosed, name)),
-        "severity: " + each({s: own["answer"].iloc[0] for s, own in dosed.items()}),
-        f"last: {each(last)}",
+        "severity: " + each({s: _end(own, 0, name) for s, own in dosed.items()}),
+        "last: " + each({s: _end(own, -1, name) for s, own in dosed.items()}),
     )
+
+
+def _end(ordered: pd.DataFrame, place: int, name: Name) -> str:
+    return f"{name(ordered.index[place])} {ordered['answer'].iloc[place]}"
 
 
 def _by_reference(dosed: Tables, crossing: Tables, reference: float, name: Name) -> Finding:
@@ -154,7 +158,7 @@ def _by_reference(dosed: Tables, crossing: Tables, reference: float, name: Name)
     words = {s: _how_many(own) for s, own in early.items()}
     without = [c for c, row in next(iter(crossing.values())).iterrows() if pd.isna(row["severity"])]
     return Finding(
-        f"Which take it by severity {reference:g}?",
+        f"How many take it by severity {reference:g}?",
         once_or_each(words),
         each({s: f"{own.sum()} of {len(own)} with a dose" for s, own in early.items()}),
         f"the same at every severity: {listed([name(change) for change in without])}",
@@ -173,7 +177,7 @@ def _before(early: Tables, name: Name) -> Finding:
     return Finding(
         "Are right answers lost before a tenth of the similarity is?",
         each({s: _under(own.index, name) for s, own in found.items()}),
-        each({s: _severities(own, name) for s, own in found.items()}),
+        "severity: " + each({s: _severities(own, name) for s, own in found.items()}),
         "no loss is sure at any severity: "
         + each({s: listed([name(change) for change in own]) for s, own in never.items()}),
     )
@@ -186,7 +190,7 @@ def _under(changes: Sequence[str], name: Name) -> str:
 def _severities(found: pd.DataFrame, name: Name) -> str:
     return (
         ", ".join(
-            f"{name(change)} from {row['onset']:g}, similarity {row['answer']}"
+            f"{name(change)} from {row['onset']:g} on (similarity: {row['answer']})"
             for change, row in found.iterrows()
         )
         or "–"
@@ -197,7 +201,7 @@ def _before_in_a_sentence(early: Tables) -> str:
     words = {s: _how_many(own["before"]) for s, own in early.items()}
     if set(words.values()) == {"none"}:
         return "No change surely costs right answers before that."
-    texts = {s: f"{word} of the changes" for s, word in words.items()}
+    texts = {s: "no change" if word == "none" else f"{word} changes" for s, word in words.items()}
     subject = _in_a_sentence(texts)
     return f"{subject[:1].upper()}{subject[1:]} surely cost right answers before that."
 
@@ -212,21 +216,25 @@ def _strongest(lost: Tables, name: Name) -> Finding:
     return Finding(
         f"Which costs most right answers at severity {top:g}?",
         once_or_each({s: _first_of(own, name) for s, own in tables.items()}),
-        each({s: _interval(most, PERCENT) for s, (most, _) in ends.items()}),
-        "least: "
-        + each({s: f"{name(end.name)} {_interval(end, PERCENT)}" for s, (_, end) in ends.items()}),
+        each({s: _named(end, name, PERCENT) for s, (end, _) in ends.items()}),
+        "least: " + each({s: _named(end, name, PERCENT) for s, (_, end) in ends.items()}),
     )
 
 
-def _equally(at_level: Tables, name: Name) -> Finding:
-    last = {s: own.iloc[-1] for s, own in at_level.items()}
+def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
+    beyond = {}
+    for source, own in at_level.items():
+        changes = dict.fromkeys(equal[source]["augmentation"])
+        beyond[source] = listed([name(change) for change in changes if change not in own.index])
     return Finding(
         f"Which moves the embedding furthest at a pixel change of {LEVEL:g}?",
         once_or_each({s: _first_of(own, name) for s, own in at_level.items()}),
-        "similarity: " + each({s: _interval(own.iloc[0]) for s, own in at_level.items()}),
-        "least: " + each({s: f"{name(row.name)} {_interval(row)}" for s, row in last.items()}),
+        "similarity: " + each({s: _named(own.iloc[0], name) for s, own in at_level.items()}),
+        "least: "
+        + each({s: _named(own.iloc[-1], name) for s, own in at_level.items()})
+        + f"; no value there: {each(beyond)}",
     )
 
 
-def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row["mean"], row["low"], row["high"], form)
+def _named(row: pd.Series, name: Name, form: str = "{:.2f}") -> str:
+    return f"{name(row.name)} {interval(row['mean'], row['low'], row['high'], form)}"
