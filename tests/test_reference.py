@@ -19,7 +19,8 @@ def test_this_code_computes_the_reference_within_tolerance(run):
     assert [sentence for check in checks for sentence in check.wrong] == []
     again = [check for check in checks if check.what.endswith("images computed again")]
     assert len(again) == len(list(run.rglob("run.json")))
-    assert all(check.count for check in again)
+    # What a notebook registers is known in its kernel alone.
+    assert all(check.count for check in again if not check.what.startswith("your_own"))
 
 
 def test_a_changed_reference_is_noticed_and_described(run, tmp_path):
