@@ -54,10 +54,11 @@ CELLS = (
     "print(*captions, *run.texts.texts, sep='\\n')",
     "figure = Figure()\n"
     "figure.subplots(3)[0].set(title=captions[1], xlabel=captions[0])\n"
-    "run.save_figure(figure, '01_views')\n"
+    "run.save_figure(figure, '09_answers')\n"
     "display(figure)",
-    "sentences = pd.DataFrame({'sentence': captions}).rename_axis('number')\n"
-    "run.save_table(sentences, '00_summary')",
+    "from helpers.analysis.findings import Answer, Finding\n"
+    "rows = [Finding(*[caption] * 4) for caption in captions]\n"
+    "run.show_answer(Answer(' '.join(captions), rows), '09')",
 )
 
 
@@ -83,12 +84,12 @@ def write_workbook(folder):
     parameters = vars(from_profile("quick", {}))
     given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     cells = [
-        new_markdown_cell("# 01 A question"),
+        new_markdown_cell("# 09 A question"),
         new_code_cell(given, metadata={"tags": ["parameters"]}),
         *map(new_code_cell, CELLS),
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
-    nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "01_question.ipynb")
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), folder / "09_question.ipynb")
     return folder
 
 
@@ -121,7 +122,7 @@ def pages(hostile, tmp_path_factory):
     other = shutil.copytree(hostile, folder / f"run {HANDLER.replace('/', '')}")
     return {
         "report": hostile / "index.html",
-        "notebook": hostile / "notebooks" / "01_question.html",
+        "notebook": hostile / "notebooks" / "09_question.html",
         "file": share_report(hostile, folder / "report.html"),
         "folder": share_report(hostile, folder / "folder"),
         "comparison": write_comparison([hostile, other], folder / "comparison.html")[0],

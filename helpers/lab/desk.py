@@ -5,7 +5,6 @@ notebook, or to stop its kernel, loses nothing.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from html import escape
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import ipywidgets as widgets
+import psutil
 from IPython.display import display
 from jupyter_server.serverapp import list_running_servers
 
@@ -186,9 +186,10 @@ def _name(folder: Path) -> str:
 
 def _link(report: Path) -> str:
     """Link a page if JupyterLab serves the folder that it lies in; else tell its path."""
+    above = {process.pid for process in psutil.Process().parents()}
     for server in list_running_servers():
         root = Path(server["root_dir"])
-        if server["pid"] == os.getppid() and root in report.parents:
+        if server["pid"] in above and root in report.parents:
             place = f"{server['base_url']}files/{quote(report.relative_to(root).as_posix())}"
             return f'<a href="{place}" target="_blank">report</a>'
     return escape(str(report))

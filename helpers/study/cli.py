@@ -279,11 +279,14 @@ def _study(run: "Run") -> int:
     from helpers.study.record import Record
     from helpers.study.runner import run_study
 
-    with Watch() as watch:
-        code = _told_if_a_cell_fails(lambda: f"Report: {run_study(run)}")
-    Record(run.folder / RECORD).update(peak_bytes=watch.peak.total)
-    print(f"Memory: {watch.peak.total / GIGABYTE:.1f} GB at most, all processes together")
-    return code
+    def work() -> str:
+        with Watch() as watch:
+            page = run_study(run)
+        Record(run.folder / RECORD).update(peak_bytes=watch.peak.total)
+        print(f"Memory: {watch.peak.total / GIGABYTE:.1f} GB at most, all processes together")
+        return f"Report: {page}"
+
+    return _told_if_a_cell_fails(work)
 
 
 def _told_if_a_cell_fails(work: Callable[[], str]) -> int:
