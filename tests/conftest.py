@@ -3,9 +3,9 @@ import gc
 import sys
 
 import numpy as np
+import open_clip
 import psutil
 import pytest
-from open_clip.factory import _MODEL_CONFIGS as MODEL_CONFIGS
 from PIL import Image
 
 from helpers.clip import load
@@ -62,7 +62,8 @@ def small_names():
         for name, patch_size in (("ViT-B-32", 32), ("ViT-B-32-quickgelu", 32), ("ViT-B-16", 16)):
             own = {"image_size": 224, "layers": 2, "width": 128, "patch_size": patch_size}
             quick = {"quick_gelu": True} if name.endswith("quickgelu") else {}
-            patch.setitem(MODEL_CONFIGS, name, sizes | {"vision_cfg": own} | quick)
+            configs = open_clip.factory._MODEL_CONFIGS  # another object once one was added
+            patch.setitem(configs, name, sizes | {"vision_cfg": own} | quick)
         yield
 
 

@@ -143,7 +143,8 @@ def outcomes(tmp_path_factory):
     told = subprocess.run(command + options, capture_output=True, **how).stdout
     found = re.findall(r"^(PASSED|FAILED) \S+::Cell (\d+)", told, re.MULTILINE)
     outcomes = {int(cell): outcome for outcome, cell in found}
-    assert told.count("Cell outputs differ") == list(outcomes.values()).count("FAILED"), told
+    differing = {int(cell) for cell in re.findall(r"Cell (\d+): Cell outputs differ", told)}
+    assert differing == {cell for cell, outcome in outcomes.items() if outcome == "FAILED"}, told
     return outcomes
 
 

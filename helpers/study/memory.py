@@ -8,7 +8,7 @@ from typing import Self
 import psutil
 
 GIGABYTE = 1e9
-SECONDS = 0.5
+SECONDS = 1.0  # a look at large processes takes a tenth of that
 
 
 @dataclass(frozen=True)
