@@ -5,8 +5,13 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study check audit test test-style test-units test-notebooks test-kernels test-numeric soak \
+.PHONY: study check audit test test-all test-style test-browser test-runs \
+	test-parts test-parts-and-notebooks test-notebooks test-kernels test-numeric soak \
 	reference notebooks lab bench towers train-embedded requirements
+
+# What Python compiles is kept, whatever the surroundings say: without, every process that imports
+# torch compiles it anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Runs a command, then prints how long it took and whether it passed.
 timed = start=$$(date +%s); ( $(2) ); status=$$?; \
@@ -16,13 +21,18 @@ timed = start=$$(date +%s); ( $(2) ); status=$$?; \
 study: .venv
 	$(BIN)/workbook run $(PROFILE) $(ARGS)
 
-# Unit tests and notebooks take about as long, and run side by side, a thread each; in so many GB,
-# all processes together.
+# Two processes at a time, a thread each, in so many GB together; a browser, the runs that are
+# started in it and JupyterLab's kernels need these for themselves.
 MEMORY := 4
 test: export OMP_NUM_THREADS ?= 1
 test: .venv
 	@$(call timed,all of make test,$(BIN)/python -m tests.peak --limit $(MEMORY) -- \
-		$(MAKE) --no-print-directory --jobs 2 --output-sync check test-units test-notebooks)
+		$(MAKE) --no-print-directory test-all)
+
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync
+test-all:
+	@$(SIDE_BY_SIDE) test-runs test-parts-and-notebooks; first=$$?; \
+		$(SIDE_BY_SIDE) check test-browser && exit $$first
 
 check: test-style audit
 
@@ -33,8 +43,21 @@ audit: .venv
 test-style: .venv
 	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 
-test-units: .venv
-	@$(call timed,unit tests,$(BIN)/pytest --tally test)
+BROWSER := tests/test_browser.py tests/test_browser_lab.py tests/test_pages.py
+RUNS := $(wildcard tests/test_study_*.py) tests/test_degenerate.py tests/test_extend.py \
+	tests/test_readme.py
+test-browser: .venv
+	@$(call timed,tests in a browser,$(BIN)/pytest $(BROWSER))
+
+test-runs: .venv
+	@$(call timed,tests of runs,$(BIN)/pytest --tally test $(RUNS))
+
+test-parts: .venv
+	@$(call timed,tests of all else,$(BIN)/pytest --tally test \
+		$(filter-out $(BROWSER) $(RUNS),$(wildcard tests/test_*.py)))
+
+test-parts-and-notebooks: test-notebooks
+	@$(MAKE) --no-print-directory test-parts
 
 # Over the arrays of tests/reference.zip, so that every machine starts from the same bits.
 NBVAL := -p tests.nbval_numbers -p tests.nbval_reference --nbval --nbval-current-env \

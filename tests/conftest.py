@@ -3,18 +3,16 @@ import gc
 import sys
 
 import numpy as np
-import open_clip
 import psutil
 import pytest
 from PIL import Image
 
-from helpers.clip import load
-from helpers.interpret import changes, choices
 from helpers.study import kernels
 from tests.lab import browser, lab  # noqa: F401
 from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
 
 UNTRAINED = "ViT-S-32-alt"
+CACHING = ("helpers.interpret.changes", "helpers.interpret.choices")
 GROWN = 50e6  # bytes more than after the last cleaning, above which what is unused is given back
 _kept = 0.0
 
@@ -29,7 +27,8 @@ def pytest_runtest_logfinish():
     """Give back what a test has held: runs in caches, and pages."""
     global _kept
     if _held() > _kept + GROWN:
-        for one in [*vars(choices).values(), *vars(changes).values()]:
+        caching = [vars(sys.modules[name]) for name in CACHING if name in sys.modules]
+        for one in [value for names in caching for value in names.values()]:
             if hasattr(one, "cache_clear"):
                 one.cache_clear()
         gc.collect()
@@ -50,12 +49,16 @@ def pixels():
 @pytest.fixture(scope="session")
 def untrained():
     """A model of open_clip's that is not the workbook's, and one of its smallest."""
+    from helpers.clip import load
+
     return load(UNTRAINED, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def small_names():
     """Let the names of large models build small ones: what is tried is how weights are found."""
+    import open_clip
+
     sizes = {"embed_dim": 64, "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64}}
     sizes["text_cfg"] |= {"heads": 1, "layers": 1}
     with pytest.MonkeyPatch.context() as patch:
@@ -69,6 +72,8 @@ def small_names():
 
 @pytest.fixture(scope="module")
 def small_base(small_names):
+    from helpers.clip import load
+
     return load("ViT-B-32", device="cpu")
 
 

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from helpers.study.kernels import PROVISIONER
 from helpers.study.parameters import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -64,7 +65,9 @@ def set_up(home: Path, outputs: Path) -> dict[str, str]:
     folders = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in names}
     # Two threads that wait for each other on a busy machine are far slower than one.
     own = {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "OMP_NUM_THREADS": "1"}
-    return os.environ | folders | own | {"WORKBOOK_OUTPUTS": str(outputs)}
+    # One kernel at a time is not worth a process that others could be forked from.
+    own |= {PROVISIONER: "local-provisioner", "WORKBOOK_OUTPUTS": str(outputs)}
+    return os.environ | folders | own
 
 
 def free_port() -> int:

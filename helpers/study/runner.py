@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -176,7 +177,10 @@ def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
             for future in as_completed(futures):
                 yield future.result()
         except KeyboardInterrupt:
-            _end_kernels()
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                _end_kernels()  # once more: one may have been about to start
+                time.sleep(0.2)
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -185,7 +189,8 @@ def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
 def _end_kernels() -> None:
     # A terminal's Ctrl-C doesn't reach them, and a notebook may have minutes to go.
     for process in psutil.Process().children(recursive=True):
-        process.terminate()
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
 
 
 @contextmanager
