@@ -24,6 +24,9 @@ study: .venv
 # Two processes at a time, a thread each, in so many GB together; a browser, the runs that are
 # started in it and JupyterLab's kernels need these for themselves.
 MEMORY := 4
+# What is freed goes back to the system at once.
+test: export MALLOC_ARENA_MAX ?= 2
+test: export MALLOC_MMAP_THRESHOLD_ ?= 1000000
 test: export OMP_NUM_THREADS ?= 1
 test: .venv
 	@$(call timed,all of make test,$(BIN)/python -m tests.peak --limit $(MEMORY) -- \

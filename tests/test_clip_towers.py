@@ -22,6 +22,7 @@ from helpers.clip.huggingface import Trunk
 from helpers.clip.names import open_clip_names
 from helpers.clip.patching import encode_patched
 from helpers.clip.towers import UnknownTower, open_tower
+from tests import tiny
 
 SIZE, WIDTH, LAYERS, HEADS = 32, 48, 3, 4
 SMALL = {"img_size": SIZE, "patch_size": 8, "embed_dim": WIDTH, "depth": LAYERS, "num_heads": HEADS}
@@ -346,15 +347,16 @@ def test_what_is_not_known_is_not_guessed(make, reason):
         open_tower(make())
 
 
-def test_a_residual_network_gives_the_shift_and_says_why_no_more(pixels):
-    model = load("RN50", device="cpu")
-    assert not capabilities("RN50").account
-    assert capabilities("RN50").lack("texts") == ""
-    encoding = model.encode(pixels)
-    assert encoding.embedding.shape == (2, model.features) == (2, 1024)
-    for ask in (lambda: encoding.heads, lambda: encoding.attention, lambda: model.grid):
-        with pytest.raises(WorkbookError, match=r"RN50 does not give .* is a ModifiedResNet\."):
-            ask()
+def test_a_residual_network_gives_the_shift_and_says_why_no_more(pixels, tmp_path):
+    with tiny.registered(tmp_path, **tiny.RESIDUAL):
+        model = load("RN-tiny", device="cpu")
+        assert not capabilities("RN-tiny").account
+        assert capabilities("RN-tiny").lack("texts") == ""
+        encoding = model.encode(pixels)
+        assert encoding.embedding.shape == (2, model.features) == (2, 8)
+        for ask in (lambda: encoding.heads, lambda: encoding.attention, lambda: model.grid):
+            with pytest.raises(WorkbookError, match=r"RN-tiny does not give .*ModifiedResNet\."):
+                ask()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from helpers.clip import load
 from helpers.data.scenes import PROPERTIES
 from helpers.interpret import head_methods, planting
+from tests import tiny
 
 AMOUNT = head_methods.Amount(pairs=3, scenes=100, segmented=3)
 
@@ -78,9 +79,10 @@ def test_plants_go_through_the_last_layers(model):
     assert [plant.label for plant in plants] == ["L2.H0", "L3.H1", "L4.H2", "L5.H3", "L2.H4"]
 
 
-def test_other_towers_are_not_planted_in():
+def test_other_towers_are_not_planted_in(tmp_path):
     assert planting.can_plant(load("embedded", device="cpu"))
-    assert not planting.can_plant(load("RN50", device="cpu"))
+    with tiny.registered(tmp_path, **tiny.RESIDUAL):
+        assert not planting.can_plant(load("RN-tiny", device="cpu"))
 
 
 def test_accuracies_are_those_of_the_model(model):

@@ -20,6 +20,8 @@ CONFIG = {
     },
     "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
 }
+_RESIDUAL_TOWER = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
+RESIDUAL = {"RN-tiny": CONFIG | {"vision_cfg": _RESIDUAL_TOWER}}
 
 
 @contextmanager
