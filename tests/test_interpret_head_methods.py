@@ -73,16 +73,6 @@ def test_a_planted_head_is_found_by_contributions_and_by_patching(model, heads):
     assert places[["contributions (08)", head_methods.PATCHING]].iloc[0].tolist() == [1, 1]
 
 
-def test_plants_go_through_the_last_layers(model):
-    plants = head_methods.plants_in(model, list(PROPERTIES)[:5], layers=4)
-    assert [plant.label for plant in plants] == ["L2.H0", "L3.H1", "L4.H2", "L5.H3", "L2.H4"]
-
-
-def test_other_towers_are_not_planted_in():
-    assert planting.can_plant(load("embedded", device="cpu"))
-    assert not planting.can_plant(load("RN50", device="cpu"))
-
-
 def test_accuracies_are_those_of_the_model(model):
     found = head_methods.accuracies(model, 40)
     assert found["colour"] > 0.9
