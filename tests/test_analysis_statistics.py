@@ -261,37 +261,6 @@ def test_published_groups_hold_known_augmentations_once():
     assert set(statistics.PUBLISHED_CORRELATES) <= set(SCORES)
 
 
-def test_the_published_order_agrees_with_itself_wherever_elastic_stands():
-    published = [name for group in statistics.PUBLISHED_GROUPS.values() for name in group]
-    for place in (0, 4, 8):
-        order = [*published[:place], "elastic", *published[place:]]
-        comparison = statistics.compare_with_published(ranked(order))
-        assert comparison.pairs_agreeing == comparison.pairs == 23
-        assert (comparison.table["pairs_agreeing"] == comparison.table["pairs"]).all()
-        assert comparison.kendall_tau > 0.9
-
-
-def test_the_reverse_of_the_published_order_agrees_nowhere():
-    published = [name for group in statistics.PUBLISHED_GROUPS.values() for name in group]
-    comparison = statistics.compare_with_published(ranked([*published[::-1], "elastic"]))
-    assert comparison.pairs_agreeing == 0
-    assert comparison.kendall_tau < -0.9
-
-
-def test_one_exchange_is_found():
-    order = ["perspective", "noise", "shift_scale_rotate", "blur", "coarse_dropout"]
-    order += ["color_jitter", "elastic", "horizontal_flip", "random_brightness_contrast"]
-    comparison = statistics.compare_with_published(ranked(order))
-    assert comparison.pairs - comparison.pairs_agreeing == 1
-    wrong = comparison.table.query("pairs_agreeing < pairs").index
-    assert list(wrong) == ["noise", "perspective"]
-
-
-def test_the_comparison_needs_all_augmentations():
-    with pytest.raises(WorkbookError, match="no blur"):
-        statistics.compare_with_published(ranked([name for name in NAMES if name != "blur"]))
-
-
 def test_resample_counts_draw_as_many_images_as_there_are():
     counts = statistics.resample_counts(7, 500, seed=1)
     assert (counts.sum(axis=1) == 7).all()

@@ -59,7 +59,10 @@ def batch():
     return next(iter(taught.TaughtBatches(TINY["embedded"])))
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+SECOND = pytest.param("embedded", marks=pytest.mark.soak)
+
+
+@pytest.fixture(scope="module", params=["embedded-clip", SECOND])
 def trained(request, tmp_path_factory):
     kept = tmp_path_factory.mktemp("training")
     return train.train(TINY[request.param], kept), kept
@@ -356,6 +359,7 @@ class TestEvaluation:
         name, table = evaluation
         assert evaluate.as_markdown(table) in (folder(name) / "README.md").read_text()
 
+    @pytest.mark.soak
     def test_the_weights_do_what_the_evaluation_says(self, evaluation):
         """On a fifth of the scenes, within the interval of that many."""
         name, table = evaluation

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS, VIEWS
 from helpers.figures import images, style
 
@@ -38,22 +37,6 @@ def test_view_grids_show_every_view(pixels):
     assert titles_of(axes[0]) == [style.label(name) for name in VIEWS]
     assert titles_of(axes[1]) == [""] * 10
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["one", "two"]
-
-
-def test_change_grids_show_originals_and_changes_on_one_scale(pixels):
-    change = np.random.default_rng(4).uniform(0, 90, (2, 9, 8, 8))
-    figure = images.change_grid(
-        pixels[:, 0], change, views=list(AUGMENTATIONS), titles=["one", "two"]
-    )
-    axes = cells(figure, 2, 10)
-    for row in range(2):
-        np.testing.assert_array_equal(axes[row, 0].images[0].get_array(), pixels[row, 0])
-        for column in range(9):
-            drawn = axes[row, column + 1].images[0]
-            np.testing.assert_array_equal(drawn.get_array(), change[row, column])
-            assert drawn.get_clim() == (0, 255)
-    assert titles_of(axes[0]) == [style.label(name) for name in VIEWS]
-    assert "255" in figure.axes[-1].get_xlabel()
 
 
 def test_no_change_is_black():
@@ -100,12 +83,3 @@ def test_dots_are_the_first_200_images(change):
 def test_bars_are_drawn_where_asked(change):
     ax = plt.subplots()[1]
     assert images.change_bars(*change, ax=ax) is ax
-
-
-def test_arrays_that_do_not_fit_are_refused(pixels):
-    with pytest.raises(WorkbookError, match="2 titles and 9 views"):
-        images.view_grid(pixels, views=VIEWS[1:], titles=["one", "two"])
-    with pytest.raises(WorkbookError, match="1 titles and 10 views"):
-        images.view_grid(pixels, views=VIEWS, titles=["one"])
-    with pytest.raises(WorkbookError, match=r"needs \(image, view, h, w\)"):
-        images.change_grid(pixels[:, 0], pixels, views=VIEWS, titles=["one", "two"])

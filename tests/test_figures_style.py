@@ -115,17 +115,6 @@ def test_a_row_takes_the_same_height_whatever_their_number():
     assert heights[2] - heights[1] == pytest.approx((heights[3] - heights[2]) / 18)
 
 
-@pytest.mark.parametrize(
-    ("views", "rows", "images"), [(10, 2, 7), (16, 2, 3), (16, 3, 2), (21, 9, 1)]
-)
-def test_many_views_leave_room_for_fewer_images(views, rows, images):
-    assert layout.images_that_fit(views, rows) == images
-    titles = ["row"] * (rows * images)
-    figure, axes = layout.view_axes(["original"] * views, titles)
-    assert axes.shape == (len(titles), views)
-    assert images == 1 or figure.get_size_inches()[1] < 25
-
-
 def test_the_lowest_panel_of_every_column_has_its_ticks_labelled():
     _, axes = layout.panels(5, sharex=True)
     labelled = [ax.xaxis.get_tick_params()["labelbottom"] for ax in axes]

@@ -4,7 +4,6 @@ import pytest
 from helpers.clip import load
 from helpers.data.scenes import PROPERTIES
 from helpers.interpret import head_methods, planting
-from tests import tiny
 
 AMOUNT = head_methods.Amount(pairs=3, scenes=100, segmented=3)
 
@@ -72,17 +71,6 @@ def test_a_planted_head_is_found_by_contributions_and_by_patching(model, heads):
     places = head_methods.planted(model, [plant], heads, AMOUNT)
     assert places.index.tolist() == ["medium in L4.H3"]
     assert places[["contributions (08)", head_methods.PATCHING]].iloc[0].tolist() == [1, 1]
-
-
-def test_plants_go_through_the_last_layers(model):
-    plants = head_methods.plants_in(model, list(PROPERTIES)[:5], layers=4)
-    assert [plant.label for plant in plants] == ["L2.H0", "L3.H1", "L4.H2", "L5.H3", "L2.H4"]
-
-
-def test_other_towers_are_not_planted_in(tmp_path):
-    assert planting.can_plant(load("embedded", device="cpu"))
-    with tiny.registered(tmp_path, **tiny.RESIDUAL):
-        assert not planting.can_plant(load("RN-tiny", device="cpu"))
 
 
 def test_accuracies_are_those_of_the_model(model):

@@ -263,6 +263,7 @@ def test_a_caption_is_one_line_of_plain_text(tmp_path, capsys):
     assert r"red\x1b[31m\nforged: 1×1" in capsys.readouterr().out
 
 
+@pytest.mark.soak
 def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path, monkeypatch):
     monkeypatch.setenv(kernels.PROVISIONER, "local-provisioner")  # nothing is executed
     call = [sys.executable, "-m", "helpers.study.cli", "run", "-p", "images", "scenes:2"]

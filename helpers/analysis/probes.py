@@ -253,32 +253,6 @@ def agreement(
     return Agreement(len(names), agreeing, rate, float(shuffled.mean()), high, float(as_high))
 
 
-def agreement_table(
-    names: xr.DataArray, truths: Mapping[str, xr.DataArray], **options: int
-) -> pd.DataFrame:
-    """Compare the names of heads with several truths.
-
-    Parameters
-    ----------
-    names : DataArray, (layer, head)
-        Such as TEXTSPAN's properties.
-    truths : mapping of str to DataArray, (layer, head)
-        What is compared → names of the same heads.
-    **options
-        Options of `agreement`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per truth, with the attributes of `Agreement`.
-    """
-    rows = {
-        title: vars(agreement(names.values, truth.values, **options))
-        for title, truth in truths.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def _check(contributions: xr.DataArray, attributes: Attributes, least: int) -> None:
     for name, values in attributes.items():
         if len(values) != contributions.sizes["image"]:

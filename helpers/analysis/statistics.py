@@ -242,66 +242,6 @@ def correlate_scores(
     )
 
 
-@dataclass(frozen=True)
-class PublishedComparison:
-    """A ranking held against the published groups.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        A row per augmentation that the study makes a statement about, in the published order:
-        `published` (the group), `rank` here, and `pairs_agreeing` of the `pairs` that it forms
-        with augmentations of other groups.
-    pairs_agreeing, pairs : int
-        Ordered pairs of augmentations from different groups, and how many have that order here.
-    kendall_tau : float
-        Kendall's tau-b of published and own order; ties within groups keep it below 1.
-    """
-
-    table: pd.DataFrame
-    pairs_agreeing: int
-    pairs: int
-    kendall_tau: float
-
-
-def compare_with_published(ranking: Ranking) -> PublishedComparison:
-    """Hold a ranking against the published one (`PUBLISHED_GROUPS`).
-
-    Parameters
-    ----------
-    ranking : Ranking
-        Result of `rank_augmentations`, with the augmentations' names.
-
-    Returns
-    -------
-    PublishedComparison
-        Where the two agree.
-
-    Raises
-    ------
-    WorkbookError
-        If the ranking lacks an augmentation of the published groups.
-    """
-    groups = {name: group for group, names in PUBLISHED_GROUPS.items() for name in names}
-    if missing := [name for name in groups if name not in ranking.table.index]:
-        raise WorkbookError(
-            f"The ranking has no {', '.join(missing)}; "
-            "the published order can only be compared with all its augmentations."
-        )
-    published = np.array([list(PUBLISHED_GROUPS).index(group) for group in groups.values()])
-    ranks = ranking.table.loc[list(groups), "rank"].to_numpy()
-    stated, found = (np.sign(np.subtract.outer(order, order)) for order in (published, ranks))
-    agreeing = (stated != 0) & (found == stated)  # (augmentations, augmentations)
-    counts = {"pairs_agreeing": agreeing.sum(axis=1), "pairs": (stated != 0).sum(axis=1)}
-    table = pd.DataFrame(
-        {"published": list(groups.values()), "rank": ranks} | counts,
-        index=pd.Index(groups, name="augmentation"),
-    )
-    totals = {name: int(count.sum()) // 2 for name, count in counts.items()}
-    tau = float(stats.kendalltau(published, ranks).statistic)
-    return PublishedComparison(table, **totals, kendall_tau=tau)
-
-
 def rank_by_each_score(scores: xr.Dataset, **options: int) -> dict[str, Ranking]:
     """Rank augmentations by every score.
 

@@ -46,51 +46,6 @@ def view_grid(pixels: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
     return figure
 
 
-def change_grid(
-    pixels: np.ndarray, change: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
-) -> Figure:
-    """Draw where the views of some images differ from the original, on one scale.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray of uint8, (images, h, w, 3)
-        The originals, which are shown first.
-    change : numpy.ndarray, (images, views, h, w)
-        Magnitude of change of each pixel, from 0 to 255.
-    views : sequence of str
-        Names of the augmented views.
-    titles : sequence of str
-        A short title for every image.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row per image; black is no change.
-
-    Raises
-    ------
-    WorkbookError
-        If the arrays don't fit the names.
-    """
-    _check_grid(np.shape(change), 4, "(image, view, h, w)", titles, views)
-    figure, axes = view_axes(["original", *views], [shortened(title) for title in titles])
-    for row, ax in enumerate(axes[:, 0]):
-        ax.imshow(pixels[row])
-    for place, ax in np.ndenumerate(axes[:, 1:]):
-        drawn = change_map(change[place], ax=ax)
-    figure.colorbar(
-        drawn,
-        ax=axes,
-        location="bottom",
-        label="change of a pixel, mean over red, green and blue (255: from black to white)",
-        aspect=60,
-        shrink=0.5,
-        fraction=0.05,
-        pad=0.01,
-    )
-    return figure
-
-
 def change_map(change: np.ndarray, *, ax: Axes | None = None) -> AxesImage:
     """Draw how much each pixel of a view changes.
 

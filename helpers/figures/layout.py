@@ -17,7 +17,6 @@ MADE_FOR = 9  # changes that heights of figures suit: the study's
 AROUND = 1.6  # inches that titles and axes take of such a height
 LEAST = (5.6, 3.4)  # inches of a figure of panels, which has room for the names of its axes
 MOST_COLUMNS = 11  # of views side by side: the original and ten changes
-MOST_ROWS = 14  # of views below one another: seven images, each with its map
 LONGEST_TITLE = 14  # characters on a line above a small panel
 
 
@@ -137,24 +136,6 @@ def view_axes(
     for name, ax in zip(views, axes[0], strict=False):
         title_view(ax, name)
     return figure, axes[:, :count]
-
-
-def images_that_fit(views: int, rows: int = 1) -> int:
-    """Say how many images `view_axes` can show before its figure is too high to look at.
-
-    Parameters
-    ----------
-    views : int
-        Views of every image.
-    rows : int
-        Rows that each image takes.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
-    return max(1, MOST_ROWS // (rows * _blocks(views)))
 
 
 def _blocks(views: int) -> int:

@@ -412,12 +412,3 @@ def planted(
         asked = methods(own, [plant.name], heads, amount)
         rows[f"{plant.name} in {plant.label}"] = planted_ranks(asked, plant.name, plant.label)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("planted")
-
-
-def plants_in(model: Model, names: Sequence[str], layers: int) -> list[Plant]:
-    """Choose a head of the last layers for each property, by rule: one layer after the other."""
-    last = list(range(max(0, model.layers - layers), model.layers))
-    return [
-        Plant(name, last[number % len(last)], number % model.heads)
-        for number, name in enumerate(names)
-    ]

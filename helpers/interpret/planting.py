@@ -44,12 +44,6 @@ class Detector:
         return cls(weights.float(), (wanted.mean(0) - weights @ inputs.mean(0)).float())
 
 
-def can_plant(model: Model) -> bool:
-    """Tell whether a model's vision tower is open_clip's own, whose heads can be altered."""
-    blocks = getattr(getattr(model.clip.visual, "transformer", None), "resblocks", [None])
-    return isinstance(getattr(blocks[0], "attn", None), torch.nn.MultiheadAttention)
-
-
 def read_by_heads(model: Model, layer: int, pixels: np.ndarray) -> torch.Tensor:
     """Return what the values of a layer's heads are made from, mean of tokens, images × width."""
     found = []
