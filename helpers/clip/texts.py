@@ -1,4 +1,4 @@
-"""Encoding texts only as far as they go: what pads them changes nothing where attention is causal."""
+"""Encoding texts as far as they go: padding changes nothing where attention is causal."""
 
 from collections.abc import Iterator
 

@@ -36,7 +36,7 @@ OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = Mappin
         ),
     }
 )
-"""What may be needed of a run's changes and extras → whether it is so, and what is said where not."""
+"""What may be needed of a run's changes and extras → whether it is so, and what is said if not."""
 
 
 def fitted(

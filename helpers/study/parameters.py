@@ -58,8 +58,8 @@ class Parameters:
     compare_fully : bool
         Whether the compared models get all notebooks and a report, too.
     extras : bool
-        Whether what goes beyond the run's own images and model is computed (`helpers.study.extras`):
-        other severities, compared models, other fillings, patched heads.
+        Whether what goes beyond the run's own images and model is computed, too: other severities,
+        compared models, other fillings, patched heads (`helpers.study.extras`).
     batch_size : int
         Images that are computed and written together. Results don't depend on it.
     workers : int
