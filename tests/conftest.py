@@ -108,6 +108,7 @@ def parameters(folder_of_images, tmp_path):
         "layers": 4,
         "compare": ["embedded:304"],
         "compare_fully": False,
+        "extras": True,
         "batch_size": 2,
         "workers": 2,
         "cluster": None,

@@ -1,4 +1,4 @@
-"""Shifts, ensembles of texts, and which answers flip."""
+"""Ensembles of wordings, and zero-shot predictions."""
 
 import numpy as np
 import pytest
@@ -26,19 +26,6 @@ def as_texts(values, properties=None):
         "property": ("text", properties or [""] * len(values)),
     }
     return xr.DataArray(values, dims=("text", "feature"), coords=coords)
-
-
-@pytest.fixture
-def texts():
-    # A large common direction, as CLIP's texts have.
-    return as_texts(np.random.default_rng(1).normal(size=(5, 8)) + 3)
-
-
-def test_shifts_are_differences_from_the_original(embeddings):
-    shift = directions.shifts(embeddings)
-    assert list(shift["augmentation"].values) == ["noise", "blur"]
-    expected = embeddings.values[:, 1] - embeddings.values[:, 0]
-    np.testing.assert_allclose(shift.sel(augmentation="noise"), expected)
 
 
 def test_texts_about_a_property_can_be_left_out():

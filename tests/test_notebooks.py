@@ -11,7 +11,7 @@ from helpers.clip import names
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
 from helpers.lab.desk import WITHOUT_KERNEL
-from helpers.study.fitting import OF_CHANGES, fitted
+from helpers.study.fitting import OF_RUN, fitted
 from helpers.study.notebook_page import heading
 from helpers.study.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, from_profile
 from helpers.study.runner import numbered_notebooks
@@ -107,7 +107,7 @@ def test_the_index_lists_every_notebook_and_nothing_of_a_machine():
     assert "widgets" not in index.metadata  # which would hold what the desk shows
 
 
-NEEDED = (*OF_CHANGES, *QUESTIONS)
+NEEDED = (*OF_RUN, *QUESTIONS)
 LACKS = [
     lacking
     for count in range(1, len(NEEDED) + 1)
@@ -150,7 +150,7 @@ def test_cells_that_stay_use_nothing_of_cells_left_out(notebook, lacking):
     cells = [defined_by(ast.parse(cell.source)) for cell in code_cells(notebook)]
     anywhere = {name for bound, _ in cells for name in bound}
     so_far = set()
-    for cell in code_cells(fitted(notebook, capabilities, changes)):
+    for cell in code_cells(fitted(notebook, capabilities, changes, "extras" not in lacking)):
         bound, read = defined_by(ast.parse(cell.source))
         so_far |= bound
         assert not (read & anywhere) - so_far, cell.source

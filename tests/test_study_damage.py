@@ -38,6 +38,7 @@ GIVEN = {
     "layers": 1,
     "compare": [],
     "compare_fully": False,
+    "extras": True,
     "batch_size": 2,
     "workers": 2,
     "cluster": None,

@@ -1,4 +1,4 @@
-"""The directions of shifts, and zero-shot predictions."""
+"""Texts as directions: ensembles of wordings, and zero-shot predictions."""
 
 import numpy as np
 import pandas as pd
@@ -8,24 +8,6 @@ from helpers.analysis import ties
 from helpers.checks import WorkbookError
 
 ALL_TEXTS = "all texts"
-
-
-def shifts(embeddings: xr.DataArray) -> xr.DataArray:
-    """Return Δ: every augmented view's embedding less the original's.
-
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-        The view ``original`` and augmented ones.
-
-    Returns
-    -------
-    DataArray, (image, augmentation, feature)
-        In the units of the embedding.
-    """
-    embeddings = embeddings.transpose("image", "view", "feature")
-    augmented = embeddings.drop_sel(view="original").rename(view="augmentation")
-    return augmented - embeddings.sel(view="original", drop=True)
 
 
 def unit_vectors(vectors: xr.DataArray) -> xr.DataArray:

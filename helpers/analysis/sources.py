@@ -183,28 +183,6 @@ def table_by_source(
     return _below(by_source(values), table, SOURCE)
 
 
-def table_by_group(
-    values: Arrays, name: str, table: Callable[[Arrays], pd.DataFrame | pd.Series]
-) -> pd.DataFrame | pd.Series:
-    """Make the same table of every group of images, such as intervals of their scores.
-
-    Parameters
-    ----------
-    values : DataArray or Dataset
-        Of one source, as of `by_source`: images of different sources are never pooled.
-    name : str
-        One of `groupings`.
-    table : callable
-        From the images of a group to a table or a series.
-
-    Returns
-    -------
-    DataFrame or Series
-        The tables below one another, with the level ``group`` before their own index.
-    """
-    return _below(by_group(values, name), table, GROUP)
-
-
 def _below(
     parts: Mapping[str, Arrays], table: Callable[[Arrays], pd.DataFrame | pd.Series], level: str
 ) -> pd.DataFrame | pd.Series:

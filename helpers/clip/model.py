@@ -21,11 +21,11 @@ from helpers.clip.forward import (
 )
 from helpers.clip.kernels import QuickLinear
 from helpers.clip.patching import encode_patched
+from helpers.clip.texts import encode_tokens
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 
 ACTIVATIONS = ("QuickGELU", "GELU", "GELUTanh", "SiLU", "SwiGLU")
 """Classes of activations of the image towers."""
-TEXTS_AT_ONCE = 256  # a pool of thousands would fill the memory
 
 
 @dataclass(frozen=True)
@@ -317,9 +317,9 @@ class Model:
             If there is no text, one is empty or longer than the context, or the model gives NaN or
             infinity for one.
         """
-        batches = self._tokens(texts).to(self.device).split(TEXTS_AT_ONCE)
+        tokens = self._tokens(texts).to(self.device)
         with torch.inference_mode(), self._autocast():
-            encoded = torch.cat([self.clip.encode_text(own).float().cpu() for own in batches])
+            encoded = encode_tokens(self.clip, tokens)
         finite = encoded.isfinite().all(dim=1).tolist()
         if not all(finite):
             raise WorkbookError(

@@ -6,8 +6,10 @@ import os
 import select
 import signal
 import sys
+import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
@@ -58,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        code = given.command(given)
+        with _each_warning_once():
+            code = given.command(given)
         sys.stdout.flush()
         return code
     except WorkbookError as error:
@@ -78,6 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("workbook: interrupted; the same command goes on from here.", file=sys.stderr)
         return INTERRUPTED
+
+
+@contextmanager
+def _each_warning_once() -> Iterator[None]:
+    """Say each warning once and alone, not with the line of code that gives it."""
+    said = set()
+
+    def say(message: Warning, *_) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"Note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = say
+        yield
 
 
 def _is_unread(stream: TextIO) -> bool:

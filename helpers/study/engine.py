@@ -98,10 +98,12 @@ class Engine:
         The model, the draws and what is kept.
     place : str
         Path or URL of the arrays; see `helpers.study.arrays.Arrays`.
+    lender : Engine, optional
+        One of the same model, which is then loaded once for both.
     """
 
-    def __init__(self, parameters: Parameters, place: str):
-        self._parameters = parameters
+    def __init__(self, parameters: Parameters, place: str, lender: "Engine | None" = None):
+        self._parameters, self._lender = parameters, lender
         self._changes = parameters.change_names
         self.asked = Asked(parameters.layers, len(self._changes), tuple(SCORES))
         self._arrays = Arrays(place)
@@ -110,6 +112,8 @@ class Engine:
     @cached_property
     def model(self) -> "Model":
         """The model, loaded when it is first asked for."""
+        if self._lender:
+            return self._lender.model
         from helpers.clip import load
 
         given = self._parameters

@@ -2,7 +2,7 @@
 
 A cell that only some models can answer carries a tag, such as ``needs-account``, and so does the
 prose that goes with it. A whole notebook has the list ``needs`` in its metadata. What can be needed
-is `helpers.clip.capabilities.QUESTIONS` of the model, and `OF_CHANGES` of the run's changes.
+is `helpers.clip.capabilities.QUESTIONS` of the model, and `OF_RUN` of the run.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,24 +18,32 @@ from helpers.data import STUDY
 TAG = "needs-"
 SEVERAL = 3  # the fewest that an order, a correlation or a tree says anything of
 
-OF_CHANGES: Mapping[str, tuple[Callable[[Sequence[str]], bool], str]] = MappingProxyType(
+OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = MappingProxyType(
     {
         "study": (
-            lambda changes: tuple(changes) == STUDY,
+            lambda changes, _: tuple(changes) == STUDY,
             "This is about the published study's own nine changes, and the run makes others;"
             " -p changes study shows it.",
         ),
         "several": (
-            lambda changes: len(changes) >= SEVERAL,
+            lambda changes, _: len(changes) >= SEVERAL,
             f"This holds changes against one another, and the run makes fewer than {SEVERAL}.",
+        ),
+        "extras": (
+            lambda _, extras: extras,
+            "This is computed beside the run's own images and model, and -p extras false leaves"
+            " it out.",
         ),
     }
 )
-"""What may be needed of a run's changes → whether they are so, and what is said where not."""
+"""What may be needed of a run's changes and extras → whether it is so, and what is said if not."""
 
 
 def fitted(
-    notebook: NotebookNode, capabilities: Capabilities, changes: Sequence[str] = STUDY
+    notebook: NotebookNode,
+    capabilities: Capabilities,
+    changes: Sequence[str] = STUDY,
+    extras: bool = True,
 ) -> NotebookNode:
     """Return a notebook without the cells that a run can't answer.
 
@@ -47,6 +55,8 @@ def fitted(
         Of the model.
     changes : sequence of str
         Names of the run's changes.
+    extras : bool
+        As the run's parameter.
 
     Returns
     -------
@@ -55,7 +65,8 @@ def fitted(
         have their code (``left_out``) and what it says (``lacks``).
     """
     title, *others = notebook.cells
-    lacking = [lacks(whole_needs(notebook) + needs(cell), capabilities, changes) for cell in others]
+    whole, given = whole_needs(notebook), (capabilities, changes, extras)
+    lacking = [lacks(whole + needs(cell), *given) for cell in others]
     cells = [title]
     for is_lacking, group in groupby(zip(others, lacking, strict=True), lambda pair: bool(pair[1])):
         group = list(group)
@@ -81,18 +92,23 @@ def needs(cell: NotebookNode) -> list[str]:
 
 
 def lacks(
-    needed: Iterable[str], capabilities: Capabilities, changes: Sequence[str] = STUDY
+    needed: Iterable[str],
+    capabilities: Capabilities,
+    changes: Sequence[str] = STUDY,
+    extras: bool = True,
 ) -> list[str]:
     """Say what a run lacks of what is needed, a sentence each.
 
     Parameters
     ----------
     needed : iterable of str
-        Of `QUESTIONS` and `OF_CHANGES`.
+        Of `QUESTIONS` and `OF_RUN`.
     capabilities : Capabilities
         Of the model.
     changes : sequence of str
         Names of the run's changes.
+    extras : bool
+        As the run's parameter.
 
     Returns
     -------
@@ -104,17 +120,17 @@ def lacks(
     WorkbookError
         If something else is needed.
     """
-    known = (*OF_CHANGES, *QUESTIONS)
+    known = (*OF_RUN, *QUESTIONS)
     ordered = sorted(set(needed), key=lambda name: (*known, name).index(name))
-    sentences = (_lack(name, capabilities, changes) for name in ordered)
+    sentences = (_lack(name, capabilities, changes, extras) for name in ordered)
     return [sentence for sentence in sentences if sentence]
 
 
-def _lack(name: str, capabilities: Capabilities, changes: Sequence[str]) -> str:
-    if name not in OF_CHANGES:
+def _lack(name: str, capabilities: Capabilities, changes: Sequence[str], extras: bool) -> str:
+    if name not in OF_RUN:
         return capabilities.lack(name)
-    are_so, sentence = OF_CHANGES[name]
-    return "" if are_so(changes) else sentence
+    is_so, sentence = OF_RUN[name]
+    return "" if is_so(changes, extras) else sentence
 
 
 def _line(group: list[tuple[NotebookNode, list[str]]]) -> NotebookNode:

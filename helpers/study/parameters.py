@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 OUTPUTS = Path(os.environ.get("WORKBOOK_OUTPUTS", ROOT / "outputs")).expanduser().absolute()
 DEFAULT_PROFILE = "quick"
-NEUTRAL = ("device", "batch_size", "workers", "cluster", "out")
+NEUTRAL = ("extras", "device", "batch_size", "workers", "cluster", "out")
 """Parameters that results don't depend on."""
 
 
@@ -57,6 +57,9 @@ class Parameters:
         earlier states and the other one, and for any other model nothing.
     compare_fully : bool
         Whether the compared models get all notebooks and a report, too.
+    extras : bool
+        Whether what goes beyond the run's own images and model is computed, too: other severities,
+        compared models, other fillings, patched heads (`helpers.study.extras`).
     batch_size : int
         Images that are computed and written together. Results don't depend on it.
     workers : int
@@ -90,6 +93,7 @@ class Parameters:
     layers: int
     compare: list[str] | None
     compare_fully: bool
+    extras: bool
     batch_size: int
     workers: int
     cluster: str | None
@@ -108,6 +112,7 @@ class Parameters:
             ("cluster", self.cluster is None or re.fullmatch(CLUSTERS, str(self.cluster)), CLUSTER),
             ("compare", models, COMPARED),
             ("compare_fully", isinstance(self.compare_fully, bool), "true or false"),
+            ("extras", isinstance(self.extras, bool), "true or false"),
             ("severity", number and 0 <= self.severity <= MAX_SEVERITY, SEVERITIES),
         ):
             _check(valid, name, getattr(self, name), expected)
@@ -351,6 +356,7 @@ _PARSERS = {
     "changes": _parse_list_or_text,
     "compare": _parse_list_or_text,
     "compare_fully": yaml.safe_load,
+    "extras": yaml.safe_load,
     "layers": int,
     "limit": int,
     "seed": int,

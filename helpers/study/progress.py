@@ -157,7 +157,7 @@ def _images(run: StoredRun) -> tuple[Step, Step]:
 def _expected(parameters: SimpleNamespace, images: int) -> dict[str, int]:
     """Name the folders of the runs below a run, with their numbers of images."""
     found = {}
-    for number, folders in BELOW.items():
+    for number, folders in BELOW.items() if parameters.extras else ():
         if any(path.name.startswith(number) for path in numbered_notebooks()):
             found |= folders(parameters, images)
     return found

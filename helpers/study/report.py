@@ -153,7 +153,7 @@ def write_report(folder: Path, waiting: Sequence[str] = ()) -> Path:
         machine. A figure or table that no notebook of the run saved is told.
     """
     run = StoredRun(folder)
-    for executed in _notebooks(run):
+    for executed in _notebooks(run, waiting):
         page = executed.with_suffix(".html")
         if not _is_current(page, executed):
             write_page(page, notebook_page(executed, run.shorten))
@@ -239,7 +239,7 @@ def report_page(run: StoredRun, holding: Holding, waiting: Sequence[str] = ()) -
         HTML.
     """
     record = run.shorten(run.record)
-    executed = {path: nbformat.read(path, as_version=4) for path in _notebooks(run)}
+    executed = {path: nbformat.read(path, as_version=4) for path in _notebooks(run, waiting)}
     return page(
         "report.html.j2",
         **_headline(run),
@@ -341,8 +341,9 @@ def _tables(run: StoredRun) -> dict[str, str]:
     return {path.name: run.shorten(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def _notebooks(run: StoredRun) -> list[Path]:
-    return sorted(_files(run, "notebooks", "ipynb"))
+def _notebooks(run: StoredRun, waiting: Sequence[str] = ()) -> list[Path]:
+    """List the executed notebooks; one that has yet to be may be half written at this moment."""
+    return sorted(path for path in _files(run, "notebooks", "ipynb") if path.stem not in waiting)
 
 
 def _reports(run: StoredRun) -> dict[str, StoredRun]:

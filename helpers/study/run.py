@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from helpers.clip import Model
 
 
+OF_MODEL = ("model", "pretrained", "device", "precision")
+"""Parameters that say which model is loaded, and how."""
+
+
 class Run(Results):
     """What a notebook works with: the images, views, arrays, tables and figures of one run.
 
@@ -40,6 +44,8 @@ class Run(Results):
     parameters : Parameters
     wanted : sequence of str, optional
         Names of the variables that are computed before any other is read; by default all.
+    lender : Run, optional
+        One with the same model, which is then loaded once for both.
 
     Attributes
     ----------
@@ -60,7 +66,12 @@ class Run(Results):
         written.
     """
 
-    def __init__(self, parameters: Parameters, wanted: Sequence[str] | None = None):
+    def __init__(
+        self,
+        parameters: Parameters,
+        wanted: Sequence[str] | None = None,
+        lender: "Run | None" = None,
+    ):
         self.parameters = parameters
         _check_device(parameters.device)
         subset = parameters.seed if parameters.limit is not None else None
@@ -73,7 +84,8 @@ class Run(Results):
         self._by_id = {image.id: image for image in self.images}
         _check_any_readable(self.images)
         places.make_folders(self.folder)
-        self._store = Store(parameters, self.images, self.identity, self.folder, wanted)
+        engine = lender and lender._store.engine
+        self._store = Store(parameters, self.images, self.identity, self.folder, wanted, engine)
         self._record = self._store.record
         with self._store.lock:
             self._store.open()
@@ -273,7 +285,8 @@ class Run(Results):
         if parameters == self.parameters:
             return self
         out = places.below(self.parameters.out, self.folder, name)
-        return Run(replace(parameters, out=out), wanted)
+        same = all(getattr(parameters, of) == getattr(self.parameters, of) for of in OF_MODEL)
+        return Run(replace(parameters, out=out), wanted, self if same else None)
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's scores, computing what is missing.

@@ -18,6 +18,7 @@ import papermill
 import psutil
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from tqdm import tqdm
 
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
@@ -25,6 +26,7 @@ from helpers.cores import cores
 from helpers.study import kernels
 from helpers.study.compared import compared_models, compared_run, runs_in_training_order
 from helpers.study.doses import runs_by_severity
+from helpers.study.extras import announcement
 from helpers.study.fitting import fitted, lacks
 from helpers.study.locks import ToldLock
 from helpers.study.marks import damage_of, mark, origin_of
@@ -48,7 +50,7 @@ THREADS = "OMP_NUM_THREADS"
 _computing = Lock()  # one model in this process at a time
 Done = TypeVar("Done")
 
-PROGRESS = "{desc}: cell {n_fmt} of {total_fmt} |{bar}| {elapsed}"
+PROGRESS = "{n_fmt} of {total_fmt} notebooks |{bar}| {elapsed}, about {remaining} left"
 
 
 class CellError(RuntimeError):
@@ -141,13 +143,17 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
         with _share_of_cores():
             kernels.prepare()
     _compute(run)
+    if left and (beside := announcement(run)):
+        print(beside)
     waiting = sorted(left, key=_place)
     summary = [source for source in waiting if source.name.startswith(SUMMARY)]
-    for now in ([source for source in waiting if source not in summary], summary):
-        work = [partial(_run_notebook, source, run, left[source]) for source in now]
-        for done in side_by_side(work):
-            waiting.remove(done)
-            _report(run, waiting)
+    with tqdm(total=len(waiting), bar_format=PROGRESS) as progress:
+        for now in ([source for source in waiting if source not in summary], summary):
+            work = [partial(_run_notebook, source, run, left[source]) for source in now]
+            for done in side_by_side(work):
+                waiting.remove(done)
+                _report(run, waiting)
+                progress.update()
     return write_report(run.folder)
 
 
@@ -208,7 +214,8 @@ def _share_of_cores() -> Iterator[None]:
 
 def _run_notebook(source: Path, run: Run, origin: str) -> Path:
     with _computing:
-        for other_runs in (own for number, own in READS.items() if source.name.startswith(number)):
+        beside = READS.items() if run.parameters.extras else ()
+        for other_runs in (own for number, own in beside if source.name.startswith(number)):
             for other in other_runs(run):
                 _compute(other, with_texts=other.title != run.title)
     executed = run.folder / "notebooks" / source.name
@@ -233,7 +240,8 @@ def execute(source: Path, run: Run, executed: Path) -> None:
     CellError
         If a cell fails. The notebook is kept as far as it got.
     """
-    notebook = fitted(nbformat.read(source, as_version=4), run.capabilities, run.changes)
+    asked = run.capabilities, run.changes, run.parameters.extras
+    notebook = fitted(nbformat.read(source, as_version=4), *asked)
     if any(cell.cell_type == "code" for cell in notebook.cells):
         _execute(notebook, executed, _given(run))
     else:
@@ -281,7 +289,7 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
             executed,
             parameters=parameters,
             cwd=NOTEBOOKS,
-            progress_bar={"desc": name, "bar_format": PROGRESS},
+            progress_bar=False,
             extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
         )
     except papermill.PapermillExecutionError as error:

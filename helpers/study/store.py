@@ -34,6 +34,8 @@ class Store:
         Of the run.
     wanted : sequence of str, optional
         The variables that are computed before any other is read; by default all there are.
+    lender : Engine, optional
+        Of a run with the same model.
 
     Attributes
     ----------
@@ -52,11 +54,12 @@ class Store:
         identity: Mapping,
         folder: Path,
         wanted: Sequence[str] | None = None,
+        lender: Engine | None = None,
     ):
         self._parameters, self._images, self._identity = parameters, images, identity
         self._wanted, self._asked = wanted, set()
         place = places.store(parameters.out, folder)
-        self._arrays, self.engine = Arrays(place), Engine(parameters, place)
+        self._arrays, self.engine = Arrays(place), Engine(parameters, place, lender)
         self.record = Record(folder / places.RECORD)
         self.lock = ToldLock(folder / "arrays.lock")
 
