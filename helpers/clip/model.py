@@ -1,6 +1,6 @@
 """A loaded CLIP: images and texts in, NumPy arrays out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -22,6 +22,7 @@ from helpers.clip.forward import (
 from helpers.clip.kernels import QuickLinear
 from helpers.clip.patching import encode_patched
 from helpers.clip.towers import Tower, UnknownTower, open_tower
+from helpers.data.preprocessing import Preprocessing
 
 ACTIVATIONS = ("QuickGELU", "GELU", "GELUTanh", "SiLU", "SwiGLU")
 """Classes of activations of the image towers."""
@@ -50,6 +51,8 @@ class Model:
         Length of an embedding.
     mean, std : tuple of float
         Per-channel normalisation of pixels in [0, 1].
+    resizing : mapping of str to object
+        How images are brought to its size; see `preprocessing`.
     device, precision : str
         Where and in which numbers the forward pass runs.
     notes : tuple of str
@@ -65,6 +68,7 @@ class Model:
     features: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resizing: Mapping[str, object]
     device: str
     precision: str
     notes: tuple[str, ...] = ()
@@ -94,6 +98,11 @@ class Model:
         """Height and width of the images that the model reads."""
         size = self.clip.visual.image_size
         return (size, size) if isinstance(size, int) else tuple(size)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model's own code brings images to the size that it reads."""
+        return Preprocessing(self.image_size, **self.resizing)
 
     @property
     def opened_as(self) -> str:
@@ -201,8 +210,8 @@ class Model:
         Parameters
         ----------
         pixels : ndarray or Tensor of uint8, n × height × width × 3
-            RGB images, as the views are: 224×224. A model of another input size gets them resized
-            (bicubic, antialiased).
+            RGB images, as the views are. A model of another input size gets them resized (bicubic,
+            antialiased).
         by_token : bool
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
             `Encoding.tokens_along` and `Encoding.tokens_of_heads`.
