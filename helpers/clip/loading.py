@@ -25,7 +25,6 @@ from helpers.clip.checkpoints import Checkpoint
 from helpers.clip.model import Model
 from helpers.clip.names import Named
 from helpers.clip.weights import Weights
-from helpers.data.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
