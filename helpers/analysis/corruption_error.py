@@ -31,11 +31,11 @@ def corruption_errors(
     Returns
     -------
     DataFrame
-        A row per change, and ``mean`` over them. ``ce``, ``ce_low``, ``ce_high``: errors summed over
-        severities, over the reference's (CE, and mCE in the last row; 1 is as many errors as the
-        reference's). ``relative``, …: the same of errors beyond those on originals, which says what
-        changes cost whatever the accuracy without them. NaN where the reference makes no errors
-        beyond.
+        A row per change, and ``mean`` over those that have a value. ``ce``, ``ce_low``,
+        ``ce_high``: errors summed over severities, over the reference's (CE, and mCE in the last
+        row; 1 is as many errors as the reference's). ``relative``, …: the same of errors beyond
+        those on originals, which says what changes cost whatever the accuracy without them. NaN
+        where the reference makes no such errors.
 
     Raises
     ------

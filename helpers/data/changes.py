@@ -144,8 +144,8 @@ def views(
 
     The image is brought to the size of views, by default as in the study: 224 × 224 without keeping
     its aspect ratio (bilinear, the default of albumentations' `Resize`). Each change is then
-    applied to the resized image. What it states in pixels is stated for 224; `Change.at_other_sizes`
-    says what becomes of that on views of another size.
+    applied to the resized image. What it states in pixels is stated for 224, and
+    `Change.at_other_sizes` says what becomes of that on views of another size.
 
     A view's random draw depends on the seed, the image's id and the view's name alone, so its
     pixels are the same in any batch, order, thread and process. The draw is shared by all

@@ -104,4 +104,3 @@ def right_by_severity(
     runs = runs_by_severity(run, severities)
     found = [class_answers(own, classes)["right"].sel(property=CLASS) for own in runs.values()]
     return xr.concat(found, pd.Index(list(runs), name="severity"), coords="minimal")
-
