@@ -80,7 +80,7 @@ def test_pixels_are_those_of_transformers(kind, processor, pixels, tmp_path):
     ours = Preprocessing((SIZE, SIZE), **huggingface.resizing(tmp_path))(pixels)
     options = {"do_rescale": False, "do_normalize": False, "return_tensors": "np"}
     theirs = processor(Image.fromarray(pixels), **options)["pixel_values"][0]
-    # It resizes tensors, which rounds otherwise than Pillow; a crop a pixel aside would differ more.
+    # It resizes tensors, which rounds otherwise than Pillow; a crop a pixel aside differs more.
     difference = np.abs(ours - theirs.transpose(1, 2, 0).astype(float))
     assert difference.max() <= 2
     assert difference.mean() < 0.25

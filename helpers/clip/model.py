@@ -19,6 +19,7 @@ from helpers.clip.forward import (
     images_in_reused_memory,
     join,
 )
+from helpers.clip.gradients import gradient_weighted
 from helpers.clip.kernels import QuickLinear
 from helpers.clip.patching import encode_patched
 from helpers.clip.towers import Tower, UnknownTower, open_tower
@@ -306,6 +307,29 @@ class Model:
             found = [encode_patched(self.tower, *own, every_token=every_token) for own in pieces]
         embeddings = torch.cat(found, dim=1).float().cpu().numpy()
         return embeddings.reshape(*np.shape(heads)[:-2], -1)
+
+    def gradient_maps(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Weight attention by gradients towards texts: a comparator of the exact account's maps.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, n × height × width × 3
+            As for `encode`.
+        directions : ndarray, n × texts × features
+            Embeddings of texts for each image, of length 1.
+
+        Returns
+        -------
+        ndarray, n × texts × rows × columns
+            See `helpers.clip.gradients`.
+        """
+        along = torch.from_numpy(np.asarray(directions, np.float32)).to(self.device)
+        with torch.no_grad():
+            count = self._passes(len(pixels), by_token=True)
+            pieces = (each.tensor_split(count) for each in (self._normalised(pixels), along))
+            each = zip(*pieces, strict=True)
+            found = torch.cat([gradient_weighted(self.tower, *own) for own in each])
+        return found.unflatten(-1, self.grid).cpu().numpy()
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.
