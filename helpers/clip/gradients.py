@@ -13,9 +13,7 @@ from helpers.clip.towers import Tower
 from helpers.clip.towers.blocks import Block
 
 
-def gradient_weighted(
-    tower: Tower, pixels: torch.Tensor, directions: torch.Tensor
-) -> torch.Tensor:
+def gradient_weighted(tower: Tower, pixels: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Weight every layer's attention by the gradient of the cosine with texts.
 
     Parameters
