@@ -1,7 +1,7 @@
 """Gradient-weighted attention: where a layer would have to look to bring a text nearer.
 
-The idea of LeGrad (Bousselham et al., arXiv 2404.03214), written anew. After each layer, the residual
-stream is read out as an embedding, as by the logit lens, and its cosine with a text is
+The idea of LeGrad (Bousselham et al., arXiv 2404.03214), written anew. After each layer, the
+residual stream is read out as an embedding, as by the logit lens, and its cosine with a text is
 differentiated by that layer's attention. What is positive counts, averaged over heads, over the
 tokens that attend, and over layers.
 """

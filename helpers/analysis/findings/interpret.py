@@ -149,8 +149,8 @@ def _lead(beside: pd.DataFrame) -> Finding:
     return Finding(
         "Do maps find more than gradient-weighted attention (LeGrad's idea)?",
         _lead_in_words(ahead, behind, len(beside)),
-        f"lead {interval(*pair[['mean', 'low', 'high']], '{:+.2f}')} for {beside.index[0]}; ahead by"
-        f" {ahead} of {len(beside)} wordings, behind by {behind}",
+        f"lead {interval(*pair[['mean', 'low', 'high']], '{:+.2f}')} for {beside.index[0]};"
+        f" ahead by {ahead} of {len(beside)} wordings, behind by {behind}",
         f"gradients {pair['gradients']:.2f} for {beside.index[0]}",
     )
 
