@@ -77,8 +77,9 @@ def score(
     Parameters
     ----------
     needs : {"embedding", "attention", "pixels"}
-        What it compares: embeddings (…, features), maps of attention (…, 224, 224) or pixels
-        (…, 224, 224, 3). The first axis of the original is 1 long, that of the changed views n.
+        What it compares: embeddings (…, features), maps of attention (…, height, width) or
+        pixels (…, height, width, 3). The first axis of the original is 1 long, that of the changed
+        views n.
     higher_is_closer : bool
         Whether a higher value means that less has changed.
     label : str, optional

@@ -104,6 +104,7 @@ def parameters(folder_of_images, tmp_path):
         "pretrained": None,
         "device": "cpu",
         "precision": "auto",
+        "preprocessing": None,
         "texts": None,
         "layers": 4,
         "compare": ["embedded:304"],

@@ -59,8 +59,9 @@ def test_pixels_are_those_of_albumentations_but_for_two_in_ten_thousand():
     assert (found.max(axis=-1) > 0).mean() < 2e-4
 
 
-def test_no_sum_can_exceed_what_is_exact():
-    down, across, polynomials = elastic._factors()
+@pytest.mark.parametrize("side", [32, SIZE, 336, 384])
+def test_no_sum_can_exceed_what_is_exact(side):
+    (down, across), polynomials = elastic._blurs(), elastic._polynomials(side)
     assert all((factor == np.rint(factor)).all() for factor in (down, across, polynomials))
     largest = elastic._NOISE
     for factor, unit in (
@@ -75,7 +76,7 @@ def test_no_sum_can_exceed_what_is_exact():
 
 
 def test_the_order_of_a_sum_does_not_matter():
-    across = elastic._factors()[1]
+    across = elastic._blurs()[1]
     rng = np.random.default_rng(0)
     noise, order = rng.integers(-(2**24), 2**24, (50, SIZE)).astype(float), rng.permutation(SIZE)
     expected = noise.astype(int) @ across.T.astype(int)

@@ -154,14 +154,14 @@ def test_glass_copies_as_the_published_swap_does():
     draws = np.random.default_rng(0).random((3, SIZE * SIZE, 2))
     pixels = np.arange(SIZE * SIZE).reshape(SIZE, SIZE, 1)
     swapped(pixels, np.floor(draws * 4).astype(int) - 2, 2)
-    copied = _copied(draws, 2)
+    copied = _copied(draws, 2, (SIZE, SIZE))
     assert copied == pixels.ravel().tolist()
     survive = len(set(copied)) / SIZE**2
     assert survive == pytest.approx(0.28, abs=0.01)
 
 
 def test_frost_is_as_bright_and_as_rough_as_its_photographs(photos):
-    layers = 255 * np.array([_crystals(Draw(key)) for key in range(60)])
+    layers = 255 * np.array([_crystals(Draw(key), (SIZE, SIZE)) for key in range(60)])
     assert layers.mean() == pytest.approx(FROST_LEVEL, abs=3)
     assert layers.std() == pytest.approx(FROST_DEVIATION, abs=2)
 

@@ -49,6 +49,7 @@ def given(**changed):
             {"inner product": [0.4, 0.8], "cosine": [0.1, 0.2]}, ["L2.H0", "L2.H5"]
         ),
         "equal": 0.07,
+        "beside": maps(0.2, 0.1, 0.05, 0.03).assign(gradients=[0.4, 0.4, 0.25, 0.11]),
     }
     return answer(**made | changed)
 
@@ -63,6 +64,7 @@ def test_maps_and_neighbours_that_are_right_are_said_to_be():
     assert [row.answer for row in found.findings] == [
         "yes",
         "best by colour, worst by position",
+        "yes",
         "about as well for pair; worse for shape",
         "fewer than half",
         "some do",
@@ -83,9 +85,22 @@ def test_what_chance_or_an_untrained_network_reaches_is_no_find(better):
 
 def test_one_head_is_better_or_worse_only_where_that_is_sure():
     both = pd.DataFrame({"pair": alone(0), "shape": alone(0.02)}).T
-    assert given(alone=both).findings[2].answer == "about as well for pair or shape"
+    assert given(alone=both).findings[3].answer == "about as well for pair or shape"
     apart = pd.DataFrame({"pair": alone(-0.2), "position": alone(0.1)}).T
-    assert given(alone=apart).findings[2].answer == "worse for pair; better for position"
+    assert given(alone=apart).findings[3].answer == "worse for pair; better for position"
+
+
+@pytest.mark.parametrize(
+    "leads, words",
+    [
+        ((0.2, 0, 0, 0), "by some words"),
+        ((0, 0, 0, 0), "about as much"),
+        ((0.2, -0.2, 0, 0), "by some words more, by others less"),
+        ((0, 0, -0.2, 0), "no"),
+    ],
+)
+def test_a_lead_over_gradients_is_one_only_where_it_is_sure(leads, words):
+    assert given(beside=maps(*leads).assign(gradients=0.3)).findings[2].answer == words
 
 
 def test_wordings_that_can_not_be_distinguished_are_named_together():
@@ -102,5 +117,5 @@ def test_one_image_has_neither_neighbours_nor_hubs():
     empty = neighbours().iloc[:0]
     hubs = pd.DataFrame({"inner product": [float("nan")], "cosine": [float("nan")]}, ["L2.H0"])
     found = given(neighbours=empty, hubs=hubs, equal=float("nan"))
-    assert len(found.findings) == 5
+    assert len(found.findings) == 6
     assert found.sentence.endswith("worst where by position.")

@@ -171,6 +171,31 @@ def commonest(table: pd.DataFrame) -> pd.DataFrame:
     return other.loc[most].set_index("augmentation")
 
 
+def crossed(table: pd.DataFrame, change: str, most: int) -> pd.DataFrame:
+    """Cross the answers before a change with those after it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `before_after`, of one question.
+    change : str
+    most : int
+        Answers at most: those that are given most often, before and after together.
+
+    Returns
+    -------
+    DataFrame of int
+        Answers before × answers after: the number of images with both.
+    """
+    own = table[table["augmentation"] == change]
+    counts = own.pivot_table("images", "before", "after", aggfunc="sum", fill_value=0)
+    names = sorted({*counts.index, *counts.columns})
+    counts = counts.reindex(index=names, columns=names, fill_value=0)
+    kept = ties.ranked((counts.sum() + counts.sum(axis=1)).astype(float)).index[:most]
+    kept = [name for name in names if name in kept]
+    return counts.loc[kept, kept].astype(int)
+
+
 def changed(table: pd.DataFrame) -> pd.DataFrame:
     """Count the images whose answer changes, whatever it becomes.
 

@@ -75,22 +75,23 @@ def l2_distance(embeddings: Tensor) -> Tensor:
     return (wide[:, 1:] - wide[:, :1]).norm(dim=-1)
 
 
-def attention_similarity(grids: Tensor, size: int = 224) -> Tensor:
+def attention_similarity(grids: Tensor, size: tuple[int, int] = (224, 224)) -> Tensor:
     """Compare attention maps, equation (6), as `scores.attention_similarity` does.
 
     Parameters
     ----------
     grids : Tensor, images × views × rows × columns
         Attention of the class token to the patches, the original first.
-    size : int
-        Height and width of the maps in pixels.
+    size : tuple of int
+        Height and width of the maps in pixels: those of the views.
 
     Returns
     -------
     Tensor of float64, images × changes
     """
     down, across = (
-        torch.from_numpy(bilinear_weights(n, size)).to(grids.device) for n in grids.shape[-2:]
+        torch.from_numpy(bilinear_weights(n, side)).to(grids.device)
+        for n, side in zip(grids.shape[-2:], size, strict=True)
     )
     maps = down @ grids.double() @ across.T
     maps -= maps.amin((-2, -1), keepdim=True)

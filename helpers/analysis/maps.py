@@ -6,19 +6,19 @@ from numpy.typing import ArrayLike
 from helpers.checks import WorkbookError
 
 
-def enlarge(maps: ArrayLike, size: int) -> np.ndarray:
+def enlarge(maps: ArrayLike, size: int | tuple[int, int]) -> np.ndarray:
     """Resize maps on a grid of patches bilinearly to an image; their scale stays as it is.
 
     Parameters
     ----------
     maps : array_like, (…, rows, columns)
         A value per patch.
-    size : int
-        Height and width of the image in pixels.
+    size : int or tuple of int
+        Height and width of the image in pixels, or the side of a square one.
 
     Returns
     -------
-    ndarray, (…, size, size)
+    ndarray, (…, height, width)
         Pixel centres lie at half-integers, and edges are repeated.
 
     Raises
@@ -27,12 +27,13 @@ def enlarge(maps: ArrayLike, size: int) -> np.ndarray:
         If the maps have fewer than two axes or the size is below 1.
     """
     maps = np.asarray(maps, dtype=np.float64)
-    if maps.ndim < 2 or size < 1:
+    sides = np.broadcast_to(size, 2).tolist()
+    if maps.ndim < 2 or min(sides) < 1:
         raise WorkbookError(
             f"Maps of shape {maps.shape} can't be resized to {size} pixels; they need the axes"
             " (…, rows, columns) and a size of at least 1."
         )
-    down, across = (bilinear_weights(n, size) for n in maps.shape[-2:])
+    down, across = map(bilinear_weights, maps.shape[-2:], sides)
     return down @ maps @ across.T
 
 

@@ -134,6 +134,29 @@ def lost(right: xr.DataArray) -> xr.DataArray:
     return difference.transpose("image", "augmentation", ...)
 
 
+def accuracy_by_severity(right: xr.DataArray) -> pd.DataFrame:
+    """Average right answers over images, at every severity and under every change.
+
+    Parameters
+    ----------
+    right : DataArray, (severity, image, view)
+        1 where an answer is right, else 0, with the view ``original``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``severity``, ``series`` (the change), ``lost``, the accuracy lost, and of the
+        accuracy what `helpers.analysis.statistics.mean_with_interval` gives.
+    """
+    tables = []
+    for severity, own in zip(right["severity"].values, right, strict=True):
+        table = mean_with_interval(own.drop_sel(view=ORIGINAL).rename(view="augmentation"))
+        lost_there = float(own.sel(view=ORIGINAL).mean()) - table["mean"]
+        table = table.assign(lost=lost_there).rename_axis("series").reset_index()
+        tables.append(table.assign(severity=float(severity)))
+    return pd.concat(tables, ignore_index=True)
+
+
 def over_questions(values: xr.DataArray) -> pd.DataFrame:
     """Average over each image's questions, then over images.
 

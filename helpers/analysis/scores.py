@@ -77,7 +77,7 @@ def l2_distance(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
     return np.linalg.norm(original - augmented, axis=-1)
 
 
-def attention_map(grid: ArrayLike, size: int = 224) -> np.ndarray:
+def attention_map(grid: ArrayLike, size: int | tuple[int, int] = 224) -> np.ndarray:
     """Turn a grid of attention weights into the map A that equation (6) compares.
 
     The grid is resized bilinearly to the image (pixel centres at half-integers, edges repeated)
@@ -87,12 +87,12 @@ def attention_map(grid: ArrayLike, size: int = 224) -> np.ndarray:
     ----------
     grid : array_like, (…, rows, columns)
         Attention of the class token to the patches, mean over heads, unscaled.
-    size : int
-        Height and width of the map in pixels.
+    size : int or tuple of int
+        Height and width of the map in pixels: those of the views.
 
     Returns
     -------
-    numpy.ndarray, (…, size, size)
+    numpy.ndarray, (…, height, width)
         The maps; a constant grid, which has no range to scale by, becomes zeros.
 
     Raises
@@ -101,12 +101,12 @@ def attention_map(grid: ArrayLike, size: int = 224) -> np.ndarray:
         If the grid has fewer than two axes or the size is below 1.
     """
     grid = np.asarray(grid, dtype=np.float64)
-    if grid.ndim < 2 or size < 1:
+    if grid.ndim < 2 or np.min(size) < 1:
         raise WorkbookError(
             f"attention_map got a grid of shape {grid.shape} and size {size}; "
             "it needs the axes (…, rows, columns) and a size of at least 1."
         )
-    maps = enlarge(grid, size)  # (…, size, size)
+    maps = enlarge(grid, size)  # (…, height, width)
     maps -= maps.min(axis=(-2, -1), keepdims=True)
     # Interpolating a constant leaves rounding errors, which must not be blown up to [0, 1].
     constant = np.ptp(grid, axis=(-2, -1), keepdims=True) == 0

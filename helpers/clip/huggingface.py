@@ -40,6 +40,9 @@ _SIGLIP = _BASE | {
     "patch_size": 16,
     "num_patches": 256,
 }
+_RESAMPLINGS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Pillow's number of an interpolation → its name."""
+
 _CLIP = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
 DEFAULTS = {
     ("clip", "vision"): _BASE
@@ -298,11 +301,30 @@ def _features(config: dict, vision: dict) -> int:
 
 def normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the mean and standard deviation that pixels are normalised with."""
-    kind = KINDS[read_config(folder)["model_type"]]
+    kind, own = KINDS[read_config(folder)["model_type"]], _processor(folder)
+    return tuple(own.get("image_mean", kind.mean)), tuple(own.get("image_std", kind.std))
+
+
+def resizing(folder: Path) -> dict[str, object]:
+    """Return how images are resized, as `helpers.data.Preprocessing` takes it beside the size."""
+    own, family = _processor(folder), KINDS[read_config(folder)["model_type"]].family
+    size = own.get("size", {})
+    edge = size.get("shortest_edge") if isinstance(size, dict) else size
+    crops = own.get("do_center_crop", family == "clip") and not (
+        isinstance(size, dict) and "height" in size
+    )
+    return {
+        "mode": "shortest" if crops else "squash",
+        "interpolation": _RESAMPLINGS.get(own.get("resample"), "bicubic"),
+        "edge": edge if crops else None,
+    }
+
+
+def _processor(folder: Path) -> dict[str, object]:
+    """Read how a folder's images are processed; nothing where it doesn't say."""
     _, images, all_inputs = files.READ_WITH[files.TRANSFORMERS]
     nested = files.read_json(folder / all_inputs).get("image_processor") or {}
-    own = nested | files.read_json(folder / images)
-    return tuple(own.get("image_mean", kind.mean)), tuple(own.get("image_std", kind.std))
+    return nested | files.read_json(folder / images)
 
 
 def open_tokenizer(folder: Path, name: str) -> Callable:

@@ -1,8 +1,8 @@
 """Open a model: the embedded one, open_clip's by name and tag, one in a folder, a file."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import open_clip
@@ -39,6 +39,8 @@ class Plan:
     features : int
         Length of an embedding.
     mean, std : tuple of float
+    resizing : mapping of str to object
+        How images are brought to the model's size: what `Preprocessing` takes beside that.
     notes : tuple of str
         What was found out on the way; see `Model.notes`.
     """
@@ -48,6 +50,7 @@ class Plan:
     features: int
     mean: tuple[float, ...] = OPENAI_DATASET_MEAN
     std: tuple[float, ...] = OPENAI_DATASET_STD
+    resizing: Mapping[str, object] = field(default_factory=lambda: _resizing({}))
     notes: tuple[str, ...] = ()
 
 
@@ -116,6 +119,7 @@ def load(
         features=plan.features,
         mean=tuple(plan.mean),
         std=tuple(plan.std),
+        resizing=plan.resizing,
         device=device,
         precision=weights.PRECISIONS[precision],
         notes=notes,
@@ -189,7 +193,8 @@ def _of_open_clip(named: Named, found: Weights, seed: int) -> Plan:
         _warn_of_activation(named.name)
     mean, std = _normalisation(named.name, tag, found)
     options = {"quick_gelu": quick_gelu, "seed": seed}
-    return _planned(named.name, named.name, options, mean, std)
+    resizing = _agreed_resizing(_said_of_pixels(named.name, tag, found))
+    return _planned(named.name, named.name, options, mean, std, resizing)
 
 
 def _configured(name: str, folder: Path, configuration: str, seed: int) -> Plan:
@@ -200,6 +205,7 @@ def _configured(name: str, folder: Path, configuration: str, seed: int) -> Plan:
             huggingface.open_tokenizer(folder, name),
             huggingface.features(folder),
             *huggingface.normalisation(folder),
+            huggingface.resizing(folder),
             notes=(_said_by(configuration),),
         )
     own = files.read_json(folder / configuration)
@@ -211,14 +217,23 @@ def _configured(name: str, folder: Path, configuration: str, seed: int) -> Plan:
     pixels = own.get("preprocess_cfg") or {}
     mean, std = (pixels.get("mean", OPENAI_DATASET_MEAN), pixels.get("std", OPENAI_DATASET_STD))
     local = f"{tokenizers.LOCAL}{folder}"
-    return _planned(name, local, {"seed": seed}, mean, std, _said_by(configuration))
+    resizing, note = _resizing(pixels), _said_by(configuration)
+    return _planned(name, local, {"seed": seed}, mean, std, resizing, note)
 
 
 def _said_by(configuration: str) -> str:
     return f"read as {configuration} beside its weights says"
 
 
-def _planned(name: str, built_as: str, options: dict, mean: tuple, std: tuple, *notes: str) -> Plan:
+def _planned(
+    name: str,
+    built_as: str,
+    options: dict,
+    mean: tuple,
+    std: tuple,
+    resizing: Mapping[str, object],
+    *notes: str,
+) -> Plan:
     """Plan a model that open_clip builds; its image tower alone where the other can't be had."""
     build, tokenizer = building.whole, tokenizers.open_tokenizer(built_as)
     if reason := tokenizers.lacks_tower(built_as):
@@ -229,6 +244,7 @@ def _planned(name: str, built_as: str, options: dict, mean: tuple, std: tuple, *
         open_clip.get_model_config(built_as)["embed_dim"],
         mean,
         std,
+        resizing,
         notes,
     )
 
@@ -244,15 +260,39 @@ def _check_size(name: str, plan: Plan, found: Weights) -> None:
         )
 
 
-def _normalisation(name: str, tag: dict, found: Weights) -> tuple[tuple, tuple]:
-    """Find the mean and standard deviation of pixels: of a tag, or of all tags if they agree."""
+def _said_of_pixels(name: str, tag: dict, found: Weights) -> list[Mapping[str, object]]:
+    """Find what is said of a model's pixels: beside its weights, by its tag, or by all its tags."""
     own = files.read_json(found.path.parent / files.OPEN_CLIP) if found.configuration else {}
     pixels = own.get("preprocess_cfg") or {}
     if "mean" in pixels:
-        return tuple(pixels["mean"]), tuple(pixels.get("std", OPENAI_DATASET_STD))
+        return [pixels]
     tags = open_clip.list_pretrained_tags_by_model(name)
-    known = [tag] if tag else [open_clip.get_pretrained_cfg(name, one) for one in tags]
-    ways = {(tuple(one["mean"]), tuple(one["std"])) for one in known if one.get("mean")}
+    return [tag] if tag else [open_clip.get_pretrained_cfg(name, one) for one in tags]
+
+
+def _agreed_resizing(known: list[Mapping[str, object]]) -> Mapping[str, object]:
+    """Return how images are resized: as all that is said agrees, or else as most models do it."""
+    ways = [_resizing(one) for one in known]
+    return ways[0] if ways and all(way == ways[0] for way in ways) else _resizing({})
+
+
+def _resizing(pixels: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a resize mode and interpolation of open_clip's, by its own defaults."""
+    bilinear = pixels.get("interpolation") == "bilinear"
+    return {
+        "mode": pixels.get("resize_mode") or "shortest",
+        "interpolation": "bilinear" if bilinear else "bicubic",
+    }
+
+
+def _normalisation(name: str, tag: dict, found: Weights) -> tuple[tuple, tuple]:
+    """Find the mean and standard deviation of pixels: of a tag, or of all tags if they agree."""
+    known = _said_of_pixels(name, tag, found)
+    ways = {
+        (tuple(one["mean"]), tuple(one.get("std", OPENAI_DATASET_STD)))
+        for one in known
+        if one.get("mean")
+    }
     if len(ways) > 1 and found.path:
         warnings.warn(
             f"A weights file does not say how pixels are normalised, and the tags of {name} differ"

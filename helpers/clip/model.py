@@ -1,6 +1,6 @@
 """A loaded CLIP: images and texts in, NumPy arrays out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -19,10 +19,12 @@ from helpers.clip.forward import (
     images_in_reused_memory,
     join,
 )
+from helpers.clip.gradients import gradient_weighted
 from helpers.clip.kernels import QuickLinear
 from helpers.clip.patching import encode_patched
 from helpers.clip.texts import encode_tokens
 from helpers.clip.towers import Tower, UnknownTower, open_tower
+from helpers.data.preprocessing import Preprocessing
 
 ACTIVATIONS = ("QuickGELU", "GELU", "GELUTanh", "SiLU", "SwiGLU")
 """Classes of activations of the image towers."""
@@ -50,6 +52,8 @@ class Model:
         Length of an embedding.
     mean, std : tuple of float
         Per-channel normalisation of pixels in [0, 1].
+    resizing : mapping of str to object
+        How images are brought to its size; see `preprocessing`.
     device, precision : str
         Where and in which numbers the forward pass runs.
     notes : tuple of str
@@ -65,6 +69,7 @@ class Model:
     features: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resizing: Mapping[str, object]
     device: str
     precision: str
     notes: tuple[str, ...] = ()
@@ -94,6 +99,11 @@ class Model:
         """Height and width of the images that the model reads."""
         size = self.clip.visual.image_size
         return (size, size) if isinstance(size, int) else tuple(size)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model's own code brings images to the size that it reads."""
+        return Preprocessing(self.image_size, **self.resizing)
 
     @property
     def opened_as(self) -> str:
@@ -201,8 +211,8 @@ class Model:
         Parameters
         ----------
         pixels : ndarray or Tensor of uint8, n × height × width × 3
-            RGB images, as the views are: 224×224. A model of another input size gets them resized
-            (bicubic, antialiased).
+            RGB images, as the views are. A model of another input size gets them resized (bicubic,
+            antialiased).
         by_token : bool
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
             `Encoding.tokens_along` and `Encoding.tokens_of_heads`.
@@ -297,6 +307,29 @@ class Model:
             found = [encode_patched(self.tower, *own, every_token=every_token) for own in pieces]
         embeddings = torch.cat(found, dim=1).float().cpu().numpy()
         return embeddings.reshape(*np.shape(heads)[:-2], -1)
+
+    def gradient_maps(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Weight attention by gradients towards texts: a comparator of the exact account's maps.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, n × height × width × 3
+            As for `encode`.
+        directions : ndarray, n × texts × features
+            Embeddings of texts for each image, of length 1.
+
+        Returns
+        -------
+        ndarray, n × texts × rows × columns
+            See `helpers.clip.gradients`.
+        """
+        along = torch.from_numpy(np.asarray(directions, np.float32)).to(self.device)
+        with torch.no_grad():
+            count = self._passes(len(pixels), by_token=True)
+            pieces = (each.tensor_split(count) for each in (self._normalised(pixels), along))
+            each = zip(*pieces, strict=True)
+            found = torch.cat([gradient_weighted(self.tower, *own) for own in each])
+        return found.unflatten(-1, self.grid).cpu().numpy()
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from helpers.data.change import Change, Draw
+from helpers.data.change import OF_PIXELS, SCALED, Change, Draw
 
 
 def _augmentation(name: str) -> Callable[[np.ndarray, float, Draw], np.ndarray]:
@@ -27,6 +27,7 @@ _ROWS = (
         _augmentation("noise"),
         "Gaussian, standard deviation 0.44–0.88 of full scale",
         "the standard deviation, up to full scale",
+        at_other_sizes=OF_PIXELS,
     ),
     Change(
         "blur",
@@ -34,6 +35,7 @@ _ROWS = (
         _augmentation("blur"),
         "Gaussian, sigma 0.5–3 pixels, kernel 3–7 pixels",
         "sigma and the size of the kernel",
+        at_other_sizes=SCALED,
     ),
     Change(
         "color_jitter",
@@ -62,6 +64,7 @@ _ROWS = (
         _augmentation("elastic"),
         "displacement field alpha 30, sigma 60 pixels, black outside",
         "alpha, hence every displacement",
+        at_other_sizes=SCALED,
     ),
     Change(
         "perspective",
@@ -83,6 +86,7 @@ _ROWS = (
         _augmentation("coarse_dropout"),
         "6–8 squares of 16 × 16 pixels filled with random colours",
         "the squares' area, hence the share of pixels lost",
+        at_other_sizes=SCALED,
     ),
 )
 

@@ -6,10 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 SIZE = 224
-"""Height and width of every view in pixels: what CLIP reads."""
+"""Height and width of the study's views in pixels, for which lengths in pixels are stated."""
+
+SCALED = "scaled with the view"
+"""Lengths that grow with the side: the change looks the same at any size."""
+
+OF_PIXELS = "of single pixels at any size"
+"""Lengths that don't, as for noise on every pixel or the blocks of JPEG."""
 
 MAX_SEVERITY = 5.0
 """The largest severity."""
+
+
+def enlargement(pixels: np.ndarray) -> float:
+    """Return how many pixels a pixel of an image of 224 is on these: by their shorter side."""
+    return min(pixels.shape[:2]) / SIZE
 
 
 class Draw(np.random.Generator):
@@ -42,15 +53,18 @@ class Change:
     label : str
         Its name in figures.
     function : callable
-        ``function(pixels, severity, rng)``: from 224 × 224 × 3 pixels of uint8, a severity above 0
-        and a `Draw` to pixels of that shape and type. What is drawn at random must not depend on
-        the severity, so that a stronger change is the same one carried further.
+        ``function(pixels, severity, rng)``: from height × width × 3 pixels of uint8, a severity
+        above 0 and a `Draw` to pixels of that shape and type. What is drawn at random must not
+        depend on the severity, so that a stronger change is the same one carried further.
     parameters : str
         What it does, in words.
     scaled : str
         What severity means.
     origin : str
         A hash of the user's code that it comes from; "" for the workbook's own.
+    at_other_sizes : str
+        What becomes of its lengths in pixels, which are stated for 224, on views of another size:
+        one of `SCALED` and `OF_PIXELS`, or "" where it has none.
     """
 
     name: str
@@ -59,3 +73,4 @@ class Change:
     parameters: str
     scaled: str
     origin: str = ""
+    at_other_sizes: str = ""

@@ -10,10 +10,10 @@ import numpy as np
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data.augmentations import AUGMENTATIONS
-from helpers.data.change import MAX_SEVERITY, SIZE, Change, Draw
+from helpers.data.change import MAX_SEVERITY, Change, Draw
 from helpers.data.corruptions import CORRUPTIONS
-from helpers.data.opencv import cv2
 from helpers.data.photography import PHOTOGRAPHY
+from helpers.data.preprocessing import STUDY_PREPROCESSING, Preprocessing
 from helpers.registry import Registry
 
 ORIGINAL = "original"
@@ -138,11 +138,14 @@ def views(
     seed: int = 0,
     severity: float = 1.0,
     changes: Sequence[str] = STUDY,
+    preprocessing: Preprocessing = STUDY_PREPROCESSING,
 ) -> dict[str, np.ndarray]:
     """Draw the original and the changed views of an image.
 
-    The image is resized to 224 × 224 without keeping its aspect ratio (bilinear, the default of
-    albumentations' `Resize`, as in the study); each change is then applied to the resized image.
+    The image is brought to the size of views, by default as in the study: 224 × 224 without keeping
+    its aspect ratio (bilinear, the default of albumentations' `Resize`). Each change is then
+    applied to the resized image. What it states in pixels is stated for 224, and
+    `Change.at_other_sizes` says what becomes of that on views of another size.
 
     A view's random draw depends on the seed, the image's id and the view's name alone, so its
     pixels are the same in any batch, order, thread and process. The draw is shared by all
@@ -163,10 +166,12 @@ def views(
         row's `scaled`.
     changes : sequence of str
         Names among `CHANGES`.
+    preprocessing : Preprocessing
+        How the image is brought to the size of views.
 
     Returns
     -------
-    dict of str to ndarray of uint8, 224 × 224 × 3
+    dict of str to ndarray of uint8, height × width × 3
         By name: ``original``, then the changes in their order.
 
     Raises
@@ -175,7 +180,7 @@ def views(
         If the pixels, the seed or the severity are invalid, or a change fails.
     """
     _check(pixels, image_id, seed, severity)
-    original = cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    original = preprocessing(pixels)
     return {ORIGINAL: original} | {
         name: changed(original, name, image_id, seed, severity) for name in changes
     }
@@ -188,7 +193,7 @@ def changed(
 
     Parameters
     ----------
-    original : ndarray of uint8, 224 × 224 × 3
+    original : ndarray of uint8, height × width × 3
         The resized image; it is left as it is.
     name : str
         One of `CHANGES`.
@@ -197,7 +202,7 @@ def changed(
 
     Returns
     -------
-    ndarray of uint8, 224 × 224 × 3
+    ndarray of uint8, height × width × 3
 
     Raises
     ------
@@ -230,7 +235,7 @@ def redraw(
 
     Parameters
     ----------
-    pixels : ndarray of uint8 or float32, 224 × 224 × channels
+    pixels : ndarray of uint8 or float32, height × width × channels
         What to transform in place of the resized image; float32 from 0 to 1.
     name : str
         One of `STUDY`.

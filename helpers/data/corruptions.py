@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
+from PIL.Image import Resampling
 
-from helpers.data.change import SIZE, Change, Draw
-from helpers.data.noise import motion_blurred, plasma, poisson, zoomed
+from helpers.data.change import OF_PIXELS, SCALED, SIZE, Change, Draw, enlargement
+from helpers.data.noise import enlarged, motion_blurred, plasma, poisson, zoomed
 from helpers.data.opencv import cv2
-from helpers.data.pixels import box_resized, grey, jpeg, levels, unit
+from helpers.data.pixels import grey, jpeg, levels, reduced, unit
 
 GREY_LEVELS = 256
 
@@ -64,20 +65,23 @@ def _impulse_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray
 def _defocus_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     radius = _at(severity, 0, 3, 4, 6, 8, 10)
     alias = _at(severity, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5)
+    size = 3 if radius <= 8 else 5
+    radius = radius * enlargement(pixels)
     reach = max(8, math.ceil(radius))
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disk = (row**2 + column**2 <= radius**2).astype(np.float32)
-    size = 3 if radius <= 8 else 5
     kernel = cv2.GaussianBlur(disk / disk.sum(), (size, size), alias)
     return _levels(cv2.filter2D(_unit(pixels), -1, kernel))
 
 
 def _glass_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
-    sigma = _at(severity, 0, 0.7, 0.9, 1, 1.1, 1.5)
-    reach = max(1, round(_at(severity, 0, 1, 2, 2, 3, 4)))
+    sigma = _at(severity, 0, 0.7, 0.9, 1, 1.1, 1.5) * enlargement(pixels)
+    reach = max(1, round(_at(severity, 0, 1, 2, 2, 3, 4) * enlargement(pixels)))
     times = max(1, round(_at(severity, 1, 2, 1, 3, 2, 2)))
     once = _levels(_blurred(_unit(pixels), sigma))
-    copied = once.reshape(-1, 3)[_copied(rng.random((3, SIZE * SIZE, 2))[:times], reach)]
+    height, width = pixels.shape[:2]
+    draws = rng.random((3, height * width, 2))[:times]
+    copied = once.reshape(-1, 3)[_copied(draws, reach, (height, width))]
     return _levels(_blurred(_unit(copied.reshape(pixels.shape)), sigma))
 
 
@@ -85,19 +89,20 @@ def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
 
 
-def _copied(draws: np.ndarray, reach: int) -> list[int]:
+def _copied(draws: np.ndarray, reach: int, shape: tuple[int, int]) -> list[int]:
     """Copy to every pixel, from the last to the first, one nearby.
 
     The definition has the two change places. The published code assigns views of an array to one
     another, so that the second assignment finds the first one's result and changes nothing; the
     published images are made so.
     """
-    inner = slice(SIZE - reach, reach, -1)
-    places = np.arange(SIZE * SIZE).reshape(SIZE, SIZE)[inner, inner].ravel()
+    height, width = shape
+    rows, columns = (slice(side - reach, reach, -1) for side in shape)
+    places = np.arange(height * width).reshape(shape)[rows, columns].ravel()
     steps = np.floor(draws[:, : len(places)] * 2 * reach).astype(int) - reach
-    origins = list(range(SIZE * SIZE))
+    origins = list(range(height * width))
     for column, row in np.moveaxis(steps, -1, 1):
-        near = places + SIZE * row + column
+        near = places + width * row + column
         for place, other in zip(places.tolist(), near.tolist(), strict=True):
             origins[place] = origins[other]
     return origins
@@ -105,7 +110,8 @@ def _copied(draws: np.ndarray, reach: int) -> list[int]:
 
 def _motion_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     radius, sigma = _at(severity, 0, 10, 15, 15, 15, 20), _at(severity, 0, 3, 5, 8, 12, 15)
-    return levels(motion_blurred(unit(pixels), radius, sigma, rng.uniform(-45, 45)))
+    scale = enlargement(pixels)
+    return levels(motion_blurred(unit(pixels), radius * scale, sigma * scale, rng.uniform(-45, 45)))
 
 
 def _zoom_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
@@ -123,10 +129,12 @@ def _snow(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     least = _at(severity, 0.5, 0.5, 0.5, 0.9, 0.85, 0.85)
     radius, sigma = _at(severity, 10, 10, 12, 12, 12, 12), _at(severity, 4, 4, 4, 8, 8, 12)
     kept = _at(severity, 1, 0.8, 0.7, 0.7, 0.65, 0.55)
-    angle = rng.uniform(-135, -45)
-    flakes = zoomed(mean + scale * rng.standard_normal((SIZE, SIZE)), zoom)
+    angle, larger = rng.uniform(-135, -45), enlargement(pixels)
+    drawn = rng.standard_normal(pixels.shape[:2])
+    flakes = zoomed(mean + scale * drawn, max(1, zoom * larger))
     flakes = unit(_levels(np.where(flakes < least, 0, flakes)))
-    flakes = _unit(levels(motion_blurred(flakes, radius, sigma, angle)))[..., None]
+    flakes = motion_blurred(flakes, radius * larger, sigma * larger, angle)
+    flakes = _unit(levels(flakes))[..., None]
     original = _unit(pixels)
     whitened = np.maximum(original, grey(original)[..., None] * 1.5 + 0.5)
     return _levels(kept * original + (1 - kept) * whitened + flakes + flakes[::-1, ::-1])
@@ -135,10 +143,10 @@ def _snow(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
 def _frost(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     kept = _at(severity, 1, 1, 0.8, 0.7, 0.65, 0.6)
     added = _at(severity, 0, 0.4, 0.6, 0.7, 0.7, 0.75)
-    return _levels(kept * _unit(pixels) + added * _crystals(rng))
+    return _levels(kept * _unit(pixels) + added * _crystals(rng, pixels.shape))
 
 
-def _crystals(rng: Draw) -> np.ndarray:
+def _crystals(rng: Draw, shape: tuple[int, ...]) -> np.ndarray:
     """Draw frost: bright ridges where two fractals meet, a little blue, denser at the borders.
 
     Its mean and deviation over pixels, colours and draws are those of the published photographs of
@@ -149,6 +157,7 @@ def _crystals(rng: Draw) -> np.ndarray:
     row, column = np.abs(np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2) * 2 / SIZE
     cover = np.clip(0.35 + 0.65 * np.maximum(row, column), 0, 1)
     frost = np.clip(0.6 * np.clip(ridges, 0, 1) + 0.4 * np.clip(fine, 0, 1), 0, 1) * cover
+    frost = enlarged(frost, shape)
     return np.clip(0.456 + 0.673 * frost[..., None] * np.array([0.86, 0.94, 1.0]), 0, 1)
 
 
@@ -157,7 +166,7 @@ def _fog(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     decay = _at(severity, 2, 2, 2, 1.7, 1.5, 1.4)
     original = _unit(pixels)
     brightest = float(original.max())
-    fogged = original + density * plasma(rng, decay)[..., None]
+    fogged = original + density * enlarged(plasma(rng, decay), pixels.shape)[..., None]
     return _levels(fogged * brightest / (brightest + density))
 
 
@@ -206,8 +215,19 @@ def _elastic_transform(pixels: np.ndarray, severity: float, rng: Draw) -> np.nda
     )
     if below == 0:
         origin = origin + (1 - part) * _places()
-    column, row = origin.astype(np.float32)
+    column, row = _on(pixels.shape, origin).astype(np.float32)
     return cv2.remap(pixels, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _on(shape: tuple[int, ...], origin: np.ndarray) -> np.ndarray:
+    """Carry places in an image of 224 × 224 over to one of another shape."""
+    if shape[:2] == (SIZE, SIZE):
+        return origin
+    height, width = shape[:2]
+    moved = zip(origin, _places(), (width, height), strict=True)
+    row, column = np.mgrid[:height, :width]
+    steps = [enlarged(to - at, shape) * side / SIZE for to, at, side in moved]
+    return np.stack([column, row]) + steps
 
 
 def _places() -> np.ndarray:
@@ -233,16 +253,19 @@ def _displaced(
 
 
 def _pixelate(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
-    side = int(SIZE * _at(severity, 1, 0.6, 0.5, 0.4, 0.3, 0.25))
-    return box_resized(box_resized(pixels, side), SIZE)
+    part = _at(severity, 1, 0.6, 0.5, 0.4, 0.3, 0.25)
+    return reduced(pixels, part, Resampling.BOX, int)
 
 
 def _jpeg_compression(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     return jpeg(pixels, round(_at(severity, 95, 25, 18, 15, 10, 7)))
 
 
-def _row(name: str, label: str, function: Callable, parameters: str, scaled: str) -> Change:
-    return Change(name, label, function, f"{parameters} (ImageNet-C)", scaled)
+def _row(
+    name: str, label: str, function: Callable, parameters: str, scaled: str, sizes: str = ""
+) -> Change:
+    told = f"{parameters} (ImageNet-C)"
+    return Change(name, label, function, told, scaled, at_other_sizes=sizes)
 
 
 _ROWS = (
@@ -252,6 +275,7 @@ _ROWS = (
         _gaussian_noise,
         "normal noise on every colour of every pixel",
         "standard deviation 0.08, 0.12, 0.18, 0.26, 0.38 of full scale",
+        OF_PIXELS,
     ),
     _row(
         "shot_noise",
@@ -259,6 +283,7 @@ _ROWS = (
         _shot_noise,
         "Poisson noise of counted photons",
         "60, 25, 12, 5, 3 photons for white",
+        OF_PIXELS,
     ),
     _row(
         "impulse_noise",
@@ -266,6 +291,7 @@ _ROWS = (
         _impulse_noise,
         "colours set to 0 or 255",
         "3, 6, 9, 17, 27 % of them",
+        OF_PIXELS,
     ),
     _row(
         "defocus_blur",
@@ -273,6 +299,7 @@ _ROWS = (
         _defocus_blur,
         "a disk",
         "radius 3, 4, 6, 8, 10 pixels",
+        SCALED,
     ),
     _row(
         "glass_blur",
@@ -280,6 +307,7 @@ _ROWS = (
         _glass_blur,
         "blur, near pixels copied over each other, blur",
         "sigma 0.7–1.5, reach 1–4 pixels, 1–3 times",
+        SCALED,
     ),
     _row(
         "motion_blur",
@@ -287,6 +315,7 @@ _ROWS = (
         _motion_blur,
         "along a line within 45° of the horizontal",
         "radius 10–20, sigma 3–15 pixels",
+        SCALED,
     ),
     _row(
         "zoom_blur",
@@ -301,6 +330,7 @@ _ROWS = (
         _snow,
         "flakes in motion over a whitened image",
         "density and size of flakes; 20–45 % whitened",
+        SCALED,
     ),
     _row(
         "frost",
@@ -308,6 +338,7 @@ _ROWS = (
         _frost,
         "crystals, drawn here in place of photographs of frost",
         "image × 1–0.6 + crystals × 0.4–0.75",
+        SCALED,
     ),
     _row(
         "fog",
@@ -315,6 +346,7 @@ _ROWS = (
         _fog,
         "a fractal cloud",
         "density 1.5, 2, 2.5, 2.5, 3, ever finer",
+        SCALED,
     ),
     _row(
         "brightness",
@@ -336,6 +368,7 @@ _ROWS = (
         _elastic_transform,
         "an affine map and smoothed displacements, mirrored at the border",
         "five settings, from a tilted image to fine ripples",
+        SCALED,
     ),
     _row(
         "pixelate",
@@ -350,6 +383,7 @@ _ROWS = (
         _jpeg_compression,
         "written as JPEG and read",
         "quality 25, 18, 15, 10, 7",
+        OF_PIXELS,
     ),
 )
 

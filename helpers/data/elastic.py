@@ -4,7 +4,8 @@ albumentations blurs normal noise with a Gaussian of 60 pixels, 481 taps along e
 a blur leaves is so smooth that its values at few points determine it. Here it is computed at
 16 × 16 Chebyshev points of each component, and interpolated by the polynomial through them: four
 products with small fixed matrices. Displacements differ from albumentations' by less than 1e-4
-pixels; OpenCV's own maps are rounded to 1/32 pixel.
+pixels; OpenCV's own maps are rounded to 1/32 pixel. Views of another size than 224 show the same
+field, interpolated at their pixels.
 
 The products are exact, so the order of their sums doesn't matter: any library gives the same bits
 on any processor. All matrices hold whole numbers in float64, which is exact up to 2^53. Noise and
@@ -34,7 +35,7 @@ _POINTS = 16
 _NOISE, _WEIGHTS, _POLYNOMIALS = 2.0**24, 2.0**27, 2.0**25
 
 
-def smooth_noise(draw: Draw) -> np.ndarray:
+def smooth_noise(draw: Draw, shape: tuple[int, int] = (SIZE, SIZE)) -> np.ndarray:
     """Draw normal noise, divide it by its largest size and blur it.
 
     The two components lie one below the other when they are blurred, so that they mix where they
@@ -43,20 +44,23 @@ def smooth_noise(draw: Draw) -> np.ndarray:
     Parameters
     ----------
     draw : Draw
-        Left after as many numbers as albumentations would draw.
+        Left after as many numbers as albumentations would draw for 224 × 224.
+    shape : tuple of int
+        Height and width of the view.
 
     Returns
     -------
-    ndarray of float64, 2 × 224 × 224
+    ndarray of float64, 2 × height × width
         The horizontal and the vertical component, from -1 to 1.
     """
     noise = draw.standard_normal((2 * SIZE, SIZE), dtype=np.float32)
     noise /= max(noise.max(), -noise.min())
     whole = np.multiply(noise, _NOISE, dtype=np.float64)
-    down, across, polynomials = _factors()
+    down, across = _blurs()
+    rows, columns = map(_polynomials, shape)
     blurred = _divided(np.rint(whole, out=whole) @ across.T, _WEIGHTS)
     blurred = _divided(down @ blurred, _WEIGHTS).reshape(2, _POINTS, _POINTS)
-    smooth = _divided(polynomials @ blurred, _POLYNOMIALS) @ polynomials.T
+    smooth = _divided(rows @ blurred, _POLYNOMIALS) @ columns.T
     smooth /= _NOISE * _POLYNOMIALS
     return smooth
 
@@ -67,11 +71,11 @@ def _divided(product: np.ndarray, unit: float) -> np.ndarray:
 
 
 @cache
-def _factors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make the matrices: the blur down to the points, that across, and the polynomials."""
+def _blurs() -> tuple[np.ndarray, np.ndarray]:
+    """Make the matrices that blur down to the points, and across."""
     points = _points()
     both = [*points, *(SIZE + point for point in points)]
-    return _blur(both, 2 * SIZE), _blur(points, SIZE), _interpolation(points)
+    return _blur(both, 2 * SIZE), _blur(points, SIZE)
 
 
 def _points() -> list[int]:
@@ -92,15 +96,22 @@ def _blur(points: list[int], length: int) -> np.ndarray:
     return np.rint(np.array(sums) / gaussian.sum() * _WEIGHTS)
 
 
-def _interpolation(points: list[int]) -> np.ndarray:
-    """Return, for each pixel, the polynomials that are 1 at one point and 0 at the others."""
+@cache
+def _polynomials(length: int) -> np.ndarray:
+    """Return, for each pixel of a side, the polynomials that are 1 at one point, 0 at others."""
+    points = _points()
     others = [[other for other in points if other != point] for point in points]
+    # Twice as many units as the side has pixels make a place a whole number; edges are repeated.
+    unit, last = 2 * length, SIZE - 1
+    places = (SIZE * (2 * pixel + 1) - length for pixel in range(length))
+    places = [min(max(place, 0), last * unit) for place in places]
     # Python divides whole numbers of any length with a single rounding.
     values = [
         [
-            math.prod(pixel - other for other in of) / math.prod(point - other for other in of)
+            math.prod(place - other * unit for other in of)
+            / math.prod((point - other) * unit for other in of)
             for point, of in zip(points, others, strict=True)
         ]
-        for pixel in range(SIZE)
+        for place in places
     ]
     return np.rint(np.array(values) * _POLYNOMIALS)

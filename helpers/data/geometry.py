@@ -24,7 +24,13 @@ FILLED = (*BORDERED, "coarse_dropout")
 """Augmentations that put something in place of the image: black, or in dropout's squares noise."""
 
 
-def origins(name: str, image_id: str, seed: int = 0, severity: float = 1.0) -> np.ndarray:
+def origins(
+    name: str,
+    image_id: str,
+    seed: int = 0,
+    severity: float = 1.0,
+    shape: tuple[int, int] = (SIZE, SIZE),
+) -> np.ndarray:
     """Tell where each pixel of a view comes from.
 
     Parameters
@@ -33,12 +39,14 @@ def origins(name: str, image_id: str, seed: int = 0, severity: float = 1.0) -> n
         One of `GEOMETRIC`.
     image_id, seed, severity
         What the draw depends on; see `helpers.data.views`.
+    shape : tuple of int
+        Height and width of the view.
 
     Returns
     -------
-    ndarray of float32, 224 × 224 × 2
-        Column and row in the resized original, in pixels from 0 to 223; NaN where the pixel lies
-        beyond the image.
+    ndarray of float32, height × width × 2
+        Column and row in the resized original, in pixels from 0; NaN where the pixel lies beyond
+        the image.
 
     Raises
     ------
@@ -46,13 +54,14 @@ def origins(name: str, image_id: str, seed: int = 0, severity: float = 1.0) -> n
         If the augmentation is not geometric.
     """
     one_of("geometric augmentation", name, GEOMETRIC)
-    row, column = np.mgrid[:SIZE, :SIZE].astype(np.float32)
-    inside = np.full_like(row, SIZE)
-    coordinates = np.stack([column, row, inside], axis=-1) / SIZE
+    (height, width), side = shape, max(shape)
+    row, column = np.mgrid[:height, :width].astype(np.float32)
+    inside = np.full_like(row, side)
+    coordinates = np.stack([column, row, inside], axis=-1) / side
     drawn = redraw(coordinates, name, image_id, seed, severity)
     # Pixels at the edge that are blended with the border count as beyond it.
     known = drawn[..., 2:] > 1 - 1e-4
-    return np.where(known, drawn[..., :2] * SIZE, np.nan).astype(np.float32)
+    return np.where(known, drawn[..., :2] * side, np.nan).astype(np.float32)
 
 
 def moved_as(maps: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -60,9 +69,9 @@ def moved_as(maps: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    maps : ndarray, 224 × 224 or 224 × 224 × channels
+    maps : ndarray, height × width or height × width × channels
         Pixels, or anything known at each pixel of the original.
-    origin : ndarray, 224 × 224 × 2
+    origin : ndarray, height × width × 2
         As of `origins`.
 
     Returns
@@ -88,7 +97,7 @@ def refilled(
 
     Parameters
     ----------
-    original : ndarray of uint8, 224 × 224 × 3
+    original : ndarray of uint8, height × width × 3
         The resized image.
     name : str
         One of `FILLED`.
@@ -100,7 +109,7 @@ def refilled(
 
     Returns
     -------
-    ndarray of uint8, 224 × 224 × 3
+    ndarray of uint8, height × width × 3
 
     Raises
     ------

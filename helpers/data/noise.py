@@ -47,6 +47,24 @@ def _cumulated(mean: float, counts: np.ndarray) -> np.ndarray:
     return cumulated / cumulated[-1]
 
 
+def enlarged(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Resize a field that was drawn for 224 × 224 to a view, bilinearly; there, it stays as it is.
+
+    Parameters
+    ----------
+    field : ndarray of float, 224 × 224
+    shape : tuple of int
+        Of the view; height and width come first.
+
+    Returns
+    -------
+    ndarray of float, height × width
+    """
+    height, width = shape[:2]
+    same = field.shape == (height, width)
+    return field if same else cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
 def plasma(rng: Draw, decay: float) -> np.ndarray:
     """Draw a fractal cloud by the diamond-square algorithm on a torus.
 
@@ -114,7 +132,7 @@ def zoomed(values: np.ndarray, factor: float) -> np.ndarray:
 
     Parameters
     ----------
-    values : ndarray of float, 224 × 224 or 224 × 224 × channels
+    values : ndarray of float, height × width or height × width × channels
     factor : float
         From 1.
 
@@ -123,10 +141,16 @@ def zoomed(values: np.ndarray, factor: float) -> np.ndarray:
     ndarray of float
         As `values`.
     """
-    seen = math.ceil(SIZE / factor)
-    enlarged = round(seen * factor)
-    step = (seen - 1) / (enlarged - 1)
-    first = (SIZE - seen) // 2 + (enlarged - SIZE) // 2 * step
-    matrix = np.array([[step, 0, first], [0, step, first]])
+    height, width = values.shape[:2]
+    (down, top), (across, left) = (_seen_from(side, factor) for side in (height, width))
+    matrix = np.array([[across, 0, left], [0, down, top]])
     look = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
-    return cv2.warpAffine(values, matrix, (SIZE, SIZE), **look)
+    return cv2.warpAffine(values, matrix, (width, height), **look)
+
+
+def _seen_from(side: int, factor: float) -> tuple[float, float]:
+    """Return how far apart the pixels of an enlarged side are in the old one, and the first."""
+    seen = math.ceil(side / factor)
+    longer = round(seen * factor)
+    step = (seen - 1) / (longer - 1)
+    return step, (side - seen) // 2 + (longer - side) // 2 * step

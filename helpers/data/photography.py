@@ -11,9 +11,9 @@ from types import MappingProxyType
 import numpy as np
 from PIL.Image import Resampling
 
-from helpers.data.change import SIZE, Change, Draw
+from helpers.data.change import OF_PIXELS, SCALED, Change, Draw, enlargement
 from helpers.data.opencv import cv2
-from helpers.data.pixels import grey, jpeg, levels, resized, unit
+from helpers.data.pixels import grey, jpeg, levels, reduced, unit
 
 GAMMA = 2.2
 
@@ -23,11 +23,10 @@ def _jpeg(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
 
 
 def _reduced_by(kernel: Resampling) -> Callable[[np.ndarray, float, Draw], np.ndarray]:
-    def reduced(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
-        side = round(SIZE / (1 + severity / 2))
-        return resized(resized(pixels, side, kernel), SIZE, kernel)
+    def smaller(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+        return reduced(pixels, 1 / (1 + severity / 2), kernel)
 
-    return reduced
+    return smaller
 
 
 def _in_light(pixels: np.ndarray, gains: list[float]) -> np.ndarray:
@@ -49,7 +48,7 @@ def _white_balance(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray
 
 
 def _grain(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
-    drawn = rng.standard_normal((SIZE, SIZE)).astype(np.float32)
+    drawn = rng.standard_normal(pixels.shape[:2]).astype(np.float32)
     grains = cv2.GaussianBlur(drawn, (0, 0), 0.7)[..., None]
     original = unit(pixels)
     # Film is grainiest in middle tones.
@@ -59,14 +58,19 @@ def _grain(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
 
 def _sharpening(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     original = unit(pixels)
-    return levels(original + severity * (original - cv2.GaussianBlur(original, (0, 0), 1.5)))
+    blurred = cv2.GaussianBlur(original, (0, 0), 1.5 * enlargement(pixels))
+    return levels(original + severity * (original - blurred))
 
 
 def _cropping(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
-    side = round(SIZE * (1 - 0.1 * severity))
-    top, left = (int(each * (SIZE - side + 1)) for each in rng.random(2))
-    window = np.ascontiguousarray(pixels[top : top + side, left : left + side])
-    return cv2.resize(window, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    sides = pixels.shape[:2]
+    kept = [round(side * (1 - 0.1 * severity)) for side in sides]
+    starts = (
+        int(d * (side - own + 1)) for d, side, own in zip(rng.random(2), sides, kept, strict=True)
+    )
+    rows, columns = (slice(first, first + own) for first, own in zip(starts, kept, strict=True))
+    window = np.ascontiguousarray(pixels[rows, columns])
+    return cv2.resize(window, sides[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 _SMALLER = "made smaller and enlarged again, by"
@@ -79,6 +83,7 @@ _ROWS = (
         _jpeg,
         "written as JPEG of quality 77 and read",
         "quality: 95 less 18 × severity, at least 5",
+        at_other_sizes=OF_PIXELS,
     ),
     Change(
         "resize_nearest",
@@ -121,6 +126,7 @@ _ROWS = (
         _grain,
         "of film, the same in all colours, most in middle tones",
         "its contrast",
+        at_other_sizes=OF_PIXELS,
     ),
     Change(
         "sharpening",
@@ -128,6 +134,7 @@ _ROWS = (
         _sharpening,
         "unsharp mask of sigma 1.5 pixels, amount 1",
         "the amount",
+        at_other_sizes=SCALED,
     ),
     Change(
         "cropping",

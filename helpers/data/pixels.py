@@ -1,5 +1,6 @@
 """Small operations on pixels that several changes share."""
 
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -39,11 +40,16 @@ def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     return np.array(Image.open(file))
 
 
-def box_resized(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Resize to a square by the mean of the pixels that fall into each, as Pillow's BOX does."""
-    return resized(pixels, side, Image.Resampling.BOX)
+def resized(pixels: np.ndarray, shape: tuple[int, int], kernel: Image.Resampling) -> np.ndarray:
+    """Resize to a height and width by a kernel of Pillow's, which widens to reduce an image."""
+    height, width = shape
+    return np.array(Image.fromarray(pixels).resize((width, height), kernel))
 
 
-def resized(pixels: np.ndarray, side: int, kernel: Image.Resampling) -> np.ndarray:
-    """Resize to a square by one of Pillow's kernels, which widen when an image is reduced."""
-    return np.array(Image.fromarray(pixels).resize((side, side), kernel))
+def reduced(
+    pixels: np.ndarray, part: float, kernel: Image.Resampling, whole: Callable[[float], int] = round
+) -> np.ndarray:
+    """Reduce an image to a part of its height and width, in whole pixels, and enlarge it again."""
+    shape = pixels.shape[:2]
+    height, width = (max(1, whole(side * part)) for side in shape)
+    return resized(resized(pixels, (height, width), kernel), shape, kernel)

@@ -15,7 +15,7 @@ import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
 from helpers.data import elastic
-from helpers.data.change import SIZE, Draw
+from helpers.data.change import SIZE, Draw, enlargement
 from helpers.data.opencv import cv2
 
 # With a corner moved further than a third of the side the four corners may stop being convex, and
@@ -87,10 +87,12 @@ class _Elastic(A.ElasticTransform):
 
     def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
         """Draw the displacements and return where each pixel comes from."""
-        places = elastic.smooth_noise(self.random_generator)
-        places *= self.alpha
-        places[0] += np.arange(SIZE)
-        places[1] += np.arange(SIZE)[:, None]
+        height, width = params["shape"][:2]
+        places = elastic.smooth_noise(self.random_generator, (height, width))
+        places[0] *= self.alpha * (width / SIZE)
+        places[1] *= self.alpha * (height / SIZE)
+        places[0] += np.arange(width)
+        places[1] += np.arange(height)[:, None]
         map_x, map_y = places.astype(np.float32)
         return {"map_x": map_x, "map_y": map_y}
 
@@ -108,22 +110,23 @@ class CommonRandom(random.Random):
         return a + int((b - a + 1) * self.random())
 
 
-def _noise(severity: float) -> A.GaussNoise:
+def _noise(severity: float, scale: float = 1.0) -> A.GaussNoise:
     return _Noise(std_range=(min(0.44 * severity, 1), min(0.88 * severity, 1)), p=1)
 
 
-def _blur(severity: float) -> A.GaussianBlur:
-    sizes = (max(1, round(3 * severity)), max(1, round(7 * severity)))
-    return A.GaussianBlur(blur_limit=sizes, sigma_limit=(0.5 * severity, 3 * severity), p=1)
+def _blur(severity: float, scale: float = 1.0) -> A.GaussianBlur:
+    times = severity * scale
+    sizes = (max(1, round(3 * times)), max(1, round(7 * times)))
+    return A.GaussianBlur(blur_limit=sizes, sigma_limit=(0.5 * times, 3 * times), p=1)
 
 
-def _color_jitter(severity: float) -> A.ColorJitter:
+def _color_jitter(severity: float, scale: float = 1.0) -> A.ColorJitter:
     limit = 0.2 * severity
     hue = min(limit, _HALF_TURN_OF_HUE)
     return A.ColorJitter(brightness=limit, contrast=limit, saturation=limit, hue=hue, p=1)
 
 
-def _shift_scale_rotate(severity: float) -> A.Affine:
+def _shift_scale_rotate(severity: float, scale: float = 1.0) -> A.Affine:
     # ShiftScaleRotate is this transform under a deprecated name, which warns at each construction.
     shift, scale, angle = 0.0625 * severity, 0.1 * severity, 15 * severity
     return A.Affine(
@@ -134,25 +137,25 @@ def _shift_scale_rotate(severity: float) -> A.Affine:
     )
 
 
-def _horizontal_flip(severity: float) -> A.HorizontalFlip:
+def _horizontal_flip(severity: float, scale: float = 1.0) -> A.HorizontalFlip:
     return A.HorizontalFlip(p=1)
 
 
-def _elastic(severity: float) -> A.ElasticTransform:
+def _elastic(severity: float, scale: float = 1.0) -> A.ElasticTransform:
     return _Elastic(alpha=30 * severity, sigma=elastic.SIGMA, p=1)
 
 
-def _perspective(severity: float) -> A.Perspective:
+def _perspective(severity: float, scale: float = 1.0) -> A.Perspective:
     return _Perspective(severity, scale=(0.05, 0.1), p=1)
 
 
-def _random_brightness_contrast(severity: float) -> A.RandomBrightnessContrast:
+def _random_brightness_contrast(severity: float, scale: float = 1.0) -> A.RandomBrightnessContrast:
     limit = 0.2 * severity
     return A.RandomBrightnessContrast(brightness_limit=limit, contrast_limit=limit, p=1)
 
 
-def _coarse_dropout(severity: float) -> A.CoarseDropout:
-    side = max(1, round(16 * severity**0.5))
+def _coarse_dropout(severity: float, scale: float = 1.0) -> A.CoarseDropout:
+    side = max(1, round(16 * severity**0.5 * scale))
     return A.CoarseDropout(
         num_holes_range=(6, 8),
         hole_height_range=(side, side),
@@ -162,7 +165,7 @@ def _coarse_dropout(severity: float) -> A.CoarseDropout:
     )
 
 
-TRANSFORMS: Mapping[str, Callable[[float], A.BasicTransform]] = MappingProxyType(
+TRANSFORMS: Mapping[str, Callable[..., A.BasicTransform]] = MappingProxyType(
     {
         "noise": _noise,
         "blur": _blur,
@@ -175,7 +178,7 @@ TRANSFORMS: Mapping[str, Callable[[float], A.BasicTransform]] = MappingProxyType
         "coarse_dropout": _coarse_dropout,
     }
 )
-"""By name: from a severity above 0 to a new transform that always applies."""
+"""By name: from a severity above 0, and a factor of lengths, to a transform that always applies."""
 
 
 def transformed(
@@ -187,7 +190,7 @@ def transformed(
     ----------
     name : str
         One of `TRANSFORMS`.
-    pixels : ndarray of uint8 or float32, 224 × 224 × channels
+    pixels : ndarray of uint8 or float32, height × width × channels
     severity : float
         Above 0.
     draw : Draw
@@ -202,7 +205,7 @@ def transformed(
         As `pixels`.
     """
     # Each call owns its transform, so that threads don't share one.
-    transform = copy(_checked(name, severity))
+    transform = copy(_checked(name, severity, enlargement(pixels)))
     for attribute, value in settings.items():
         setattr(transform, attribute, value)
     transform.set_random_state(draw, CommonRandom(draw.key))
@@ -213,6 +216,6 @@ def transformed(
 
 
 @lru_cache(maxsize=256)
-def _checked(name: str, severity: float) -> A.BasicTransform:
+def _checked(name: str, severity: float, scale: float) -> A.BasicTransform:
     """Make a transform once, for albumentations' check of its arguments takes longer than some."""
-    return TRANSFORMS[name](severity)
+    return TRANSFORMS[name](severity, scale)

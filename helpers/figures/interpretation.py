@@ -24,7 +24,7 @@ THUMBNAIL = 1.75  # inches
 BAR_WIDTH = 1.1  # inches, of a colour bar with its label
 WIDEST = 11.7  # inches, of a row of thumbnails
 LETTERS_PER_INCH = 11  # of a thumbnail's title
-MAP_COLORS = ("#88CCEE", "#332288")
+MAP_COLORS = ("#88CCEE", "#332288", "#DDCC77")
 LEVEL_LINES = (
     {"color": "#CC6677", "linestyle": "-", "linewidth": 2},
     {"color": "#CC6677", "linestyle": ":", "linewidth": 2},

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from helpers.analysis.head_names import head_name
 from helpers.analysis.maps import enlarge
 from helpers.analysis.neighbours import SIMILARITIES, Neighbours, nearest
-from helpers.data import SIZE
 from helpers.figures.interpretation import image_neighbours as draw_image_neighbours
 from helpers.figures.interpretation import text_neighbours as draw_text_neighbours
 from helpers.figures.interpretation import topic_maps as draw_topic_maps
@@ -198,7 +197,9 @@ def _drawable(run: Run, found: Neighbours) -> dict[str, object]:
 def _over_image(run: Run, image, maps, titles: list[str], layer, head) -> Figure:
     pixels = choices.pixels_of(run, image)
     heads = f"{_level('layer', layer)}, {_level('head', head)}"
-    return draw_topic_maps(pixels, _name(image), enlarge(maps, SIZE), titles=titles, heads=heads)
+    return draw_topic_maps(
+        pixels, _name(image), enlarge(maps, pixels.shape[:2]), titles=titles, heads=heads
+    )
 
 
 def _level(name: str, value: int | str) -> str:

@@ -60,14 +60,14 @@ def pixels_of(run: Run, image: str | np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of uint8, 224 × 224 × 3
+    ndarray of uint8, height × width × 3
 
     Raises
     ------
     WorkbookError
         If the run has no such image, or the array is no RGB image.
     """
-    return _of_run(run, image) if isinstance(image, str) else _resized(image)
+    return _of_run(run, image) if isinstance(image, str) else _resized(run, image)
 
 
 def text_direction(run: Run, text: str) -> np.ndarray:
@@ -334,11 +334,11 @@ def topic_maps(maps: np.ndarray, layer: int | str, head: int | str) -> np.ndarra
 @lru_cache(maxsize=IMAGES_AT_HAND)
 def _of_run(run: Run, image: str) -> np.ndarray:
     row = run.images.ids.index(one_of("image", image, run.images.ids))
-    return _resized(run.images[row].pixels)
+    return _resized(run, run.images[row].pixels)
 
 
-def _resized(pixels: np.ndarray) -> np.ndarray:
-    return views(pixels, "given", changes=())["original"]
+def _resized(run: Run, pixels: np.ndarray) -> np.ndarray:
+    return views(pixels, "given", changes=(), preprocessing=run.preprocessing)["original"]
 
 
 @lru_cache(maxsize=4)

@@ -76,6 +76,27 @@ def maps_on_scenes(run: Run) -> xr.Dataset:
     return derived(run, "maps_on_scenes", lambda: _scored_maps(run), scenes=OF_TWO)
 
 
+def gradients_on_scenes(run: Run) -> xr.DataArray:
+    """Score gradient-weighted attention on the scenes of `maps_on_scenes`.
+
+    Parameters
+    ----------
+    run : Run
+        As for `heads_on_scenes`.
+
+    Returns
+    -------
+    DataArray, (wording, scene, map)
+        As of `helpers.interpret.scoring.score_gradients`; to compare with ``maps`` there.
+    """
+
+    def score() -> xr.Dataset:
+        found = {name: scoring.score_gradients(run.model, *told) for name, told in _drawn().items()}
+        return xr.concat(found.values(), pd.Index(found, name="wording")).to_dataset(name="maps")
+
+    return derived(run, "gradients_on_scenes", score, scenes=OF_TWO)["maps"]
+
+
 def neighbours_on_scenes(run: Run) -> pd.DataFrame:
     """Score nearest neighbours among fresh scenes of one object.
 
@@ -101,11 +122,17 @@ def neighbours_on_scenes(run: Run) -> pd.DataFrame:
     return kept.to_dataframe().reset_index(drop=True).set_index(named)
 
 
-def _scored_maps(run: Run) -> xr.Dataset:
+def _drawn() -> dict[str, tuple[list[Scene], str]]:
+    """Draw the scenes of two things for each wording, and of `PAIR`."""
     pairs = [scoring.paired_scene(index) for index in range(OF_TWO)]
-    drawn = {PAIR: (pairs, "colour and shape")} | {
+    return {PAIR: (pairs, "colour and shape")} | {
         name: (scoring.differing_scenes(OF_TWO, name), name) for name in scoring.WORDINGS
     }
+
+
+def _scored_maps(run: Run) -> xr.Dataset:
+    drawn = _drawn()
+    pairs = drawn[PAIR][0]
     together = {name: scoring.score_together(run.model, *told) for name, told in drawn.items()}
     alone = [scoring.score_heads(run.model, *drawn[name]) for name in TOLD]
     bare = scoring.score_together(untrained_run(run).model, *drawn[PAIR])["maps"]

@@ -141,6 +141,39 @@ def score_together(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Da
     )
 
 
+def score_gradients(model: Model, scenes: Sequence[Scene], wording: str) -> xr.DataArray:
+    """Score the regions that gradient-weighted attention gives to the things of scenes.
+
+    Parameters
+    ----------
+    model, scenes, wording
+        As for `score_together`.
+
+    Returns
+    -------
+    DataArray, (scene, map)
+        As the variable ``maps`` of `score_together`, with the maps of
+        `helpers.clip.Model.gradient_maps`.
+
+    Raises
+    ------
+    WorkbookError
+        If the wording is unknown, or there are fewer than two scenes.
+    """
+    masks = _masks(scenes)
+    named = [_texts(one, wording) for one in scenes]
+    texts, directions = _directions(model, named)
+    by_scene = directions[[[texts.index(text) for text in own] for own in named]]
+    found = []
+    for start in range(0, len(scenes), SCENES_AT_ONCE):
+        few = slice(start, start + SCENES_AT_ONCE)
+        pixels = np.stack([one.pixels for one in scenes[few]])
+        found.append(model.gradient_maps(pixels, by_scene[few]))
+    maps = np.concatenate(found)
+    by_map = [_fit(_regions(values), masks) for values in (maps, maps - maps[:, ::-1])]
+    return xr.DataArray(np.transpose(by_map), dims=("scene", "map"), coords={"map": list(MAPS)})
+
+
 def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Dataset:
     """Score the regions that the contrasts of each head give to the things of scenes.
 
@@ -335,9 +368,7 @@ def _texts(one: Scene, wording: str) -> list[str]:
 def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.ndarray]:
     """Yield the maps of each scene's two texts, things × layers × heads × rows × columns."""
     named = [_texts(one, wording) for one in scenes]
-    texts = list(dict.fromkeys(chain.from_iterable(named)))
-    embeddings = model.encode_text(texts)
-    directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    texts, directions = _directions(model, named)
     for start in range(0, len(scenes), SCENES_AT_ONCE):
         few = slice(start, start + SCENES_AT_ONCE)
         encoding = model.encode(np.stack([one.pixels for one in scenes[few]]), by_token=True)
@@ -346,6 +377,13 @@ def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.nd
             # things × layers × heads × patches
             patches = np.moveaxis(parts[:, :, encoding.prefix :, rows], -1, 0)
             yield patches.reshape(*patches.shape[:-1], *model.grid)
+
+
+def _directions(model: Model, named: Sequence[Sequence[str]]) -> tuple[list[str], np.ndarray]:
+    """Embed the texts of scenes, each once: the texts, and their normalised embeddings."""
+    texts = list(dict.fromkeys(chain.from_iterable(named)))
+    embeddings = model.encode_text(texts)
+    return texts, embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
 
 def _masks(scenes: Sequence[Scene]) -> np.ndarray:

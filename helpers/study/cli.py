@@ -366,13 +366,16 @@ def _check_texts(pool: "Texts") -> None:
 def _check_models(parameters: Parameters, pool: "Texts") -> None:
     # What doesn't fit is told now, and not by the last notebook of a run half written.
     from helpers.clip import load
+    from helpers.data import STUDY_PREPROCESSING
 
     own = parameters.model, parameters.pretrained
     for name, pretrained in dict.fromkeys([own, *map(split_model, compared_with(parameters))]):
         model = load(name, pretrained, parameters.device, parameters.precision)
         unknown = model.check_texts(pool.texts) if model.capabilities.texts else ""
         if (name, pretrained) == own:
-            print("\n".join(filter(None, [model.opened_as, unknown])))
+            study = parameters.preprocessed_for == "study"
+            seen = f"Images are {STUDY_PREPROCESSING if study else model.preprocessing}."
+            print("\n".join(filter(None, [model.opened_as, seen, unknown])))
 
 
 def _models(given: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from helpers.analysis.scores import detail_similarity, patch_similarity, pixel_scores
 from helpers.analysis.sources import few_of_each
-from helpers.data import views
+from helpers.data.changes import changed as draw_changed
 from helpers.study.derived import derived
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ def _of_image(run: "Run", name: str) -> dict[str, np.ndarray]:
     own = run.views(name)
     original, changed = own["original"], np.stack([own[change] for change in run.changes])
     given = run.parameters
-    other = views(original, name, given.seed + 1, given.severity, run.changes)
-    redrawn = pixel_scores(original, np.stack([other[change] for change in run.changes]))
+    drawn = (name, given.seed + 1, given.severity)
+    other = np.stack([draw_changed(original, change, *drawn) for change in run.changes])
+    redrawn = pixel_scores(original, other)
     return {key: score(original, changed) for key, score in DEPARTURES.items()} | {
         key: redrawn[key] for key in REDRAWN
     }

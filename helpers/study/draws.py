@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.data import Image, UnreadableImage, views
+from helpers.data import Image, Preprocessing, UnreadableImage, views
 from helpers.study.parameters import Parameters
 from helpers.study.visit import content_of
 
@@ -43,7 +43,7 @@ class Drawn:
         Positions of the readable images in the arrays.
     ids : list of str
         Names of the same images.
-    pixels : Tensor of uint8, images × views × 224 × 224 × 3
+    pixels : Tensor of uint8, images × views × height × width × 3
         The original first; None where no image is readable.
     contents : list of ndarray
         What `content_of` gives of each.
@@ -65,7 +65,9 @@ class Drawn:
         return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
 
 
-def draw(batch: Batch, parameters: Parameters, changes: Sequence[str]) -> Drawn:
+def draw(
+    batch: Batch, parameters: Parameters, changes: Sequence[str], preprocessing: Preprocessing
+) -> Drawn:
     """Read the images of a pass, and draw all their views.
 
     Parameters
@@ -76,6 +78,7 @@ def draw(batch: Batch, parameters: Parameters, changes: Sequence[str]) -> Drawn:
     changes : sequence of str
         Their names. They are asked of the parameters once, when a run begins: to ask again would
         take up what has meanwhile been changed in the file that registers them.
+    preprocessing : Preprocessing
 
     Returns
     -------
@@ -89,7 +92,8 @@ def draw(batch: Batch, parameters: Parameters, changes: Sequence[str]) -> Drawn:
         except UnreadableImage as error:
             unreadable[image.id] = str(error)
             continue
-        own = views(pixels, image.id, parameters.seed, parameters.severity, changes)
+        asked = (parameters.seed, parameters.severity, changes, preprocessing)
+        own = views(pixels, image.id, *asked)
         drawn[row, image.id] = np.stack(list(own.values()))
         contents.append(content_of(pixels))
     import torch
@@ -100,8 +104,8 @@ def draw(batch: Batch, parameters: Parameters, changes: Sequence[str]) -> Drawn:
 
 
 class _Passes:
-    def __init__(self, passes: Sequence[Batch], parameters: Parameters, changes: Sequence[str]):
-        self._passes, self._asked = passes, (parameters, changes)
+    def __init__(self, passes: Sequence[Batch], *asked: object):
+        self._passes, self._asked = passes, asked
 
     def __len__(self) -> int:
         return len(self._passes)
@@ -121,14 +125,18 @@ def _begin_process(_: int) -> None:
 
 
 def drawn_by_processes(
-    passes: Sequence[Batch], parameters: Parameters, changes: Sequence[str], processes: int
+    passes: Sequence[Batch],
+    parameters: Parameters,
+    changes: Sequence[str],
+    preprocessing: Preprocessing,
+    processes: int,
 ) -> Iterator[Drawn]:
     """Draw passes ahead, in processes of their own, in memory that a GPU copies from.
 
     Parameters
     ----------
     passes : sequence of Batch
-    parameters, changes
+    parameters, changes, preprocessing
         As for `draw`.
     processes : int
 
@@ -143,7 +151,7 @@ def drawn_by_processes(
     from helpers.study.lanes import others_limited
 
     loader = DataLoader(
-        _Passes(passes, parameters, changes),
+        _Passes(passes, parameters, changes, preprocessing),
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=processes,

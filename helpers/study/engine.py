@@ -12,7 +12,7 @@ import numpy as np
 
 from helpers.analysis.scores import SCORES
 from helpers.cores import cores
-from helpers.data import UnreadableImage
+from helpers.data import STUDY_PREPROCESSING, Preprocessing, UnreadableImage
 from helpers.study.arrays import Arrays
 from helpers.study.draws import Batch, Drawn, draw, drawn_by_processes
 from helpers.study.parameters import Parameters
@@ -119,6 +119,12 @@ class Engine:
         given = self._parameters
         return load(given.model, given.pretrained, given.device, given.precision)
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are brought to the size of views; the model's own way is asked of it."""
+        own = self._parameters.preprocessed_for == "model"
+        return self.model.preprocessing if own else STUDY_PREPROCESSING
+
     def allocate(self, wanted: Collection[str] | None = None) -> None:
         """Make room for what is kept, in chunks of ``batch_size`` images.
 
@@ -203,10 +209,11 @@ class Engine:
         ]
 
     def _draw_and_visit(self, batch: Batch) -> _Visit:
-        return self._visit(draw(batch, self._parameters, self._changes))
+        return self._visit(draw(batch, self._parameters, self._changes, self.preprocessing))
 
     def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
-        return drawn_by_processes(passes, self._parameters, self._changes, processes)
+        asked = (self._parameters, self._changes, self.preprocessing)
+        return drawn_by_processes(passes, *asked, processes)
 
     def _visit(self, drawn: Drawn) -> _Visit:
         clock = _Clock({"draw": drawn.seconds})

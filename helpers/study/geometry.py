@@ -120,11 +120,13 @@ def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
     """Move an image and its attention as each view did, beside the view and its own attention."""
     views, own = run.views(image_id), attention.sel(image=image_id)
     severity, seed = run.parameters.severity, run.parameters.seed
-    before = attention_map(own.sel(view="original").values)
+    size = run.preprocessing.size
+    before = attention_map(own.sel(view="original").values, size)
     moved = []
     for name in geometry.GEOMETRIC:
-        origin = geometry.origins(name, image_id, seed, severity)
-        maps = geometry.moved_as(before, origin), attention_map(own.sel(view=name).values)
+        origin = geometry.origins(name, image_id, seed, severity, size)
+        after = attention_map(own.sel(view=name).values, size)
+        maps = geometry.moved_as(before, origin), after
         moved.append((*maps, geometry.moved_as(views["original"], origin), views[name]))
     return [np.stack(part) for part in zip(*moved, strict=True)]
 

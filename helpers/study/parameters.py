@@ -46,6 +46,9 @@ class Parameters:
         What `helpers.clip.load` opens.
     device, precision : str
         Where and in which numbers the model runs.
+    preprocessing : str or None
+        One of `PREPROCESSINGS`: how images are brought to the size of views. None takes ``study``
+        for an embedded model and ``model`` for any other.
     texts : str or None
         Pool of texts that heads and shifts are read with: a name or file that
         `helpers.data.texts.open_texts` takes; None takes the pool that suits the model.
@@ -89,6 +92,7 @@ class Parameters:
     pretrained: str | None
     device: str
     precision: str
+    preprocessing: str | None
     texts: str | None
     layers: int
     compare: list[str] | None
@@ -113,6 +117,7 @@ class Parameters:
             ("compare", models, COMPARED),
             ("compare_fully", isinstance(self.compare_fully, bool), "true or false"),
             ("extras", isinstance(self.extras, bool), "true or false"),
+            ("preprocessing", self.preprocessing in (None, *PREPROCESSINGS), PREPROCESSED),
             ("severity", number and 0 <= self.severity <= MAX_SEVERITY, SEVERITIES),
         ):
             _check(valid, name, getattr(self, name), expected)
@@ -145,6 +150,12 @@ class Parameters:
         return [self.images] if isinstance(self.images, str) else list(self.images)
 
     @property
+    def preprocessed_for(self) -> str:
+        """Which of `PREPROCESSINGS` holds."""
+        suits = "study" if self.model in embedded.NAMES else "model"
+        return self.preprocessing or suits
+
+    @property
     def extension(self) -> str | None:
         """The SHA-256 of the file that extends the workbook, whose rows are registered then."""
         if self.extend is None:
@@ -161,6 +172,12 @@ class Parameters:
         return names_of(self.changes)
 
 
+PREPROCESSINGS = ("study", "model")
+"""Ways to bring images to the size of views: squashed to 224 × 224, or as the model's own code."""
+
+PREPROCESSED = (
+    f"{' or '.join(PREPROCESSINGS)}, or null for what suits the model (study for the embedded ones)"
+)
 IMAGES = (
     "one source or a list of them, such as photos, scenes:200 or the path of a folder"
     " (-p images ~/photos)"
@@ -175,6 +192,7 @@ TEXTS = {
     "device": False,
     "precision": False,
     "pretrained": True,
+    "preprocessing": True,
     "texts": True,
     "out": True,
     "extend": True,

@@ -43,7 +43,9 @@ def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[s
         If the precision is unknown.
     """
     one_of("precision", parameters.precision, weights.PRECISIONS)
-    return {
+    # The study's way is named by nothing, so that arrays of before there was another are read.
+    way = parameters.preprocessed_for
+    return ({} if way == "study" else {"preprocessing": way}) | {
         "images": images.fingerprint,
         "seed": parameters.seed,
         "severity": parameters.severity,

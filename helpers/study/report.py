@@ -15,6 +15,7 @@ from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.names import is_embedded
 from helpers.data.images import LeftOut
+from helpers.data.preprocessing import Preprocessing
 from helpers.study import places
 from helpers.study.files import is_sealed
 from helpers.study.fitting import lacks, left_out
@@ -256,11 +257,13 @@ def report_page(run: StoredRun, holding: Holding, waiting: Sequence[str] = ()) -
 
 
 def _headline(run: StoredRun) -> dict[str, object]:
+    told = run.record.get("preprocessing")
     return {
         "title": f"CLIP shift workbook: {run.name}",
         "question": QUESTION,
         "model": run.title,
         "is_embedded": is_embedded(run.parameters["model"]),
+        "preprocessing": str(Preprocessing(**told)) if told else "",
         "name": run.name,
         "count": run.scores.sizes["image"],
     }

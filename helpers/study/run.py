@@ -15,7 +15,14 @@ from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
-from helpers.data import STUDY, Images, UnreadableImage, open_images, views
+from helpers.data import (
+    STUDY,
+    Images,
+    Preprocessing,
+    UnreadableImage,
+    open_images,
+    views,
+)
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.study import places
@@ -107,6 +114,16 @@ class Run(Results):
         return self._store.engine.model
 
     @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How images are brought to the size of views; the model is asked where it decides."""
+        told = self.record.get("preprocessing")
+        if told is None:
+            found = self._store.engine.preprocessing
+            self._record.update(preprocessing=asdict(found))
+            return found
+        return Preprocessing(**told)
+
+    @cached_property
     def capabilities(self) -> Capabilities:
         """What the model can give, as ``run.json`` says; see `find_capabilities`."""
         reasons = self.record.get("capabilities")
@@ -139,7 +156,7 @@ class Run(Results):
         image = self._by_id[one_of("image", image_id, self._by_id)]
         given = self.parameters
         asked = self.changes if changes is None else changes
-        return views(image.pixels, image.id, given.seed, given.severity, asked)
+        return views(image.pixels, image.id, given.seed, given.severity, asked, self.preprocessing)
 
     @property
     def of_study(self) -> bool:
@@ -319,6 +336,7 @@ class Run(Results):
     def compute(self) -> None:
         """Compute what is missing: a single visit to an image gives all that is kept of it."""
         self._store.compute()
+        _ = self.preprocessing  # which is kept in the record
 
     def tell(self, sentence: str) -> None:
         """Tell the user of damage, and keep the sentence in ``run.json``."""

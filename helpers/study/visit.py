@@ -158,7 +158,7 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequen
 
     Parameters
     ----------
-    drawn : ndarray of uint8, views × 224 × 224 × 3
+    drawn : ndarray of uint8, views × height × width × 3
         The original first.
     by_model : mapping of str to ndarray
         What `encoded` gives of the same views, without the axis of images: ``embedding`` and,
@@ -174,7 +174,7 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequen
     compared = {} if "pixel_change" in by_model else pixel_scores(drawn[0], drawn[1:])
     left = [SCORES[name] for name in scores if name not in compared and name not in by_model]
     inputs = {
-        name: _COMPARED_AS[name](by_model[name])
+        name: _COMPARED_AS[name](by_model[name], drawn.shape[1:3])
         for name in {row.needs for row in left} & _COMPARED_AS.keys() & by_model.keys()
     } | {"pixels": drawn}
     for row in (row for row in left if row.needs in inputs):
@@ -198,7 +198,7 @@ def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Va
 
     Parameters
     ----------
-    pixels : Tensor of uint8, images × views × 224 × 224 × 3
+    pixels : Tensor of uint8, images × views × height × width × 3
         On the device, the original first.
     by_model : mapping of str to ndarray
         What `encoded` gives of the same views.
@@ -216,11 +216,12 @@ def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Va
     for name, function in device_scores.BY_MODEL.items():
         if SCORES[name].needs in by_model:
             compared = torch.from_numpy(by_model[SCORES[name].needs]).to(pixels.device)
-            found[name] = function(compared)
+            size = {"size": tuple(pixels.shape[2:4])} if SCORES[name].needs == "attention" else {}
+            found[name] = function(compared, **size)
     return {name: values.cpu().numpy() for name, values in found.items()}
 
 
-_COMPARED_AS = {"embedding": np.asarray, "attention": attention_map}
+_COMPARED_AS = {"embedding": lambda values, _: np.asarray(values), "attention": attention_map}
 
 
 def _by_image(of_views: "Tensor", asked: Asked) -> "Tensor":

@@ -40,6 +40,7 @@ def answer(
     neighbours: pd.DataFrame,
     hubs: pd.DataFrame,
     equal: float,
+    beside: pd.DataFrame,
 ) -> Answer:
     """Answer whether what single heads find is right.
 
@@ -66,6 +67,9 @@ def answer(
         As of `helpers.interpret.scoring.hub_shares`.
     equal : float
         What a hub's share would be if all images were neighbours equally often.
+    beside : DataFrame
+        A row per wording as in `maps`: `gradients`, what gradient-weighted attention reaches there,
+        and `mean`, `low`, `high` of the maps' lead over it, scene by scene.
 
     Returns
     -------
@@ -75,6 +79,7 @@ def answer(
     findings = [
         _places(maps.iloc[0], levels.iloc[0], untrained),
         _wordings(others, levels),
+        _lead(beside),
         _one_head(alone),
         _heads_above(above_chance, levels.iloc[0], untrained),
         _patch(empty_patch),
@@ -136,6 +141,26 @@ def _wordings(others: pd.DataFrame, levels: pd.DataFrame) -> Finding:
         f"{top} {others.loc[top, 'mean']:.2f}, {bottom} {others.loc[bottom, 'mean']:.2f}",
         f"chance {levels.loc[bottom].iloc[0]:.2f} for {bottom}",
     )
+
+
+def _lead(beside: pd.DataFrame) -> Finding:
+    ahead, behind = int((beside["low"] > 0).sum()), int((beside["high"] < 0).sum())
+    pair = beside.iloc[0]
+    return Finding(
+        "Do maps find more than gradient-weighted attention (LeGrad's idea)?",
+        _lead_in_words(ahead, behind, len(beside)),
+        f"lead {interval(*pair[['mean', 'low', 'high']], '{:+.2f}')} for {beside.index[0]};"
+        f" ahead by {ahead} of {len(beside)} wordings, behind by {behind}",
+        f"gradients {pair['gradients']:.2f} for {beside.index[0]}",
+    )
+
+
+def _lead_in_words(ahead: int, behind: int, wordings: int) -> str:
+    if ahead == wordings:
+        return "yes"
+    if behind:
+        return "by some words more, by others less" if ahead else "no"
+    return "by some words" if ahead else "about as much"
 
 
 def _one_head(alone: pd.DataFrame) -> Finding:
