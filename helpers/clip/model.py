@@ -73,7 +73,9 @@ class Model:
     def capabilities(self) -> Capabilities:
         """What the model can give beside embeddings of images."""
         no_texts = getattr(self.tokenizer, "reason", None)
-        return of(self.name, self._opened if isinstance(self._opened, str) else None, no_texts)
+        if isinstance(self._opened, str):
+            return of(self.name, self._opened, self._opened, no_texts)
+        return of(self.name, None, self._opened.no_neurons, no_texts)
 
     @property
     def tower(self) -> Tower:
@@ -126,6 +128,11 @@ class Model:
     def heads(self) -> int:
         """Number of heads in each layer of the vision tower."""
         return self.tower.heads
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons of each layer's MLP."""
+        return self.tower.neurons
 
     @property
     def head_width(self) -> int:
@@ -194,7 +201,12 @@ class Model:
         return pixels.to(self.device, non_blocking=True)
 
     def encode(
-        self, pixels: np.ndarray | torch.Tensor, *, by_token: bool = False, tensors: bool = False
+        self,
+        pixels: np.ndarray | torch.Tensor,
+        *,
+        by_token: bool = False,
+        neurons: bool = False,
+        tensors: bool = False,
     ) -> Encoding:
         """Encode images in one forward pass.
 
@@ -206,6 +218,8 @@ class Model:
         by_token : bool
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
             `Encoding.tokens_along` and `Encoding.tokens_of_heads`.
+        neurons : bool
+            Whether to keep how strongly every neuron of the MLPs fires, for `Encoding.neurons`.
         tensors : bool
             Whether the encoding gives tensors on the model's device, instead of NumPy arrays.
 
@@ -217,29 +231,32 @@ class Model:
         Raises
         ------
         WorkbookError
-            If `pixels` has another shape or type.
+            If `pixels` has another shape or type, or there is no account of neurons.
         """
+        if neurons and not self.capabilities.neurons:
+            raise WorkbookError(self.capabilities.lack("neurons"))
         if not self.capabilities.account:
             with torch.inference_mode(), self._autocast(), QuickLinear():
                 embedding = self.clip.encode_image(self._normalised(pixels))
             lack = self.capabilities.lack("account")
             return EmbeddingAlone(embedding, lack, tensors=tensors)
-        count = self._passes(len(pixels), by_token)
+        keeping = {"by_token": by_token, "neurons": neurons}
+        count = self._passes(len(pixels), **keeping)
         with torch.inference_mode():
             pieces = self._normalised(pixels).tensor_split(count)
-            parts = join([self._pass(one, by_token) for one in pieces])
+            parts = join([self._pass(one, **keeping) for one in pieces])
             return Encoding(parts, self._readout, tensors=tensors)
 
-    def _passes(self, images: int, by_token: bool) -> int:
+    def _passes(self, images: int, **keeping: bool) -> int:
         """Return in how many passes images are encoded, of about as many images each."""
-        size = images_at_once(self.tower, by_token)
+        size = images_at_once(self.tower, **keeping)
         if self.device == "cpu":
             size = min(size, images_in_reused_memory(self.tower))
         return ceil(images / size)
 
-    def _pass(self, pixels: torch.Tensor, by_token: bool) -> Parts:
+    def _pass(self, pixels: torch.Tensor, **keeping: bool) -> Parts:
         with self._autocast(), QuickLinear():
-            return forward(self.tower, pixels, by_token=by_token)
+            return forward(self.tower, pixels, **keeping)
 
     def encode_with_patched_heads(
         self,

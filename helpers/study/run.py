@@ -12,6 +12,7 @@ import xarray as xr
 
 from helpers.analysis.directions import without
 from helpers.analysis.labels import UNKNOWN, fill_properties
+from helpers.analysis.neurons import merged_moments
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
@@ -202,6 +203,31 @@ class Run(Results):
         """
         self._require("account")
         return self._store.read(names or ["shares", "patch_shares"])
+
+    def neurons(self) -> xr.Dataset:
+        """Return the account of the shifts down to neurons, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            ``share`` and ``error`` (of_source, augmentation, depth, neuron), float64: the mean
+            share of every neuron over the images of a source, and its standard error;
+            ``largest_neurons`` (image, augmentation, largest), the positions among the neurons of
+            all layers, one after the other, of those whose shares are largest in size;
+            ``neurons_for_half`` (image, augmentation), the fewest whose shares make up half of all
+            neurons' shares, in absolute size.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account of neurons.
+        """
+        self._require("neurons")
+        names = ["largest_neurons", "neurons_for_half", "neuron_moments"]
+        found, counts = self._store.read(names), self._store.counts()
+        return found.drop_vars("neuron_moments").merge(
+            merged_moments(found["neuron_moments"], counts)
+        )
 
     def pixel_change(self) -> xr.DataArray:
         """Return how much each augmentation changed pixels, (image, augmentation).
