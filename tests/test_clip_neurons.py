@@ -104,3 +104,30 @@ def test_what_has_no_neurons_says_why(model, pixels):
     assert open_tower(KINDS["SigLIP"]()).no_neurons.startswith("it pools by attention")
     assert open_tower(KINDS["EVA-02, post-norm"]()).no_neurons.startswith("a norm follows")
     assert "account of neurons: it pools" in capabilities("ViT-B-16-SigLIP").lack("neurons")
+
+
+def test_ablated_neurons_fire_as_on_average(model, pixels):
+    chosen = np.zeros((model.layers, model.neurons), bool)
+    chosen[-1, :5] = True
+    whole = model.encode(pixels, neurons=True)
+    ablated = model.with_neurons_ablated(chosen, model.means_over(pixels)).encode(
+        pixels, neurons=True
+    )
+    # The final norm divides all by a deviation of each image's own.
+    assert np.ptp(ablated.neurons[:, -1, :5] / ablated.neurons[:1, -1, :5], axis=1).max() < 1e-4
+    assert np.ptp(whole.neurons[:, -1, :5] / whole.neurons[:1, -1, :5], axis=1).max() > 1e-2
+    assert relative_error(ablated.total(), ablated.embedding) <= 1e-5
+
+
+def test_heads_that_are_all_ablated_write_the_same_for_every_image(model, pixels):
+    every, means = np.ones((model.layers, model.heads), bool), model.means_over(pixels)
+    ablated = model.with_heads_ablated(every, means).encode(pixels)
+    # But for the patches, which reach the class token by heads alone, images are alike.
+    np.testing.assert_allclose(ablated.embedding, ablated.embedding[:1].repeat(3, 0), rtol=1e-4)
+    none = model.with_heads_ablated(~every, means).encode(pixels)
+    np.testing.assert_array_equal(none.embedding, model.encode(pixels).embedding)
+
+
+def test_a_choice_of_another_shape_is_refused(model, pixels):
+    with pytest.raises(WorkbookError, match=r"must have the shape \(6, 6\)"):
+        model.with_heads_ablated(np.ones((2, 2), bool), model.means_over(pixels))

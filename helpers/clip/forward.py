@@ -229,6 +229,7 @@ def run_block(
         outputs = outputs.unflatten(-1, (mixed.shape[1], -1)).transpose(1, 2).to(mixed.dtype)
         mixed[:, :, own] = torch.where(heads[..., None, None], outputs, mixed[:, :, own])
     outputs = mixed.transpose(1, 2).flatten(2)
+    outputs = block.alter(outputs) if block.alter else outputs
     added, inner, leave = block.write(outputs)
     x = x[:, tokens.start : tokens.stop] + added
     excited = block.mlp.excite(x)

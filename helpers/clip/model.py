@@ -1,7 +1,7 @@
 """A loaded CLIP: images and texts in, NumPy arrays out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
@@ -10,6 +10,7 @@ import torch
 from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
+from helpers.clip.ablating import Means, means_over, with_ablated
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.forward import (
@@ -314,6 +315,85 @@ class Model:
             found = [encode_patched(self.tower, *own, every_token=every_token) for own in pieces]
         embeddings = torch.cat(found, dim=1).float().cpu().numpy()
         return embeddings.reshape(*np.shape(heads)[:-2], -1)
+
+    def means_over(self, pixels: np.ndarray) -> Means:
+        """Average what heads write and how neurons fire, token by token.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, n × height × width × 3
+
+        Returns
+        -------
+        Means
+            For `with_heads_ablated` and `with_neurons_ablated`.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account.
+        """
+        with torch.inference_mode(), self._autocast(), QuickLinear():
+            return means_over(self.tower, self._normalised(pixels))
+
+    def with_heads_ablated(self, heads: np.ndarray, means: Means) -> "Model":
+        """Return the model with some heads replaced by what they write on average: mean ablation.
+
+        Parameters
+        ----------
+        heads : ndarray of bool, layers × heads
+        means : Means
+            As of `means_over`.
+
+        Returns
+        -------
+        Model
+            Whatever `encode` gives is of the model so altered, in which later layers respond.
+
+        Raises
+        ------
+        WorkbookError
+            If `heads` has another shape, or the model gives no exact account.
+        """
+        return self._ablated(means, "heads", heads)
+
+    def with_neurons_ablated(self, neurons: np.ndarray, means: Means) -> "Model":
+        """Return the model with some neurons firing as they do on average, as for heads.
+
+        Parameters
+        ----------
+        neurons : ndarray of bool, layers × neurons
+        means : Means
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        WorkbookError
+            If `neurons` has another shape, or the model gives no exact account.
+        """
+        return self._ablated(means, "neurons", neurons)
+
+    def _ablated(self, means: Means, name: str, chosen: np.ndarray) -> "Model":
+        shapes = {
+            "heads": (self.layers, self.heads),
+            "neurons": (self.layers, means.fired[0].shape[-1]),
+        }
+        if np.shape(chosen) != shapes[name]:
+            raise WorkbookError(
+                f"A choice of {name} of shape {np.shape(chosen)} doesn't fit; it must have the"
+                f" shape {shapes[name]}."
+            )
+        masks = {own: np.zeros(shape, bool) for own, shape in shapes.items()}
+        masks[name] = np.asarray(chosen, bool)
+        on_device = {own: torch.from_numpy(mask).to(self.device) for own, mask in masks.items()}
+        with torch.inference_mode():
+            altered = with_ablated(self.tower, means, **on_device)
+        model = replace(self)
+        model.__dict__.update(_opened=altered, _readout=self._readout)
+        return model
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.

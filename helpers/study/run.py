@@ -178,7 +178,7 @@ class Run(Results):
         WorkbookError
             If the model gives no exact account.
         """
-        self._require("account")
+        self.require("account")
         return self._store.read(names or ["heads", "parts"])
 
     def dissection(self, *names: str) -> xr.Dataset:
@@ -201,7 +201,7 @@ class Run(Results):
         WorkbookError
             If the model gives no exact account.
         """
-        self._require("account")
+        self.require("account")
         return self._store.read(names or ["shares", "patch_shares"])
 
     def neurons(self) -> xr.Dataset:
@@ -222,7 +222,7 @@ class Run(Results):
         WorkbookError
             If the model gives no exact account of neurons.
         """
-        self._require("neurons")
+        self.require("neurons")
         names = ["largest_neurons", "neurons_for_half", "neuron_moments"]
         found, counts = self._store.read(names), self._store.counts()
         return found.drop_vars("neuron_moments").merge(
@@ -250,7 +250,7 @@ class Run(Results):
         WorkbookError
             If the model embeds no texts on this machine.
         """
-        self._require("texts")
+        self.require("texts")
         return self._embedded(self.texts, "texts.zarr")
 
     def named_texts(self) -> xr.DataArray:
@@ -348,7 +348,8 @@ class Run(Results):
             encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
             return embedded_texts(self.folder / name, texts, encode, self.tell)
 
-    def _require(self, question: str) -> None:
+    def require(self, question: str) -> None:
+        """Raise a `WorkbookError` that says why, if the model can't answer a question."""
         if lack := self.capabilities.lack(question):
             raise WorkbookError(lack)
 

@@ -155,6 +155,9 @@ class Block:
         Layer scale of what attention adds, width.
     mlp : Neurons
         The residual stream → what the MLP adds to it, norms and scales included.
+    alter : callable or None
+        What becomes of the heads' outputs, n × tokens × (heads · head width), before they are
+        written.
     """
 
     attention: Attention
@@ -162,6 +165,7 @@ class Block:
     leave: Norm | None
     scale: torch.Tensor | None
     mlp: Neurons
+    alter: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def write(
         self, outputs: torch.Tensor
