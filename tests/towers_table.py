@@ -45,10 +45,11 @@ FULL = (
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a model: its kind of tower, and why that can't be taken apart, or ""."""
+    """What is known of a model: its kind of tower, and what it lacks and why, or ""."""
 
     kind: str
     why: str
+    no_neurons: str
 
 
 def built(name: str) -> torch.nn.Module:
@@ -63,11 +64,11 @@ def row(name: str) -> Row:
     visual = built(name)
     if not gives_the_shift(visual, open_clip.get_model_config(name)["embed_dim"]):
         sys.exit(f"{name} gives no embedding")
-    module, why = getattr(visual, "trunk", visual), why_unknown(visual)
+    module, (why, no_neurons) = getattr(visual, "trunk", visual), why_unknown(visual)
     kind = type(module).__name__
     if why is None:
         kind = f"{type(module).__module__.split('.')[0]} {kind}, {pooling(visual)}"
-    return Row(kind, why or "")
+    return Row(kind, why or "", no_neurons or "")
 
 
 def pooling(visual: torch.nn.Module) -> str:
@@ -95,14 +96,14 @@ def table(rows: dict[str, Row]) -> list[str]:
         groups.setdefault(own, []).append(name)
     ordered = sorted(groups.items(), key=lambda one: (bool(one[0].why), one[0].kind))
     lines = [
-        "| kind of tower | models | shift | attention and account | names |",
-        "|---|---|---|---|---|",
+        "| kind of tower | models | shift | attention and account | neurons | names |",
+        "|---|---|---|---|---|---|",
     ]
     account = 0
     for own, names in ordered:
         account += len(names) * (not own.why)
-        mark = "no" if own.why else "yes"
-        lines.append(f"| {own.kind} | {len(names)} | yes | {mark} | {', '.join(names)} |")
+        marks = " | ".join("no" if lacks else "yes" for lacks in (own.why, own.no_neurons))
+        lines.append(f"| {own.kind} | {len(names)} | yes | {marks} | {', '.join(names)} |")
     total = len(rows)
     version = open_clip.__version__
     return [
@@ -117,7 +118,8 @@ def write(lines: list[str], rows: dict[str, Row]) -> None:
     """Put the table between the marks of the page, and the reasons beside the code."""
     with TABLE.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([("model", "why"), *((name, own.why) for name, own in rows.items())])
+        writer.writerow(("model", "why", "neurons"))
+        writer.writerows((name, own.why, own.no_neurons) for name, own in rows.items())
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
     _, after = rest.split(MARKS[1])

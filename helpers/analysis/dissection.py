@@ -167,6 +167,23 @@ def as_shares(along: Values, shift: Values, embedding: Values) -> Values:
     return (along * ~none[..., None]) / (length + none)[..., None]
 
 
+def fewest_for_half(falling: Values) -> Values:
+    """Say how many of the largest sizes make up half of their sum.
+
+    Parameters
+    ----------
+    falling : ndarray or Tensor of float64, (…, parts)
+        Absolute shares, the largest first.
+
+    Returns
+    -------
+    ndarray or Tensor of int, (…)
+        0 where all are 0.
+    """
+    carried = falling.cumsum(-1)
+    return (1 + (carried < carried[..., -1:] / 2).sum(-1)) * (carried[..., -1] > 0)
+
+
 def part_shares(shares: xr.DataArray) -> xr.DataArray:
     """Add up shares by layer: all heads of a layer, its MLP, and the rest of the model.
 

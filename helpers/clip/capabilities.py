@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 QUESTIONS = {
     "attention": "a map of what it looks at",
     "account": "the exact account of heads, MLPs and patches",
+    "neurons": "the exact account of neurons",
     "texts": "embeddings of texts",
 }
 """What a model may lack; every model gives embeddings of images, and so the shift."""
@@ -52,6 +53,11 @@ class Capabilities:
         return "account" not in self.reasons
 
     @property
+    def neurons(self) -> bool:
+        """Whether it gives `Encoding.neurons`."""
+        return "neurons" not in self.reasons
+
+    @property
     def texts(self) -> bool:
         """Whether it embeds texts on this machine."""
         return "texts" not in self.reasons
@@ -61,7 +67,7 @@ class Capabilities:
 
         Parameters
         ----------
-        question : {"attention", "account", "texts"}
+        question : {"attention", "account", "neurons", "texts"}
 
         Returns
         -------
@@ -97,15 +103,17 @@ def capabilities(name: str, pretrained: str | None = None) -> Capabilities:
     if named.kind == names.EMBEDDED:
         return Capabilities(named.name)
     if named.kind == names.OPEN_CLIP and not (pretrained and names.is_file(pretrained)):
-        return of(named.name, _why_no_account(named.name), tokenizers.why_not(named.name))
+        return of(named.name, *_why_no_account(named.name), tokenizers.why_not(named.name))
     found = weights.locate(named.name, named.pretrained)
     folder = found.path.parent if found.path else weights.folder(named)
     lacks_texts = _lacks_texts(found)
     if found.configuration == files.TRANSFORMERS:
-        return of(named.name, None, huggingface.lacks_texts(folder) or lacks_texts)
+        no_neurons = huggingface.lacks_neurons(folder)
+        return of(named.name, None, no_neurons, huggingface.lacks_texts(folder) or lacks_texts)
     local = named.kind == names.FOLDER or weights.describes(found)
     built_as = f"{tokenizers.LOCAL}{folder}" if local else named.name
-    return of(named.name, _why_no_account(built_as), tokenizers.why_not(built_as) or lacks_texts)
+    no_texts = tokenizers.why_not(built_as) or lacks_texts
+    return of(named.name, *_why_no_account(built_as), no_texts)
 
 
 def _lacks_texts(found: "Weights") -> str | None:
@@ -117,27 +125,34 @@ def _lacks_texts(found: "Weights") -> str | None:
     return None if has_texts else checkpoints.NO_TEXTS
 
 
-def of(name: str, no_account: str | None, no_texts: str | None) -> Capabilities:
+def of(
+    name: str, no_account: str | None, no_neurons: str | None, no_texts: str | None
+) -> Capabilities:
     """Put together what is known of a model.
 
     Parameters
     ----------
     name : str
-    no_account, no_texts : str or None
-        Why it can't be taken apart; why it reads no texts.
+    no_account, no_neurons, no_texts : str or None
+        Why it can't be taken apart, or not down to its neurons; why it reads no texts.
 
     Returns
     -------
     Capabilities
     """
     # A tower gives an attention map exactly if its pooling and blocks are known.
-    found = {"attention": no_account, "account": no_account, "texts": no_texts}
+    found = {
+        "attention": no_account,
+        "account": no_account,
+        "neurons": no_neurons,
+        "texts": no_texts,
+    }
     reasons = {question: why for question, why in found.items() if why}
     return Capabilities(name, MappingProxyType(reasons))
 
 
-def why_unknown(visual: "Module") -> str | None:
-    """Say why a vision tower can't be taken apart.
+def why_unknown(visual: "Module") -> tuple[str | None, str | None]:
+    """Say why a vision tower can't be taken apart, and why not down to its neurons.
 
     Parameters
     ----------
@@ -146,8 +161,8 @@ def why_unknown(visual: "Module") -> str | None:
 
     Returns
     -------
-    str or None
-        The end of a sentence; None where it can.
+    tuple of (str or None)
+        The ends of two sentences; None where it can.
     """
     import torch
 
@@ -155,17 +170,16 @@ def why_unknown(visual: "Module") -> str | None:
 
     try:
         with torch.device("meta"):
-            open_tower(visual)
+            return None, open_tower(visual).no_neurons
     except UnknownTower as error:
-        return str(error)
-    return None
+        return str(error), str(error)
 
 
 @cache
-def _why_no_account(name: str) -> str | None:
+def _why_no_account(name: str) -> tuple[str | None, str | None]:
     known = _table()
     if name in known:
-        return known[name] or None
+        return known[name]
     import open_clip
     import torch
 
@@ -176,7 +190,8 @@ def _why_no_account(name: str) -> str | None:
 
 
 @cache
-def _table() -> dict[str, str]:
+def _table() -> dict[str, tuple[str | None, str | None]]:
     """Read what building all towers gave, which takes half a minute; ``""`` for known towers."""
     with TABLE.open(encoding="utf-8", newline="") as file:
-        return {row["model"]: row["why"] for row in csv.DictReader(file)}
+        rows = csv.DictReader(file)
+        return {row["model"]: (row["why"] or None, row["neurons"] or None) for row in rows}

@@ -19,6 +19,7 @@ Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), section 
 poolings are ours.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +49,21 @@ class Readout:
         written = torch.stack([one[0].unflatten(0, (tower.heads, -1)) for one in linear])
         # layers × heads × pool heads × head width × inner: what a head writes, through its output
         self.head_matrices = written[:, :, None] @ self.inputs
+        self.mlps = [block.mlp for block in tower.blocks]
+
+    def neurons(self, directions: torch.Tensor) -> torch.Tensor:
+        """Return how far every neuron writes along directions of the embedding.
+
+        Parameters
+        ----------
+        directions : Tensor, … × features
+
+        Returns
+        -------
+        Tensor, … × layers × neurons
+        """
+        toward = directions @ self.inputs[0].T  # … × width
+        return torch.stack([mlp.back(toward) for mlp in self.mlps], dim=-2)
 
     def out(self, inner: torch.Tensor) -> torch.Tensor:
         """Bring the pool heads' own width to the embedding.
@@ -98,6 +114,13 @@ class Encoding:
         self._given = torch.Tensor.float if tensors else _numpy
         self.embedding = self._given(parts.embedding)
         self._parts, self._readout = parts, readout
+        self._known: dict = {}
+
+    def once(self, function: Callable[..., object], *given: object) -> object:
+        """Return what a function makes of this encoding, computed when it is first asked for."""
+        if (function, *given) not in self._known:
+            self._known[function, *given] = function(self, *given)
+        return self._known[function, *given]
 
     @property
     def attention(self) -> np.ndarray:
@@ -125,6 +148,59 @@ class Encoding:
     def mlps(self) -> np.ndarray:
         """Contribution of every layer's MLP to the embedding, n × layers × features."""
         return self._given(self._through(self._parts.mlps))
+
+    @cached_property
+    def neurons(self) -> np.ndarray:
+        """How strongly every neuron fires, n × layers × neurons.
+
+        Activations, weighted as the pool reads the tokens and divided by the final norm's
+        deviation: times what `neurons_along` multiplies them by, what a neuron adds to the
+        embedding. A layer's neurons sum to its MLP, but for the bias of the MLP's output.
+
+        Raises
+        ------
+        WorkbookError
+            If the images were encoded without `neurons`.
+        """
+        kept = self._parts.neurons
+        if kept is None:
+            raise WorkbookError("Activations of neurons were not kept; encode with neurons=True.")
+        return self._given(kept)
+
+    def neurons_along(self, directions: np.ndarray) -> np.ndarray:
+        """Return what every neuron adds along directions of each image's own.
+
+        Parameters
+        ----------
+        directions : ndarray, n × m × features, or 1 × m × features for all alike
+
+        Returns
+        -------
+        ndarray, n × m × layers × neurons
+
+        Raises
+        ------
+        WorkbookError
+            If the images were encoded without `neurons`, or directions have another length.
+        """
+        self._check_directions(directions, 3)
+        active = torch.as_tensor(self.neurons)[:, None]
+        written = self._readout.neurons(torch.as_tensor(directions).to(active))
+        return self._given(active * written)
+
+    def neuron_writing(self, directions: np.ndarray) -> np.ndarray:
+        """Return how far neurons write along directions, however strongly they fire.
+
+        Parameters
+        ----------
+        directions : ndarray, … × features
+
+        Returns
+        -------
+        ndarray, … × layers × neurons
+        """
+        like = torch.as_tensor(self.embedding)
+        return self._given(self._readout.neurons(torch.as_tensor(directions).to(like)))
 
     @cached_property
     def rest(self) -> np.ndarray:

@@ -6,6 +6,7 @@ What is kept of a token is only its weighted sum over the tokens that the pool r
 per head instead of one vector per token.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -50,6 +51,8 @@ class Parts:
     token_weights : Tensor or None, n × layers × heads × pool heads × tokens
         How much of each token reaches the pool through a head.
     values : Tensor or None, n × layers × heads × tokens × head width
+    neurons : Tensor or None, n × layers × neurons
+        Weighted sum of each neuron's activations.
     """
 
     embedding: torch.Tensor
@@ -63,6 +66,7 @@ class Parts:
     inverse: torch.Tensor | None
     token_weights: torch.Tensor | None
     values: torch.Tensor | None
+    neurons: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class BlockParts:
     query: torch.Tensor | None  # n × heads × T × head width
     key: torch.Tensor | None  # n × heads × tokens × head width
     value: torch.Tensor | None  # n × heads × tokens × head width
+    hidden: torch.Tensor | None  # n × T × neurons, or n × 1 × neurons where all T weigh the same
 
 
 def forward(
@@ -83,6 +88,7 @@ def forward(
     pixels: torch.Tensor,
     *,
     by_token: bool = False,
+    neurons: bool = False,
 ) -> Parts:
     """Run a vision tower once, keeping what each part adds to the embedding.
 
@@ -93,6 +99,8 @@ def forward(
         Normalised images.
     by_token : bool
         Whether to keep what each head reads from each token.
+    neurons : bool
+        Whether to keep every neuron's activation; not of a tower that has `Tower.no_neurons`.
 
     Returns
     -------
@@ -102,11 +110,12 @@ def forward(
     reads = range(x.shape[1])[tower.pool.reads]
     start, stream, kept = _take(x, reads), [], []
     stream.append(tower.pool.read(start)[0])
-    last = len(tower.blocks) - 1
+    last, hidden = len(tower.blocks) - 1, _keeping(tower) if neurons else None
     for layer, block in enumerate(tower.blocks):
         is_last = layer == last
         keys = by_token or is_last
-        x, part = run_block(block, x, places[layer], reads, is_last=is_last, keys=keys)
+        through = (places[layer], reads)
+        x, part = run_block(block, x, *through, is_last=is_last, keys=keys, hidden=hidden)
         kept.append(part)
         if layer < last:
             stream.append(tower.pool.read(_take(x, reads))[0])
@@ -114,13 +123,13 @@ def forward(
         return _pooled(tower, x.float(), start.float(), stream, kept, by_token)
 
 
-def images_at_once(tower: Tower, by_token: bool) -> int:
+def images_at_once(tower: Tower, by_token: bool, neurons: bool = False) -> int:
     """Return how many images a pass may hold, so that what it keeps stays small.
 
     Parameters
     ----------
     tower : Tower
-    by_token : bool
+    by_token, neurons : bool
 
     Returns
     -------
@@ -128,7 +137,10 @@ def images_at_once(tower: Tower, by_token: bool) -> int:
     """
     read = len(range(tower.tokens)[tower.pool.reads])
     tokens = 2 * read + (3 * tower.tokens if by_token else 0)
-    return max(1, KEPT_AT_ONCE // (4 * len(tower.blocks) * tokens * tower.width))
+    numbers = tokens * tower.width
+    if neurons:
+        numbers += tower.neurons * (read if tower.pool.norm else 1)
+    return max(1, KEPT_AT_ONCE // (4 * len(tower.blocks) * numbers))
 
 
 def images_in_reused_memory(tower: Tower) -> int:
@@ -179,6 +191,7 @@ def run_block(
     is_last: bool,
     keys: bool = False,
     patch: tuple[torch.Tensor, torch.Tensor] | None = None,
+    hidden: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, BlockParts]:
     """Run a block, keeping what its parts add.
 
@@ -198,6 +211,8 @@ def run_block(
     patch : tuple of Tensor, optional
         Which heads are patched (n × heads, bool), and what they write for the tokens of `reads`
         (`BlockParts.outputs` of another pass).
+    hidden : callable, optional
+        What is kept of the neurons' activations at the tokens read; by default nothing.
 
     Returns
     -------
@@ -214,9 +229,11 @@ def run_block(
         outputs = outputs.unflatten(-1, (mixed.shape[1], -1)).transpose(1, 2).to(mixed.dtype)
         mixed[:, :, own] = torch.where(heads[..., None, None], outputs, mixed[:, :, own])
     outputs = mixed.transpose(1, 2).flatten(2)
+    outputs = block.alter(outputs) if block.alter else outputs
     added, inner, leave = block.write(outputs)
     x = x[:, tokens.start : tokens.stop] + added
-    mlp = block.mlp(x)
+    excited = block.mlp.excite(x)
+    mlp = block.mlp.write(excited)
     place = range(own.start, own.stop)
     kept = BlockParts(
         outputs=_take(outputs, place),
@@ -226,8 +243,16 @@ def run_block(
         query=_take(query.transpose(1, 2), place).transpose(1, 2) if keys else None,
         key=key if keys else None,
         value=value if keys else None,
+        hidden=hidden(_take(excited, place)) if hidden else None,
     )
     return x + mlp, kept
+
+
+def _keeping(tower: Tower) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what to keep of activations: of tokens that weigh the same, their mean at once."""
+    if tower.pool.norm and tower.pool.reads != slice(0, 1):
+        return lambda excited: excited
+    return lambda excited: excited.float().mean(dim=1, keepdim=True)
 
 
 def _pooled(
@@ -254,8 +279,17 @@ def _pooled(
         biases=torch.stack([_bias_weights(part, weights) for part in kept], dim=1),
         pool_mlp=pool_mlp,
         inverse=inverse,
+        neurons=_neurons(kept, weights),
         **_by_token(tower, kept, weighted, by_token),
     )
+
+
+def _neurons(kept: list[BlockParts], weights: torch.Tensor) -> torch.Tensor | None:
+    if kept[0].hidden is None:
+        return None
+    if kept[0].hidden.shape[1] < weights.shape[-1]:
+        weights = weights.sum(dim=-1, keepdim=True)
+    return torch.cat([weights @ part.hidden.float() for part in kept], dim=1)
 
 
 def _weighted(part: BlockParts, weights: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,7 @@ from torch import nn
 from helpers.checks import WorkbookError
 from helpers.clip import files, tokenizers
 from helpers.clip.building import Towers, vision_tower
+from helpers.clip.towers.kinds import POOLS_BY_ATTENTION
 
 ACTIVATIONS = {
     "gelu": nn.GELU,
@@ -84,6 +85,8 @@ class Kind:
         Options of open_clip's `HFTokenizer`.
     no_texts : str
         Why its texts can't be read, as the end of a sentence; "" where they can.
+    no_neurons : str
+        Why its neurons can't be accounted for, likewise.
     """
 
     family: str
@@ -92,6 +95,7 @@ class Kind:
     std: tuple[float, ...] = OPENAI_DATASET_STD
     tokenizer: dict = field(default_factory=dict)
     no_texts: str = ""
+    no_neurons: str = ""
 
 
 def _clip(vision: dict, text: dict | None, config: dict, *, legacy: bool = True) -> nn.Module:
@@ -190,7 +194,9 @@ class Trunk(TimmModel):
 
 _HALF = (0.5, 0.5, 0.5)
 _CANONICAL = {"clean": "canonicalize"}
-_SIGLIP_KIND = Kind("siglip", _siglip, _HALF, _HALF, {"clean": "canonicalize"})
+_SIGLIP_KIND = Kind(
+    "siglip", _siglip, _HALF, _HALF, {"clean": "canonicalize"}, no_neurons=POOLS_BY_ATTENTION
+)
 _BERT = "its text tower is no CLIP's (it is BERT's), and can't be built here"
 ALONE = "_vision_model"
 """End of the ``model_type`` of an image tower that was saved without a text tower."""
@@ -349,6 +355,11 @@ def open_tokenizer(folder: Path, name: str) -> Callable:
 
         return SimpleTokenizer(context_length=sizes(config, "text")["max_position_embeddings"])
     return tokenizers.of_folder(folder, **KINDS[config["model_type"]].tokenizer)
+
+
+def lacks_neurons(folder: Path) -> str | None:
+    """Say why a folder's model has no account of neurons, as the end of a sentence, or None."""
+    return KINDS[read_config(folder)["model_type"]].no_neurons
 
 
 def lacks_texts(folder: Path) -> str | None:

@@ -1,7 +1,7 @@
 """A loaded CLIP: images and texts in, NumPy arrays out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
@@ -10,6 +10,7 @@ import torch
 from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
+from helpers.clip.ablating import Means, means_over, with_ablated
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.forward import (
@@ -78,7 +79,9 @@ class Model:
     def capabilities(self) -> Capabilities:
         """What the model can give beside embeddings of images."""
         no_texts = getattr(self.tokenizer, "reason", None)
-        return of(self.name, self._opened if isinstance(self._opened, str) else None, no_texts)
+        if isinstance(self._opened, str):
+            return of(self.name, self._opened, self._opened, no_texts)
+        return of(self.name, None, self._opened.no_neurons, no_texts)
 
     @property
     def tower(self) -> Tower:
@@ -136,6 +139,11 @@ class Model:
     def heads(self) -> int:
         """Number of heads in each layer of the vision tower."""
         return self.tower.heads
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons of each layer's MLP."""
+        return self.tower.neurons
 
     @property
     def head_width(self) -> int:
@@ -204,7 +212,12 @@ class Model:
         return pixels.to(self.device, non_blocking=True)
 
     def encode(
-        self, pixels: np.ndarray | torch.Tensor, *, by_token: bool = False, tensors: bool = False
+        self,
+        pixels: np.ndarray | torch.Tensor,
+        *,
+        by_token: bool = False,
+        neurons: bool = False,
+        tensors: bool = False,
     ) -> Encoding:
         """Encode images in one forward pass.
 
@@ -216,6 +229,8 @@ class Model:
         by_token : bool
             Whether to keep what each head reads from each token, for `Encoding.tokens`,
             `Encoding.tokens_along` and `Encoding.tokens_of_heads`.
+        neurons : bool
+            Whether to keep how strongly every neuron of the MLPs fires, for `Encoding.neurons`.
         tensors : bool
             Whether the encoding gives tensors on the model's device, instead of NumPy arrays.
 
@@ -227,29 +242,32 @@ class Model:
         Raises
         ------
         WorkbookError
-            If `pixels` has another shape or type.
+            If `pixels` has another shape or type, or there is no account of neurons.
         """
+        if neurons and not self.capabilities.neurons:
+            raise WorkbookError(self.capabilities.lack("neurons"))
         if not self.capabilities.account:
             with torch.inference_mode(), self._autocast(), QuickLinear():
                 embedding = self.clip.encode_image(self._normalised(pixels))
             lack = self.capabilities.lack("account")
             return EmbeddingAlone(embedding, lack, tensors=tensors)
-        count = self._passes(len(pixels), by_token)
+        keeping = {"by_token": by_token, "neurons": neurons}
+        count = self._passes(len(pixels), **keeping)
         with torch.inference_mode():
             pieces = self._normalised(pixels).tensor_split(count)
-            parts = join([self._pass(one, by_token) for one in pieces])
+            parts = join([self._pass(one, **keeping) for one in pieces])
             return Encoding(parts, self._readout, tensors=tensors)
 
-    def _passes(self, images: int, by_token: bool) -> int:
+    def _passes(self, images: int, **keeping: bool) -> int:
         """Return in how many passes images are encoded, of about as many images each."""
-        size = images_at_once(self.tower, by_token)
+        size = images_at_once(self.tower, **keeping)
         if self.device == "cpu":
             size = min(size, images_in_reused_memory(self.tower))
         return ceil(images / size)
 
-    def _pass(self, pixels: torch.Tensor, by_token: bool) -> Parts:
+    def _pass(self, pixels: torch.Tensor, **keeping: bool) -> Parts:
         with self._autocast(), QuickLinear():
-            return forward(self.tower, pixels, by_token=by_token)
+            return forward(self.tower, pixels, **keeping)
 
     def encode_with_patched_heads(
         self,
@@ -330,6 +348,85 @@ class Model:
             each = zip(*pieces, strict=True)
             found = torch.cat([gradient_weighted(self.tower, *own) for own in each])
         return found.unflatten(-1, self.grid).cpu().numpy()
+
+    def means_over(self, pixels: np.ndarray) -> Means:
+        """Average what heads write and how neurons fire, token by token.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, n × height × width × 3
+
+        Returns
+        -------
+        Means
+            For `with_heads_ablated` and `with_neurons_ablated`.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account.
+        """
+        with torch.inference_mode(), self._autocast(), QuickLinear():
+            return means_over(self.tower, self._normalised(pixels))
+
+    def with_heads_ablated(self, heads: np.ndarray, means: Means) -> "Model":
+        """Return the model with some heads replaced by what they write on average: mean ablation.
+
+        Parameters
+        ----------
+        heads : ndarray of bool, layers × heads
+        means : Means
+            As of `means_over`.
+
+        Returns
+        -------
+        Model
+            Whatever `encode` gives is of the model so altered, in which later layers respond.
+
+        Raises
+        ------
+        WorkbookError
+            If `heads` has another shape, or the model gives no exact account.
+        """
+        return self._ablated(means, "heads", heads)
+
+    def with_neurons_ablated(self, neurons: np.ndarray, means: Means) -> "Model":
+        """Return the model with some neurons firing as they do on average, as for heads.
+
+        Parameters
+        ----------
+        neurons : ndarray of bool, layers × neurons
+        means : Means
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        WorkbookError
+            If `neurons` has another shape, or the model gives no exact account.
+        """
+        return self._ablated(means, "neurons", neurons)
+
+    def _ablated(self, means: Means, name: str, chosen: np.ndarray) -> "Model":
+        shapes = {
+            "heads": (self.layers, self.heads),
+            "neurons": (self.layers, means.fired[0].shape[-1]),
+        }
+        if np.shape(chosen) != shapes[name]:
+            raise WorkbookError(
+                f"A choice of {name} of shape {np.shape(chosen)} doesn't fit; it must have the"
+                f" shape {shapes[name]}."
+            )
+        masks = {own: np.zeros(shape, bool) for own, shape in shapes.items()}
+        masks[name] = np.asarray(chosen, bool)
+        on_device = {own: torch.from_numpy(mask).to(self.device) for own, mask in masks.items()}
+        with torch.inference_mode():
+            altered = with_ablated(self.tower, means, **on_device)
+        model = replace(self)
+        model.__dict__.update(_opened=altered, _readout=self._readout)
+        return model
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts.

@@ -21,7 +21,15 @@ from zarr.storage import FsspecStore, LocalStore
 
 from helpers.checks import WorkbookError
 from helpers.study import manifest
-from helpers.study.damage import NOBODY, Damage, DamagedArrays, Watched, damaged_chunks, is_variable
+from helpers.study.damage import (
+    NOBODY,
+    Damage,
+    DamagedArrays,
+    Watched,
+    damaged_chunks,
+    is_variable,
+    per_batch,
+)
 from helpers.study.manifest import Manifest
 
 DONE = "done"
@@ -32,23 +40,26 @@ zarr.config.set({"array.write_empty_chunks": True})
 
 @dataclass(frozen=True)
 class Variable:
-    """An array with one row per image.
+    """An array with one row per image, or per batch of images.
 
     Attributes
     ----------
     name : str
     axes : dict of str to (int or sequence)
-        Names of the axes after ``image``, with their lengths or, where they have any, labels.
+        Names of the axes after the first, with their lengths or, where they have any, labels.
     dtype : str
+    per : {"image", "batch"}
+        The first axis. A batch is the images that share a chunk.
     """
 
     name: str
     axes: Mapping[str, int | Sequence]
     dtype: str = "float32"
+    per: str = "image"
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Lengths of the axes after ``image``."""
+        """Lengths of the axes after the first."""
         return tuple(axis if isinstance(axis, int) else len(axis) for axis in self.axes.values())
 
 
@@ -154,8 +165,33 @@ class Arrays:
         -------
         list of ndarray of int
         """
-        chunks = rows // self._array(DONE).chunks[0]
-        return np.split(rows, np.flatnonzero(np.diff(chunks)) + 1) if len(rows) else []
+        cuts = np.flatnonzero(np.diff(self._batch(rows))) + 1
+        return np.split(rows, cuts) if len(rows) else []
+
+    def _batch(self, rows: np.ndarray) -> np.ndarray:
+        return rows // self._array(DONE).chunks[0]
+
+    def _images_of(self, batch: int) -> np.ndarray:
+        size = self._array(DONE).chunks[0]
+        return np.arange(batch * size, min((batch + 1) * size, self._count))
+
+    def whole_batches(self, rows: np.ndarray) -> np.ndarray:
+        """Add to images those that share a batch with them, if anything is kept of batches.
+
+        What is kept of a batch can't be mended for one of its images alone.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions of images, ascending.
+
+        Returns
+        -------
+        ndarray of int
+        """
+        if not any(per_batch(self._array(name)) for name in self.variables()):
+            return rows
+        return np.concatenate([self._images_of(number) for number in np.unique(self._batch(rows))])
 
     def done(self) -> np.ndarray:
         """Return which images are finished, booleans of length images.
@@ -186,7 +222,7 @@ class Arrays:
         rows : ndarray of int
             Positions of images of one chunk.
         values : dict of str to ndarray
-            Variable → values, first axis as long as `rows`.
+            Variable → values, first axis as long as `rows`; of what is kept of a batch, 1.
 
         Raises
         ------
@@ -195,13 +231,30 @@ class Arrays:
         """
         try:
             for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
-                self._variables[name].oindex[rows] = value
+                array = self._variables[name]
+                array.oindex[self._batch(rows[:1]) if per_batch(array) else rows] = value
         except ValueError as error:  # of a damaged chunk that has other images, too
             raise DamagedArrays(self.place) from error
 
     def ids(self) -> list[str]:
         """Return the ids of all images, finished or not."""
         return self._array("image")[:].tolist()
+
+    def sources(self) -> list[str]:
+        """Return the sources of all images, finished or not, each once."""
+        return list(dict.fromkeys(self.source_of(np.arange(self._count))))
+
+    def counts(self) -> xr.DataArray:
+        """Return how many finished images of each source a batch has, (batch, of_source)."""
+        rows = np.flatnonzero(self.done())
+        own, names = np.array(self.source_of(rows), object), self.sources()
+        batches = range(int(self._batch(np.array([self._count - 1]))[0]) + 1)
+        counted = [[((self._batch(rows) == b) & (own == n)).sum() for n in names] for b in batches]
+        return xr.DataArray(counted, dims=("batch", "of_source"), coords={"of_source": names})
+
+    def source_of(self, rows: np.ndarray) -> list[str]:
+        """Return the sources of some images."""
+        return self._array("source")[:][rows].tolist()
 
     def allocated(self) -> set[str]:
         """Return the names of the variables that have room; none before the first have."""
@@ -221,7 +274,7 @@ class Arrays:
         return self._manifest.count_files()
 
     def rows(self, rows: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """Read some images' values of variables, finished or not."""
+        """Read some images' values of variables with a row per image, finished or not."""
         return {name: self._array(name).oindex[rows] for name in names}
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
@@ -245,7 +298,8 @@ class Arrays:
         try:
             rows = np.flatnonzero(self.done())
             with xr.open_zarr(watched, consolidated=False, chunks=None) as dataset:
-                dataset = dataset[list(names)].isel(image=rows).load().drop_attrs()
+                dataset = dataset[list(names)].isel(image=rows, missing_dims="ignore")
+                dataset = dataset.load().drop_attrs()
         except (ValueError, KeyError) as error:  # whatever a decoder makes of damaged bytes
             raise DamagedArrays(self.place) from error
         if watched.missing:
@@ -279,7 +333,8 @@ class Arrays:
             done = self._done_beside(always)
             found += always
             for name in sorted(checked - {DONE}):
-                found += damaged_chunks(self._store, name, lambda rows: done[rows].any())
+                needed = lambda rows: done[rows].any()  # noqa: E731
+                found += damaged_chunks(self._store, name, needed, self._images_of)
         return found
 
     def mend(self, found: Iterable[Damage]) -> None:
@@ -368,10 +423,13 @@ class Arrays:
         self._store_array(name, (axis,), data=labels, chunks=labels.shape)
 
     def _make(self, variable: Variable, chunk: int) -> zarr.Array:
+        rows = self._count
+        if variable.per == "batch":
+            rows, chunk = -(-rows // chunk), 1
         return self._store_array(
             variable.name,
-            ("image", *variable.axes),
-            shape=(self._count, *variable.lengths),
+            (variable.per, *variable.axes),
+            shape=(rows, *variable.lengths),
             chunks=(chunk, *variable.lengths),
             dtype=variable.dtype,
             fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,

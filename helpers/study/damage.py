@@ -100,7 +100,9 @@ class Watched(WrapperStore):
         return found
 
 
-def damaged_chunks(store: Store, name: str, needed: Callable) -> Iterator[Damage]:
+def damaged_chunks(
+    store: Store, name: str, needed: Callable, images_of: Callable | None = None
+) -> Iterator[Damage]:
     """Read every chunk of an array, and name those that can't be.
 
     Parameters
@@ -109,25 +111,34 @@ def damaged_chunks(store: Store, name: str, needed: Callable) -> Iterator[Damage
     name : str
         Of an array whose metadata are sound.
     needed : callable
-        Tells from rows whether their chunk must be there.
+        Tells from images' positions whether their chunk must be there.
+    images_of : callable, optional
+        From the number of a batch to the positions of its images.
 
     Yields
     ------
     Damage
     """
     array = zarr.open_array(store, path=name, mode="r")
-    by_image = is_variable(array)
+    counted, of_batches = is_variable(array), per_batch(array)
     for number in range(array.cdata_shape[0]):
         start = number * array.chunks[0]
         rows = np.arange(start, min(start + array.chunks[0], array.shape[0]))
-        if not _is_intact(store, name, rows, by_image and not needed(rows)):
+        images = images_of(number) if of_batches else rows
+        if not _is_intact(store, name, rows, counted and not needed(images)):
             key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
-            yield Damage(f"{name}/{key}", rows if by_image else NOBODY)
+            yield Damage(f"{name}/{key}", images if counted else NOBODY)
 
 
 def is_variable(array: zarr.Array) -> bool:
-    """Tell a variable, with a row per image, from labels."""
-    return array.dtype.kind in "fub" and array.metadata.dimension_names[0] == "image"
+    """Tell a variable, with a row per image or batch, from labels."""
+    of_images = array.metadata.dimension_names[0] == "image"
+    return per_batch(array) or (array.dtype.kind in "fub" and of_images)
+
+
+def per_batch(array: zarr.Array) -> bool:
+    """Tell a variable that has a row per batch of images."""
+    return array.metadata.dimension_names[0] == "batch"
 
 
 def mend(arrays: "Arrays", tell: Callable[[Damage], None], names: Sequence[str] | None = None):

@@ -21,7 +21,9 @@ from helpers.study.visit import (
     Asked,
     Values,
     encoded,
+    is_pooled,
     needed,
+    pooled,
     scored,
     scored_on_device,
     variables,
@@ -137,7 +139,7 @@ class Engine:
         rows = -(-size // whole) * whole  # no pass is divided between two chunks
         known = [
             variable
-            for variable in variables(self.model, self.asked)
+            for variable in variables(self.model, self.asked, self._arrays.sources())
             if wanted is None or variable.name in {*wanted, CONTENT.name}
         ]
         self._arrays.allocate(known, rows)
@@ -174,7 +176,8 @@ class Engine:
         """
         with self._visits(batches) as visits:
             for visit in visits:
-                yield np.array(visit.rows, int), visit.values
+                by_image = {n: own for n, own in visit.values.items() if not is_pooled(n)}
+                yield np.array(visit.rows, int), by_image
 
     @contextmanager
     def _visits(self, batches: Sequence[Batch]) -> Iterator[Iterator["_Visit"]]:
@@ -243,8 +246,11 @@ class Engine:
             padded[places] = pixels
             pixels = padded
         rows = needed(self.model.capabilities, self._names)
-        by_token = any(row.by_token for row in rows)
-        encoding = self.model.encode(pixels.flatten(0, 1), by_token=by_token, tensors=True)
+        keeping = {
+            "by_token": any(row.by_token for row in rows),
+            "neurons": any(row.neurons for row in rows),
+        }
+        encoding = self.model.encode(pixels.flatten(0, 1), tensors=True, **keeping)
         values = encoded(encoding, rows, self.asked)
         return {name: value[places] for name, value in values.items()}
 
@@ -265,7 +271,8 @@ class Engine:
         if filled:
             names = filled[0].values
             values = {name: np.concatenate([own.values[name] for own in filled]) for name in names}
-            self._arrays.write(rows, values)
+            of_batch = pooled(values, self._arrays.source_of(rows), self._arrays.sources())
+            self._arrays.write(rows, values | of_batch)
         clock.lap("write")
         outcomes = [visit.outcome for visit in visits] + [Outcome(0, {}, clock.seconds)]
         return Outcome(

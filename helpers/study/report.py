@@ -47,7 +47,24 @@ class Exhibit:
 
 
 QUESTION = "What does a change to an image do to CLIP, and which part of CLIP does it?"
-ORDER = ("00", "09", "08", "02", "03", "04", "10", "11", "06", "07", "05", "01", "12", "13", "A1")
+ORDER = (
+    "00",
+    "09",
+    "08",
+    "02",
+    "03",
+    "04",
+    "10",
+    "11",
+    "06",
+    "07",
+    "05",
+    "01",
+    "12",
+    "13",
+    "14",
+    "A1",
+)
 """Numbers of the notebooks as a reader wants their answers."""
 
 EXHIBITS = (

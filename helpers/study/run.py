@@ -12,6 +12,7 @@ import xarray as xr
 
 from helpers.analysis.directions import without
 from helpers.analysis.labels import UNKNOWN, fill_properties
+from helpers.analysis.neurons import merged_moments
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
@@ -206,7 +207,7 @@ class Run(Results):
         WorkbookError
             If the model gives no exact account.
         """
-        self._require("account")
+        self.require("account")
         return self._store.read(names or ["heads", "parts"])
 
     def dissection(self, *names: str) -> xr.Dataset:
@@ -229,8 +230,33 @@ class Run(Results):
         WorkbookError
             If the model gives no exact account.
         """
-        self._require("account")
+        self.require("account")
         return self._store.read(names or ["shares", "patch_shares"])
+
+    def neurons(self) -> xr.Dataset:
+        """Return the account of the shifts down to neurons, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            ``share`` and ``error`` (of_source, augmentation, depth, neuron), float64: the mean
+            share of every neuron over the images of a source, and its standard error;
+            ``largest_neurons`` (image, augmentation, largest), the positions among the neurons of
+            all layers, one after the other, of those whose shares are largest in size;
+            ``neurons_for_half`` (image, augmentation), the fewest whose shares make up half of all
+            neurons' shares, in absolute size.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account of neurons.
+        """
+        self.require("neurons")
+        names = ["largest_neurons", "neurons_for_half", "neuron_moments"]
+        found, counts = self._store.read(names), self._store.counts()
+        return found.drop_vars("neuron_moments").merge(
+            merged_moments(found["neuron_moments"], counts)
+        )
 
     def pixel_change(self) -> xr.DataArray:
         """Return how much each augmentation changed pixels, (image, augmentation).
@@ -253,7 +279,7 @@ class Run(Results):
         WorkbookError
             If the model embeds no texts on this machine.
         """
-        self._require("texts")
+        self.require("texts")
         return self._embedded(self.texts, "texts.zarr")
 
     def named_texts(self) -> xr.DataArray:
@@ -353,7 +379,8 @@ class Run(Results):
             encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
             return embedded_texts(self.folder / name, texts, encode, self.tell)
 
-    def _require(self, question: str) -> None:
+    def require(self, question: str) -> None:
+        """Raise a `WorkbookError` that says why, if the model can't answer a question."""
         if lack := self.capabilities.lack(question):
             raise WorkbookError(lack)
 

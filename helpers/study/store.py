@@ -87,6 +87,10 @@ class Store:
         self.compute()
         return with_metadata(self._read(names), self.record.read().get("metadata", {}))
 
+    def counts(self) -> xr.DataArray:
+        """Return how many finished images of each source a batch has, (batch, of_source)."""
+        return self._arrays.counts()
+
     def _read(self, names: Sequence[str]) -> xr.Dataset:
         try:
             return self._arrays.read(names)
@@ -133,7 +137,11 @@ class Store:
             return np.arange(len(self._images))
         unreadable = self.record.read().get("unreadable", {})
         known = np.array([image in unreadable for image in self._images.ids])
-        return np.flatnonzero(~(self._arrays.done() | known))
+        missing = np.flatnonzero(~(self._arrays.done() | known))
+        if not len(missing):
+            return missing
+        whole = self._arrays.whole_batches(missing)
+        return whole[~known[whole]]
 
     def _fill_mended(self, missing: np.ndarray) -> None:
         try:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CONTENT = Variable("content", {"byte": 32}, "uint8")
 """The SHA-256 of an image's decoded pixels: the same image on another day and machine."""
+LARGEST = 16
+"""Neurons that are kept by number, of each image and change: those that carry or hold back most."""
+
 Values = dict[str, np.ndarray]
 
 
@@ -63,8 +66,11 @@ class Kept:
         From an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
         with first axis images.
     dtype : str
-    by_token : bool
-        Whether the pass must keep what heads read from each token.
+    by_token, neurons : bool
+        Whether the pass must keep what heads read from each token, or how neurons fire.
+    pooled : callable, optional
+        From the values of the images of a batch that are of one source to what is kept of them;
+        by default, values of each image are kept.
     """
 
     name: str
@@ -73,27 +79,69 @@ class Kept:
     values: Callable[["Encoding", Asked], "Tensor"]
     dtype: str = "float32"
     by_token: bool = False
+    neurons: bool = False
+    pooled: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-def variables(model: "Model", asked: Asked) -> list[Variable]:
-    """Return all that is kept of an image.
+def variables(model: "Model", asked: Asked, sources: Sequence[str]) -> list[Variable]:
+    """Return all that is kept of an image, or of a batch of them.
 
     Parameters
     ----------
     model : Model
     asked : Asked
+    sources : sequence of str
+        Of all images.
 
     Returns
     -------
     list of Variable
         Of what the model can't give, none.
     """
-    by_model = [
-        Variable(row.name, row.axes(model, asked), row.dtype) for row in kept(model.capabilities)
-    ]
+    by_model = [_variable(row, model, asked, sources) for row in kept(model.capabilities)]
     scores = [*scores_of(model.capabilities, asked.scores), "pixel_change"]
     of_changes = (Variable(name, _changes(asked), "float64") for name in scores)
     return [CONTENT, *by_model, *of_changes]
+
+
+def _variable(row: Kept, model: "Model", asked: Asked, sources: Sequence[str]) -> Variable:
+    axes = row.axes(model, asked)
+    if row.pooled:
+        return Variable(row.name, {"of_source": list(sources)} | axes, row.dtype, per="batch")
+    return Variable(row.name, axes, row.dtype)
+
+
+def pooled(
+    values: Mapping[str, np.ndarray], sources: Sequence[str], every: Sequence[str]
+) -> Values:
+    """Reduce what is kept of a batch, not of its images.
+
+    Parameters
+    ----------
+    values : mapping of str to ndarray
+        Variable → values, first axis images.
+    sources : sequence of str
+        Of these images.
+    every : sequence of str
+        Of all images of the run.
+
+    Returns
+    -------
+    dict of str to ndarray
+        With one row, and an axis of sources after it; NaN where the batch has none of a source.
+    """
+    members = [[place for place, own in enumerate(sources) if own == source] for source in every]
+    rows = {row.name: row for row in KEPT if row.pooled}
+    found = {}
+    for name in rows.keys() & values.keys():
+        reduced = [rows[name].pooled(values[name][own]) for own in members]
+        found[name] = np.stack(reduced)[None].astype(rows[name].dtype)
+    return found
+
+
+def is_pooled(name: str) -> bool:
+    """Tell a variable that is kept of a batch from one of each image."""
+    return any(row.name == name and row.pooled for row in KEPT)
 
 
 def content_of(pixels: np.ndarray) -> np.ndarray:
@@ -147,10 +195,11 @@ def encoded(encoding: "Encoding", rows: Sequence[Kept], asked: Asked) -> Values:
     """
     import torch
 
-    return {
-        row.name: row.values(encoding, asked).to(getattr(torch, row.dtype)).cpu().numpy()
-        for row in rows
-    }
+    found = {}
+    for row in rows:
+        dtype = torch.float32 if row.pooled else getattr(torch, row.dtype)
+        found[row.name] = row.values(encoding, asked).to(dtype).cpu().numpy()
+    return found
 
 
 def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
@@ -273,8 +322,53 @@ def _patch_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
     return shares.unflatten(-1, encoding.attention.shape[1:])
 
 
+def _neuron_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return encoding.once(_of_neurons, asked)[0]
+
+
+def _of_neurons(encoding: "Encoding", asked: Asked) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """Return the shares of neurons, their falling sizes, and where these are."""
+    fired = _by_image(encoding.neurons, asked)  # images × views × layers × neurons
+    embedding = _embedding(encoding, asked)
+    shift = embedding[:, 1:] - embedding[:, :1]
+    along = (fired[:, 1:] - fired[:, :1]) * encoding.neuron_writing(shift)
+    sides = (side.double() for side in (shift, embedding[:, :1]))
+    shares = dissection.as_shares(along.flatten(2), *sides).float()
+    falling, places = shares.abs().sort(descending=True)
+    return shares.unflatten(-1, fired.shape[2:]), falling, places
+
+
+def _moments(shares: np.ndarray) -> np.ndarray:
+    """Return mean and root mean square over images, in units of an even share of a layer.
+
+    Parameters
+    ----------
+    shares : ndarray, (images, changes, layers, neurons)
+
+    Returns
+    -------
+    ndarray, (2, changes, layers, neurons)
+    """
+    if not len(shares):
+        return np.full((2, *shares.shape[1:]), np.nan)
+    shares = shares.astype(np.float64) * shares.shape[-1]
+    return np.stack([shares.mean(axis=0), np.sqrt(np.square(shares).mean(axis=0))])
+
+
+def _largest_neurons(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return encoding.once(_of_neurons, asked)[2][..., :LARGEST]  # images × changes × largest
+
+
+def _neurons_for_half(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return dissection.fewest_for_half(encoding.once(_of_neurons, asked)[1].double())
+
+
 def _changes(asked: Asked) -> dict:
     return {"augmentation": asked.changes}
+
+
+def _each_change(model: "Model", asked: Asked) -> dict:
+    return _changes(asked)
 
 
 def _views_by_patch(model: "Model", asked: Asked) -> dict:
@@ -302,6 +396,16 @@ def _of_parts(model: "Model", asked: Asked) -> dict:
     return {"part": part_labels(model.layers, model.rest_labels), "feature": model.features}
 
 
+def _moments_of_neurons(model: "Model", asked: Asked) -> dict:
+    moments = {"moment": ["mean", "root mean square"]}
+    layers = {"depth": model.layers, "neuron": model.neurons}
+    return moments | _changes(asked) | layers
+
+
+def _largest(model: "Model", asked: Asked) -> dict:
+    return _changes(asked) | {"largest": LARGEST}
+
+
 def _of_components(model: "Model", asked: Asked) -> dict:
     labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
     return _changes(asked) | {"component": labels}
@@ -315,4 +419,15 @@ KEPT = (
     Kept("parts", "account", _of_parts, _parts),
     Kept("shares", "account", _of_components, _shares),
     Kept("patch_shares", "account", _changes_by_patch, _patch_shares, by_token=True),
+    Kept(
+        "neuron_moments",
+        "neurons",
+        _moments_of_neurons,
+        _neuron_shares,
+        "float16",
+        neurons=True,
+        pooled=_moments,
+    ),
+    Kept("largest_neurons", "neurons", _largest, _largest_neurons, "uint32", neurons=True),
+    Kept("neurons_for_half", "neurons", _each_change, _neurons_for_half, "uint32", neurons=True),
 )

@@ -8,6 +8,7 @@ import xarray as xr
 from helpers.analysis import causal, ties
 from helpers.analysis.findings import Answer, Finding, each, interval, listed
 from helpers.analysis.head_names import is_head
+from helpers.analysis.neurons import Account as NeuronAccount
 from helpers.analysis.sources import by_source
 from helpers.analysis.specificity import ANOTHER, Account
 from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
@@ -19,12 +20,20 @@ SHOWN = 3
 """Specific heads that are named, with their excess."""
 
 HALF = 0.5
+FEW = 0.05
+"""Part of all neurons up to which they are few."""
 PERCENT = "{:.0%}"
 DIFFERENCE = "{:+.0%}"
 TOO_FEW = "Too few images to hold shifts against differences between images."
 
 
-def answer(account: Account, removed: xr.DataArray | None = None, *, name: Name = str) -> Answer:
+def answer(
+    account: Account,
+    removed: xr.DataArray | None = None,
+    neurons: NeuronAccount | None = None,
+    *,
+    name: Name = str,
+) -> Answer:
     """Answer which parts carry a shift, more than they carry any difference.
 
     Parameters
@@ -33,6 +42,8 @@ def answer(account: Account, removed: xr.DataArray | None = None, *, name: Name 
         As of `helpers.analysis.specificity.account`.
     removed : DataArray, (effect, choice, image, augmentation), optional
         As of `helpers.study.patching.patched_heads`; none where nothing was patched.
+    neurons : helpers.analysis.neurons.Account, optional
+        None where the model gives none.
     name : callable
         Writes a change within a sentence.
 
@@ -56,6 +67,10 @@ def answer(account: Account, removed: xr.DataArray | None = None, *, name: Name 
         beyond = {source: causal.beyond(own) for source, own in patched.items()}
         findings += [_patching(patched, beyond, name), _passed_on(patched)]
         sentences.append(_patching_in_a_sentence(beyond))
+    if neurons is not None:
+        own = [source for source in neurons.for_half if source in known]
+        findings += [_half(neurons, own), _specific_neurons(neurons, own, name)]
+        findings += [_ablating(neurons, own)]
     return Answer(" ".join(sentences), findings)
 
 
@@ -300,6 +315,79 @@ def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
             }
         ),
     )
+
+
+def _half(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
+    means = {source: neurons.for_half[source]["mean"] for source in sources}
+    few = all((own.max() / neurons.neurons) < FEW for own in means.values())
+    return Finding(
+        "How many neurons carry half of what all neurons carry?",
+        "few" if few else "a good part of them",
+        each({s: f"{own.min():.0f} to {own.max():.0f}, by change" for s, own in means.items()})
+        + f", of {neurons.neurons:,}",
+        "two originals: " + each({s: f"{neurons.ordinary[s]:.0f}" for s in sources}),
+    )
+
+
+def _specific_neurons(neurons: NeuronAccount, sources: Sequence[str], name: Name) -> Finding:
+    tables = {source: own for source, own in neurons.leading.items() if source in sources}
+    return Finding(
+        "Which neurons are most specific, and to what?",
+        each(
+            {
+                source: ", ".join(
+                    f"{row.neuron} to {name(row.Index)}" for row in own.head(SHOWN).itertuples()
+                )
+                or "none"
+                for source, own in tables.items()
+            }
+        ),
+        "excess share: "
+        + each(
+            {
+                source: ", ".join(
+                    interval(row.excess, row.low, row.high, "{:+.1%}")
+                    for row in own.head(SHOWN).itertuples()
+                )
+                or "–"
+                for source, own in tables.items()
+            }
+        ),
+        f"to another image: {sum(neurons.control[source] for source in sources) or 'none'}",
+    )
+
+
+def _ablating(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
+    removed = by_source(neurons.effects["removed"])
+    rows = {source: _by_choice(removed[source]) for source in sources}
+    more = {source: _beyond_generic(removed[source]) for source in sources}
+    surely = [row["low"] > 0 for row in more.values()]
+    return Finding(
+        "Does a shift go with its own neurons, more than with generic ones?",
+        "yes" if all(surely) else "on some images" if any(surely) else "not surely",
+        "ablating one in a hundred: "
+        + each(
+            {
+                s: f"own {own[causal.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
+                for s, own in rows.items()
+            }
+        ),
+        each(
+            {
+                s: f"generic {own[causal.GENERIC]:.0%}, random {own[causal.RANDOM]:.0%}"
+                for s, own in rows.items()
+            }
+        ),
+    )
+
+
+def _by_choice(removed: xr.DataArray) -> pd.Series:
+    return removed.mean(["image", "augmentation"]).to_series()
+
+
+def _beyond_generic(removed: xr.DataArray) -> pd.Series:
+    own, generic = (removed.sel(choice=each_) for each_ in (causal.OWN, causal.GENERIC))
+    return _mean((own - generic).mean("augmentation"))
 
 
 def _mean(values: xr.DataArray) -> pd.Series:

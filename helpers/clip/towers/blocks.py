@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from timm.layers import Attention as TimmAttention
-from timm.layers import AttentionRope, apply_rot_embed_cat
+from timm.layers import AttentionRope, GluMlp, Mlp, SwiGLU, apply_rot_embed_cat
 from timm.models import eva, vision_transformer
 from torch import nn
 from torch.nn import functional as F
@@ -101,6 +101,46 @@ class Attention:
 
 
 @dataclass(frozen=True)
+class Neurons:
+    """An MLP: its neurons, and what they add to the residual stream.
+
+    Attributes
+    ----------
+    excite : callable
+        The residual stream → the neurons' activations, norms included.
+    write : callable
+        The activations → what the MLP adds.
+    weight : Tensor or None, width × neurons
+        Its linear part; None where what a neuron adds depends on the others.
+    scale : Tensor or None, width
+        Layer scale of what is added.
+    """
+
+    excite: Callable[[torch.Tensor], torch.Tensor]
+    write: Callable[[torch.Tensor], torch.Tensor]
+    weight: torch.Tensor | None
+    scale: torch.Tensor | None = None
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the MLP adds to the residual stream."""
+        return self.write(self.excite(x))
+
+    def back(self, directions: torch.Tensor) -> torch.Tensor:
+        """Return how far each neuron writes along directions of the residual stream.
+
+        Parameters
+        ----------
+        directions : Tensor, … × width
+
+        Returns
+        -------
+        Tensor, … × neurons
+        """
+        scaled = directions if self.scale is None else directions * self.scale
+        return scaled @ self.weight
+
+
+@dataclass(frozen=True)
 class Block:
     """A block that adds what attention and an MLP make of the residual stream.
 
@@ -113,15 +153,19 @@ class Block:
         The norm of what attention adds, in a post-norm block.
     scale : Tensor or None
         Layer scale of what attention adds, width.
-    mlp : callable
+    mlp : Neurons
         The residual stream → what the MLP adds to it, norms and scales included.
+    alter : callable or None
+        What becomes of the heads' outputs, n × tokens × (heads · head width), before they are
+        written.
     """
 
     attention: Attention
     enter: Callable[[torch.Tensor], torch.Tensor]
     leave: Norm | None
     scale: torch.Tensor | None
-    mlp: Callable[[torch.Tensor], torch.Tensor]
+    mlp: Neurons
+    alter: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def write(
         self, outputs: torch.Tensor
@@ -183,31 +227,64 @@ def open_clip_block(block: nn.Module) -> Block:
         nn.Identity(),
         nn.Identity(),
     )
-    mlp = lambda x: block.ls_2(block.mlp(block.ln_2(x)))  # noqa: E731
+    mlp = Neurons(
+        lambda x: block.mlp.gelu(block.mlp.c_fc(block.ln_2(x))),
+        lambda hidden: block.ls_2(block.mlp.c_proj(hidden)),
+        block.mlp.c_proj.weight,
+        getattr(block.ls_2, "gamma", None),
+    )
     return Block(attention, block.ln_1, None, getattr(block.ls_1, "gamma", None), mlp)
 
 
 def timm_block(block: nn.Module) -> Block:
     """Describe a block of timm's `VisionTransformer`."""
-    mlp = lambda x: block.ls2(block.mlp(block.norm2(x)))  # noqa: E731
     scale = getattr(block.ls1, "gamma", None)
+    mlp = timm_neurons(block.mlp, block.norm2, block.ls2, getattr(block.ls2, "gamma", None))
     return Block(timm_attention(block.attn), block.norm1, None, scale, mlp)
 
 
 def eva_block(block: nn.Module) -> Block:
     """Describe a pre-norm block of timm's `Eva`."""
-
-    def mlp(x: torch.Tensor) -> torch.Tensor:
-        added = block.mlp(block.norm2(x))
-        return added if block.gamma_2 is None else block.gamma_2 * added
-
+    gamma = block.gamma_2
+    scaled = nn.Identity() if gamma is None else lambda added: gamma * added
+    mlp = timm_neurons(block.mlp, block.norm2, scaled, gamma)
     return Block(timm_attention(block.attn), block.norm1, None, block.gamma_1, mlp)
 
 
 def eva_post_norm_block(block: nn.Module) -> Block:
     """Describe a post-norm block of timm's `Eva`."""
-    mlp = lambda x: block.norm2(block.mlp(x))  # noqa: E731
+    mlp = Neurons(block.mlp, block.norm2, None)
     return Block(timm_attention(block.attn), nn.Identity(), Norm.of(block.norm1), None, mlp)
+
+
+def timm_neurons(
+    mlp: nn.Module,
+    enter: Callable[[torch.Tensor], torch.Tensor],
+    leave: Callable[[torch.Tensor], torch.Tensor],
+    scale: torch.Tensor | None,
+) -> Neurons:
+    """Describe one of timm's MLPs between a norm and a layer scale."""
+    if type(mlp) not in MLPS or not isinstance(mlp.fc2, nn.Linear):
+        return Neurons(lambda x: mlp(enter(x)), leave, None)
+    return Neurons(
+        lambda x: mlp.norm(MLPS[type(mlp)](mlp, enter(x))),
+        lambda hidden: leave(mlp.fc2(hidden)),
+        mlp.fc2.weight,
+        scale,
+    )
+
+
+def _glu(mlp: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    first, second = mlp.fc1(x).chunk(2, dim=mlp.chunk_dim)
+    return first * mlp.act(second) if mlp.gate_last else mlp.act(first) * second
+
+
+MLPS = {
+    Mlp: lambda mlp, x: mlp.act(mlp.fc1(x)),
+    SwiGLU: lambda mlp, x: mlp.act(mlp.fc1_g(x)) * mlp.fc1_x(x),
+    GluMlp: _glu,
+}
+"""timm's kinds of MLPs, and what their neurons give before the norm, where there is one."""
 
 
 def timm_attention(attn: nn.Module) -> Attention:

@@ -15,6 +15,9 @@ from helpers.clip.towers.norms import Norm
 from helpers.clip.towers.pooling import Pool, Query
 
 CLASS_TOKEN = slice(0, 1)
+POOLS_BY_ATTENTION = (
+    "it pools by attention, and neurons are followed to a class token or a mean of tokens alone"
+)
 
 
 class UnknownTower(Exception):
@@ -58,6 +61,20 @@ class Tower:
     def head_width(self) -> int:
         """Length of what a head writes, before its output projection."""
         return self.blocks[0].attention.output.in_features // self.heads
+
+    @property
+    def neurons(self) -> int:
+        """Neurons of each layer's MLP."""
+        return self.blocks[0].mlp.weight.shape[1]
+
+    @property
+    def no_neurons(self) -> str | None:
+        """Why it has no exact account of neurons, as the end of a sentence; None where it has."""
+        if self.pool.query:
+            return POOLS_BY_ATTENTION
+        if any(block.mlp.weight is None for block in self.blocks):
+            return "a norm follows its MLPs, or they are of an unknown kind"
+        return None
 
     @property
     def features(self) -> int:
