@@ -34,7 +34,7 @@ def test_crossings_are_interpolated_and_said_in_words():
     assert dict(table["answer"].drop("blur")) == {
         "noise": "< 0.5",
         "elastic": "> 3",
-        "horizontal_flip": "no dose",
+        "horizontal_flip": "no strength",
     }
     assert table["severity"].isna().sum() == 1
 

@@ -19,7 +19,7 @@ MOST_IMAGES = 1000
 THRESHOLD = 0.9
 CONFIDENCE = 0.95
 AXES = ("severity", "image", "augmentation")
-NO_DOSE = "no dose"
+NO_DOSE = "no strength"
 
 
 def dose_response(values: xr.DataArray, **options: float) -> pd.DataFrame:
@@ -93,7 +93,7 @@ def crossings(
         By augmentation: `severity`, with the 95 % interval `low` to `high` (NaN for one image); inf
         where the curve never crosses in the range, -inf where it starts below the threshold, NaN
         where severity makes no difference. `answer` says the same in words, such as ``0.52 [0.45,
-        0.61]``, ``> 3``, ``< 0.25`` or ``no dose``.
+        0.61]``, ``> 3``, ``< 0.25`` or ``no strength``.
 
     Raises
     ------

@@ -70,12 +70,10 @@ def _sentence(
         text += f"; it then sees {once_or_each(words)}"
     if account is None or account["floor"].isna().all():
         return f"{text}."
-    changes = account.drop(index=ANOTHER, level="augmentation")
-    few = changes["specific"].map(len).gt(0).mean() <= HALF
-    parts = "few changes have" if few else "most changes have"
+    found = {f"in {source}": count for source, count in _with_heads(account).items()}
     return (
-        f"{text}. Much of what carries a shift carries any difference between two images, though"
-        f" {parts} heads that carry more."
+        f"{text}. {_capital(once_or_each(found))} changes have heads of their own, which carry more"
+        " of them than of an ordinary difference between two images."
     )
 
 
@@ -122,7 +120,7 @@ def _costs(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
         "Which change costs most right answers?",
         once_or_each({source: name(change) for source, change in worst.items()}),
         each({s: _interval(known[s].loc[change], PERCENT) for s, change in worst.items()}),
-        f"median of the others: {each(others)}" if others else "no other change",
+        f"accuracy lost; the others' median {each(others)}" if others else "no other change",
     )
 
 
@@ -130,15 +128,24 @@ def _own(account: pd.DataFrame) -> Finding | None:
     changes = account.drop(index=ANOTHER, level="augmentation")
     if changes["floor"].isna().all():
         return None
-    sources = dict(tuple(changes.groupby(level="source", sort=False)))
-    with_heads = {source: own["specific"].map(len).gt(0) for source, own in sources.items()}
+    with_heads = _has_heads(changes)
     controls = account.xs(ANOTHER, level="augmentation")["specific"].map(len)
     return Finding(
         "Do changes have heads of their own, beyond any difference between images?",
         once_or_each({source: _how_many(own) for source, own in with_heads.items()}),
-        each({source: f"{own.sum()} of {len(own)} changes" for source, own in with_heads.items()}),
-        f"heads found specific to another image: {each(controls.astype(str).to_dict())}",
+        each({source: f"{count} changes" for source, count in _with_heads(account).items()}),
+        f"control, heads specific to just another image: {each(controls.astype(str).to_dict())}",
     )
+
+
+def _with_heads(account: pd.DataFrame) -> dict[str, str]:
+    changes = account.drop(index=ANOTHER, level="augmentation")
+    return {s: f"{own.sum()} of {len(own)}" for s, own in _has_heads(changes).items()}
+
+
+def _has_heads(changes: pd.DataFrame) -> dict[str, pd.Series]:
+    sources = changes.groupby(level="source", sort=False)
+    return {source: own["specific"].map(len).gt(0) for source, own in sources}
 
 
 def _how_many(found: pd.Series) -> str:
@@ -154,14 +161,15 @@ def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
     }
     if not order:
         return None
-    last = {
-        s: f"{name(names[-1])} {known[s].loc[names[-1], 'answer']}" for s, names in order.items()
+    others = {
+        s: ", ".join(f"{name(one)} {known[s].loc[one, 'answer']}" for one in names[1:2])
+        for s, names in order.items()
     }
     return Finding(
         "Which change takes a tenth of the similarity first?",
         once_or_each({source: name(names[0]) for source, names in order.items()}),
         each({s: f"severity {known[s].loc[names[0], 'answer']}" for s, names in order.items()}),
-        f"last: {each(last)}",
+        f"next: {each(others)}",
     )
 
 
