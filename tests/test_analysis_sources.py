@@ -57,6 +57,8 @@ def test_metadata_become_coordinates_that_are_no_axis(labelled):
     assert groupings(labelled) == []
     dog = labelled.assign_coords(image_label=("image", ["cat", "cat", "cat", "dog"]))
     assert groupings(dog) == ["label"]
+    earlier = labelled.drop_vars("image_label").assign_coords(image_by=("image", list("yzyz")))
+    assert groupings(earlier.assign_coords(image_label=dog["image_label"])) == ["label", "by"]
     assert {name: own["image"].values.tolist() for name, own in by_group(dog, "label").items()} == {
         "cat": ["a", "b", "c"],
         "dog": ["d"],

@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,15 @@ from PIL import Image
 
 from helpers.data.texts import open_texts
 from helpers.study import kernels
-from helpers.study.cli import BAD_INPUT, FAILED, UNREAD, _check_models, _parameters, main
+from helpers.study.cli import (
+    BAD_INPUT,
+    FAILED,
+    UNREAD,
+    _check_models,
+    _each_warning_once,
+    _parameters,
+    main,
+)
 from helpers.study.parameters import ROOT, from_profile
 from helpers.study.record import Record
 
@@ -277,6 +286,14 @@ def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path,
     finally:
         process.kill()
     assert not (tmp_path / "run" / "index.html").exists()
+
+
+def test_a_warning_is_said_once_and_without_the_line_that_gives_it(capsys):
+    with _each_warning_once():
+        warnings.warn("Take care.", UserWarning, stacklevel=1)
+        warnings.warn("Take care.", UserWarning, stacklevel=2)
+        warnings.warn("Look out.", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "Note: Take care.\nNote: Look out.\n"
 
 
 def test_a_run_says_once_how_its_model_was_opened_and_what_words_it_never_met(capsys, recwarn):

@@ -148,6 +148,11 @@ def test_a_variant_is_the_run_of_other_parameters_below_this_one(run):
     xr.testing.assert_allclose(same, stronger.encodings()["embedding"].sel(view="original"))
 
 
+def test_a_variant_of_the_same_model_loads_it_no_second_time(run):
+    assert run.variant("severities/2", severity=2.0).model is run.model
+    assert run.variant("models/0", pretrained="0").model is not run.model
+
+
 def test_a_url_keeps_the_arrays_of_a_run_and_its_variants(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.study.places.OUTPUTS", tmp_path / "outputs")
     far = open_run(**parameters | {"out": f"memory://{tmp_path.name}/far"})

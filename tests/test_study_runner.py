@@ -8,6 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.study import open_run, runner
 from helpers.study.compared import compared_models, compared_run, folder_name, untrained_run
+from helpers.study.report import write_report
 from helpers.study.runner import run_study
 
 LOG = (
@@ -45,6 +46,14 @@ def test_the_summary_runs_last_and_is_listed_first(notebooks, parameters):
     assert last == "00 None"
     assert page.index("00 A question") < min(map(page.index, ("01 A question", "11 A question")))
     assert not (run.folder / "models" / "embedded-304" / "index.html").exists()
+
+
+def test_a_notebook_that_is_being_written_is_not_read(notebooks, parameters):
+    folder = run_study(open_run(**parameters)).parent
+    (folder / "notebooks" / "01_question.ipynb").write_text("")
+    page = write_report(folder, ["01_question"]).read_text()
+    assert "11 A question" in page
+    assert "01 A question" not in page
 
 
 def test_what_a_reader_wants_first_is_begun_first():

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.checks import one_of
+from helpers.data.images import LABEL
 
 SOURCE, GROUP = "source", "group"
 METADATA = "image_"
@@ -53,9 +54,10 @@ def groupings(values: Arrays) -> list[str]:
     Returns
     -------
     list of str
-        Such as ``label``, for `by_group`.
+        For `by_group`; ``label``, the class, before all others.
     """
-    return [name for name in _columns(values) if len(by_group(values, name)) > 1]
+    names = [name for name in _columns(values) if len(by_group(values, name)) > 1]
+    return sorted(names, key=lambda name: name != LABEL)
 
 
 def _columns(values: Arrays) -> list[str]:
