@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis import causal
+from helpers.analysis import causal, neurons
 from helpers.analysis.findings import dissection as findings
 from helpers.analysis.specificity import ANOTHER, Account, account
 from helpers.analysis.statistics import NOTHING_MOVED
@@ -48,6 +48,43 @@ def test_a_change_of_its_own_is_named_and_an_ordinary_one_is_not():
     row = table.loc["Which heads are most specific, and to what?"]
     assert row["answer"] == f"{PLANTED} to planted"
     assert row["estimate"].startswith("excess share: +1") and row["beside it"].endswith("none")
+
+
+def neurons_of(source, own=0.3, generic=0.1):
+    """An account of ten neurons in two layers, one of them specific to the planted change."""
+    rng = np.random.default_rng(0)
+    shape = (1, 3, 2, 5)
+    axes = ("of_source", "augmentation", "depth", "neuron")
+    excess = np.zeros(shape)
+    excess[0, 1, 1, 3] = 0.2
+    names = ("share", "excess", "low", "high")
+    dataset = xr.Dataset(dict.fromkeys(names, (axes, excess))).assign_coords(
+        of_source=[source], augmentation=[*CHANGES, ANOTHER]
+    )
+    dataset["specific"] = dataset["excess"] > 0
+    halves = pd.DataFrame({"mean": [2.0, 3.0], "low": [1.0, 2.0], "high": [3.0, 4.0]}, CHANGES)
+    means = {"own": own, "generic": generic, "random": 0.0}
+    values = np.array(list(means.values()))[:, None, None] + rng.normal(0, 0.02, (3, 8, 2))
+    coords = {"choice": list(means), "augmentation": CHANGES, "source": ("image", [source] * 8)}
+    removed = xr.DataArray(values, dims=("choice", "image", "augmentation"), coords=coords)
+    effects = removed.to_dataset(name="removed")
+    return neurons.Account(dataset, {source: halves}, {source: 2.5}, 10, effects, None)
+
+
+def test_neurons_are_named_and_their_ablation_held_against_others():
+    shares, ordinary = made(100, 1)
+    source = str(shares["source"].values[0])
+    found = cells(findings.answer(account(shares, ordinary), None, neurons_of(source)))
+    row = found.loc["Which neurons are most specific, and to what?"]
+    assert row["answer"] == "L1.N3 to planted"
+    assert row["beside it"] == "to another image: none"
+    row = found.loc["How many neurons carry half of what all neurons carry?"]
+    assert (row["answer"], row["beside it"]) == ("a good part of them", "two originals: 2")
+    question = "Does a shift go with its own neurons, more than with generic ones?"
+    assert found.loc[question, "answer"] == "yes"
+    alike = neurons_of(source, own=0.1)
+    found = cells(findings.answer(account(shares, ordinary), None, alike))
+    assert found.loc[question, "answer"] == "not surely"
 
 
 def test_without_an_excess_nothing_is_distinguished():

@@ -31,7 +31,7 @@ def worst_groups(curves: Mapping[str, pd.DataFrame], *, even: float | None = Non
             ax.fill_between(
                 own.index, own["low"], own["high"], color=color, alpha=0.12, linewidth=0
             )
-        ax.plot(own.index, own["mean"], marker=marker, color=color, label=f"by {name}")
+        ax.plot(own.index, own["mean"], marker=marker, color=color, label=_label(name))
     if even is not None:
         ax.axhline(even, color=style.INK, linestyle=":", label="a probe that was not misled")
     ax.set_xlabel("heads ablated")
@@ -40,3 +40,7 @@ def worst_groups(curves: Mapping[str, pd.DataFrame], *, even: float | None = Non
     ax.set_xticks(next(iter(curves.values())).index)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
+
+
+def _label(order: str) -> str:
+    return "random heads" if order == "random" else f"heads by {order}"
