@@ -58,7 +58,7 @@ def _sentence(energy: Mapping, order: Mapping[str, pd.Index], name: Callable) ->
     collapsed = _collapsed(energy)
     if collapsed:
         makes = f"{_capital(listed([name(n) for n in collapsed]))} {_verb(collapsed, 'make')}"
-        first = f"{makes} all images collapse: they end close together, whatever they show."
+        first = f"{makes} all images collapse: they end close together."
     else:
         first = f"{first}, and no change makes them collapse."
     rest = pd.concat([own["rest"].drop([ORIGINAL, *collapsed]) for own in shares])
