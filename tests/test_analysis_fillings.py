@@ -75,3 +75,24 @@ def test_cosines_fall_where_the_filling_made_the_direction(rng):
     assert list(table["filling"]) == [fillings.PUBLISHED, "m", "r"]
     np.testing.assert_allclose(table["estimate"], [1, 0, 0], atol=0.05)
     assert table["low"].iloc[0] > 0.9 and table["high"].iloc[1] < 0.2
+    np.testing.assert_allclose(table["left"], 1, atol=0.05)
+
+
+def test_a_direction_that_goes_with_the_filling_is_not_left(rng):
+    noise = rng.normal(0, 0.3, (3, 60, 8))
+    coords = {"augmentation": ["turn", "drop"], "image": range(60)}
+    shift = xr.DataArray(
+        np.stack(noise[:2] + 3, axis=1), coords, ("image", "augmentation", "feature")
+    )
+    without = xr.DataArray(
+        noise[2][:, None],
+        coords={
+            "image": range(60),
+            "view": [0],
+            "augmentation": ("view", ["turn"]),
+            "filling": ("view", ["m"]),
+        },
+        dims=("image", "view", "feature"),
+    )
+    table = fillings.cosines_refilled(shift, without, [("turn", "drop")], n_resamples=50)
+    np.testing.assert_allclose(table["left"], [1, 0], atol=0.01)

@@ -9,6 +9,8 @@ from helpers.analysis.concepts import Concepts
 from helpers.analysis.findings import answers as findings
 from tests.test_analysis_becomes import N, answers, made  # noqa: F401
 
+NO_GAIN = "Under which changes does no answer surely gain?"
+
 
 def concepts(found):
     rows = pd.DataFrame({"concept": ["star"] * 4, "found": [found] * 4})
@@ -47,7 +49,7 @@ def test_the_sentence_names_what_is_seen_and_what_is_exchanged(made):  # noqa: F
     )
     own = rows(found)
     assert own.loc["What does the model see under noise?", "answer"] == "a star"
-    assert own.loc["Under which changes does no answer surely change?", "answer"] == "elastic"
+    assert own.loc[NO_GAIN, "answer"] == "color_jitter and elastic"
     assert own.loc["Which change costs most right answers?", "answer"] == "noise"
     assert own.loc["Would the test find a concept that was put in?", "answer"] == "yes"
 
@@ -59,7 +61,7 @@ def test_nothing_is_said_where_nothing_is_found(made):  # noqa: F811
     own = rows(found)
     assert "Which change costs most right answers?" not in own.index
     assert "Does it know what the originals show?" not in own.index
-    assert own.loc["Under which changes does no answer surely change?", "answer"] == "all"
+    assert own.loc[NO_GAIN, "answer"] == "all"
     assert own.loc["Do changes add or take concepts?", "answer"] == "none surely"
     assert own.loc["Would the test find a concept that was put in?", "answer"] == "no"
 
@@ -82,14 +84,16 @@ def test_the_depth_is_of_the_change_that_gains_most(made, gain, depth, word):  #
             "augmentation": ["noise", "blur"],
             "property": "shape",
             "answer": ["star", "square"],
+            "images": 48,
             "gain": [gain, 0.3],
             "depth": [depth, "4"],
         }
     )
     own = rows(answer(made, depths={"scenes": table}))
-    row = own.loc["From which layer on do new answers show under noise?"]
+    question = "From which layer on has the answer that gains most under noise half of its gain?"
+    row = own.loc[question]
     assert row["answer"] == word
-    assert "square +30% (layer 4)" in row["beside it"]
+    assert "square: from layer 4 on, +30% in the end (48 images)" in row["beside it"]
 
 
 def test_sources_that_differ_stand_apart(made):  # noqa: F811
@@ -104,6 +108,7 @@ def test_sources_that_differ_stand_apart(made):  # noqa: F811
     clean = dict.fromkeys(seen, right(np.nan))
     found = findings.answer(seen, gained, dict.fromkeys(seen, nothing), clean, both)
     assert found.sentence.startswith("What the model sees instead in scenes: under noise a star")
+    assert "In scenes, answers change, but none surely gains, under color_jitter" in found.sentence
     own = rows(found)
     assert own.loc["What does the model see under noise?", "answer"] == (
         f"photos {becomes.NOTHING_SURE}; scenes a star"

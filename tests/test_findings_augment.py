@@ -40,9 +40,7 @@ def test_nothing_changed_has_no_grain(drawn):
 
 def test_artefacts_are_named(drawn):
     found = answer(*tables(drawn))
-    assert found.sentence.startswith(
-        "Noise changes pixels most. Turned leaves black borders; noise"
-    )
+    assert found.sentence.startswith("Noise changes pixels most. Turned turns pixels black; noise")
     assert "puts noise into every pixel it touches" in found.sentence
     assert [row.answer for row in found.findings] == ["noise", "turned", "noise"]
     assert found.findings[1].estimate == "25% of the pixels"
@@ -59,3 +57,14 @@ def test_without_artefacts_none_are_named(drawn):
 def test_unchanged_images_say_so(drawn):
     change, effects = tables(np.stack([drawn[0]] * 4))
     assert answer(change, effects).sentence == NOTHING_CHANGED
+
+
+def test_black_beyond_an_edge_is_a_border_however_narrow(drawn):
+    drawn[2, 1:8] = drawn[0, 1:8]
+    drawn[2, 0, 8:] = drawn[0, 0, 8:]
+    found = answer(*tables(drawn), bordered=["turned", "shifted"])
+    assert "Turned leaves black borders; noise" in found.sentence
+    assert "pixels black" not in found.sentence
+    row = found.findings[1]
+    assert row.answer == "turned" and row.estimate == "of the pixels: 0.8%"
+    assert found.findings[2].answer == "none"

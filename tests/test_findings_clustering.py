@@ -61,35 +61,46 @@ def test_distances_that_restate_lengths_are_called_so(rng):
     assert "show more" in found.sentence
 
 
-def refilled(as_published, other):
-    rows = [["noise", "blur", PUBLISHED, *as_published], ["noise", "blur", "mean", *other]]
-    columns = ["augmentation", "other", "filling", "estimate", "low", "high"]
+def refilled(as_published, *others):
+    rows = [["noise", "blur", PUBLISHED, *as_published]]
+    rows += [["noise", "blur", "mean", *other] for other in others]
+    columns = ["augmentation", "other", "filling", "estimate", "low", "high", "left"]
     return pd.DataFrame(rows, columns=columns)
 
 
-ALIKE, NOT, UNKNOWN = (0.7, 0.6, 0.8), (0.1, -0.1, 0.3), (0.5, np.nan, np.nan)
+ALIKE, NOT = (0.7, 0.6, 0.8, 1.0), (0.1, -0.1, 0.3, 0.8)
+WIDE, GONE, LITTLE = (0.4, -0.2, 1, 0.8), (0.4, -0.2, 1, 0.02), (0.5, 0.3, 0.7, 0.02)
 
 
 @pytest.mark.parametrize(
-    ("published", "other", "answer"),
+    ("published", "others", "answer"),
     [
-        (ALIKE, NOT, "yes"),
-        (ALIKE, UNKNOWN, "yes"),
-        (ALIKE, ALIKE, "no"),
-        (NOT, ALIKE, "they are not surely alike"),
+        (ALIKE, [NOT], findings.YES),
+        (ALIKE, [NOT, GONE], findings.YES),
+        (ALIKE, [NOT, ALIKE], findings.PART),
+        (ALIKE, [GONE, GONE], findings.GONE),
+        (ALIKE, [WIDE], findings.UNKNOWN),
+        (ALIKE, [(0.5, np.nan, np.nan, 0.5)], findings.UNKNOWN),
+        (ALIKE, [ALIKE], findings.NO),
+        (ALIKE, [LITTLE], findings.NO),
+        (NOT, [ALIKE], findings.UNSURE),
     ],
 )
-def test_paint_makes_alike_where_a_cosine_falls_without_it(rng, published, other, answer):
-    tables = {"photos": refilled(published, other)}
+def test_paint_makes_alike_where_a_cosine_falls_without_it(rng, published, others, answer):
+    tables = {"photos": refilled(published, *others)}
     found = answered(views(rng, np.eye(16)[:4]), tables)
     assert found.findings[2].answer == answer
 
 
-def test_sources_that_differ_make_it_a_part(rng):
-    tables = {"photos": refilled(ALIKE, NOT), "scenes": refilled(ALIKE, ALIKE)}
+def test_no_source_is_left_out_of_what_paint_does(rng):
+    tables = {"photos": refilled(NOT, NOT), "scenes": refilled(ALIKE, GONE)}
     found = answered(views(rng, np.eye(16)[:4]), tables)
-    assert found.findings[2].answer == "yes on photos, no on scenes"
-    assert "at least in part" in found.sentence
+    assert found.findings[2].answer == f"photos {findings.UNSURE}; scenes {findings.GONE}"
+    assert (
+        "Noise and blur: on photos they are not surely alike; on scenes hardly any common direction"
+        " is left without what they paint." in found.sentence
+    )
+    assert "2% of the common shift left" in found.findings[2].beside
 
 
 def test_one_image_and_nothing_moved_have_an_answer(rng):

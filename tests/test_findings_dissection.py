@@ -92,7 +92,7 @@ def test_without_an_excess_nothing_is_distinguished():
     assert "cannot be distinguished" in answer.sentence
     assert "under no change" in answer.sentence
     table = cells(answer)
-    assert table.loc["Which accounts are surely not ordinary?", "answer"] == "no change"
+    assert table.loc["Which accounts are surely not ordinary?", "answer"] == "none"
     assert table.loc["Which heads are most specific, and to what?", "answer"] == "none"
 
 
@@ -105,17 +105,47 @@ def test_sources_are_apart():
     answer = answered(made(60), made(60, 3, excess=0, source="photos"))
     assert "a minority of changes on scenes and no change on photos" in answer.sentence
     assert "planted (scenes)" in answer.sentence
+    row = cells(answer).loc["Which heads are most specific, and to what?"]
+    assert row["beside it"].endswith("of these on all images: none")
+    both = cells(answered(made(60), made(60, 3, source="photos")))
+    row = both.loc["Which heads are most specific, and to what?"]
+    assert row["beside it"].endswith(f"of these on all images: {PLANTED} to planted")
 
 
 def test_own_heads_that_remove_no_more_are_not_said_to():
     question = "Do a change's own heads remove more of its shift than another change's?"
     more = answered(made(60), removed=patched(0.4, 0.2))
-    assert more.sentence.endswith("than patching another change's under every change.")
-    assert cells(more).loc[question, "answer"] == "under every change"
+    assert more.sentence.endswith(
+        " Under every change, patching the heads that carry most of a change surely removes more of"
+        " its shift than patching another change's and generic ones."
+    )
+    assert cells(more).loc[question, "answer"] == "under all"
+    assert cells(more).loc[question, "beside it"].endswith("more than generic ones under all")
     same = answered(made(60), removed=patched(0.2, 0.2))
-    assert same.sentence.endswith("than patching another change's under no change.")
+    assert "Under no change, patching the heads" in same.sentence
+    assert cells(same).loc[question, "answer"] == "under none"
     row = cells(more).loc["Do later layers and other tokens pass a patch on?"]
     assert row["answer"] == "yes" and row["estimate"].startswith("total less direct effect: +20%")
+    assert "by other tokens +12%" in row["estimate"]
+    assert row["beside it"].startswith("random heads: +5%")
+
+
+def test_heads_that_are_generic_too_remove_no_more_than_generic_ones():
+    removed = patched(0.4, 0.2)
+    removed.loc[{"choice": "generic"}] = removed.sel(choice="own").values
+    found = answered(made(60), removed=removed)
+    assert found.sentence.endswith(
+        "another change's; under no change, more than patching generic ones."
+    )
+
+
+def test_what_the_pooled_tokens_pass_on_is_distinguished():
+    removed = patched(0.4, 0.2)
+    removed.loc[{"effect": "direct path"}] = 0.95 * removed.sel(effect="total").values
+    row = cells(answered(made(60), removed=removed)).loc[
+        "Do later layers and other tokens pass a patch on?"
+    ]
+    assert row["answer"] == "yes, mostly by way of the pooled tokens"
 
 
 def test_nothing_moved_or_too_few_images_give_no_findings():
@@ -130,9 +160,10 @@ def test_nothing_moved_or_too_few_images_give_no_findings():
     "found, words",
     [
         ("ab", "a and b"),
-        ("abcdefgh", "every change but i"),
-        ("abcdefghi", "every change"),
-        ("", "no change"),
+        ("abcdefgh", "all but i"),
+        ("abcdefghi", "all"),
+        ("abcdef", "all but g, h and i"),
+        ("", "none"),
     ],
 )
 def test_changes_are_listed_or_counted(found, words):

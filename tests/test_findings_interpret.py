@@ -66,7 +66,7 @@ def test_maps_and_neighbours_that_are_right_are_said_to_be():
         "best by colour, worst by position",
         "yes",
         "about as well for pair; worse for shape",
-        "fewer than half",
+        "half",
         "some do",
         "mostly",
         "by inner product, in some heads",
@@ -119,3 +119,16 @@ def test_one_image_has_neither_neighbours_nor_hubs():
     found = given(neighbours=empty, hubs=hubs, equal=float("nan"))
     assert len(found.findings) == 6
     assert found.sentence.endswith("worst where by position.")
+
+
+@pytest.mark.parametrize("count, words", [(17, "fewer than half"), (18, "half"), (19, "most")])
+def test_heads_above_chance_are_counted_in_words(count, words):
+    assert given(above_chance=(count, 36)).findings[4].answer == words
+
+
+def test_a_wording_with_an_and_stays_apart_from_the_next():
+    names = {"pair": "pair", "colour": "colour", "shape": "colour and shape"}
+    close = maps(0.6, 0.5, 0.51, 0.14).rename(names)
+    levels = pd.DataFrame([[0.06, 0.07, 0.62]] * 4, close.index, ["others", "whole", "best"])
+    found = given(maps=close, levels=levels)
+    assert "named by colour and shape, or colour and worst" in found.sentence

@@ -16,6 +16,13 @@ def orders(low):
     return {"photos": xr.Dataset({name: (axes, own) for name, own in values.items()}, coords)}
 
 
+def apart(source, high):
+    """Orders of which the untrained network's agreement has an upper end."""
+    own = orders(0.2)["photos"]
+    own["high"].loc[{"other": "untrained"}] = high
+    return {source: own}
+
+
 def depths(shift, beyond):
     rows = {"shift": shift, "ordinary": shift - beyond, "beyond": beyond}
     table = pd.DataFrame({"mean": rows})
@@ -33,8 +40,8 @@ def said(low=0.2, shift=0.3, beyond=0.0):
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ({}, "All models put the changes in much the same order."),
-        ({"low": -0.1}, "No other model surely puts the changes in this one's order."),
+        ({}, "Trained models put the changes in a similar order; the untrained network agrees"),
+        ({"low": -0.1}, "No other trained model surely puts the changes in this one's order."),
         ({}, "into later layers, and any difference between two images as well."),
         ({"beyond": 0.2}, "further than it moves any difference between images."),
         ({"shift": 0.0}, "Training does not surely move shifts into later layers."),
@@ -66,3 +73,17 @@ def test_a_source_that_moves_further_is_named():
     given = moved(), orders(0.2), both
     answered = answer(*given, own="own", untrained="untrained").sentence
     assert answered.endswith("between two images as well, if less far on scenes.")
+
+
+def test_an_untrained_network_that_agrees_less_is_distinguished():
+    both = apart("photos", 0.4) | apart("scenes", 0.6)
+    found = answer(moved(), both, own="own", untrained="untrained")
+    assert found.sentence == (
+        "Trained models put the changes in a similar order; the untrained network agrees with it"
+        " less well on photos and about as well on scenes."
+    )
+    assert found.findings[1].answer == (
+        "yes; the untrained network less well on photos and about as well on scenes"
+    )
+    alone = answer(moved(MODELS[:2]), both, own="own", untrained="untrained")
+    assert alone.sentence == "No other trained model was compared."

@@ -91,3 +91,17 @@ def test_one_image_is_answered_without_intervals():
     answer = answered(lost=EARLY, images=1)
     assert "severity is noise." in answer.sentence
     assert "[" not in "".join(np.ravel(answer.table.values))
+
+
+def test_what_is_not_distinguished_on_one_source_is_not_sure_there():
+    words = {"photos": "blur or one of 4 others", "scenes": "blur"}
+    assert findings._sure(words) == "blur on scenes; not sure on photos (blur or one of 4 others)"
+    assert findings._sure(dict.fromkeys(words, "blur or noise")) == "blur or noise"
+
+
+def test_changes_without_a_dose_are_not_listed_as_losing_nothing():
+    table = cells(answered(lost={name: [0, 0, 0, 0] for name in CURVES}))
+    beside = table.loc["Are right answers lost before a tenth of the similarity is?", "beside it"]
+    start, names = beside.split(": ")
+    assert start == "with a dose, but without a sure loss at any severity"
+    assert names == "noise, blur and elastic"

@@ -26,7 +26,13 @@ def account(*heads, floor=0.1):
 
 TAKEN = {
     "photos": pd.DataFrame(
-        {"severity": [0.2, np.inf, np.nan], "answer": ["0.20", "> 3", "no strength"]}, index=CHANGES
+        {
+            "severity": [0.2, np.inf, np.nan],
+            "low": [0.1, np.inf, np.nan],
+            "high": [0.3, np.inf, np.nan],
+            "answer": ["0.20", "> 3", "no strength"],
+        },
+        index=CHANGES,
     )
 }
 MOVED = {"photos": means(1.2, 0.1, 0.3)}
@@ -36,10 +42,16 @@ def test_all_five_findings_and_the_sentence():
     lost = {"photos": means(0.5, 0.1, 0.0)}
     found = answer(MOVED, seen(), lost, account(["L1.H1"], ["L1.H2"], []), TAKEN)
     assert found.sentence == (
-        "Noise moves the model furthest; it then sees a star. 2 of 3 changes have heads of their"
-        " own, which carry more of them than of an ordinary difference between two images."
+        "Noise moves embeddings furthest; the model then sees a star. Some heads carry more of a"
+        " change than of an ordinary difference between two images under 2 of 3 changes."
     )
-    assert [row.answer for row in found.findings] == ["noise", "a star", "noise", "most", "noise"]
+    assert [row.answer for row in found.findings] == [
+        "noise",
+        "a star",
+        "noise",
+        "under most changes",
+        "noise",
+    ]
     assert found.findings[0].beside == "1 is another image; least: blur 0.10 [0.00, 0.20]"
     assert found.findings[3].estimate == "2 of 3 changes"
     assert found.findings[4].beside == "next: blur > 3"
@@ -47,13 +59,28 @@ def test_all_five_findings_and_the_sentence():
 
 def test_what_is_not_seen_and_not_specific_is_not_claimed():
     found = answer(MOVED, seen(NOTHING, "nothing else for sure"), None, account([], [], []))
-    assert found.sentence.startswith("Noise moves the model furthest. 0 of 3")
+    assert found.sentence.startswith("Noise moves embeddings furthest. No head surely")
     assert found.findings[-1].answer == "no"
 
 
 def test_a_model_that_answers_nothing_still_has_a_furthest_change():
-    assert answer(MOVED).sentence == "Noise moves the model furthest."
+    assert answer(MOVED).sentence == "Noise moves embeddings furthest."
 
 
 def test_nothing_moved():
     assert answer({"photos": means(0, 0, 0)}).sentence == NO_SHIFT
+
+
+def test_changes_that_take_as_little_are_named_together():
+    close = TAKEN["photos"].assign(severity=[0.2, 0.21, np.nan], high=[0.3, np.inf, np.nan])
+    close = close.assign(low=0.1)
+    assert answer(MOVED, taken={"photos": close}).findings[-1].answer == "blur or noise"
+
+
+def test_sources_stand_within_the_sentence():
+    moved = {"photos": means(1.2, 0.1, 0.3), "scenes": means(1.2, 0.1, 0.3)}
+    both = seen() | {"scenes": seen(words="a square")["photos"]}
+    assert answer(moved, both).sentence == (
+        "Noise moves embeddings furthest; the model then sees a star in photos and a square in"
+        " scenes."
+    )

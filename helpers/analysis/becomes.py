@@ -283,7 +283,8 @@ def by_depth(answers: xr.DataArray, gained: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row per row of the table and depth: `augmentation`, `property`, `answer`, `depth`, the
-        shares of images `before` and `after` the change, and `gain`, their difference.
+        number of `images`, the shares of them `before` and `after` the change, and `gain`, their
+        difference.
     """
     rows = []
     for row in gained.itertuples():
@@ -291,9 +292,10 @@ def by_depth(answers: xr.DataArray, gained: pd.DataFrame) -> pd.DataFrame:
         share = same.mean("image").transpose("view", "depth")
         own = {"before": share.sel(view=ORIGINAL).values}
         own |= {"after": share.sel(view=row.augmentation).values, "depth": answers["depth"].values}
+        own |= {"images": answers.sizes["image"]}
         names = {"augmentation": row.augmentation, "property": row.property, "answer": row.answer}
         rows.append(pd.DataFrame(own).assign(**names))
-    columns = [*KEYS, "answer", "depth", "before", "after"]
+    columns = [*KEYS, "answer", "depth", "images", "before", "after"]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
     return table[columns].assign(gain=table["after"] - table["before"])
 
@@ -309,8 +311,8 @@ def arises(depths: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `augmentation`, `property`, `answer`, `gain` at the end and `depth`, "" where these images
-        show no gain at the end.
+        `augmentation`, `property`, `answer`, the number of `images`, `gain` at the end and `depth`,
+        "" where these images show no gain at the end.
     """
     keys = [*KEYS, "answer"]
     rows = []
@@ -318,8 +320,8 @@ def arises(depths: pd.DataFrame) -> pd.DataFrame:
         gain = own["gain"].to_numpy()
         reached = np.logical_and.accumulate((gain >= gain[-1] / 2)[::-1])[::-1]
         depth = own["depth"].iloc[reached.argmax()] if gain[-1] > 0 else ""
-        rows.append((*names, gain[-1], depth))
-    return pd.DataFrame(rows, columns=[*keys, "gain", "depth"])
+        rows.append((*names, own["images"].iloc[0], gain[-1], depth))
+    return pd.DataFrame(rows, columns=[*keys, "images", "gain", "depth"])
 
 
 def described(values: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.mean_shift import TAILS, mean_shift_directions
+from helpers.analysis.mean_shift import TAILS, Directions, mean_shift_directions
 from helpers.analysis.scores import embedding_similarity
 from helpers.analysis.statistics import resampled_means
 
@@ -95,18 +95,23 @@ def cosines_refilled(
     -------
     DataFrame
         A row per pair and filling, the first `PUBLISHED`: `augmentation`, `other`, `filling`,
-        `estimate`, `low`, `high`.
+        `estimate`, `low`, `high` of the cosine; and `left`, what part the squared length of the
+        shift that images have in common is of the published one, of the change that keeps less.
     """
     shift = shift.sel(image=refilled["image"])
     rows = []
     for pair in pairs:
+        squared = {}
         for filling in [PUBLISHED, *_fillings_of(refilled, pair)]:
             sides = [_side(shift, refilled, name, filling) for name in pair]
             both = xr.concat(sides, xr.Variable("augmentation", list(pair)))
-            cosines = mean_shift_directions(both, **options).cosines
-            found = cosines.sel(augmentation=pair[0], other=pair[1])
-            rows.append([*pair, filling, *(found[n].item() for n in ("estimate", "low", "high"))])
-    columns = ["augmentation", "other", "filling", "estimate", "low", "high"]
+            directions = mean_shift_directions(both, **options)
+            found = directions.cosines.sel(augmentation=pair[0], other=pair[1])
+            squared[filling] = _squared_in_common(both, directions)
+            left = (squared[filling] / squared[PUBLISHED]).min()
+            numbers = [found[n].item() for n in ("estimate", "low", "high")]
+            rows.append([*pair, filling, *numbers, left])
+    columns = ["augmentation", "other", "filling", "estimate", "low", "high", "left"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -114,6 +119,12 @@ def _share(means: np.ndarray) -> np.ndarray:
     refilled, published = means.T
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(published > 0, 1 - refilled / published, np.nan)
+
+
+def _squared_in_common(shift: xr.DataArray, directions: Directions) -> np.ndarray:
+    """Squared length of the shift that images have in common, without that of chance."""
+    lengths = np.square(shift).sum("feature").mean("image")
+    return directions.common["share"].to_numpy() * lengths.values
 
 
 def _fillings_of(refilled: xr.DataArray, pair: tuple[str, str]) -> list[str]:

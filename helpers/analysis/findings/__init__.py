@@ -86,6 +86,30 @@ def once_or_each(by_source: Mapping[str, str]) -> str:
     return words.pop() if len(words) == 1 else each(by_source)
 
 
+def in_a_sentence(by_source: Mapping[str, str], place: str = "{} on {}") -> str:
+    """Write words of every source of images within a sentence, once where they are the same.
+
+    Parameters
+    ----------
+    by_source : mapping of str to str
+    place : str
+        How words and their source are joined.
+
+    Returns
+    -------
+    str
+        Such as ``noise on photos and blur on scenes``.
+    """
+    if len(set(by_source.values())) == 1:
+        return next(iter(by_source.values()))
+    return listed([place.format(text, source) for source, text in by_source.items()])
+
+
+def capital(text: str) -> str:
+    """Begin a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(names: Sequence[str]) -> str:
     """Write names as a list in a sentence: ``blur, noise and flip``."""
     *others, last = names or ["none"]

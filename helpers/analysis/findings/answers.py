@@ -11,6 +11,8 @@ from helpers.analysis.ties import ranked
 
 MOST = 3
 """Changes of each kind that the sentence names, and that have a row of their own."""
+NO_GAIN = (ANOTHER, NOTHING)
+"""Kinds of changes under which no answer surely becomes more frequent."""
 NO_ANSWER = "No answer surely becomes more frequent under any of these changes."
 
 
@@ -51,7 +53,7 @@ def answer(
     largest = max(seen, key=lambda source: seen[source]["n"].iloc[0])
     named = _by_kind(seen[largest], gained[largest])
     rows = [_seen_under(change, seen, name) for change in named]
-    rows += [_unchanged(seen, name), _originals(accuracy), _accuracy(lost, name)]
+    rows += [_without_gain(seen, name), _originals(accuracy), _accuracy(lost, name)]
     rows += [_arising(depths, gained, name)] if depths is not None else []
     rows += [_concepts(concepts), _control(concepts)]
     return Answer(_sentence(seen, largest, named, name), [row for row in rows if row])
@@ -74,11 +76,11 @@ def _sentence(
     own = seen[source]
     exchanged = [n for n in named if own["kind"][n] == ANOTHER]
     favoured = [f"under {name(n)} {own['words'][n]}" for n in named if n not in exchanged]
-    of = f" in {source}" if len(seen) > 1 else ""
+    of, start = (f" in {source}", f"In {source}, answers") if len(seen) > 1 else ("", "Answers")
     sentences = [f"What the model sees instead{of}: {'; '.join(favoured)}."] if favoured else []
     if exchanged:
         pairs = [f"{name(n)} ({own['words'][n]})" for n in exchanged]
-        sentences.append(f"Answers change, but none surely gains, under {listed(pairs)}.")
+        sentences.append(f"{start} change, but none surely gains, under {listed(pairs)}.")
     return " ".join(sentences) or NO_ANSWER
 
 
@@ -93,11 +95,11 @@ def _seen_under(change: str, seen: Mapping[str, pd.DataFrame], name: Callable) -
     )
 
 
-def _unchanged(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
+def _without_gain(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     changes = next(iter(seen.values())).index
-    still = [n for n in changes if all(own["kind"][n] == NOTHING for own in seen.values())]
+    still = [n for n in changes if all(own["kind"][n] in NO_GAIN for own in seen.values())]
     return Finding(
-        "Under which changes does no answer surely change?",
+        "Under which changes does no answer surely gain?",
         "all" if len(still) == len(changes) else listed([name(change) for change in still]),
         f"{len(still)} of {len(changes)} changes",
         "false discoveries held at 5 % over answers and changes",
@@ -147,7 +149,7 @@ def _percent(row: pd.Series) -> str:
 def _arising(
     depths: Mapping[str, pd.DataFrame], gained: Mapping[str, pd.DataFrame], name: Callable
 ) -> Finding | None:
-    """Where the answers of the change that gains most arise, beside those of the others."""
+    """Say where the answer that gains most arises, beside those of other changes."""
     tops = [own.loc[own["gain"].idxmax()] for own in gained.values() if len(own)]
     if not tops:
         return None
@@ -155,7 +157,7 @@ def _arising(
     own = {s: _layers(table[table["augmentation"] == top]) for s, table in depths.items()}
     others = {s: _layers(table[table["augmentation"] != top]) for s, table in depths.items()}
     return Finding(
-        f"From which layer on do new answers show under {name(top)}?",
+        f"From which layer on has the answer that gains most under {name(top)} half of its gain?",
         once_or_each(
             {s: "; ".join(row.depth for row in rows) or "none" for s, rows in own.items()}
         ),
@@ -169,7 +171,10 @@ def _layers(table: pd.DataFrame) -> list:
 
 
 def _written(rows: Sequence) -> str:
-    return ", ".join(f"{row.answer} {row.gain:+.0%} (layer {row.depth})" for row in rows) or "–"
+    if not rows:
+        return "–"
+    texts = [f"{r.answer}: from layer {r.depth} on, {r.gain:+.0%} in the end" for r in rows]
+    return f"{', '.join(texts)} ({rows[0].images} images)"
 
 
 def _concepts(concepts: Mapping[str, Concepts]) -> Finding:

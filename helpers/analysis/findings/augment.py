@@ -1,15 +1,23 @@
 """What notebook 01 finds: what changes do to pixels, and what they leave in the picture."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    capital,
+    each,
+    interval,
+    listed,
+    once_or_each,
+)
 from helpers.analysis.ties import ranked
 
 NOTHING_CHANGED = "No change alters any pixel."
 BLACK = 0.01
-"""Part of the pixels that become black from which a border is in sight."""
+"""Part of the pixels that become black from which that is in sight."""
 GRAIN = 3.0
 """Times as different as they were, from which neighbouring pixels look like noise."""
 
@@ -18,6 +26,7 @@ def answer(
     change: Mapping[str, pd.DataFrame],
     effects: Mapping[str, pd.DataFrame],
     *,
+    bordered: Sequence[str] = (),
     name: Callable[[str], str] = str,
 ) -> Answer:
     """Choose the words of notebook 01.
@@ -28,6 +37,9 @@ def answer(
         Source → by change, `mean`, `low` and `high` of the mean absolute difference of pixels.
     effects : mapping of str to DataFrame
         Source → by change, means over images of `helpers.analysis.pixel_effects.pixel_effects`.
+    bordered : sequence of str
+        Changes that show what lies beyond an image's edge. Other changes turn pixels black by
+        taking their values to the end of the scale.
     name : callable
         Writes a change within a sentence.
 
@@ -40,20 +52,29 @@ def answer(
     order = {source: ranked(own["mean"]).index for source, own in change.items()}
     black = {s: list(own.index[own["black"] >= BLACK]) for s, own in effects.items()}
     noisy = {s: list(own.index[own["grain"] >= GRAIN]) for s, own in effects.items()}
+    borders = {
+        s: [n for n in bordered if n in own.index and own.loc[n, "black"] > 0]
+        for s, own in effects.items()
+    }
     rows = [
         _extreme(change, order, name),
+        *([_bordered(effects, borders, name)] if any(borders.values()) else []),
         _left(effects, "black", black, "{:.0%} of the pixels", name),
         _left(effects, "grain", noisy, "{:.1f} times", name),
     ]
-    return Answer(_sentence(order, black, noisy, name), rows)
+    return Answer(_sentence(order, borders, black, noisy, name), rows)
 
 
-def _sentence(order: Mapping, black: Mapping, noisy: Mapping, name: Callable) -> str:
+def _sentence(
+    order: Mapping, bordered: Mapping, black: Mapping, noisy: Mapping, name: Callable
+) -> str:
     most = once_or_each({source: name(names[0]) for source, names in order.items()})
-    text = f"{most[:1].upper()}{most[1:]} changes pixels most."
+    text = f"{capital(most)} changes pixels most."
     left = []
-    if borders := _union(black):
+    if borders := _union(bordered):
         left.append(f"{listed([name(n) for n in borders])} {_verb(borders, 'leave')} black borders")
+    if others := [n for n in _union(black) if n not in borders]:
+        left.append(f"{listed([name(n) for n in others])} {_verb(others, 'turn')} pixels black")
     if grains := _union(noisy):
         touched = f"every pixel {_they(grains)} {_verb(grains, 'touch')}"
         names = listed([name(n) for n in grains])
@@ -61,7 +82,7 @@ def _sentence(order: Mapping, black: Mapping, noisy: Mapping, name: Callable) ->
     if not left:
         return text
     return (
-        f"{text} {'; '.join(left)[:1].upper()}{'; '.join(left)[1:]}: a model may see these"
+        f"{text} {capital('; '.join(left))}: a model may see these"
         " artefacts of the changes rather than what the changes are named after."
     )
 
@@ -93,8 +114,25 @@ def _extreme(change: Mapping, order: Mapping, name: Callable) -> Finding:
     )
 
 
+def _bordered(
+    effects: Mapping[str, pd.DataFrame], borders: Mapping[str, list[str]], name: Callable
+) -> Finding:
+    shown = {
+        source: ", ".join(f"{own.loc[n, 'black']:.1%}" for n in borders[source]) or "–"
+        for source, own in effects.items()
+    }
+    return Finding(
+        "Which changes leave black borders?",
+        once_or_each(
+            {source: listed([name(n) for n in names]) for source, names in borders.items()}
+        ),
+        f"of the pixels: {each(shown)}",
+        "they show what lies beyond the image's edge",
+    )
+
+
 QUESTIONS = {
-    "black": "Which changes leave black borders?",
+    "black": "Which changes turn pixels black?",
     "grain": "Which changes make neighbouring pixels differ as noise does?",
 }
 

@@ -15,7 +15,15 @@ from helpers.analysis.clustering import (
     stability,
 )
 from helpers.analysis.fillings import PUBLISHED
-from helpers.analysis.findings import Answer, Finding, each, interval, listed
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    capital,
+    each,
+    interval,
+    listed,
+    once_or_each,
+)
 from helpers.analysis.mean_shift import Directions
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, NOTHING_MOVED
 
@@ -146,14 +154,16 @@ def _of_pairs(
         return "No two changes surely move images the same way.", found
     names = {source: _both(top, words) for source, top in tops.items()}
     texts = set(names.values())
-    pair = texts.pop() if len(texts) == 1 and len(tops) == len(tables) else _on(names)
+    everywhere = len(texts) == 1 and len(tops) == len(tables)
+    pair = texts.pop() if everywhere else _on(names)
     overlapping = {
         source: int((own["high"] > own["low"].iloc[0]).sum() - 1)
         for source, own in tables.items()
         if source in tops
     }
     ties = {source: f"{count} other pairs overlap" for source, count in overlapping.items()}
-    return f"Most nearly the same way go {pair}.", Finding(
+    start = "The changes that move images most nearly the same way are"
+    return f"{start} {pair}.", Finding(
         question,
         pair,
         each({source: interval(*top[list(INTERVAL)]) for source, top in tops.items()}),
@@ -189,55 +199,63 @@ def _of_paint(
 ) -> tuple[str, list[Finding]]:
     first = next(iter(refilled.values()))
     pairs = list(dict.fromkeys(zip(first["augmentation"], first["other"], strict=True)))
-    findings, verdicts = [], {}
+    findings, sentences = [], []
     for one, other in pairs:
         own = {
             source: table[(table["augmentation"] == one) & (table["other"] == other)]
             for source, table in refilled.items()
         }
-        verdict = {s: _verdict(table) for s, table in own.items() if table["low"].iloc[0] > 0}
+        verdicts = {source: _verdict(table) for source, table in own.items()}
         name = f"{words[one]} and {words[other]}"
-        verdicts.setdefault(_together(verdict), []).append(name)
+        sentences.append(_paint_in_a_sentence(name, verdicts))
         findings.append(
             Finding(
                 f"Does what they paint make {name} alike?",
-                _by_source(verdict),
+                once_or_each(verdicts),
                 "as published, " + each({s: _cosine(table.iloc[0]) for s, table in own.items()}),
                 each({source: _others(table) for source, table in own.items()}),
             )
         )
-    sentences = [_SAID[verdict].format(listed(names)) for verdict, names in verdicts.items()]
     return " ".join(sentences), findings
 
 
-YES, PART, NO, UNSURE = "yes", "in part", "no", "they are not surely alike"
+YES, PART, NO, UNKNOWN = "yes", "in part", "no", "not sure"
+GONE = "hardly any common direction is left without it"
+UNSURE = "not surely alike as published"
 _SAID = {
-    YES: "What they paint makes {} alike.",
-    PART: "What they paint makes {} alike, at least in part.",
-    NO: "What they paint is not what makes {} alike.",
-    UNSURE: "That {} are alike is not sure.",
+    YES: "what they paint makes them alike",
+    PART: "what they paint makes them alike, at least in part",
+    NO: "what they paint is not what makes them alike",
+    GONE: "hardly any common direction is left without what they paint",
+    UNKNOWN: "whether what they paint makes them alike is not sure",
+    UNSURE: "they are not surely alike",
 }
+HARDLY = 0.1
+"""Part of the squared length of a common shift up to which hardly any of it is left."""
 
 
 def _verdict(table: pd.DataFrame) -> str:
-    """Say whether a cosine that is surely above 0 falls when the filling is another."""
-    falls = [
-        # An unknown cosine is one of a change that has no direction left.
-        not row["low"] > 0 or row["high"] < table["low"].iloc[0]
-        for _, row in table[1:].iterrows()
-    ]
-    return YES if all(falls) else PART if any(falls) else NO
+    """Say whether a cosine that is surely above 0 falls when the filling is another.
+
+    A cosine with a shift that is all but gone is not known, so that its interval shows no fall.
+    """
+    published, others = table.iloc[0], table[1:]
+    if not published["low"] > 0:
+        return UNSURE
+    falls = others["high"] < published["low"]
+    gone = (others["left"] < HARDLY) & ~(others["low"] > 0)
+    if (falls | gone).all():
+        return YES if falls.any() else GONE
+    if falls.any():
+        return PART
+    return NO if (others["low"] > 0).all() else UNKNOWN
 
 
-def _together(verdicts: Mapping[str, str]) -> str:
-    found = set(verdicts.values())
-    return found.pop() if len(found) == 1 else PART if found else UNSURE
-
-
-def _by_source(verdicts: Mapping[str, str]) -> str:
-    if len(set(verdicts.values())) <= 1:
-        return _together(verdicts)
-    return ", ".join(f"{verdict} on {source}" for source, verdict in verdicts.items())
+def _paint_in_a_sentence(name: str, verdicts: Mapping[str, str]) -> str:
+    said = {source: _SAID[verdict] for source, verdict in verdicts.items()}
+    if len(set(said.values())) == 1:
+        return f"{capital(name)}: {next(iter(said.values()))}."
+    return f"{capital(name)}: {'; '.join(f'on {s} {text}' for s, text in said.items())}."
 
 
 SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black", PUBLISHED: PUBLISHED}
@@ -249,7 +267,13 @@ def _cosine(row: pd.Series) -> str:
 
 
 def _others(table: pd.DataFrame) -> str:
-    return ", ".join(f"{SHORT[row['filling']]} {_cosine(row)}" for _, row in table[1:].iterrows())
+    return ", ".join(
+        f"{SHORT[row['filling']]} {_cosine(row)}{_left(row)}" for _, row in table[1:].iterrows()
+    )
+
+
+def _left(row: pd.Series) -> str:
+    return f" ({row['left']:.0%} of the common shift left)" if row["left"] < HARDLY else ""
 
 
 # Distances

@@ -6,7 +6,16 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import causal, ties
-from helpers.analysis.findings import Answer, Finding, each, interval, listed
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    capital,
+    each,
+    in_a_sentence,
+    interval,
+    listed,
+    once_or_each,
+)
 from helpers.analysis.head_names import is_head
 from helpers.analysis.neurons import Account as NeuronAccount
 from helpers.analysis.sources import by_source
@@ -19,6 +28,10 @@ NAMED = 4
 SHOWN = 3
 """Specific heads that are named, with their excess."""
 
+PATCHING = (
+    "patching the heads that carry most of a change surely removes more of its shift than patching",
+    "more than patching",
+)
 HALF = 0.5
 FEW = 0.05
 """Part of all neurons up to which they are few."""
@@ -132,7 +145,9 @@ def listed_changes(found: Sequence[str], every: Sequence[str], name: Name) -> st
     if 0 < len(found) <= NAMED and missing:
         return listed([name(change) for change in found])
     if 0 < len(missing) <= NAMED and found:
-        return f"every change but {listed([name(change) for change in missing])}"
+        return f"all but {listed([name(change) for change in missing])}"
+    if len(found) in (0, len(every)):
+        return "all" if found else "none"
     return how_many(len(found), len(every))
 
 
@@ -159,27 +174,28 @@ def _specific_in_a_sentence(
     known: Mapping[str, pd.DataFrame], heads: Mapping[str, pd.DataFrame]
 ) -> str:
     counts = {source: how_many(len(heads[source]), len(own)) for source, own in known.items()}
-    return f"Some heads surely carry more than their ordinary share under {_on_sources(counts)}."
+    return f"Some heads surely carry more than their ordinary share under {in_a_sentence(counts)}."
 
 
 def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
-    counts = {}
-    for source, table in beyond.items():
-        if causal.OTHERS in table.index.get_level_values("choice"):
-            more = table.loc[causal.OTHERS, "more"]
-            counts[source] = how_many(int(more.sum()), len(more))
-    if not counts:
+    under = {}
+    for choice, called in ((causal.OTHERS, "another change's"), (causal.GENERIC, "generic ones")):
+        more = _more(beyond, choice)
+        counts = {s: how_many(int(own.sum()), len(own)) for s, own in more.items()}
+        if counts:
+            under.setdefault(in_a_sentence(counts), []).append(called)
+    if not under:
         return ""
-    return (
-        "Patching a change's own heads surely removes more of its shift than patching another"
-        f" change's under {_on_sources(counts)}."
-    )
+    texts = [
+        f"under {counts}, {words} {listed(names)}"
+        for words, (counts, names) in zip(PATCHING, under.items(), strict=False)
+    ]
+    return f"{capital('; '.join(texts))}."
 
 
-def _on_sources(words: Mapping[str, str]) -> str:
-    if len(set(words.values())) == 1:
-        return next(iter(words.values()))
-    return listed([f"{text} on {source}" for source, text in words.items()])
+def _more(beyond: Mapping[str, pd.DataFrame], choice: str) -> dict[str, pd.Series]:
+    """Whether own heads surely remove more than others, by source that has the others."""
+    return {s: own.loc[choice, "more"] for s, own in beyond.items() if choice in own.index}
 
 
 def _distance(
@@ -215,7 +231,7 @@ def _own(
     kept = not any(own["own"] for own in controls.values())
     return Finding(
         "Which accounts are surely not ordinary?",
-        _on_sources(answers),
+        once_or_each(answers),
         each({s: f"{len(own)} of {len(known[s])} changes" for s, own in found.items()}),
         f"{'not' if kept else 'also'} another image's; false discoveries held at 5 %",
     )
@@ -226,7 +242,13 @@ def _heads_in_all(known: Mapping[str, pd.DataFrame]) -> Finding:
     ordinary = {source: own["ordinary_heads"].iloc[0] for source, own in known.items()}
     above = [ends[source][0] > ordinary[source] for source in known]
     below = [ends[source][1] < ordinary[source] for source in known]
-    words = "more" if all(above) else "less" if all(below) else "more or less, by change"
+    words = (
+        "more"
+        if all(above)
+        else "less"
+        if all(below)
+        else "more under some changes, less under others"
+    )
     return Finding(
         "Do heads carry more of a shift than of any difference?",
         words,
@@ -264,14 +286,38 @@ def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -
         "Which heads are most specific, and to what?",
         each(answers),
         "excess share: " + each(cells),
-        f"to another image: {sum(controls.values()) or 'none'}",
+        f"to another image: {sum(controls.values()) or 'none'}{_elsewhere(heads, account, name)}",
     )
+
+
+def _elsewhere(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -> str:
+    """Report which of the heads that are shown are specific to the same change on all sources."""
+    shown = [(c, own["head"][c]) for own in heads.values() for c in own.index[:SHOWN]]
+    if len(heads) < 2 or not shown:
+        return ""
+    everywhere = [
+        f"{head} to {name(change)}"
+        for change, head in dict.fromkeys(shown)
+        if all(_is_specific(account.excess[source], change, head) for source in heads)
+    ]
+    return f"; of these on all images: {', '.join(everywhere) or 'none'}"
+
+
+def _is_specific(excess: xr.Dataset, change: str, head: str) -> bool:
+    return bool(excess["specific"].sel(augmentation=change, component=head))
 
 
 def _patching(
     patched: Mapping[str, xr.DataArray], beyond: Mapping[str, pd.DataFrame], name: Name
 ) -> Finding:
-    answers, cells = {}, {}
+    answers, beside_generic = (
+        {
+            source: listed_changes(more.index[more].tolist(), more.index, name)
+            for source, more in _more(beyond, choice).items()
+        }
+        for choice in (causal.OTHERS, causal.GENERIC)
+    )
+    cells = {}
     for source, own in patched.items():
         total = own.sel(effect="total").mean(["image", "augmentation"]).to_series()
         cells[source] = ", ".join(
@@ -279,18 +325,16 @@ def _patching(
             for choice in _CHOICE_WORDS
             if choice in total.index and not pd.isna(total[choice])
         )
-        if causal.OTHERS in beyond[source].index:
-            more = beyond[source].loc[causal.OTHERS, "more"]
-            answers[source] = listed_changes(more.index[more].tolist(), more.index, name)
     random = {
         source: f"{own.sel(effect='total', choice=causal.RANDOM).mean().item():.0%}"
         for source, own in patched.items()
     }
     return Finding(
         "Do a change's own heads remove more of its shift than another change's?",
-        f"under {_on_sources(answers)}" if answers else "there is no other change",
+        f"under {once_or_each(answers)}" if answers else "there is no other change",
         "total effect: " + each(cells),
-        "random heads: " + each(random),
+        f"random heads: {each(random)}"
+        + (f"; more than generic ones under {once_or_each(beside_generic)}" * bool(beside_generic)),
     )
 
 
@@ -298,23 +342,35 @@ _CHOICE_WORDS = {causal.OWN: "own", causal.OTHERS: "another's", causal.GENERIC: 
 
 
 def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
-    own = {s: each_.sel(choice=causal.OWN).mean("augmentation") for s, each_ in patched.items()}
-    more = {s: _mean(e.sel(effect="total") - e.sel(effect="direct")) for s, e in own.items()}
-    means = {s: {e: own[s].sel(effect=e).mean().item() for e in causal.EFFECTS} for s in own}
-    surely = [row["low"] > 0 for row in more.values()]
+    steps = {s: _steps(own.sel(choice=causal.OWN)) for s, own in patched.items()}
+    random = {s: _steps(own.sel(choice=causal.RANDOM)) for s, own in patched.items()}
+    surely = [own["passed on"]["low"] > 0 for own in steps.values()]
     words = "yes" if all(surely) else "on some images" if any(surely) else "not surely"
+    less = [own["other tokens"]["mean"] < HALF * own["passed on"]["mean"] for own in steps.values()]
+    if all(surely) and all(less):
+        words = "yes, mostly by way of the pooled tokens"
     return Finding(
         "Do later layers and other tokens pass a patch on?",
         words,
         "total less direct effect: "
-        + each({source: _interval(row, DIFFERENCE) for source, row in more.items()}),
-        each(
+        + each(
             {
-                source: f"direct {row['direct']:.0%}, direct path {row['direct path']:.0%}"
-                for source, row in means.items()
+                source: f"{_interval(own['passed on'], DIFFERENCE)}, by other tokens"
+                f" {_interval(own['other tokens'], DIFFERENCE)}"
+                for source, own in steps.items()
             }
         ),
+        "random heads: "
+        + each({s: _interval(own["passed on"], DIFFERENCE) for s, own in random.items()}),
     )
+
+
+def _steps(removed: xr.DataArray) -> dict[str, pd.Series]:
+    """Measure what is removed beyond the direct effect, and what of that other tokens pass on."""
+    direct, path, total = (
+        removed.sel(effect=each_).mean("augmentation") for each_ in causal.EFFECTS
+    )
+    return {"passed on": _mean(total - direct), "other tokens": _mean(total - path)}
 
 
 def _half(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:

@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from helpers.analysis.energy import ANOTHER_IMAGE, ORIGINAL, PARTS, collapses
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    capital,
+    each,
+    interval,
+    listed,
+    once_or_each,
+)
 from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.analysis.ties import ranked
 
@@ -51,14 +59,14 @@ def answer(
 
 def _sentence(energy: Mapping, order: Mapping[str, pd.Index], name: Callable) -> str:
     furthest = list(dict.fromkeys(name(places[0]) for places in order.values()))
-    first = f"{_capital(listed(furthest))} {_verb(furthest, 'move')} images furthest"
+    first = f"{capital(listed(furthest))} {_verb(furthest, 'move')} images furthest"
     shares = [own["mean"].unstack() for own in energy.values() if own["mean"].notna().any()]
     if not shares:
         return f"{first}; where to takes more than two images to say."
     collapsed = _collapsed(energy)
     if collapsed:
-        makes = f"{_capital(listed([name(n) for n in collapsed]))} {_verb(collapsed, 'make')}"
-        first = f"{makes} all images collapse: they end close together, whatever they show."
+        makes = f"{capital(listed([name(n) for n in collapsed]))} {_verb(collapsed, 'make')}"
+        first = f"{makes} all images collapse: they end close together."
     else:
         first = f"{first}, and no change makes them collapse."
     rest = pd.concat([own["rest"].drop([ORIGINAL, *collapsed]) for own in shares])
@@ -173,10 +181,6 @@ def _collapsed(energy: Mapping[str, pd.DataFrame]) -> list[str]:
 
 def _numbers(row: pd.Series) -> str:
     return interval(row["mean"], row["low"], row["high"])
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _verb(subjects, verb: str) -> str:

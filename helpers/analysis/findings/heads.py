@@ -15,7 +15,7 @@ from helpers.analysis.ties import first_largest, ranked
 LITTLE = 0.05
 """Of a head's variance: what texts must explain beyond mixtures to be said to explain more."""
 
-NEARLY_ALL, MOST = 0.8, 0.5
+ENOUGH, MOST = 0.8, 0.5
 
 ONE_ROLE = 0.25
 """Of what a head's first question gets: up to which the next may get for a single role."""
@@ -122,8 +122,6 @@ def _beyond_chance(agreement: Agreement) -> bool:
 
 
 def _how_many(rate: float) -> str:
-    if rate >= NEARLY_ALL:
-        return "nearly all"
     return "most" if rate >= MOST else "some"
 
 
@@ -133,8 +131,10 @@ def _worth(explained: pd.DataFrame) -> str:
         return "But its texts explain no more of a head than random mixtures of texts do."
     if many:
         return "Its texts explain more of a head than random mixtures of texts do."
+    first, last = explained.columns[[0, -1]]
     return (
-        "Only a head's first few texts say anything: twenty random mixtures explain as much of it."
+        f"A head's first {first} texts explain more of it than random mixtures of texts do; its"
+        f" first {last} hardly more."
     )
 
 
@@ -144,11 +144,12 @@ def _ahead(explained: pd.DataFrame, count: int) -> bool:
 
 
 def _labels(counts: pd.Series, near_ties: int) -> Finding:
+    verb = "is a near-tie" if near_ties == 1 else "are near-ties"
     return Finding(
         "What do the heads respond to?",
         f"to {len(counts)} of the pool's properties",
         ", ".join(f"{name} {count}" for name, count in counts.items()),
-        f"{near_ties} of {counts.sum()} labels are near-ties",
+        f"{near_ties} of {counts.sum()} labels {verb}",
     )
 
 
@@ -208,7 +209,7 @@ def _consistency(consistency: pd.DataFrame, at: pd.Series, found_alone: int, hea
 
 
 def _layers(left: Mapping[str, float]) -> Finding:
-    enough = left["variance"] >= NEARLY_ALL
+    enough = left["variance"] >= ENOUGH
     return Finding(
         "Is the attention of these layers enough, beside MLPs?",
         "nearly" if enough else "no",
@@ -222,7 +223,7 @@ def _published(found: Published) -> Finding:
     more = found.q <= FALSE_DISCOVERY_RATE and found.large > found.small
     names = "but no more" if found.names_large <= found.names_small else "and more"
     return Finding(
-        "Have larger real CLIPs more heads with a name (Intel Labs' published labels)?",
+        "Do larger real CLIPs have more named heads (Intel Labs' published labels)?",
         f"yes, {names} different names" if more else "not shown",
         f"{found.large:.0%} of the heads of two ViT-L, {found.small:.0%} of four ViT-B"
         f" (q = {found.q:.3f})",

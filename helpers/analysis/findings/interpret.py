@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, interval, listed
+from helpers.analysis.findings import Answer, Finding, interval
 
 MOSTLY = 0.5
 
@@ -118,7 +118,10 @@ def _maps_in_words(
 
 
 def _either(names: list[str]) -> str:
-    return listed(names).replace(" and ", " or ") if len(names) > 2 else " or ".join(names)
+    *others, last = names
+    # A comma before "or" keeps "colour and shape, or colour" apart.
+    joint = ", or " if any(" and " in each for each in names) else " or "
+    return f"{', '.join(others)}{joint}{last}" if others else last
 
 
 def _places(pair: pd.Series, levels: pd.Series, untrained: float) -> Finding:
@@ -193,7 +196,7 @@ def _beside_all(row: pd.Series) -> str:
 
 def _heads_above(above: tuple[int, int], levels: pd.Series, untrained: float) -> Finding:
     found, heads = above
-    bar = "most" if found > MOSTLY * heads else "fewer than half"
+    bar = "most" if 2 * found > heads else "half" if 2 * found == heads else "fewer than half"
     return Finding(
         "How many single heads find them more often than chance?",
         bar if found else "none",

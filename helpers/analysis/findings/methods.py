@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, each, interval, listed
+from helpers.analysis.findings import Answer, Finding, capital, each, interval, listed
 
 MOST, SOME, FEW = "yes", "in part", "seldom"
 HALF = 0.5
@@ -71,7 +71,7 @@ def answer(
     rows = [
         _finding(method, verdict, planted, agreement, mark) for method, verdict in judged.items()
     ]
-    return Answer(f"{text[:1].upper()}{text[1:]}.", rows)
+    return Answer(f"{capital(text)}.", rows)
 
 
 def _clause(verdict: str, names: list[str]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import order, paired, statistics
-from helpers.analysis.findings import Answer, Finding, each, interval, listed
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.sources import by_source
 
 EMBEDDING = "embedding_similarity"
@@ -151,7 +151,7 @@ def _of_scores(correlated: pd.DataFrame) -> tuple[list[str], list[Finding]]:
     return [sentence], [
         Finding(
             f"Which scores correlate with embedding similarity{without}?",
-            _names(go_along),
+            _by_source(across),
             _ends(across),
             f"with noise, {_ends(correlated[correlated['series'] == PARTS[0]])}"
             if without
@@ -159,7 +159,7 @@ def _of_scores(correlated: pd.DataFrame) -> tuple[list[str], list[Finding]]:
         ),
         Finding(
             "Which show, among the images of one change, which of them is moved further?",
-            _names(go_within),
+            _by_source(within),
             _ends(within),
             NOTHING_IN_COMMON,
         ),
@@ -176,8 +176,15 @@ def _words(names: Iterable[str]) -> list[str]:
     return [WORDS[name] for name in names]
 
 
-def _names(names: list[str]) -> str:
-    return listed(_words(names)) if names else "none surely"
+def _by_source(table: pd.DataFrame) -> str:
+    """List the scores that surely correlate, source by source."""
+    words = {}
+    for source, own in _rows_of(table).items():
+        names = _surely_positive(own)
+        words[source] = listed(_words(names)) if names else "none surely"
+        if len(names) == len(own) > 1:
+            words[source] = "all"
+    return once_or_each(words)
 
 
 def _rows_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -225,7 +232,7 @@ def _of_order(
     learnt = {source: own["low"] > max(networks[source]) for source, own in same.items()}
     reach = {s: int((own >= same[s]["agreeing"]).sum()) for s, own in networks.items()}
     first, found_noise = _of_noise(noise)
-    beyond = _on(by_chance, "no more often than by chance", "more often than by chance")
+    beyond = _on(by_chance, "not surely more often than by chance", "more often than by chance")
     taught = _on(
         learnt,
         "it does so more often than untrained networks",
@@ -241,7 +248,7 @@ def _of_order(
         found_noise,
         Finding(
             "Is the order of the other seven the published one?",
-            _on(by_chance, "no more than by chance", "more than by chance"),
+            _on(by_chance, "not surely more than by chance", "more than by chance"),
             each({s: _pairs(own.loc[order.MODEL], p=True) for s, own in agreement.items()}),
             f"chance {_chance(agreement)}; by pixels {_counts(agreement, order.PIXELS)}",
         ),
@@ -264,7 +271,7 @@ def _of_noise(noise: Mapping[str, pd.DataFrame]) -> tuple[str, Finding]:
     counts = {source: f"{furthest[source]} of {len(own)}" for source, own in networks.items()}
     sentence = "Noise moves embeddings furthest" if model else "Noise is not always furthest"
     if model and trivial and pixels:
-        sentence += ", as it does in untrained networks, and changes the most pixels"
+        sentence += ", as it does in untrained networks, and it changes pixels most"
     elif model:
         sentence += ", which is not so in most untrained networks or in pixels"
     return f"{sentence}.", Finding(
@@ -316,6 +323,7 @@ FILLED = {
     "elastic": "How much of elastic's shift is its black border?",
     "coarse_dropout": "How much of dropout's shift goes when its squares have the mean colour?",
 }
+BORDERED = {"shift_scale_rotate": "shift-scale-rotate", "elastic": "elastic"}
 SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black squares"}
 UNLIKE_PUBLISHED = ("mean", "reflect")
 """Fillings without the edges that black and noise have."""
@@ -334,11 +342,16 @@ def _of_fillings(
         has_black = len(next(iter(black.values()))) > 0
         beside = f"{_shares(black)}; below 0, they move images further" if has_black else size
         findings.append(Finding(question, words[name], _shares(plain), beside))
-    sentence = (
-        f"In this model {words['shift_scale_rotate']} of the shift that is reported for moving an"
-        " image is that of its black border."
-    )
-    return [sentence], findings
+    return [_of_borders(words)], findings
+
+
+def _of_borders(words: Mapping[str, str]) -> str:
+    parts: dict[str, list[str]] = {}
+    for name, called in BORDERED.items():
+        parts.setdefault(words[name], []).append(called)
+    texts = [f"{part} of the shift under {listed(names)}" for part, names in parts.items()]
+    verb = "comes" if len(texts) == 1 else "come"
+    return f"In this model {listed(texts)} {verb} from the black border."
 
 
 def _part(shares: pd.DataFrame) -> str:

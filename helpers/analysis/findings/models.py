@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    each,
+    in_a_sentence,
+    interval,
+    listed,
+    once_or_each,
+)
 from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.analysis.ties import ranked
 
@@ -52,24 +60,43 @@ def answer(
     if not others:
         return Answer(ALONE, [])
     rows = [_furthest(moved, name), _alike(orders, own, others, untrained)]
-    sentence = f"{_in_order(orders, own, others)}"
+    sentence = f"{_in_order(orders, own, others, untrained)}"
     if depths:
         rows += [_later(depths), _beyond(depths)]
         sentence += f" {_of_depth(depths)}"
     return Answer(sentence, [row for row in rows if row])
 
 
-def _in_order(orders: Mapping[str, xr.Dataset], own: str, others: list[str]) -> str:
-    surely = [
-        float(table["low"].sel(score=own, other=title)) > 0
-        for table in orders.values()
-        for title in others
-    ]
-    if all(surely):
-        return "All models put the changes in much the same order."
-    if any(surely):
-        return "Some of the other models surely share this one's order of the changes."
-    return "No other model surely puts the changes in this one's order."
+def _in_order(orders: Mapping[str, xr.Dataset], own: str, others: list[str], untrained: str) -> str:
+    trained = [title for title in others if title != untrained]
+    if not trained:
+        return "No other trained model was compared."
+    surely = [bool(_low(table, own, title) > 0) for table in orders.values() for title in trained]
+    if not any(surely):
+        return "No other trained model surely puts the changes in this one's order."
+    start = "Trained models put the changes in a similar order"
+    if not all(surely):
+        start = "Some of the other trained models surely share this one's order of the changes"
+    if untrained not in others:
+        return f"{start}."
+    beside = in_a_sentence(_untrained_beside(orders, own, trained, untrained))
+    return f"{start}; the untrained network agrees with it {beside}."
+
+
+def _untrained_beside(
+    orders: Mapping[str, xr.Dataset], own: str, trained: list[str], untrained: str
+) -> dict[str, str]:
+    """Say whether the untrained network's interval reaches the least that trained models do."""
+    words = {}
+    for source, table in orders.items():
+        least = table["estimate"].sel(score=own, other=trained).min()
+        reaches = table["high"].sel(score=own, other=untrained) >= least
+        words[source] = "about as well" if reaches else "less well"
+    return words
+
+
+def _low(table: xr.Dataset, own: str, other: str) -> float:
+    return float(table["low"].sel(score=own, other=other))
 
 
 def _of_depth(depths: Mapping[str, pd.DataFrame]) -> str:
@@ -103,10 +130,7 @@ def _alike(
     orders: Mapping[str, xr.Dataset], own: str, others: list[str], untrained: str
 ) -> Finding:
     trained = [title for title in others if title != untrained]
-    surely = {
-        s: sum(float(t["low"].sel(score=own, other=o)) > 0 for o in trained)
-        for s, t in orders.items()
-    }
+    surely = {s: sum(_low(t, own, o) > 0 for o in trained) for s, t in orders.items()}
     cells = {
         s: ", ".join(f"{float(t['estimate'].sel(score=own, other=o)):.2f}" for o in trained) or "–"
         for s, t in orders.items()
@@ -114,6 +138,9 @@ def _alike(
     bare = {s: _estimate(t, own, untrained) for s, t in orders.items()}
     every = all(count == len(trained) for count in surely.values())
     words = "yes" if every else "some" if any(surely.values()) else "not surely"
+    if trained and untrained in others:
+        beside = _untrained_beside(orders, own, trained, untrained)
+        words += f"; the untrained network {in_a_sentence(beside)}"
     return Finding(
         "Do trained models put the changes in this one's order?",
         words if trained else "there is none",

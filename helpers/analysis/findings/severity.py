@@ -6,12 +6,22 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import ties
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    capital,
+    each,
+    in_a_sentence,
+    interval,
+    listed,
+    once_or_each,
+)
 from helpers.analysis.severity import overlapping
 from helpers.analysis.statistics import NOTHING_MOVED
 
 NO_DOSE = "None of these changes has a dose: every severity does the same."
 NONE = "none of them"
+OR = " or "
 PERCENT = "{:.0%}"
 LEVEL = 0.05
 """Pixel change, of full scale, at which changes are held against one another."""
@@ -69,10 +79,9 @@ def answer(
     at_level = {s: own for s, own in at_level.items() if len(own) > 1}
     if at_level:
         findings.append(_equally(at_level, equal, name))
-        furthest = {s: _first_of(own, name) for s, own in at_level.items()}
+        furthest = {s: first_of(own, name) for s, own in at_level.items()}
         sentences.append(
-            f"The one that moves it furthest for the same change in pixels is"
-            f" {_in_a_sentence(furthest)}."
+            f"The one that moves it furthest for the same change in pixels is {_sure(furthest)}."
         )
     return Answer(" ".join(sentences), findings)
 
@@ -112,38 +121,55 @@ def _at_level(equal: pd.DataFrame) -> pd.DataFrame:
     return equal[equal["change"] == LEVEL].set_index("augmentation").dropna(subset="mean")
 
 
-def _first_of(ordered: pd.DataFrame, name: Name) -> str:
+def first_of(ordered: pd.DataFrame, name: Name) -> str:
     """Name the first row, and those that it is not distinguished from, in alphabetical order."""
     first = ordered.index[0]
     rivals = overlapping(ordered, [first])
     if len(rivals) >= NAMED:
-        return f"{name(first)} or one of {len(rivals)} others"
-    return " or ".join(sorted(map(name, [first, *rivals])))
+        return f"{name(first)}{OR}one of {len(rivals)} others"
+    return OR.join(sorted(map(name, [first, *rivals])))
 
 
-def _in_a_sentence(words: Mapping[str, str]) -> str:
+def _sure(words: Mapping[str, str]) -> str:
+    """Write what is first on every source, those where it is not sure at the end."""
     if len(set(words.values())) == 1:
         return next(iter(words.values()))
-    return listed([f"{text} ({source})" for source, text in words.items()])
+    sure = [f"{text} on {source}" for source, text in words.items() if OR not in text]
+    unsure = [f"not sure on {source} ({text})" for source, text in words.items() if OR in text]
+    return "; ".join([*sure, *unsure])
 
 
-def _earliest(dosed: Tables, name: Name) -> dict[str, str]:
+def earliest(dosed: Tables, name: Name) -> dict[str, str]:
+    """Name the change that crosses at the lowest severity, or those that may.
+
+    Parameters
+    ----------
+    dosed : mapping of str to DataFrame
+        Source → rows of `helpers.analysis.severity.crossings` with a severity, in its order.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    dict of str to str
+        `NONE` where no change crosses.
+    """
     within = {s: own[own["severity"] < np.inf] for s, own in dosed.items()}
-    return {s: _first_of(own, name) if len(own) else NONE for s, own in within.items()}
+    return {s: first_of(own, name) if len(own) else NONE for s, own in within.items()}
 
 
 def _first_in_a_sentence(dosed: Tables, name: Name) -> str:
-    words = _earliest(dosed, name)
+    words = earliest(dosed, name)
     if set(words.values()) == {NONE}:
         return "No change moves the embedding by a tenth at any severity computed here."
-    text = _in_a_sentence(words)
+    text = _sure(words)
     return f"The change that moves the embedding by a tenth at the lowest severity is {text}."
 
 
 def _first(dosed: Tables, name: Name) -> Finding:
     return Finding(
         "Which change takes a tenth of the similarity at the lowest severity?",
-        once_or_each(_earliest(dosed, name)),
+        once_or_each(earliest(dosed, name)),
         "severity: " + each({s: _end(own, 0, name) for s, own in dosed.items()}),
         "last: " + each({s: _end(own, -1, name) for s, own in dosed.items()}),
     )
@@ -178,7 +204,7 @@ def _before(early: Tables, name: Name) -> Finding:
         "Are right answers lost before a tenth of the similarity is?",
         each({s: _under(own.index, name) for s, own in found.items()}),
         "severity: " + each({s: _severities(own, name) for s, own in found.items()}),
-        "no loss is sure at any severity: "
+        "with a dose, but without a sure loss at any severity: "
         + each({s: listed([name(change) for change in own]) for s, own in never.items()}),
     )
 
@@ -202,8 +228,8 @@ def _before_in_a_sentence(early: Tables) -> str:
     if set(words.values()) == {"none"}:
         return "No change surely costs right answers before that."
     texts = {s: "no change" if word == "none" else f"{word} changes" for s, word in words.items()}
-    subject = _in_a_sentence(texts)
-    return f"{subject[:1].upper()}{subject[1:]} surely cost right answers before that."
+    subject = in_a_sentence(texts)
+    return f"{capital(subject)} surely cost right answers before that."
 
 
 def _strongest(lost: Tables, name: Name) -> Finding:
@@ -215,7 +241,7 @@ def _strongest(lost: Tables, name: Name) -> Finding:
     ends = {s: (own.iloc[0], own.iloc[-1]) for s, own in tables.items()}
     return Finding(
         f"Which costs most right answers at severity {top:g}?",
-        once_or_each({s: _first_of(own, name) for s, own in tables.items()}),
+        once_or_each({s: first_of(own, name) for s, own in tables.items()}),
         each({s: _named(end, name, PERCENT) for s, (end, _) in ends.items()}),
         "least: " + each({s: _named(end, name, PERCENT) for s, (_, end) in ends.items()}),
     )
@@ -228,7 +254,7 @@ def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
         beyond[source] = listed([name(change) for change in changes if change not in own.index])
     return Finding(
         f"Which moves the embedding furthest at a pixel change of {LEVEL:g}?",
-        once_or_each({s: _first_of(own, name) for s, own in at_level.items()}),
+        once_or_each({s: first_of(own, name) for s, own in at_level.items()}),
         "similarity: " + each({s: _named(own.iloc[0], name) for s, own in at_level.items()}),
         "least: "
         + each({s: _named(own.iloc[-1], name) for s, own in at_level.items()})

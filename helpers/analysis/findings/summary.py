@@ -5,12 +5,23 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from helpers.analysis.becomes import NOTHING
-from helpers.analysis.findings import Answer, Finding, each, interval, once_or_each
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    capital,
+    each,
+    in_a_sentence,
+    interval,
+    once_or_each,
+)
+from helpers.analysis.findings.severity import earliest
 from helpers.analysis.specificity import ANOTHER
 from helpers.analysis.ties import ranked
 
 HALF = 0.5
 PERCENT = "{:.0%}"
+IN = "{} in {}"
+MORE = "more of a change than of an ordinary difference between two images"
 NO_SHIFT = "No change moves any embedding."
 
 
@@ -64,17 +75,17 @@ def _sentence(
     name: Callable,
 ) -> str:
     named = {source: name(change) for source, change in furthest.items()}
-    text = f"{_capital(once_or_each(named))} moves the model furthest"
+    text = f"{capital(in_a_sentence(named, IN))} moves embeddings furthest"
     if seen and any(_of(seen, furthest, "kind")[source] != NOTHING for source in furthest):
-        words = {f"in {source}": own for source, own in _of(seen, furthest, "words").items()}
-        text += f"; it then sees {once_or_each(words)}"
+        words = _of(seen, furthest, "words")
+        text += f"; the model then sees {in_a_sentence(words, IN)}"
     if account is None or account["floor"].isna().all():
         return f"{text}."
-    found = {f"in {source}": count for source, count in _with_heads(account).items()}
-    return (
-        f"{text}. {_capital(once_or_each(found))} changes have heads of their own, which carry more"
-        " of them than of an ordinary difference between two images."
-    )
+    found = _has_heads(account)
+    if not any(own.any() for own in found.values()):
+        return f"{text}. No head surely carries {MORE}."
+    counts = {s: f"{own.sum()} of {len(own)} changes" for s, own in found.items()}
+    return f"{text}. Some heads carry {MORE} under {in_a_sentence(counts, IN)}."
 
 
 def _furthest(
@@ -128,22 +139,19 @@ def _own(account: pd.DataFrame) -> Finding | None:
     changes = account.drop(index=ANOTHER, level="augmentation")
     if changes["floor"].isna().all():
         return None
-    with_heads = _has_heads(changes)
+    with_heads = _has_heads(account)
     controls = account.xs(ANOTHER, level="augmentation")["specific"].map(len)
     return Finding(
-        "Do changes have heads of their own, beyond any difference between images?",
+        "Do some heads carry more of a change than of any difference between images?",
         once_or_each({source: _how_many(own) for source, own in with_heads.items()}),
-        each({source: f"{count} changes" for source, count in _with_heads(account).items()}),
+        each({s: f"{own.sum()} of {len(own)} changes" for s, own in with_heads.items()}),
         f"control, heads specific to just another image: {each(controls.astype(str).to_dict())}",
     )
 
 
-def _with_heads(account: pd.DataFrame) -> dict[str, str]:
+def _has_heads(account: pd.DataFrame) -> dict[str, pd.Series]:
+    """Whether a change has heads that are specific to it, by source and change."""
     changes = account.drop(index=ANOTHER, level="augmentation")
-    return {s: f"{own.sum()} of {len(own)}" for s, own in _has_heads(changes).items()}
-
-
-def _has_heads(changes: pd.DataFrame) -> dict[str, pd.Series]:
     sources = changes.groupby(level="source", sort=False)
     return {source: own["specific"].map(len).gt(0) for source, own in sources}
 
@@ -151,7 +159,8 @@ def _has_heads(changes: pd.DataFrame) -> dict[str, pd.Series]:
 def _how_many(found: pd.Series) -> str:
     if not found.any():
         return "no"
-    return "all" if found.all() else "most" if found.mean() > HALF else "some"
+    word = "all" if found.all() else "most" if found.mean() > HALF else "some"
+    return f"under {word} changes"
 
 
 def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
@@ -167,15 +176,16 @@ def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
     }
     return Finding(
         "Which change takes a tenth of the similarity first?",
-        once_or_each({source: name(names[0]) for source, names in order.items()}),
-        each({s: f"severity {known[s].loc[names[0], 'answer']}" for s, names in order.items()}),
+        once_or_each(earliest({s: known[s].loc[names] for s, names in order.items()}, name)),
+        each(
+            {
+                s: f"severity {name(names[0])} {known[s].loc[names[0], 'answer']}"
+                for s, names in order.items()
+            }
+        ),
         f"next: {each(others)}",
     )
 
 
 def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
     return interval(row["mean"], row["low"], row["high"], form)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
