@@ -120,6 +120,11 @@ EXHIBITS = (
         " allows.",
     ),
     Exhibit(
+        "14_repairs",
+        "What repairs give back on changed images and cost on clean ones: only a dot surely right of 0,"
+        " and of its control's, helps.",
+    ),
+    Exhibit(
         "13_planted",
         "How often each method puts a planted head first: only dots far to the right can be relied"
         " on.",
