@@ -118,11 +118,12 @@ def _furthest(moved: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     most = {source: names.mode().iloc[0] for source, names in first.items()}
     counts = {s: f"{(names == most[s]).sum()} of {len(names)} models" for s, names in first.items()}
     others = {s: names[names != most[s]].map(name).unique() for s, names in first.items()}
+    others = {source: ", ".join(names) for source, names in others.items() if len(names)}
     return Finding(
         "Which change moves most models furthest?",
         once_or_each({source: name(change) for source, change in most.items()}),
         each(counts),
-        f"in the others: {each({s: ', '.join(names) or '–' for s, names in others.items()})}",
+        f"in the others: {each(others)}" if others else "it is so in all of them",
     )
 
 
