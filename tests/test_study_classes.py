@@ -8,7 +8,9 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from helpers.analysis.becomes import before_after, crossed
 from helpers.analysis.corruption_error import MEAN, corruption_errors
+from helpers.analysis.predictions import accuracy_by_severity
 from helpers.checks import WorkbookError
 from helpers.data.scenes import scene
 from helpers.data.texts.templates import TEMPLATES, class_texts, templates_of
@@ -136,3 +138,24 @@ def test_errors_that_a_reference_does_not_make_are_no_measure():
 def test_a_model_without_texts_classifies_nothing():
     silent = SimpleNamespace(capabilities=SimpleNamespace(texts=False))
     assert not classes.are_labelled(silent)
+
+
+def test_accuracy_by_severity_is_a_mean_over_images():
+    right = _answers(np.random.default_rng(0), [0.9, 0.5, 0.7, 0.85])
+    table = accuracy_by_severity(right).set_index(["severity", "augmentation"])
+    assert len(table) == 15
+    row = table.loc[2, "noise"]
+    own = right.sel(severity=2)
+    assert row["mean"] == pytest.approx(own.sel(view="noise").mean().item())
+    assert row["lost"] == pytest.approx((own.sel(view="original") - own.sel(view="noise")).mean())
+    assert row["low"] < row["mean"] < row["high"]
+
+
+def test_answers_before_and_after_are_crossed():
+    views = ["original", "noise"]
+    answers = [["a", "a"], ["a", "b"], ["b", "b"], ["a", "b"], ["c", "b"]]
+    axes = {"image": range(5), "view": views, "property": ["label"]}
+    array = xr.DataArray(np.array(answers, object)[..., None], axes, list(axes))
+    table = crossed(before_after(array), "noise", 9)
+    assert table.to_numpy().tolist() == [[1, 2, 0], [0, 1, 0], [0, 1, 0]]
+    assert list(crossed(before_after(array), "noise", 2)) == ["a", "b"]

@@ -156,7 +156,7 @@ def later_than_untrained(
         "ordinary": _in_pairs(trained["ordinary"] - untrained["ordinary"]),
     }
     own["beyond"] = own["shift"] - own["ordinary"]
-    values = xr.concat(own.values(), pd.Index(list(own), name="augmentation"))
+    values = xr.concat(own.values(), pd.Index(list(own), name="augmentation"), coords="minimal")
     known = values.transpose("image", "augmentation").dropna("image")
     if not known.sizes["image"]:
         return pd.DataFrame(np.nan, list(own), ["mean", "low", "high"])

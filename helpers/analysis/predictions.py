@@ -145,14 +145,14 @@ def accuracy_by_severity(right: xr.DataArray) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``severity``, ``series`` (the change), ``lost``, the accuracy lost, and of the
-        accuracy what `helpers.analysis.statistics.mean_with_interval` gives.
+        Columns ``severity``, ``augmentation``, ``lost``, the accuracy lost, and of the accuracy
+        what `helpers.analysis.statistics.mean_with_interval` gives.
     """
     tables = []
     for severity, own in zip(right["severity"].values, right, strict=True):
         table = mean_with_interval(own.drop_sel(view=ORIGINAL).rename(view="augmentation"))
         lost_there = float(own.sel(view=ORIGINAL).mean()) - table["mean"]
-        table = table.assign(lost=lost_there).rename_axis("series").reset_index()
+        table = table.assign(lost=lost_there).rename_axis("augmentation").reset_index()
         tables.append(table.assign(severity=float(severity)))
     return pd.concat(tables, ignore_index=True)
 
