@@ -299,7 +299,8 @@ def test_a_warning_is_said_once_and_without_the_line_that_gives_it(capsys):
 def test_a_run_says_once_how_its_model_was_opened_and_what_words_it_never_met(capsys, recwarn):
     given = from_profile("quick", {"images": "photos", "compare": ["embedded", "embedded:304"]})
     _check_models(given, open_texts("general"))
-    opened, unknown = capsys.readouterr().out.splitlines()
+    opened, squashed, unknown = capsys.readouterr().out.splitlines()
     assert re.match(r"embedded-clip model: images of \d+ × \d+; texts of 24 tokens; GELU; ", opened)
+    assert squashed.startswith("Images are squashed to 224 × 224")
     assert re.match(r"The embedded model never met \d+ of the tokens", unknown)
     assert not recwarn.list

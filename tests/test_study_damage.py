@@ -40,6 +40,7 @@ GIVEN = {
     "compare_fully": False,
     "extras": True,
     "batch_size": 2,
+    "preprocessing": None,
     "workers": 2,
     "cluster": None,
 }

@@ -54,6 +54,7 @@ THREADS_BEFORE = """
 import numpy as np
 from helpers.data import open_images
 from helpers.data.opencv import cv2
+from helpers.data.preprocessing import STUDY_PREPROCESSING
 from helpers.study.draws import Batch, drawn_by_processes
 from helpers.study.parameters import from_profile
 
@@ -61,7 +62,8 @@ cv2.setNumThreads(4)
 cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 9)
 parameters = from_profile("quick", {"images": "scenes:2"})
 passes = [Batch(np.array([n]), [image]) for n, image in enumerate(open_images("scenes:2"))]
-for drawn in drawn_by_processes(passes, parameters, parameters.change_names, processes=2):
+asked = parameters, parameters.change_names, STUDY_PREPROCESSING
+for drawn in drawn_by_processes(passes, *asked, processes=2):
     print(*drawn.ids)
 """
 
