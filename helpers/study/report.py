@@ -121,8 +121,8 @@ EXHIBITS = (
     ),
     Exhibit(
         "14_repairs",
-        "What repairs give back on changed images and cost on clean ones: only a dot surely right of"
-        " 0, and of its control's, helps.",
+        "What repairs give back on changed images and cost on clean ones: only a dot surely right"
+        " of 0, and of its control's, helps.",
     ),
     Exhibit(
         "13_planted",
