@@ -302,9 +302,9 @@ def bytes_per_image(options: Options) -> Iterator[Line]:
 
     for name in SIZED:
         model = load(name, device="cpu")
-        for each in variables(model, Asked(small_study().layers, len(STUDY))):
+        for each in variables(model, Asked(small_study().layers, len(STUDY)), ["photos"]):
             size = np.dtype(each.dtype).itemsize * int(np.prod(each.lengths))
-            yield line("h", f"array {each.name}, {name}", [size], "bytes")
+            yield line("h", f"array {each.name}, {name}", [size], f"bytes per {each.per}")
 
 
 def effect_of_bfloat16(options: Options) -> Iterator[Line]:
