@@ -49,6 +49,14 @@ TINY = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_process():
+    """Batches are drawn where the tests run, whose memory a fork would hold twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "DRAWING", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def embedded():
     return build("embedded")

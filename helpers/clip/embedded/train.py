@@ -27,6 +27,7 @@ from helpers.clip.embedded.trainer import Trainer
 
 SAVE_SECONDS = 180
 LOG_STEPS = 20
+DRAWING = 1  # processes that draw batches
 
 
 def batches_of(settings: Settings, start: int = 0) -> Batches:
@@ -35,8 +36,8 @@ def batches_of(settings: Settings, start: int = 0) -> Batches:
 
 
 def batches(settings: Settings, start: int, device: torch.device) -> Iterator[dict]:
-    """Draw batches in a process of their own, from a step on."""
-    for batch in DataLoader(batches_of(settings, start), batch_size=None, num_workers=1):
+    """Draw batches in processes of their own, from a step on."""
+    for batch in DataLoader(batches_of(settings, start), batch_size=None, num_workers=DRAWING):
         yield tree_map(lambda part: part.to(device), batch)
 
 
