@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .PHONY: study check audit test test-all test-style test-browser test-runs \
-	test-parts test-parts-and-notebooks test-notebooks test-kernels test-numeric soak \
+	test-models test-parts test-parts-and-notebooks test-notebooks test-kernels test-numeric soak \
 	reference notebooks lab bench towers train-embedded requirements
 
 # What Python compiles is kept, whatever the surroundings say: without, every process that imports
@@ -49,18 +49,23 @@ test-style: .venv
 BROWSER := tests/test_browser.py tests/test_browser_lab.py tests/test_pages.py
 RUNS := $(wildcard tests/test_study_*.py) tests/test_degenerate.py tests/test_extend.py \
 	tests/test_readme.py
+MODELS := $(wildcard tests/test_clip_*.py tests/test_data_*.py)
 test-browser: .venv
 	@$(call timed,tests in a browser,$(BIN)/pytest $(BROWSER))
 
 test-runs: .venv
 	@$(call timed,tests of runs,$(BIN)/pytest --tally test $(RUNS))
 
+test-models: .venv
+	@$(call timed,tests of models and images,$(BIN)/pytest --tally test $(MODELS))
+
 test-parts: .venv
 	@$(call timed,tests of all else,$(BIN)/pytest --tally test \
-		$(filter-out $(BROWSER) $(RUNS),$(wildcard tests/test_*.py)))
+		$(filter-out $(BROWSER) $(RUNS) $(MODELS),$(wildcard tests/test_*.py)))
 
+# One after the other: a process that has tested much holds much.
 test-parts-and-notebooks: test-notebooks
-	@$(MAKE) --no-print-directory test-parts
+	@$(MAKE) --no-print-directory --keep-going test-models test-parts
 
 # Over the arrays of tests/reference.zip, so that every machine starts from the same bits.
 NBVAL := -p tests.nbval_numbers -p tests.nbval_reference --nbval --nbval-current-env \
