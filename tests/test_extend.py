@@ -11,7 +11,6 @@ from helpers.analysis import labels
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
 from helpers.data import CHANGES, open_images
-from helpers.data.sources import OWN_SOURCES
 from helpers.figures import style
 from helpers.study import open_run
 from helpers.study.compare import write_comparison
@@ -21,6 +20,7 @@ from helpers.study.places import identity
 from helpers.study.score_table import score_table
 from helpers.study.stored import StoredRun
 from helpers.study.verify import verify
+from tests.registries import left_alone
 
 FILE = '''
 from helpers.extend import change, score
@@ -42,13 +42,8 @@ def light(original, changed):
 @pytest.fixture(autouse=True)
 def registries():
     """Leave the tables as they were."""
-    tables = [CHANGES._rows, SCORES._rows, labels.LABELLERS._rows, OWN_SOURCES]
-    before = [dict(table) for table in tables]
-    yield
-    for table, rows in zip(tables, before, strict=True):
-        table.clear()
-        table.update(rows)
-    extend._last_read.clear()
+    with left_alone():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 Cells are run in this process, which spares a kernel for each notebook; `make soak` has every kind.
 """
 
+import linecache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,7 @@ from helpers.study import open_run
 from helpers.study.fitting import fitted
 from helpers.study.runner import numbered_notebooks
 from tests import tiny
+from tests.registries import left_alone
 from tests.test_clip_checkpoints import folder, tower
 
 NETWORK = {
@@ -72,7 +74,10 @@ def run_cells(source: Path, run) -> dict:
     names: dict = {}
     for cell in fitted(nbformat.read(source, as_version=4), *given).cells:
         if cell.cell_type == "code":
-            exec(compile(cell.source, f"{source.stem}, {cell.id}", "exec"), names)
+            place = f"<{source.stem}, {cell.id}>"
+            lines = cell.source.splitlines(keepends=True)
+            linecache.cache[place] = len(cell.source), None, lines, place  # as IPython does
+            exec(compile(cell.source, place, "exec"), names)
         if "parameters" in cell.metadata.get("tags", []):
             names |= vars(run.parameters)
     return names
@@ -93,6 +98,7 @@ def test_no_notebook_fails(kind, numbers, parameters, tmp_path, monkeypatch):
     with tiny.registered(tmp_path, **{"tiny-network": NETWORK}):
         run = open_run(**parameters | given)
         for source in chosen:
-            run_cells(source, run)
+            with left_alone():
+                run_cells(source, run)
             plt.close("all")
     assert list((run.folder / "tables").glob("*_answer.csv"))
