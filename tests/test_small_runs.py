@@ -22,7 +22,7 @@ from tests.test_clip_checkpoints import folder, tower
 NETWORK = {
     "embed_dim": 8,
     "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
-    "text_cfg": tiny.CONFIG["text_cfg"],
+    "text_cfg": tiny.CONFIG["text_cfg"] | {"context_length": 77},
 }
 
 

@@ -56,13 +56,11 @@ def repaired_answers(run: "Run", *, known: bool = False) -> dict[str, xr.DataArr
     -------
     dict of str to DataArray
         Source → (repair, image, view, property), as `helpers.analysis.repair.gains` takes it; NaN
-        of repairs that were not measured on an image.
-
-    Raises
-    ------
-    WorkbookError
-        If the model embeds no texts.
+        of repairs that were not measured on an image. Empty where the model embeds no texts, which
+        are the answers, or no source has two images.
     """
+    if not run.capabilities.texts:
+        return {}
     embeddings = run.encodings("embedding")["embedding"]
     judge = _judge(run)
     passed = _with_passes(run) if run.capabilities.account and not known else None
@@ -97,9 +95,11 @@ def _halves(run: "Run", own: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     return causal.split(count, count // 2, run.parameters.seed)
 
 
-def _with_passes(run: "Run") -> xr.DataArray:
+def _with_passes(run: "Run") -> xr.DataArray | None:
     """Return answers by models with heads ablated, and by the mean of mild views."""
     heads = head_shares(run.dissection("shares")["shares"])
+    if not any(len(_halves(run, own)[0]) for own in by_source(heads).values()):
+        return None
     ordinary = head_shares(ordinary_differences(run)["shares"])
 
     def compute() -> xr.Dataset:
