@@ -24,6 +24,9 @@ SCENES = 300
 
 SCENES_AT_ONCE = 30
 
+FEWER = 5
+"""How many times fewer scenes are drawn where a run leaves out its extras."""
+
 OF_TWO = 40
 """Scenes of two things for each wording of the texts that name them."""
 
@@ -52,7 +55,7 @@ def heads_on_scenes(run: Run) -> xr.Dataset:
         `helpers.analysis.probes.variance_between` and `share_of_answers`. Attributes of objects are
         measured on scenes of one object, in which they say something of the picture.
     """
-    return derived(run, "heads_on_scenes", lambda: _measured(run), scenes=SCENES)
+    return derived(run, "heads_on_scenes", lambda: _measured(run), scenes=_some(run, SCENES))
 
 
 def maps_on_scenes(run: Run) -> xr.Dataset:
@@ -73,7 +76,7 @@ def maps_on_scenes(run: Run) -> xr.Dataset:
         ``example`` (place, thing, layer, head, row, column): maps of `PAIR`'s two texts in the
         scenes that all heads together find best and worst, whose numbers are ``shown`` (place).
     """
-    return derived(run, "maps_on_scenes", lambda: _scored_maps(run), scenes=OF_TWO)
+    return derived(run, "maps_on_scenes", lambda: _scored_maps(run), scenes=_some(run, OF_TWO))
 
 
 def gradients_on_scenes(run: Run) -> xr.DataArray:
@@ -91,10 +94,11 @@ def gradients_on_scenes(run: Run) -> xr.DataArray:
     """
 
     def score() -> xr.Dataset:
-        found = {name: scoring.score_gradients(run.model, *told) for name, told in _drawn().items()}
+        drawn = _drawn(_some(run, OF_TWO))
+        found = {name: scoring.score_gradients(run.model, *told) for name, told in drawn.items()}
         return xr.concat(found.values(), pd.Index(found, name="wording")).to_dataset(name="maps")
 
-    return derived(run, "gradients_on_scenes", score, scenes=OF_TWO)["maps"]
+    return derived(run, "gradients_on_scenes", score, scenes=_some(run, OF_TWO))["maps"]
 
 
 def neighbours_on_scenes(run: Run) -> pd.DataFrame:
@@ -110,28 +114,33 @@ def neighbours_on_scenes(run: Run) -> pd.DataFrame:
     DataFrame
         As of `helpers.interpret.scoring.score_neighbours`, of `PROPERTY_NEIGHBOURS` neighbours.
     """
+    count = _some(run, SEARCHED)
 
     def score() -> xr.Dataset:
-        singles = [scene(FRESH + index, count="one") for index in range(SEARCHED)]
+        singles = [scene(FRESH + index, count="one") for index in range(count)]
         table = scoring.score_neighbours(run, singles, PROPERTY_NEIGHBOURS).reset_index()
         index = [*table.columns[:3]]
         return table.rename_axis("row").to_xarray().set_coords(index).drop_vars("row")
 
-    kept = derived(run, "neighbours_on_scenes", score, texts=run.texts.fingerprint, scenes=SEARCHED)
+    kept = derived(run, "neighbours_on_scenes", score, texts=run.texts.fingerprint, scenes=count)
     named = ["property", "heads", "which"]
     return kept.to_dataframe().reset_index(drop=True).set_index(named)
 
 
-def _drawn() -> dict[str, tuple[list[Scene], str]]:
-    """Draw the scenes of two things for each wording, and of `PAIR`."""
-    pairs = [scoring.paired_scene(index) for index in range(OF_TWO)]
+def _some(run: Run, scenes: int) -> int:
+    return scenes if run.parameters.extras else scenes // FEWER
+
+
+def _drawn(scenes: int) -> dict[str, tuple[list[Scene], str]]:
+    """Draw scenes of two things for each wording, and of `PAIR`."""
+    pairs = [scoring.paired_scene(index) for index in range(scenes)]
     return {PAIR: (pairs, "colour and shape")} | {
-        name: (scoring.differing_scenes(OF_TWO, name), name) for name in scoring.WORDINGS
+        name: (scoring.differing_scenes(scenes, name), name) for name in scoring.WORDINGS
     }
 
 
 def _scored_maps(run: Run) -> xr.Dataset:
-    drawn = _drawn()
+    drawn = _drawn(_some(run, OF_TWO))
     pairs = drawn[PAIR][0]
     together = {name: scoring.score_together(run.model, *told) for name, told in drawn.items()}
     alone = [scoring.score_heads(run.model, *drawn[name]) for name in TOLD]
@@ -152,9 +161,10 @@ def _scored_maps(run: Run) -> xr.Dataset:
 
 
 def _measured(run: Run) -> xr.Dataset:
+    count = _some(run, SCENES)
     kinds = {
-        "object": [scene(FRESH + index, count="one") for index in range(SCENES)],
-        "scene": [scene(FRESH + SCENES + index) for index in range(SCENES)],
+        "object": [scene(FRESH + index, count="one") for index in range(count)],
+        "scene": [scene(FRESH + SCENES + index) for index in range(count)],
     }
     found = [_of_kind(run, of, scenes) for of, scenes in kinds.items()]
     return xr.concat(found, dim="attribute")
