@@ -46,7 +46,7 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def untrained():
     """A model of open_clip's that is not the workbook's, and one of its smallest."""
     from helpers.clip import load
