@@ -37,6 +37,14 @@ def pytest_runtest_logfinish():
         _kept = _held()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def panels_let_go():
+    """Close panels at the end of a module: every widget is kept alive, and with it its run."""
+    yield
+    if "ipywidgets" in sys.modules:
+        sys.modules["ipywidgets"].Widget.close_all()
+
+
 def _held():
     return psutil.Process().memory_info().rss
 

@@ -17,10 +17,10 @@ MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
 
 
-def hugging_face_clip() -> CLIPModel:
-    """Build ViT-B/32 with random weights; only eager attention hands its weights back."""
+def hugging_face_clip(**towers: dict) -> CLIPModel:
+    """Build ViT-B/32, or less, with random weights; only eager attention hands its weights back."""
     torch.manual_seed(0)
-    return CLIPModel._from_config(CLIPConfig(), attn_implementation="eager").eval()
+    return CLIPModel._from_config(CLIPConfig(**towers), attn_implementation="eager").eval()
 
 
 def study_image(model: CLIPModel, image: Image) -> list[list[float]]:

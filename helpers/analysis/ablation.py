@@ -19,19 +19,7 @@ MLP = ".MLP"
 
 
 def mean_ablated(parts: xr.DataArray, kept: Sequence[str]) -> np.ndarray:
-    """Return the embeddings with all but some parts replaced by their means.
-
-    Parameters
-    ----------
-    parts : DataArray, (image, part, feature)
-        What the embeddings are the sum of.
-    kept : sequence of str
-        Parts that stay as they are.
-
-    Returns
-    -------
-    ndarray, (image, feature)
-    """
+    """Return the embeddings with all but some parts replaced by their means: (image, feature)."""
     means = parts.mean("image")
     varying = parts.sel(part=list(kept)) - means.sel(part=list(kept))
     return (means.sum("part") + varying.sum("part")).transpose("image", "feature").values

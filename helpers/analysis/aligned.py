@@ -22,16 +22,6 @@ def partners(sources: ArrayLike, seed: int = 0) -> np.ndarray:
     """Pair every image with another one of its source, at random.
 
     What a score gives to two different images is its floor: an augmentation can hardly do worse.
-
-    Parameters
-    ----------
-    sources : array_like of str, (images,)
-    seed : int
-
-    Returns
-    -------
-    ndarray of int, (images,)
-        Each image is the partner of one other; -1 where it is the only one of its source.
     """
     sources = np.asarray(sources)
     rng = np.random.default_rng(seed)
@@ -44,18 +34,7 @@ def partners(sources: ArrayLike, seed: int = 0) -> np.ndarray:
 
 
 def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
-    """Attention similarity as published, from grids, a few maps at a time.
-
-    Parameters
-    ----------
-    original, other : array_like, (images, …, rows, columns)
-        Grids of attention as the model gives it; the axes between broadcast.
-
-    Returns
-    -------
-    ndarray, (images, …)
-        `helpers.analysis.scores.attention_similarity` of their maps.
-    """
+    """Attention similarity as published, from grids, a few maps at a time: (images, …)."""
     original, other = np.asarray(original), np.asarray(other)
     starts = range(0, max(len(original), 1), PAIRS_AT_ONCE)
     blocks = [slice(start, start + PAIRS_AT_ONCE) for start in starts]

@@ -325,18 +325,7 @@ def arises(depths: pd.DataFrame) -> pd.DataFrame:
 
 
 def described(values: dict[str, str]) -> str:
-    """Make one description of answers to several questions.
-
-    Parameters
-    ----------
-    values : dict of str to str
-        Property → value. Properties of drawn scenes make a phrase; others are listed.
-
-    Returns
-    -------
-    str
-        Such as "a large dotted star on a plain background".
-    """
+    """Make one description of answers to several questions."""
     adjectives = [values[name] for name in ADJECTIVES if name in values]
     told = {"background"}
     phrase = ""

@@ -70,26 +70,7 @@ def top_count(heads: int) -> int:
 def choose_heads(
     choosing: xr.DataArray, reference: xr.DataArray, images: int, *, draws: int, seed: int
 ) -> xr.DataArray:
-    """Choose heads to patch under every change.
-
-    Parameters
-    ----------
-    choosing : DataArray, (image, augmentation, layer, head)
-        Shares of the heads on the images that choose, of one source.
-    reference : DataArray, (layer, head)
-        Their mean shares in ordinary differences; NaN where there is none.
-    images : int
-        How many to measure on.
-    draws, seed : int
-        Number of draws of random heads, and of other changes, per image and change; their seed.
-
-    Returns
-    -------
-    DataArray of bool, (choice, image, augmentation, layer, head)
-        As many heads as `top_count` says of each of `CHOICES`; those that are drawn, as often as
-        there are draws. None of ``others`` for a single change, nor ``generic`` ones without a
-        reference.
-    """
+    """Choose heads to patch under every change: (choice, image, augmentation, layer, head)."""
     mean = choosing.mean("image").transpose("augmentation", "layer", "head")
     changes, heads = mean.sizes["augmentation"], mean[0].size
     count = top_count(heads)

@@ -28,25 +28,9 @@ BLOCK = 512
 
 
 def cosine_distances(embeddings: ArrayLike) -> np.ndarray:
-    """Pairwise cosine distance between the embeddings of each image.
+    """Pairwise cosine distance between the embeddings of each image: (images, pairs).
 
     Works through blocks of images, so that a float32 array from disk is never copied as a whole.
-
-    Parameters
-    ----------
-    embeddings : array_like, (images, augmentations, features)
-        Embeddings of the augmented images, normalised or not.
-
-    Returns
-    -------
-    numpy.ndarray, (images, pairs)
-        One minus the cosine, in [0, 2], pairs in the condensed order of
-        `scipy.spatial.distance.squareform`; NaN where an embedding is the zero vector.
-
-    Raises
-    ------
-    WorkbookError
-        If the array has other axes, no image, or fewer than two augmentations.
     """
     shape = np.shape(embeddings)
     if len(shape) != 3 or shape[0] < 1 or shape[1] < 2:
@@ -212,27 +196,7 @@ class Stability:
 def stability(
     embeddings: ArrayLike, *, method: str = "average", n_resamples: int = 500, seed: int = 0
 ) -> Stability:
-    """Cluster bootstrap resamples of the images, to see which clusters the sample decides.
-
-    Parameters
-    ----------
-    embeddings : array_like, (images, augmentations, features)
-        Embeddings of the augmented images.
-    method : str
-        One of `METHODS`.
-    n_resamples, seed : int
-        Number of bootstrap resamples and their seed.
-
-    Returns
-    -------
-    Stability
-        Agreement of cluster assignments.
-
-    Raises
-    ------
-    WorkbookError
-        As `mean_cosine_distance` and `cluster`.
-    """
+    """Cluster bootstrap resamples of the images, to see which clusters the sample decides."""
     per_image = _usable(cosine_distances(embeddings))  # (images, pairs)
     names = [str(position) for position in range(np.shape(embeddings)[1])]
 

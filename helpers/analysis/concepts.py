@@ -88,23 +88,7 @@ def gained_and_lost(
 def codes(
     embeddings: xr.DataArray, texts: xr.DataArray, *, penalty: float = PENALTY
 ) -> xr.DataArray:
-    """Write every view as a sparse non-negative sum of texts.
-
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-        Of one source, with the view ``original``. They are scaled to length 1; the mean of the
-        originals is taken off all views.
-    texts : DataArray, (text, feature)
-        The dictionary, as of `helpers.analysis.directions.ensembles`.
-    penalty : float
-        Of the sum of a code's weights.
-
-    Returns
-    -------
-    DataArray, (image, view, text)
-        Weights, 0 or more; all 0 where images don't differ.
-    """
+    """Write every view as a sparse non-negative sum of texts: (image, view, text)."""
     values = unit_vectors(embeddings.transpose("image", "view", "feature")).astype(np.float64)
     values = values - values.sel(view=ORIGINAL, drop=True).mean("image")
     length = np.sqrt(np.square(values.sel(view=ORIGINAL)).sum("feature").mean("image")).item()
@@ -164,24 +148,7 @@ def differences(weights: xr.DataArray, *, n_resamples: int = 500, seed: int = 0)
 
 
 def positive_control(weights: xr.DataArray, labels: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Exchange images for others that are known to have some value: its concept must be gained.
-
-    Parameters
-    ----------
-    weights : DataArray, (image, text)
-        Of the originals.
-    labels : DataFrame of str
-        A row per image, a column per property, "" where nothing is known.
-    seed : int
-        Of the choice of pairs; no image is in two pairs of a value.
-
-    Returns
-    -------
-    DataFrame
-        A row per value that is a concept and that `LEAST_PAIRS` images have and as many lack:
-        `property`, `value`, number of `pairs`, `gain`, `found` (as of `differences`, false
-        discoveries held over concepts and values) and `first`: whether no other concept gains more.
-    """
+    """Exchange images for others that are known to have some value: its concept must be gained."""
     rng = np.random.default_rng(seed)
     concepts = zip(weights["property"].values, weights["text"].values, strict=True)
     tables = {}
@@ -236,20 +203,7 @@ def grid(
 
 
 def null_control(weights: xr.DataArray, *, draws: int = 9, seed: int = 0) -> pd.DataFrame:
-    """Exchange images for random others: no concept may be gained or lost.
-
-    Parameters
-    ----------
-    weights : DataArray, (image, text)
-        Of the originals.
-    draws, seed : int
-        Number of exchanges, which stand for as many changes, and their seed.
-
-    Returns
-    -------
-    DataFrame
-        As of `differences`, the draws in place of changes; without rows for fewer than two images.
-    """
+    """Exchange images for random others: no concept may be gained or lost."""
     rng = np.random.default_rng(seed)
     half = weights.sizes["image"] // 2
     tables = []

@@ -20,15 +20,7 @@ NAN = float("nan")
 def pixel_scores(views: Tensor) -> dict[str, Tensor]:
     """Compare the changed views of images with their originals, as `scores.pixel_scores` does.
 
-    Parameters
-    ----------
-    views : Tensor of uint8, images × views × height × width × 3
-        The original first.
-
-    Returns
-    -------
-    dict of str to Tensor of float64, images × changes
-        `pixel_change`, `patch_similarity`, `edge_similarity` and `detail_similarity`.
+    Of shape images × changes.
     """
     whole = views.float()
     squares = (whole[:, 1:] - whole[:, :1]).square()  # of whole numbers: exact in float32

@@ -11,17 +11,7 @@ ALL_TEXTS = "all texts"
 
 
 def unit_vectors(vectors: xr.DataArray) -> xr.DataArray:
-    """Scale vectors to length 1.
-
-    Parameters
-    ----------
-    vectors : DataArray, (…, feature)
-
-    Returns
-    -------
-    DataArray, (…, feature)
-        Zeros where a vector is zero.
-    """
+    """Scale vectors to length 1: (…, feature)."""
     length = np.sqrt(np.square(vectors).sum("feature"))
     return vectors / length.where(length > 0, 1)
 

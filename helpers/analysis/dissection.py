@@ -81,23 +81,7 @@ def components(encoding: "Encoding") -> xr.DataArray:
 
 
 def component_labels(layers: int, heads: int, rest: Sequence[str] | None = None) -> list[str]:
-    """Name the components of a model.
-
-    Parameters
-    ----------
-    layers, heads : int
-        Number of layers, and of heads in each.
-    rest : sequence of str, optional
-        What completes the sum in this model, as `helpers.clip.Model.rest_labels` says; by default
-        that of a class token.
-
-    Returns
-    -------
-    list of str
-        ``L0.H0`` … for heads, ``L0.MLP`` …, ``class token`` (what enters the first block),
-        ``L0.bias`` … (of the attention's output), ``pool`` where the pool has an MLP of its own,
-        and ``constant`` (the biases of norms and pool).
-    """
+    """Name the components of a model."""
     biases = [f"L{layer}.bias" for layer in range(layers)]
     return [
         *(head_name(layer, head) for layer in range(layers) for head in range(heads)),
@@ -109,15 +93,7 @@ def component_labels(layers: int, heads: int, rest: Sequence[str] | None = None)
 def shift_shares(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
     """Say what share of a shift each component carries, from the components themselves.
 
-    Parameters
-    ----------
-    original, augmented : array_like, (…, components, features)
-        What each component added to the embeddings; leading axes broadcast.
-
-    Returns
-    -------
-    ndarray, (…, components)
-        ⟨Δ_c, Δ⟩ / ‖Δ‖², float64; zeros where there is no shift.
+    Of shape (…, components).
     """
     original = np.asarray(original, np.float64)
     differences = np.asarray(augmented, np.float64) - original
@@ -125,22 +101,7 @@ def shift_shares(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
 
 
 def along_shift(differences: ArrayLike, shift: ArrayLike, embedding: ArrayLike) -> np.ndarray:
-    """Say what share of a shift lies in each of some differences.
-
-    Parameters
-    ----------
-    differences : array_like, (…, parts, features)
-        Change of each part, such as what heads read from each patch.
-    shift : array_like, (…, features)
-        Change of the embedding.
-    embedding : array_like, (…, features)
-        The embedding that was shifted; it says how short a shift is none (`NO_SHIFT`).
-
-    Returns
-    -------
-    ndarray, (…, parts)
-        ⟨difference, shift⟩ / ‖shift‖², float64; zeros where there is no shift.
-    """
+    """Say what share of a shift lies in each of some differences: (…, parts)."""
     differences, shift, embedding = (
         np.asarray(side, np.float64) for side in (differences, shift, embedding)
     )
@@ -148,38 +109,14 @@ def along_shift(differences: ArrayLike, shift: ArrayLike, embedding: ArrayLike) 
 
 
 def as_shares(along: Values, shift: Values, embedding: Values) -> Values:
-    """Turn inner products with a shift into shares of it.
-
-    Parameters
-    ----------
-    along : ndarray or Tensor of float64, (…, parts)
-        ⟨difference, shift⟩ of each part.
-    shift, embedding : ndarray or Tensor of float64, (…, features)
-        As for `along_shift`.
-
-    Returns
-    -------
-    ndarray or Tensor of float64, (…, parts)
-        Divided by ‖shift‖²; zeros where there is no shift.
-    """
+    """Turn inner products with a shift into shares of it: (…, parts)."""
     length = (shift * shift).sum(axis=-1)
     none = length <= NO_SHIFT**2 * (embedding * embedding).sum(axis=-1)
     return (along * ~none[..., None]) / (length + none)[..., None]
 
 
 def fewest_for_half(falling: Values) -> Values:
-    """Say how many of the largest sizes make up half of their sum.
-
-    Parameters
-    ----------
-    falling : ndarray or Tensor of float64, (…, parts)
-        Absolute shares, the largest first.
-
-    Returns
-    -------
-    ndarray or Tensor of int, (…)
-        0 where all are 0.
-    """
+    """Say how many of the largest sizes make up half of their sum."""
     carried = falling.cumsum(-1)
     return (1 + (carried < carried[..., -1:] / 2).sum(-1)) * (carried[..., -1] > 0)
 

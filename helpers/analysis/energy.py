@@ -60,19 +60,7 @@ def energy(embeddings: xr.DataArray, *, n_resamples: int = 500, seed: int = 0) -
 
 
 def collapses(table: pd.DataFrame) -> pd.Series:
-    """Say which changes make images collapse.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As of `energy`.
-
-    Returns
-    -------
-    Series of bool, by augmentation
-        Whether translation and contraction are surely more than an exchange of images would have,
-        and surely less than half of the variance is left.
-    """
+    """Say which changes make images collapse."""
     low = table["low"].unstack()["together"]
     high = table["high"].unstack()["variance_left"]
     order = [name for name in table.index.unique("augmentation") if name != ORIGINAL]

@@ -11,22 +11,7 @@ SHOWN = 8
 
 
 def largest_groups(values: xr.DataArray, name: str, most: int = SHOWN) -> dict[str, xr.DataArray]:
-    """Return the groups with most images, each called by its name and number of images.
-
-    Parameters
-    ----------
-    values : DataArray, (…, image, …)
-        As for `helpers.analysis.sources.by_group`; an image of NaN alone is in no group.
-    name : str
-        One of `helpers.analysis.sources.groupings`.
-    most : int
-
-    Returns
-    -------
-    dict of str to DataArray
-        Such as ``cat (12)``, the largest first; where several sources have groups, the name of the
-        source comes before it, as images of different sources are never pooled.
-    """
+    """Return the groups with most images, each called by its name and number of images."""
     known = values.dropna("image", how="all")
     parts = {source: by_group(own, name) for source, own in by_source(known).items()}
     parts = {source: own for source, own in parts.items() if own}

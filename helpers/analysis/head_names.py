@@ -10,17 +10,7 @@ _HEAD = re.compile(r"L(\d+)\.H(\d+)")
 
 
 def head_name(layer: int, head: int) -> str:
-    """Name a head.
-
-    Parameters
-    ----------
-    layer, head : int
-
-    Returns
-    -------
-    str
-        Such as ``L3.H1``.
-    """
+    """Name a head."""
     return f"L{layer}.H{head}"
 
 
@@ -44,18 +34,7 @@ def place_of(name: str) -> tuple[int, int]:
 
 
 def on_grid(components: xr.DataArray) -> xr.DataArray:
-    """Put the heads among components on a grid of layers and heads.
-
-    Parameters
-    ----------
-    components : DataArray, (…, component, …)
-        Named as by `helpers.analysis.dissection.component_labels`.
-
-    Returns
-    -------
-    DataArray, (…, layer, head)
-        The other axes first, in their order.
-    """
+    """Put the heads among components on a grid of layers and heads: (…, layer, head)."""
     heads = components.sel(component=[n for n in components["component"].values if is_head(n)])
     layer, head = np.array([place_of(name) for name in heads["component"].values]).T
     index = pd.MultiIndex.from_arrays([layer, head], names=["layer", "head"])

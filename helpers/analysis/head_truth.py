@@ -99,21 +99,7 @@ def _compared(
 
 
 def planted_ranks(methods: Mapping[str, xr.DataArray], name: str, head: str) -> dict[str, float]:
-    """Say at which place methods put a head that was made to carry a property.
-
-    Parameters
-    ----------
-    methods : mapping of str to DataArray, (property, head)
-    name : str
-        The property.
-    head : str
-        The head.
-
-    Returns
-    -------
-    dict of str to float
-        Method → place of the head, 1 for the first; NaN where the method says nothing.
-    """
+    """Say at which place methods put a head that was made to carry a property."""
     places = {}
     for method, scores in methods.items():
         own = scores.sel(property=name)

@@ -16,21 +16,7 @@ from helpers.checks import WorkbookError
 
 
 def share_with_interval(found: int, heads: int, confidence: float = 0.95) -> dict[str, float]:
-    """Give a share of heads Wilson's interval.
-
-    Parameters
-    ----------
-    found, heads : int
-        How many heads have something, of how many.
-    confidence : float
-        Level of the interval.
-
-    Returns
-    -------
-    dict of str to float
-        ``share``, ``low``, ``high``. The interval takes heads for independent draws, which heads of
-        one model are not: it is rather too narrow.
-    """
+    """Give a share of heads Wilson's interval."""
     interval = stats.binomtest(found, heads).proportion_ci(confidence, method="wilson")
     return {"share": found / heads, "low": float(interval.low), "high": float(interval.high)}
 

@@ -75,26 +75,7 @@ LABELLERS: Registry[NamedLabeller] = Registry("labeller")
 def read_heads(
     contributions: xr.DataArray, texts: xr.DataArray, k: int = TOP, rank: int | None = None
 ) -> xr.Dataset:
-    """Choose every head's texts and say what property they are about.
-
-    Parameters
-    ----------
-    contributions : DataArray, (image, layer, head, feature)
-        What each head added to the embeddings.
-    texts : DataArray, (text, feature)
-        Normalised embeddings of a pool, with the coordinate ``property``.
-    k : int
-        Number of texts; fewer where the pool has fewer.
-    rank : int, optional
-        As for `helpers.analysis.textspan.textspan`; the width of a head is all that is meaningful.
-
-    Returns
-    -------
-    Dataset
-        ``text`` (layer, head, choice), positions in the pool, the most telling first; ``explained``
-        (layer, head, choice), shares of the head's variance; and (layer, head) what
-        `with_properties` adds, NaN or "" where a head doesn't vary.
-    """
+    """Choose every head's texts and say what property they are about."""
     heads = contributions.transpose("layer", "head", "image", "feature")
     k = min(k, texts.sizes["text"])
     span = textspan(heads.values, texts.transpose("text", "feature").values, k, rank)
@@ -110,22 +91,7 @@ def _readings(span: TextSpan, heads: xr.DataArray, texts: xr.DataArray) -> xr.Da
 
 
 def with_properties(chosen: xr.Dataset, properties: Sequence[str]) -> xr.Dataset:
-    """Add the property of each head and its association.
-
-    Parameters
-    ----------
-    chosen : Dataset
-        ``text`` and ``explained``, each (…, choice).
-    properties : sequence of str
-        Property of each text of the pool.
-
-    Returns
-    -------
-    Dataset
-        With ``property`` and ``association``, both (…); ``clarity`` (…), the share of variance that
-        the property's texts explain; ``runner_up`` and ``runner_up_share`` (…), the property whose
-        texts explain most after these, "" and 0 where there is none.
-    """
+    """Add the property of each head and its association."""
     first = chosen.isel(choice=slice(TOP))
     names, belongs = _belonging(first, properties)
     explained = first["explained"].values
@@ -147,14 +113,7 @@ def with_properties(chosen: xr.Dataset, properties: Sequence[str]) -> xr.Dataset
 def explained_by_property(chosen: xr.Dataset, properties: Sequence[str]) -> xr.DataArray:
     """Add up the variance of each head that the texts of each property explain.
 
-    Parameters
-    ----------
-    chosen, properties
-        As for `with_properties`.
-
-    Returns
-    -------
-    DataArray, (layer, head, attribute)
+    Of shape (layer, head, attribute).
     """
     first = chosen.isel(choice=slice(TOP))
     names, belongs = _belonging(first, properties)
@@ -209,24 +168,7 @@ def written_labels(readings: xr.Dataset) -> xr.DataArray:
 
 
 def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArray:
-    """Give texts without a property that of the nearest text of a vocabulary.
-
-    Parameters
-    ----------
-    texts, vocabulary : DataArray, (text, feature)
-        Embeddings, normalised, of one model's text tower, with the coordinate ``property``. Texts
-        of the vocabulary without a property are left out.
-
-    Returns
-    -------
-    DataArray, (text, feature)
-        `texts` with all properties. Nearest is by cosine similarity.
-
-    Raises
-    ------
-    WorkbookError
-        If the vocabulary has no text with a property.
-    """
+    """Give texts without a property that of the nearest text of a vocabulary: (text, feature)."""
     known = vocabulary[vocabulary["property"].values != UNKNOWN]
     if not known.sizes["text"]:
         raise WorkbookError("The vocabulary has no text with a property; give one that has.")
@@ -354,20 +296,7 @@ def resampled_heads(
     n_resamples: int = 60,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Read heads anew for bootstrap resamples of the images.
-
-    Parameters
-    ----------
-    contributions, texts, rank
-        As for `read_heads`.
-    n_resamples, seed : int
-        Number of resamples and their seed.
-
-    Returns
-    -------
-    Dataset
-        As of `read_heads` with `TOP` texts and a first axis ``resample``.
-    """
+    """Read heads anew for bootstrap resamples of the images."""
     heads = contributions.transpose("layer", "head", "image", "feature")
     counts = resample_counts(heads.sizes["image"], n_resamples, seed)
     k, pool = min(TOP, texts.sizes["text"]), texts.transpose("text", "feature").values

@@ -9,22 +9,7 @@ from helpers.checks import WorkbookError
 def enlarge(maps: ArrayLike, size: int | tuple[int, int]) -> np.ndarray:
     """Resize maps on a grid of patches bilinearly to an image; their scale stays as it is.
 
-    Parameters
-    ----------
-    maps : array_like, (…, rows, columns)
-        A value per patch.
-    size : int or tuple of int
-        Height and width of the image in pixels, or the side of a square one.
-
-    Returns
-    -------
-    ndarray, (…, height, width)
-        Pixel centres lie at half-integers, and edges are repeated.
-
-    Raises
-    ------
-    WorkbookError
-        If the maps have fewer than two axes or the size is below 1.
+    Of shape (…, height, width).
     """
     maps = np.asarray(maps, dtype=np.float64)
     sides = np.broadcast_to(size, 2).tolist()

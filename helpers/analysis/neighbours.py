@@ -87,32 +87,7 @@ def nearest(
     exclude: int | None = None,
     similarity: str = "inner product",
 ) -> Neighbours:
-    """Find the contributions most similar to a query, exactly.
-
-    Parameters
-    ----------
-    contributions : array_like, (images, features)
-        What a head, or the mean of several, added to each image's embedding, as of
-        `to_unit_embeddings`. Contiguous float32 is searched as it is; anything else is converted
-        first.
-    query : array_like, (features,)
-        The contribution of an image, or the embedding of a text.
-    count : int
-        How many to find; where there are fewer, all are returned.
-    exclude : int, optional
-        Position that is left out, such as the query's own.
-    similarity : str
-        A row of `SIMILARITIES`.
-
-    Returns
-    -------
-    Neighbours
-
-    Raises
-    ------
-    WorkbookError
-        If shapes don't match, `count` is less than 1, or the similarity is unknown.
-    """
+    """Find the contributions most similar to a query, exactly."""
     contributions = np.asarray(contributions, np.float32)
     query = np.asarray(query, np.float32)
     _check(contributions, query, count)
@@ -126,27 +101,7 @@ def nearest(
 
 
 def occurrences(contributions: ArrayLike, count: int, similarity: str) -> np.ndarray:
-    """Count for each image how many others have it among their nearest.
-
-    Parameters
-    ----------
-    contributions : array_like, (images, features)
-        As for `nearest`; every image is searched for in turn, and itself left out.
-    count : int
-        How many nearest of each.
-    similarity : str
-        A row of `SIMILARITIES`.
-
-    Returns
-    -------
-    ndarray of int, (images,)
-        `count` on average; a hub has many times that.
-
-    Raises
-    ------
-    WorkbookError
-        If the similarity is unknown.
-    """
+    """Count for each image how many others have it among their nearest."""
     found = _neighbours_of_all(contributions, count, similarity)
     return np.bincount(np.concatenate(list(found)), minlength=len(contributions))
 
@@ -183,18 +138,7 @@ def precision(
 
 
 def chance_precision(values: Sequence[str]) -> float:
-    """Return the precision of neighbours drawn at random.
-
-    Parameters
-    ----------
-    values : sequence of str, (images,)
-        What each image shows.
-
-    Returns
-    -------
-    float
-        Share of the pairs of images that show the same.
-    """
+    """Return the precision of neighbours drawn at random."""
     counts = np.unique(np.asarray(values), return_counts=True)[1]
     return float((counts * (counts - 1)).sum() / (counts.sum() * (counts.sum() - 1)))
 

@@ -39,21 +39,7 @@ EXCITING = 3
 
 
 def merged_moments(moments: xr.DataArray, counts: xr.DataArray) -> xr.Dataset:
-    """Put the moments of batches together.
-
-    Parameters
-    ----------
-    moments : DataArray, (batch, of_source, moment, …, neuron)
-        Mean and root mean square over images, in units of one over the number of neurons.
-    counts : DataArray, (batch, of_source)
-        Images.
-
-    Returns
-    -------
-    Dataset
-        ``share`` and ``error`` (of_source, …, neuron), float64: means over images, and their
-        standard errors; NaN where there are fewer than two images. ``images`` (of_source).
-    """
+    """Put the moments of batches together."""
     weights = counts / counts.sum("batch")
     scaled = moments.astype(float) / moments.sizes["neuron"]
     mean = (scaled.sel(moment="mean", drop=True) * weights).sum("batch")
@@ -66,27 +52,7 @@ def merged_moments(moments: xr.DataArray, counts: xr.DataArray) -> xr.Dataset:
 def ordinary_neurons(
     fired: xr.DataArray, written: xr.DataArray, embeddings: xr.DataArray, rng: np.random.Generator
 ) -> xr.Dataset:
-    """Account for the differences between images down to neurons, each with all others.
-
-    Parameters
-    ----------
-    fired : DataArray, (image, depth, neuron)
-        How strongly neurons fire (`helpers.clip.Encoding.neurons`), for images of one source.
-    written : DataArray, (image, depth, neuron)
-        How far they write towards each image's embedding (`helpers.clip.Encoding.neuron_writing`).
-    embeddings : DataArray, (image, feature)
-    rng : Generator
-        Draws another image for each.
-
-    Returns
-    -------
-    Dataset
-        ``share``, ``error`` (depth, neuron): mean shares over all pairs, and their standard errors,
-        as images are in several pairs; NaN for an only image. ``another``, ``another_error``: the
-        same of one other image each, as though that were a change. ``for_half`` (number): how many
-        neurons carry half of each of these differences. ``exciting`` (depth, neuron, rank): the
-        images at which neurons fire most, by name.
-    """
+    """Account for the differences between images down to neurons, each with all others."""
     shape, count = fired.shape[1:], fired.sizes["image"]
     a, g = (side.values.reshape(count, -1).astype(np.float64) for side in (fired, written))
     weights = _inverse_squares(embeddings.values.astype(np.float64))
@@ -139,21 +105,6 @@ def excess_shares(account: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     A change's shares and the reference are taken on the same images, and only their own standard
     errors are known: these are added, as though both erred together. So intervals are too wide
     rather than too narrow, and fewer neurons count as specific.
-
-    Parameters
-    ----------
-    account : Dataset
-        As of a run's `neurons`.
-    reference : Dataset
-        As of `ordinary_neurons`, by ``of_source``.
-
-    Returns
-    -------
-    Dataset
-        ``share``, ``excess``, ``low``, ``high`` (95 %, normal), ``q`` (one-sided t test, false
-        discovery rate over neurons × changes) and ``specific`` (q of at most 5 %), each (of_source,
-        augmentation, depth, neuron); the control `specificity.ANOTHER` is the last change, and a
-        family of its own.
     """
     control = [reference[name].expand_dims(augmentation=[ANOTHER]) for name in _CONTROL]
     share, error = (
@@ -213,22 +164,7 @@ def leading(excess: xr.Dataset) -> pd.DataFrame:
 
 
 def choose(shares: xr.DataArray, ordinary: xr.DataArray, *, seed: int) -> xr.DataArray:
-    """Choose neurons to ablate under every change.
-
-    Parameters
-    ----------
-    shares : DataArray, (augmentation, depth, neuron)
-        Mean shares on the images that choose.
-    ordinary : DataArray, (depth, neuron)
-        Mean shares in ordinary differences.
-    seed : int
-        Of the random neurons.
-
-    Returns
-    -------
-    DataArray of bool, (choice, augmentation, depth, neuron)
-        As many neurons for each of `CHOICES`: `TOP_SHARE` of all, rounded up.
-    """
+    """Choose neurons to ablate under every change: (choice, augmentation, depth, neuron)."""
     changes, total = shares.sizes["augmentation"], ordinary.size
     count = int(np.ceil(TOP_SHARE * total))
     excess = (shares - ordinary.fillna(0)).values.reshape(changes, total)

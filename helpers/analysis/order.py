@@ -75,14 +75,7 @@ class PublishedPairs:
 def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
     """Say how far each augmentation moves each image: one less the cosine with the original.
 
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-        With the view ``original``.
-
-    Returns
-    -------
-    DataArray, (image, augmentation)
+    Of shape (image, augmentation).
     """
     original = embeddings.sel(view="original", drop=True)
     augmented = embeddings.drop_sel(view="original").rename(view="augmentation")
@@ -97,27 +90,7 @@ def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
 
 
 def count_pairs(moved: ArrayLike, names: ArrayLike, groups: Groups = PUBLISHED) -> np.ndarray:
-    """Count the pairs of augmentations that have the published order of a chain of groups.
-
-    Parameters
-    ----------
-    moved : array_like, (…, augmentations)
-        How far each augmentation moves images: larger is further.
-    names : array_like of str, (augmentations,)
-    groups : sequence of sequence of str
-        Augmentations, the furthest first; those of a group are in no order.
-
-    Returns
-    -------
-    ndarray of int, (…)
-        A pair of different groups counts where the published further one moves further;
-        tied ones (`helpers.analysis.ties`) don't.
-
-    Raises
-    ------
-    WorkbookError
-        If an augmentation of the published groups is missing.
-    """
+    """Count the pairs of augmentations that have the published order of a chain of groups."""
     further, nearer = _published_places(list(names), groups)
     moved = merged(moved)
     return (moved[..., further] > moved[..., nearer]).sum(axis=-1)
@@ -130,27 +103,7 @@ def published_pairs(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> PublishedPairs:
-    """Hold an order against the published one, and both against chance.
-
-    Parameters
-    ----------
-    moved : DataArray, (image, augmentation)
-        How far each image is moved, larger is further: 1 less a similarity, a distance or pixel
-        change.
-    groups : sequence of sequence of str
-        Augmentations, the furthest first; those of a group are in no order.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
-
-    Returns
-    -------
-    PublishedPairs
-
-    Raises
-    ------
-    WorkbookError
-        If an augmentation of the published groups is missing.
-    """
+    """Hold an order against the published one, and both against chance."""
     values = moved.transpose("image", "augmentation").to_numpy()
     names = list(moved["augmentation"].values)
     agreeing = int(count_pairs(np.nanmean(values, axis=0), names, groups))
@@ -163,23 +116,7 @@ def published_pairs(
 
 
 def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: object) -> pd.DataFrame:
-    """Hold several orders against the published one: a model's and its baselines'.
-
-    Parameters
-    ----------
-    orders : mapping of str to DataArray, (image, augmentation)
-        Name → how far each image is moved, such as a model's and an untrained one's shift, and
-        pixel change.
-    **options
-        Options of `published_pairs`.
-
-    Returns
-    -------
-    DataFrame
-        A row per order and a last one, ``chance``: `agreeing`, with the 95 % interval `low` to
-        `high` over images (of ``chance``: over random orders), `pairs`, and `p`, the share of
-        random orders that agree in at least as many.
-    """
+    """Hold several orders against the published one: a model's and its baselines'."""
     found = {name: published_pairs(moved, **options) for name, moved in orders.items()}
     rows = {
         name: [own.agreeing, own.low, own.high, own.pairs, own.chance.p]
@@ -195,24 +132,7 @@ def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: object
 def pairs_beside_untrained(
     model: xr.DataArray, pixels: xr.DataArray, untrained: xr.DataArray, **options: object
 ) -> pd.DataFrame:
-    """Hold a model's order against the published one, beside pixels and untrained networks.
-
-    Parameters
-    ----------
-    model, pixels : DataArray, (image, augmentation)
-        How far each image is moved by the model, and changed in its pixels.
-    untrained : DataArray, (network, image, augmentation)
-        The same of untrained networks, of some of the images.
-    **options
-        Options of `published_pairs`.
-
-    Returns
-    -------
-    DataFrame
-        As of `pairs_beside_baselines`, with the rows `MODEL`, `PIXELS`, `SAME_IMAGES` (the model on
-        the images of the untrained networks), a row for each network, ``untrained 1`` and so on,
-        and `CHANCE`.
-    """
+    """Hold a model's order against the published one, beside pixels and untrained networks."""
     networks = {
         f"{UNTRAINED} {number}": untrained.sel(network=number, drop=True)
         for number in untrained["network"].values
@@ -229,16 +149,6 @@ def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]
     pairs in the right order lies at the upper edge of its resamples. The acceleration of the BCa
     interval is taken as 0: it needs a statistic that changes when one image is left out, and a
     count hardly ever does.
-
-    Parameters
-    ----------
-    resampled : array_like, (resamples,)
-    estimate : float
-
-    Returns
-    -------
-    low, high : float
-        95 % interval; resamples equal to the estimate count as half below it.
     """
     resampled = np.asarray(resampled, np.float64)
     below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2

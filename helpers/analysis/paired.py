@@ -20,26 +20,6 @@ def paired_differences(
 
     Two means with overlapping intervals may still differ clearly: images that one augmentation
     moves far are moved far by others, too, and their differences vary less than they do.
-
-    Parameters
-    ----------
-    values : DataArray, (image, augmentation)
-        A score. Images where any is undefined are left out.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
-
-    Returns
-    -------
-    DataFrame
-        A row per pair: `first`, `second`, `mean` (first less second), `low`, `high` (95 %, BCa;
-        Efron 1987), `p` (paired t test), `q` (p with the false discovery rate controlled over all
-        pairs; Benjamini and Hochberg 1995) and `differs`: q of at most 5 %. Intervals and p are NaN
-        for fewer than three images, and nothing differs.
-
-    Raises
-    ------
-    WorkbookError
-        If there are fewer than two augmentations, or no image has all values.
     """
     table = values.transpose("image", "augmentation").to_pandas().dropna()
     if table.shape[1] < 2 or table.empty:
@@ -65,25 +45,7 @@ def differences_between(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare a score of two runs, image by image where they have images in common.
-
-    Parameters
-    ----------
-    first, other : DataArray, (image, augmentation)
-        A score.
-    paired : bool
-        Whether the same id is the same image in both. Then only shared images count; otherwise, and
-        where none is shared, they are two samples, which takes larger differences to tell apart.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
-
-    Returns
-    -------
-    DataFrame
-        A row per augmentation that both have: `mean` (other less first), `low`, `high` (95 %, BCa),
-        `p` (t test; of two samples, Welch's), `n` (images of the smaller sample) and `paired`.
-        Intervals and p are NaN for fewer than three images.
-    """
+    """Compare a score of two runs, image by image where they have images in common."""
     shared = np.intersect1d(first["image"], other["image"]) if paired else []
     sides = [each.sel(image=shared) if len(shared) else each for each in (first, other)]
     names = [name for name in first["augmentation"].values if name in other["augmentation"]]

@@ -6,21 +6,7 @@ EFFECTS = ("change", "pixels", "black", "grain")
 
 
 def pixel_effects(drawn: np.ndarray) -> dict[str, np.ndarray]:
-    """Measure the views of an image against its original.
-
-    Parameters
-    ----------
-    drawn : ndarray of uint8, views × h × w × 3
-        The original first.
-
-    Returns
-    -------
-    dict of str to ndarray of float, (changes,)
-        ``change``: mean absolute difference, in grey levels of 255. ``pixels``: the part of the
-        pixels that changed. ``black``: the part that has become black, and was not. ``grain``: mean
-        difference of horizontal neighbours that both changed, in units of what it was there before;
-        NaN where it was none, or nothing changed.
-    """
+    """Measure the views of an image against its original."""
     views = drawn.astype(np.float32)
     difference = np.abs(views[1:] - views[0]).mean(axis=-1)  # changes × h × w
     changed = difference > 0

@@ -88,21 +88,7 @@ def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
 
 
 def side_by_side(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
-    """Put the zero-shot predictions for an image before and after a change side by side.
-
-    Parameters
-    ----------
-    embeddings : DataArray, (view, feature)
-        Of the original and of the changed view.
-    texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.directions.ensembles`.
-
-    Returns
-    -------
-    DataFrame
-        A row per property: the values ``original`` and ``changed`` that are predicted, and the
-        margins of both, ``original_margin`` and ``margin``.
-    """
+    """Put the zero-shot predictions for an image before and after a change side by side."""
     found = zero_shot(embeddings, texts)
     names = found["property"].values
     values = [texts["text"].values[texts["property"].values == name] for name in names]

@@ -29,17 +29,7 @@ Attributes = Mapping[str, Sequence[str]]
 
 
 def by_head(components: xr.DataArray) -> xr.DataArray:
-    """Take the heads out of all that embeddings are the sum of.
-
-    Parameters
-    ----------
-    components : DataArray, (image, component, feature)
-        As of `helpers.analysis.dissection.components`.
-
-    Returns
-    -------
-    DataArray, (image, layer, head, feature)
-    """
+    """Take the heads out of all that embeddings are the sum of: (image, layer, head, feature)."""
     return on_grid(components).transpose("image", "layer", "head", "feature")
 
 
@@ -48,28 +38,7 @@ def probe_skill(
 ) -> xr.DataArray:
     """Say how well a linear classifier reads each attribute from each head.
 
-    Parameters
-    ----------
-    contributions : DataArray, (image, layer, head, feature)
-        What each head added to the embeddings.
-    attributes : mapping of str to sequence of str
-        Attribute → its value for each image.
-    folds : int
-        Of the stratified cross-validation.
-    seed : int
-        Of the assignment to folds.
-
-    Returns
-    -------
-    DataArray, (layer, head, attribute)
-        (accuracy - chance) / (1 - chance), with the mean of the classes' recalls as accuracy and
-        chance one over their number: 0 is guessing, 1 is always right.
-
-    Raises
-    ------
-    WorkbookError
-        If an attribute has another number of values than there are images, one value only, or a
-        value in fewer images than there are folds.
+    Of shape (layer, head, attribute).
     """
     _check(contributions, attributes, folds)
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -81,22 +50,7 @@ def probe_skill(
 def variance_between(contributions: xr.DataArray, attributes: Attributes) -> xr.DataArray:
     """Say what share of each head's variance lies between the values of each attribute.
 
-    Parameters
-    ----------
-    contributions, attributes
-        As for `probe_skill`.
-
-    Returns
-    -------
-    DataArray, (layer, head, attribute)
-        Adjusted for the number of values, as an adjusted R² of the contributions given the
-        attribute: 0 on average where they have nothing to do with each other, and at times a
-        little below. NaN where a head doesn't vary.
-
-    Raises
-    ------
-    WorkbookError
-        As `probe_skill` does.
+    Of shape (layer, head, attribute).
     """
     _check(contributions, attributes, 2)
     return _for_each_head(contributions, attributes, _adjusted_share)
@@ -107,24 +61,11 @@ def share_of_answers(
 ) -> xr.DataArray:
     """Say what share of the spread of each property's zero-shot answers each head accounts for.
 
+    Of shape (layer, head, attribute).
+
     An answer is what an embedding of length 1 scores with each of a property's values. Scores are
     sums of what components add, and so is their spread over images: a head's share of it is the
     covariance of what it adds with the whole, over the variance of the whole: a direct effect.
-
-    Parameters
-    ----------
-    contributions : DataArray, (image, layer, head, feature)
-        What each head added to the embeddings.
-    embeddings : DataArray, (image, feature)
-        The embeddings, not normalised.
-    prompts : mapping of str to ndarray, (values, features)
-        Property → normalised embedding of each of its values.
-
-    Returns
-    -------
-    DataArray, (layer, head, attribute)
-        Shares, which add up to 1 over all components; below 0 where a head works against the rest.
-        NaN where all answers are the same.
     """
     whole = embeddings.transpose("image", "feature").values
     heads = contributions.transpose("image", "layer", "head", "feature")

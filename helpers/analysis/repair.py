@@ -38,17 +38,7 @@ CONFIDENCE = 1 - 0.05 / len(CONTROL)
 def repaired(learning: xr.DataArray, measuring: xr.DataArray) -> xr.DataArray:
     """Repair embeddings by what was learned on others, without a forward pass.
 
-    Parameters
-    ----------
-    learning, measuring : DataArray, (image, view, feature)
-        Of one source, with the view ``original``; no image in both.
-
-    Returns
-    -------
-    DataArray, (repair, choice, image, view, feature)
-        By `PLAIN`, `MEAN_SHIFT`, `OTHERS_MEAN`, `SHIFTS` and `DIFFERENCES`. The mean shift knows
-        the change; an original is repaired as though each change had been suspected of it, one
-        ``choice`` after the other, and a changed view the same way each time.
+    Of shape (repair, choice, image, view, feature).
     """
     names = [name for name in measuring["view"].values if name != ORIGINAL]
     before = learning.sel(view=ORIGINAL)
@@ -141,15 +131,7 @@ def any_helps(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 def with_known_shift(embeddings: xr.DataArray) -> xr.DataArray:
     """Replace changes by one that a repair must undo: every image moves by the same known shift.
 
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-        Of one source, with the view ``original``.
-
-    Returns
-    -------
-    DataArray, (image, view, feature)
-        The originals, and twice the mean shift of each change added to them.
+    Of shape (image, view, feature).
     """
     before = embeddings.sel(view=ORIGINAL, drop=True)
     shifts = (embeddings - before).mean("image")

@@ -9,24 +9,7 @@ from helpers.checks import WorkbookError
 
 
 def cosine_similarities(images: ArrayLike, texts: ArrayLike) -> np.ndarray:
-    """Cosine similarity of every image with every text.
-
-    Parameters
-    ----------
-    images : array_like, (images, features)
-    texts : array_like, (texts, features)
-        Embeddings of one model, normalised or not.
-
-    Returns
-    -------
-    numpy.ndarray, (images, texts)
-        NaN for a vector of zeros.
-
-    Raises
-    ------
-    WorkbookError
-        If the embeddings have different numbers of features.
-    """
+    """Cosine similarity of every image with every text: (images, texts)."""
     images, texts = (np.atleast_2d(np.asarray(side, np.float64)) for side in (images, texts))
     if images.shape[-1] != texts.shape[-1]:
         raise WorkbookError(
@@ -39,19 +22,7 @@ def cosine_similarities(images: ArrayLike, texts: ArrayLike) -> np.ndarray:
 
 
 def own_rank(similarities: ArrayLike) -> np.ndarray:
-    """Return the place at which each query finds its own entry.
-
-    Parameters
-    ----------
-    similarities : array_like, (…, n, n)
-        Queries by entries, where entry i belongs to query i.
-
-    Returns
-    -------
-    numpy.ndarray of int, (…, n)
-        From 1. Entries that are tied with the own one (`helpers.analysis.ties`), such as a caption
-        that two images share, don't come before it.
-    """
+    """Return the place at which each query finds its own entry: (…, n)."""
     values = merged(np.asarray(similarities, np.float64))
     own = np.diagonal(values, axis1=-2, axis2=-1)[..., None]
     return 1 + (values > own).sum(axis=-1)
@@ -60,18 +31,7 @@ def own_rank(similarities: ArrayLike) -> np.ndarray:
 def retrieved(embeddings: xr.DataArray, gallery: xr.DataArray, k: int) -> xr.DataArray:
     """Tell whether each view finds its image's own entry among the k most similar of a gallery.
 
-    Parameters
-    ----------
-    embeddings : DataArray, (image, view, feature)
-    gallery : DataArray, (image, feature)
-        An entry for some of the images, such as its caption or the original's embedding.
-    k : int
-
-    Returns
-    -------
-    DataArray, (image, view)
-        1 where the own entry is found (`own_rank`), else 0; of the images with an entry, in the
-        gallery's order. Its mean is retrieval@k; chance is k over the number of entries.
+    Of shape (image, view).
     """
     asked = embeddings.sel(image=gallery["image"].values).transpose("view", "image", "feature")
     ranks = [own_rank(cosine_similarities(view, gallery.values)) for view in asked.values]

@@ -202,21 +202,6 @@ def edge_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
 
     An edge map is |∂x| + |∂y| of the grey image divided by its own maximum; derivatives are
     central differences, one-sided at the border.
-
-    Parameters
-    ----------
-    original, augmented : array_like, (…, h, w, 3)
-        RGB images, uint8 or float from 0 to 255.
-
-    Returns
-    -------
-    numpy.ndarray, (…)
-        Similarity in [0, 1]; NaN where either image has no edge (its maximum is 0).
-
-    Raises
-    ------
-    WorkbookError
-        If the images don't match or aren't images.
     """
     original, augmented = _matched_images(original, augmented, 2)
     return _pair_by_pair(_edge_map, _edge_likeness, original, augmented)
@@ -268,21 +253,6 @@ def pixel_scores(original: ArrayLike, augmented: ArrayLike) -> dict[str, np.ndar
     """Return all that compares pixels, as the functions of these names do, but in one go.
 
     An image is read once, and squares of differences are shared.
-
-    Parameters
-    ----------
-    original, augmented : array_like, (…, h, w, 3)
-        RGB images, uint8 or float from 0 to 255; the leading axes broadcast.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray, (…)
-        `pixel_change`, `patch_similarity`, `edge_similarity` and `detail_similarity`.
-
-    Raises
-    ------
-    WorkbookError
-        If the images don't match or aren't images.
     """
     original, augmented = _matched_images(original, augmented, DETAIL_GRID)
     scores = _pair_by_pair(_described, _compared, original, augmented, len(_COMPARED))

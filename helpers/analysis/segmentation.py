@@ -13,20 +13,10 @@ from helpers.checks import WorkbookError
 
 
 def foreground(maps: ArrayLike) -> np.ndarray:
-    """Choose the pixels that speak for a text, without knowing the truth.
+    """Choose the pixels that speak for a text, without knowing the truth: (…, height, width).
 
     What lies below zero speaks against the text and is set to zero; Otsu's threshold then divides
     each map by itself.
-
-    Parameters
-    ----------
-    maps : array_like, (…, height, width)
-        Topic maps or contrasts.
-
-    Returns
-    -------
-    ndarray of bool, (…, height, width)
-        Empty where no pixel is above zero, or all are equal.
     """
     maps = np.maximum(np.asarray(maps, dtype=np.float64), 0)
     flat = maps.reshape(-1, *maps.shape[-2:])
@@ -34,23 +24,7 @@ def foreground(maps: ArrayLike) -> np.ndarray:
 
 
 def intersection_over_union(predicted: ArrayLike, true: ArrayLike) -> np.ndarray:
-    """Compare regions: pixels in both over pixels in either.
-
-    Parameters
-    ----------
-    predicted, true : array_like of bool, (…, height, width)
-        Regions; the leading axes broadcast.
-
-    Returns
-    -------
-    ndarray, (…)
-        From 0 to 1; NaN where both regions are empty.
-
-    Raises
-    ------
-    WorkbookError
-        If the regions aren't of one size.
-    """
+    """Compare regions: pixels in both over pixels in either."""
     predicted, true = (np.asarray(side, dtype=bool) for side in (predicted, true))
     if predicted.ndim < 2 or predicted.shape[-2:] != true.shape[-2:]:
         raise WorkbookError(
@@ -65,17 +39,7 @@ def intersection_over_union(predicted: ArrayLike, true: ArrayLike) -> np.ndarray
 def coarse(masks: ArrayLike, grid: tuple[int, int]) -> np.ndarray:
     """Average masks over the patches of a grid: the best map that a model of that grid can give.
 
-    Parameters
-    ----------
-    masks : array_like of bool, (…, height, width)
-        True regions.
-    grid : tuple of int
-        Rows and columns of patches; a patch's border may run through pixels.
-
-    Returns
-    -------
-    ndarray, (…, rows, columns)
-        Share of each patch that lies in the region.
+    Of shape (…, rows, columns).
     """
     masks = np.asarray(masks, dtype=np.float64)
     down, across = (_area_weights(n, size) for n, size in zip(grid, masks.shape[-2:], strict=True))

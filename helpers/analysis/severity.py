@@ -54,16 +54,6 @@ def has_dose(values: xr.DataArray) -> pd.Series:
     """Say which augmentations respond differently to different severities.
 
     A flip doesn't: it has no magnitude, and every severity above 0 flips.
-
-    Parameters
-    ----------
-    values : DataArray, (severity, image, augmentation)
-        A response.
-
-    Returns
-    -------
-    Series of bool
-        By augmentation.
     """
     values = _checked(values)
     varies = (values != values.isel(severity=0)) & values.notnull()
@@ -115,20 +105,7 @@ def crossings(
 
 
 def overlapping(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Find what is not distinguished from some rows, by its interval.
-
-    Parameters
-    ----------
-    table : DataFrame
-        `low` and `high`, indexed by name.
-    names : sequence of str
-        Rows.
-
-    Returns
-    -------
-    list of str
-        Other rows whose interval overlaps that of one of them, in order.
-    """
+    """Find what is not distinguished from some rows, by its interval."""
     own, rest = table.loc[list(names)], table.drop(index=list(names))
     met = (rest["low"] <= own["high"].max()) & (rest["high"] >= own["low"].min())
     return list(rest.index[met])

@@ -20,20 +20,7 @@ Arrays = xr.DataArray | xr.Dataset
 
 
 def with_metadata(values: xr.Dataset, metadata: Mapping[str, Mapping[str, str]]) -> xr.Dataset:
-    """Give arrays the metadata of their images as coordinates.
-
-    Parameters
-    ----------
-    values : Dataset, (…, image, …)
-    metadata : mapping of str to mapping of str to str
-        Column → image → value.
-
-    Returns
-    -------
-    Dataset
-        With a coordinate (image) for each column, such as ``image_label`` for ``label``; "" where
-        an image has no value.
-    """
+    """Give arrays the metadata of their images as coordinates."""
     ids = values["image"].values.tolist()
     return values.assign_coords(
         {
@@ -82,26 +69,7 @@ def by_source(values: Arrays) -> dict[str, Arrays]:
 
 
 def by_group(values: Arrays, name: str) -> dict[str, Arrays]:
-    """Part arrays by a metadatum of their images, such as the class.
-
-    Parameters
-    ----------
-    values : DataArray or Dataset, (…, image, …)
-        As the arrays of a run are.
-    name : str
-        One of `groupings`.
-
-    Returns
-    -------
-    dict of str to DataArray or Dataset
-        Value → its images, in the order in which values first appear; images without one are in no
-        group.
-
-    Raises
-    ------
-    WorkbookError
-        If the images have no such metadatum.
-    """
+    """Part arrays by a metadatum of their images, such as the class."""
     return _parts(values, METADATA + one_of("grouping", name, _columns(values)))
 
 
@@ -145,20 +113,7 @@ def _means(part: xr.DataArray) -> xr.Dataset:
 
 
 def few_of_each(values: Arrays, most: int) -> Arrays:
-    """Take some images of every source, evenly among its images.
-
-    Parameters
-    ----------
-    values : DataArray or Dataset, (…, image, …)
-        As for `by_source`.
-    most : int
-        Images of each source, at most.
-
-    Returns
-    -------
-    DataArray or Dataset
-        In the same order.
-    """
+    """Take some images of every source, evenly among its images."""
     taken = [
         each for own in by_source(values).values() for each in evenly(own["image"].values, most)
     ]
@@ -168,20 +123,7 @@ def few_of_each(values: Arrays, most: int) -> Arrays:
 def table_by_source(
     values: Arrays, table: Callable[[Arrays], pd.DataFrame | pd.Series]
 ) -> pd.DataFrame | pd.Series:
-    """Make the same table of every source's images.
-
-    Parameters
-    ----------
-    values : DataArray or Dataset
-        As for `by_source`.
-    table : callable
-        From the images of a source to a table or a series.
-
-    Returns
-    -------
-    DataFrame or Series
-        The tables below one another, with the level ``source`` before their own index.
-    """
+    """Make the same table of every source's images."""
     return _below(by_source(values), table, SOURCE)
 
 

@@ -43,21 +43,6 @@ def ordinary_shares(
 
     With c_i what a component adds to image i and e_i its embedding, ⟨c_j - c_i, e_j - e_i⟩ needs
     the products c_i · e_j alone: a forward pass for each image, and none for a pair.
-
-    Parameters
-    ----------
-    products : DataArray, (image, component, other)
-        c_i · e_j of the images of one source, float64.
-    embeddings : DataArray, (image, feature)
-    rng : Generator
-        Draws another image for each.
-
-    Returns
-    -------
-    Dataset
-        ``shares`` (image, component): the shares of an image's difference to another, mean over all
-        others, so that their mean is that over all pairs; NaN for an only image. ``another``
-        (image, component): the same of one other image.
     """
     count = products.sizes["image"]
     order, following = rng.permutation(count), np.empty(count, int)
@@ -85,17 +70,7 @@ def _against_others(
 def with_control(shares: xr.DataArray, ordinary: xr.Dataset) -> xr.DataArray:
     """Add the differences to one other image, as though they were a change.
 
-    Parameters
-    ----------
-    shares : DataArray, (image, augmentation, component)
-        As of `helpers.analysis.dissection.shares`, with the coordinate ``source``.
-    ordinary : Dataset
-        As of `helpers.study.ordinary.ordinary_differences`.
-
-    Returns
-    -------
-    DataArray, (image, augmentation, component)
-        `ANOTHER` comes last; NaN for images that are not in the reference.
+    Of shape (image, augmentation, component).
     """
     control = (
         ordinary["another"].drop_vars(SOURCE, errors="ignore").expand_dims(augmentation=[ANOTHER])
@@ -106,26 +81,7 @@ def with_control(shares: xr.DataArray, ordinary: xr.Dataset) -> xr.DataArray:
 
 
 def excess_shares(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-    """Hold the shares of heads and MLPs against those of an ordinary difference.
-
-    Parameters
-    ----------
-    shares : DataArray, (image, augmentation, component)
-        Of images of one source. Pairs of image and change that did not move don't count.
-    ordinary : Dataset
-        As of `helpers.study.ordinary.ordinary_differences`; some images of this source suffice.
-    seed : int
-        Of the resamples.
-
-    Returns
-    -------
-    Dataset
-        ``share``, ``excess``, ``low``, ``high`` (95 %, bootstrap over images), ``q`` (one-sided t
-        test over images that the excess is above 0, false discovery rate over components × changes;
-        Benjamini and Hochberg) and ``specific`` (q of at most 5 %), each (augmentation, component);
-        ``ordinary`` (component). Heads and MLPs only. NaN, and not specific, where fewer than
-        `LEAST_IMAGES` moved.
-    """
+    """Hold the shares of heads and MLPs against those of an ordinary difference."""
     rows = [_tested(own, seed) for own in _influences(shares, ordinary)]
     found = xr.concat(rows, shares["augmentation"].variable)
     q = found["p"].copy(data=_rates(found["p"].values, shares["augmentation"].values))
@@ -160,18 +116,7 @@ def distances(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> p
 
 
 def specific_heads(excess: xr.Dataset) -> dict[str, list[str]]:
-    """List the heads that are specific to each change, the largest excess first.
-
-    Parameters
-    ----------
-    excess : Dataset
-        As of `excess_shares`.
-
-    Returns
-    -------
-    dict of str to list of str
-        Change → names of heads; an empty list where there is none.
-    """
+    """List the heads that are specific to each change, the largest excess first."""
     found = {}
     for name in excess["augmentation"].values.tolist():
         own = excess.sel(augmentation=name)

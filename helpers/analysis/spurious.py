@@ -51,18 +51,7 @@ class Task:
 
 
 def between_groups(heads: np.ndarray, label: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Say how much heads vary with an attribute among images of one class.
-
-    Parameters
-    ----------
-    heads : ndarray, (images, heads, features)
-    label, group : ndarray of str, (images,)
-
-    Returns
-    -------
-    ndarray, (heads,)
-        Variance between values of the attribute, mean over classes.
-    """
+    """Say how much heads vary with an attribute among images of one class."""
     found = []
     for name in np.unique(label):
         own, values = heads[label == name], group[label == name]
@@ -102,23 +91,7 @@ def answered(task: Task, order: Sequence[int]) -> np.ndarray:
 def worst_group(
     right: np.ndarray, label: np.ndarray, group: np.ndarray, *, seed: int = 0
 ) -> pd.DataFrame:
-    """Return the accuracy of the worst group, with its interval over images.
-
-    Parameters
-    ----------
-    right : ndarray, (numbers of heads, images)
-        As of `answered`, or its mean over several orders.
-    label, group : ndarray of str, (images,)
-        Of the images asked.
-    seed : int
-        Of the resamples.
-
-    Returns
-    -------
-    DataFrame
-        A row for each of `ABLATED`: `mean`, `low`, `high` of the worst group, and `all`, the mean
-        over groups. Resamples keep the number of images of a group, and take the worst of each.
-    """
+    """Return the accuracy of the worst group, with its interval over images."""
     names = pd.factorize(pd.MultiIndex.from_arrays([label, group]))[0]
     by_group = [right[:, names == own].astype(float) for own in np.unique(names)]
     means = np.stack([own.mean(axis=1) for own in by_group])

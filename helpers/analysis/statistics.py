@@ -273,18 +273,7 @@ def rank_by_each_score(scores: xr.Dataset, **options: int) -> dict[str, Ranking]
 
 
 def false_discovery_rates(p: ArrayLike) -> np.ndarray:
-    """Adjust the p-values of a family of tests (Benjamini and Hochberg 1995).
-
-    Parameters
-    ----------
-    p : array_like
-        NaN where there was nothing to test, which doesn't count in the family.
-
-    Returns
-    -------
-    numpy.ndarray
-        For each test the lowest false discovery rate at which it is found; of the same shape.
-    """
+    """Adjust the p-values of a family of tests (Benjamini and Hochberg 1995)."""
     p = np.asarray(p, dtype=np.float64)
     rates, known = np.full(p.shape, np.nan), ~np.isnan(p)
     if known.any():
@@ -293,18 +282,7 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
 
 
 def resample_counts(n_images: int, n_resamples: int, seed: int) -> np.ndarray:
-    """How often each bootstrap resample holds each image.
-
-    Parameters
-    ----------
-    n_images, n_resamples, seed : int
-        Size of the sample, number of resamples and their seed.
-
-    Returns
-    -------
-    numpy.ndarray, (n_resamples, n_images)
-        Counts; every row sums to `n_images`. A resampled mean is `counts @ values / n_images`.
-    """
+    """How often each bootstrap resample holds each image: (n_resamples, n_images)."""
     even = np.full(n_images, 1 / n_images)
     return np.random.default_rng(seed).multinomial(n_images, even, size=n_resamples)
 
@@ -312,16 +290,7 @@ def resample_counts(n_images: int, n_resamples: int, seed: int) -> np.ndarray:
 def resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
     """Take the mean over images of every bootstrap resample, leaving out NaN.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, (images, augmentations)
-    n_resamples, seed : int
-        Number of resamples and their seed.
-
-    Returns
-    -------
-    numpy.ndarray, (resamples, augmentations)
-        NaN where a resample has no value.
+    Of shape (resamples, augmentations).
     """
     counts = resample_counts(len(values), n_resamples, seed)
     with np.errstate(invalid="ignore"):

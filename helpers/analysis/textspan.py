@@ -55,30 +55,6 @@ def textspan(
     contributions. Then, k times: the text along whose projection the centred contributions have the
     largest standard deviation is chosen (of tied ones the first, see `helpers.analysis.ties`), and
     its direction removed from contributions and texts.
-
-    Parameters
-    ----------
-    contributions : array_like, (..., images, features)
-        What each head added to the embeddings; leading axes are heads. float64 is computed in
-        float64; float32 and float16 in float32, with covariances in float64.
-    text_embeddings : array_like, (texts, features)
-        Normalised embeddings of the pool of texts.
-    k : int
-        Number of texts to choose.
-    rank : int, optional
-        Dimensions kept of a head's span; by default `REFERENCE_RANK`. Never more than the
-        numerical rank of the contributions, since further directions are rounding.
-
-    Returns
-    -------
-    TextSpan
-        A head whose contributions don't vary explains NaN. Texts chosen after all variance within
-        the span is explained, as with few images, explain 0 and mean nothing.
-
-    Raises
-    ------
-    WorkbookError
-        If shapes don't match, or k or rank is not between 1 and what there is.
     """
     data, texts = np.asarray(contributions), np.asarray(text_embeddings)
     _check(data, texts, k, rank)
@@ -99,24 +75,6 @@ def textspan_resampled(
 
     A head's span is taken from all images, since what it can write doesn't depend on which images
     a resample holds; the covariance is the resample's. So a resample costs little.
-
-    Parameters
-    ----------
-    contributions, text_embeddings, k, rank
-        As for `textspan`.
-    counts : array_like, (resamples, images)
-        How often each resample holds each image, as of
-        `helpers.analysis.statistics.resample_counts`.
-
-    Returns
-    -------
-    TextSpan
-        As of `textspan`, with the resamples as first axis.
-
-    Raises
-    ------
-    WorkbookError
-        As `textspan` does, and if there isn't one count for each image.
     """
     data, texts, counts = (np.asarray(each) for each in (contributions, text_embeddings, counts))
     _check(data, texts, k, rank)

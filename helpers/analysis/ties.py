@@ -66,20 +66,7 @@ def merged(values: ArrayLike, axis: int = -1) -> np.ndarray:
 
 
 def largest_first(values: ArrayLike, axis: int = -1) -> np.ndarray:
-    """Return the order of values from the largest to the smallest; tied ones keep theirs.
-
-    Parameters
-    ----------
-    values : array_like
-        NaN and -inf come last.
-    axis : int
-        The axis of the candidates.
-
-    Returns
-    -------
-    ndarray of int
-        As of `numpy.argsort`; `merged` says what is tied.
-    """
+    """Return the order of values from the largest to the smallest; tied ones keep theirs."""
     return np.argsort(-merged(_with_smallest_for_nan(values), axis), axis=axis, kind="stable")
 
 

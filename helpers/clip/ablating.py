@@ -38,19 +38,7 @@ def means_over(tower: Tower, pixels: torch.Tensor) -> Means:
 
 
 def with_ablated(tower: Tower, means: Means, heads: torch.Tensor, neurons: torch.Tensor) -> Tower:
-    """Return a tower in which some heads and neurons write what they write on average.
-
-    Parameters
-    ----------
-    tower : Tower
-    means : Means
-    heads : Tensor of bool, layers × heads
-    neurons : Tensor of bool, layers × neurons
-
-    Returns
-    -------
-    Tower
-    """
+    """Return a tower in which some heads and neurons write what they write on average."""
     wide = heads.repeat_interleave(tower.head_width, dim=1)
     blocks = [
         _ablated(block, _fixing(own, outputs), _fixing(fixed, fired))

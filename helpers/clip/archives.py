@@ -37,20 +37,7 @@ def is_archive(path: Path) -> bool:
 
 
 def check(path: Path, sha256: str, name: str) -> None:
-    """Refuse an archive that is not OpenAI's own, or is another model's.
-
-    Parameters
-    ----------
-    path : Path
-    sha256 : str
-        Of the file.
-    name : str
-        The open_clip model that it is to be loaded into.
-
-    Raises
-    ------
-    WorkbookError
-    """
+    """Refuse an archive that is not OpenAI's own, or is another model's."""
     if sha256 not in OPENAI:
         raise WorkbookError(
             f"{path} is a TorchScript archive, which is a program, and its SHA-256 is none of those"

@@ -42,17 +42,7 @@ class Towers(nn.Module):
 
 
 def vision_tower(config: dict) -> nn.Module:
-    """Build the vision tower of an open_clip model, untrained.
-
-    Parameters
-    ----------
-    config : dict
-        As of `open_clip.get_model_config`.
-
-    Returns
-    -------
-    Module
-    """
+    """Build the vision tower of an open_clip model, untrained."""
     vision = config["vision_cfg"] | {"timm_model_pretrained": False}
     if "timm_model_name" not in vision:
         vision.pop("timm_model_pretrained")

@@ -63,16 +63,7 @@ class Capabilities:
         return "texts" not in self.reasons
 
     def lack(self, question: str) -> str:
-        """Say in one sentence why the model can't answer a question; "" where it can.
-
-        Parameters
-        ----------
-        question : {"attention", "account", "neurons", "texts"}
-
-        Returns
-        -------
-        str
-        """
+        """Say in one sentence why the model can't answer a question; "" where it can."""
         one_of("question", question, QUESTIONS)
         if question not in self.reasons:
             return ""
@@ -152,18 +143,7 @@ def of(
 
 
 def why_unknown(visual: "Module") -> tuple[str | None, str | None]:
-    """Say why a vision tower can't be taken apart, and why not down to its neurons.
-
-    Parameters
-    ----------
-    visual : Module
-        The vision tower of an open_clip model.
-
-    Returns
-    -------
-    tuple of (str or None)
-        The ends of two sentences; None where it can.
-    """
+    """Say why a vision tower can't be taken apart, and why not down to its neurons."""
     import torch
 
     from helpers.clip.towers import UnknownTower, open_tower

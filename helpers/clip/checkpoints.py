@@ -68,24 +68,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path, chosen: str | None = None) -> Checkpoint:
-    """Read a file and take out the weights of a CLIP.
-
-    Parameters
-    ----------
-    path : Path
-        A file, or the index of several.
-    chosen : str, optional
-        Which set of weights is meant, where the file has several.
-
-    Returns
-    -------
-    Checkpoint
-
-    Raises
-    ------
-    WorkbookError
-        If the file can't be read, or has no such weights.
-    """
+    """Read a file and take out the weights of a CLIP."""
     found = {one.label: one for one in _sets(files.read(path))}
     if not found:
         raise WorkbookError(f"{path} {files.NO_STATE_DICT}.")
@@ -98,19 +81,7 @@ def open_checkpoint(path: Path, chosen: str | None = None) -> Checkpoint:
 
 
 def own_sizes(checkpoint: Checkpoint, model: nn.Module) -> dict[str, int]:
-    """Say at which sizes weights were trained, by the number of their positions.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-    model : Module
-        One of open_clip's, at the sizes of its name.
-
-    Returns
-    -------
-    dict of str to int
-        ``image_size`` and ``context_length``, of these what differs from the model's.
-    """
+    """Say at which sizes weights were trained, by the number of their positions."""
     lengths = {name: value.shape[-2] for name, value in checkpoint.state.items() if value.ndim > 1}
     sizes = {}
     trunk = getattr(model.visual, "trunk", None)
@@ -129,26 +100,7 @@ def own_sizes(checkpoint: Checkpoint, model: nn.Module) -> dict[str, int]:
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint) -> tuple[nn.Module, list[str]]:
-    """Load weights into a model, or into its image tower where there are no others.
-
-    Parameters
-    ----------
-    model : Module
-        One of open_clip's, or `Towers`.
-    checkpoint : Checkpoint
-
-    Returns
-    -------
-    model : Module
-        `Towers` without a text tower where the weights have none.
-    notes : list of str
-        What was left out, as sentences without a full stop.
-
-    Raises
-    ------
-    WorkbookError
-        If names or shapes are those of another model.
-    """
+    """Load weights into a model, or into its image tower where there are no others."""
     state = conversion.converted(checkpoint.state, model)
     notes = []
     if not any(_is_text(name) for name in state.keys() & model.state_dict().keys()):

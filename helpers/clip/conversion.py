@@ -65,19 +65,7 @@ TRANSPOSED = ("visual_projection.weight", "text_projection.weight")
 
 
 def converted(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
-    """Give weights the names and shapes that an open_clip module has, in float32.
-
-    Parameters
-    ----------
-    state : dict of str to Tensor
-        Under open_clip's own names, its older ones, those of `transformers` or of MobileCLIP.
-    model : Module
-
-    Returns
-    -------
-    dict of str to Tensor
-        What no rule is for keeps its name and shape.
-    """
+    """Give weights the names and shapes that an open_clip module has, in float32."""
     state = {name: value for name, value in state.items() if "position_ids" not in name}
     state = {name: v.float() if v.is_floating_point() else v for name, v in state.items()}
     if rules := rules_of(state):

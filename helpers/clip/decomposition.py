@@ -81,13 +81,7 @@ class Readout:
     def back(self, directions: torch.Tensor) -> torch.Tensor:
         """Bring directions of the embedding to the pool heads' own width.
 
-        Parameters
-        ----------
-        directions : Tensor, … × features
-
-        Returns
-        -------
-        Tensor, … × pool heads × inner
+        Of shape … × pool heads × inner.
         """
         if self.outputs is None:
             return directions[..., None, :]
@@ -170,18 +164,7 @@ class Encoding:
     def neurons_along(self, directions: np.ndarray) -> np.ndarray:
         """Return what every neuron adds along directions of each image's own.
 
-        Parameters
-        ----------
-        directions : ndarray, n × m × features, or 1 × m × features for all alike
-
-        Returns
-        -------
-        ndarray, n × m × layers × neurons
-
-        Raises
-        ------
-        WorkbookError
-            If the images were encoded without `neurons`, or directions have another length.
+        Of shape n × m × layers × neurons.
         """
         self._check_directions(directions, 3)
         active = torch.as_tensor(self.neurons)[:, None]
@@ -191,13 +174,7 @@ class Encoding:
     def neuron_writing(self, directions: np.ndarray) -> np.ndarray:
         """Return how far neurons write along directions, however strongly they fire.
 
-        Parameters
-        ----------
-        directions : ndarray, … × features
-
-        Returns
-        -------
-        ndarray, … × layers × neurons
+        Of shape … × layers × neurons.
         """
         like = torch.as_tensor(self.embedding)
         return self._given(self._readout.neurons(torch.as_tensor(directions).to(like)))
@@ -234,11 +211,6 @@ class Encoding:
 
         Class and register tokens come first (`prefix`), then the patches row by row. The sum over
         tokens is that of `heads` over layers and heads.
-
-        Raises
-        ------
-        WorkbookError
-            If the images were encoded without `by_token`.
         """
         weights, values = self._kept("token_weights"), self._kept("values")
         matrices = self._readout.head_matrices
@@ -252,20 +224,9 @@ class Encoding:
     def tokens_along(self, directions: np.ndarray) -> np.ndarray:
         """Return what heads read from every token, along directions of each image's own.
 
+        Of shape n × tokens × m.
+
         The same as `tokens` times the directions, without making `tokens`.
-
-        Parameters
-        ----------
-        directions : ndarray, n × m × features, or 1 × m × features for all alike
-
-        Returns
-        -------
-        ndarray, n × tokens × m
-
-        Raises
-        ------
-        WorkbookError
-            If the images were encoded without `by_token`, or directions have another length.
         """
         self._check_directions(directions, 3)
         weights, values = self._kept("token_weights"), self._kept("values")
@@ -279,25 +240,7 @@ class Encoding:
         return self._given(found)
 
     def tokens_of_heads(self, directions: np.ndarray | None = None) -> np.ndarray:
-        """Return what every head reads from every token.
-
-        Parameters
-        ----------
-        directions : ndarray, m × features, optional
-            What to project on, such as the embeddings of m texts; by default the embedding's own
-            axes, which takes much memory for a large model.
-
-        Returns
-        -------
-        ndarray, n × layers × heads × tokens × m
-            Inner products; class and register tokens come first (`prefix`), then the patches row
-            by row.
-
-        Raises
-        ------
-        WorkbookError
-            If the images were encoded without `by_token`, or directions have another length.
-        """
+        """Return what every head reads from every token: n × layers × heads × tokens × m."""
         weights, values = self._kept("token_weights"), self._kept("values")
         features = self.embedding.shape[1]
         if directions is None:
@@ -391,18 +334,7 @@ class EmbeddingAlone(Encoding):
 
 
 def rest_labels(layers: int, pool_mlp: bool) -> list[str]:
-    """Name the rows of `Encoding.rest`.
-
-    Parameters
-    ----------
-    layers : int
-    pool_mlp : bool
-        Whether the pool has an MLP of its own.
-
-    Returns
-    -------
-    list of str
-    """
+    """Name the rows of `Encoding.rest`."""
     biases = [f"L{layer}.bias" for layer in range(layers)]
     return ["class token", *biases, *(["pool"] if pool_mlp else []), "constant"]
 

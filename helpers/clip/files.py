@@ -79,22 +79,7 @@ NO_STATE_DICT = (
 
 
 def configuration_in(folder: Path) -> str:
-    """Say which configuration describes the weights of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    str
-        `TRANSFORMERS` or `OPEN_CLIP`; the first where there are weights for both.
-
-    Raises
-    ------
-    WorkbookError
-        If there is none.
-    """
+    """Say which configuration describes the weights of a folder."""
     found = [name for name in IN_FOLDERS if (folder / name).is_file()]
     if not found and (folder / "adapter_config.json").is_file():
         raise WorkbookError(f"{folder} {ADAPTER}.")
@@ -120,22 +105,7 @@ def configuration_of(path: Path) -> str | None:
 
 
 def weights_in(folder: Path) -> Path:
-    """Find the weights in a folder of `transformers` or of open_clip.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    Path
-        The file, or the index of several.
-
-    Raises
-    ------
-    WorkbookError
-        If there is none, no configuration, or a file that the index lists is missing.
-    """
+    """Find the weights in a folder of `transformers` or of open_clip."""
     configuration = configuration_in(folder)
     path = _weights(folder, configuration)
     if path is None:
@@ -150,19 +120,7 @@ def weights_in(folder: Path) -> Path:
 
 
 def wanted_of(names: Iterable[str]) -> list[str]:
-    """Choose which weights of a repository are downloaded.
-
-    Parameters
-    ----------
-    names : iterable of str
-        All of its files.
-
-    Returns
-    -------
-    list of str
-        Of the form that comes first in `IN_FOLDERS`, the safe one and no variants in other
-        precision where there is a choice; all parts of one in several files.
-    """
+    """Choose which weights of a repository are downloaded."""
     names = list(names)
     for configuration, patterns in IN_FOLDERS.items():
         found = [name for pattern in patterns for name in names if fnmatch(name, pattern)]
@@ -175,22 +133,7 @@ def wanted_of(names: Iterable[str]) -> list[str]:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """Return the files that hold the weights: those that an index lists, or the file itself.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    list of Path
-        Beside the index, and nowhere else.
-
-    Raises
-    ------
-    WorkbookError
-        If the index is damaged, or names something else than files beside it.
-    """
+    """Return the files that hold the weights: those that an index lists, or the file itself."""
     if path.suffix != ".json":
         return [path]
     try:
@@ -232,21 +175,7 @@ def read(path: Path) -> dict:
 
 
 def read_json(path: Path) -> dict:
-    """Read a configuration; an empty one where there is no such file.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    WorkbookError
-        If it is no JSON, or no object.
-    """
+    """Read a configuration; an empty one where there is no such file."""
     if not path.is_file():
         return {}
     try:
@@ -259,19 +188,7 @@ def read_json(path: Path) -> dict:
 
 
 def what_is(path: Path, error: Exception) -> str:
-    """Say what a file is that can't be read as weights, and what to do.
-
-    Parameters
-    ----------
-    path : Path
-    error : Exception
-        What reading it gave.
-
-    Returns
-    -------
-    str
-        The end of a sentence.
-    """
+    """Say what a file is that can't be read as weights, and what to do."""
     with path.open("rb") as file:
         start = file.read(512).lower()
     for sign, meaning in SIGNS:

@@ -90,22 +90,7 @@ def forward(
     by_token: bool = False,
     neurons: bool = False,
 ) -> Parts:
-    """Run a vision tower once, keeping what each part adds to the embedding.
-
-    Parameters
-    ----------
-    tower : Tower
-    pixels : Tensor, n × 3 × height × width
-        Normalised images.
-    by_token : bool
-        Whether to keep what each head reads from each token.
-    neurons : bool
-        Whether to keep every neuron's activation; not of a tower that has `Tower.no_neurons`.
-
-    Returns
-    -------
-    Parts
-    """
+    """Run a vision tower once, keeping what each part adds to the embedding."""
     x, places = tower.start(pixels)  # n × tokens × width
     reads = range(x.shape[1])[tower.pool.reads]
     start, stream, kept = _take(x, reads), [], []
@@ -124,17 +109,7 @@ def forward(
 
 
 def images_at_once(tower: Tower, by_token: bool, neurons: bool = False) -> int:
-    """Return how many images a pass may hold, so that what it keeps stays small.
-
-    Parameters
-    ----------
-    tower : Tower
-    by_token, neurons : bool
-
-    Returns
-    -------
-    int
-    """
+    """Return how many images a pass may hold, so that what it keeps stays small."""
     read = len(range(tower.tokens)[tower.pool.reads])
     tokens = 2 * read + (3 * tower.tokens if by_token else 0)
     numbers = tokens * tower.width
@@ -144,16 +119,7 @@ def images_at_once(tower: Tower, by_token: bool, neurons: bool = False) -> int:
 
 
 def images_in_reused_memory(tower: Tower) -> int:
-    """Return how many images a pass may hold on a processor, so that layers reuse their memory.
-
-    Parameters
-    ----------
-    tower : Tower
-
-    Returns
-    -------
-    int
-    """
+    """Return how many images a pass may hold on a processor, so that layers reuse their memory."""
     hidden = 4 * tower.width  # of an MLP, whose output is a tower's largest
     return max(1, WRITTEN_AT_ONCE // (4 * tower.tokens * hidden))
 
@@ -193,33 +159,7 @@ def run_block(
     patch: tuple[torch.Tensor, torch.Tensor] | None = None,
     hidden: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, BlockParts]:
-    """Run a block, keeping what its parts add.
-
-    Parameters
-    ----------
-    block : Block
-    x : Tensor, n × tokens × width
-        What enters it.
-    places : Tensor or None
-        Of the tokens, for attention that turns its queries and keys.
-    reads : range
-        The tokens that the pool reads; after the last block, no others are computed.
-    is_last : bool
-        Whether it is the tower's last block.
-    keys : bool
-        Whether to keep queries, keys and values.
-    patch : tuple of Tensor, optional
-        Which heads are patched (n × heads, bool), and what they write for the tokens of `reads`
-        (`BlockParts.outputs` of another pass).
-    hidden : callable, optional
-        What is kept of the neurons' activations at the tokens read; by default nothing.
-
-    Returns
-    -------
-    Tensor, n × tokens × width
-        What leaves the block.
-    BlockParts
-    """
+    """Run a block, keeping what its parts add."""
     tokens = reads if is_last else range(x.shape[1])
     query, key, value = block.attention.project(block.enter(x), tokens, places)
     mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width

@@ -16,18 +16,7 @@ from helpers.clip.towers.blocks import Block
 def gradient_weighted(tower: Tower, pixels: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Weight every layer's attention by the gradient of the cosine with texts.
 
-    Parameters
-    ----------
-    tower : Tower
-    pixels : Tensor, n × 3 × height × width
-        Normalised images.
-    directions : Tensor, n × texts × features
-        Embeddings of texts for each image, of length 1.
-
-    Returns
-    -------
-    Tensor, n × texts × patches
-        At least 0.
+    Of shape n × texts × patches.
     """
     x, places = tower.start(pixels)
     total = 0
@@ -44,13 +33,7 @@ def _through(
     places: torch.Tensor | None,
     directions: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run a block, and differentiate what is read out after it by its attention.
-
-    Returns
-    -------
-    x : Tensor, n × tokens × width
-    found : Tensor, n × texts × tokens
-    """
+    """Run a block, and differentiate what is read out after it by its attention."""
     query, key, value = block.attention.project(block.enter(x), range(x.shape[1]), places)
     with torch.enable_grad():
         mixed = F.scaled_dot_product_attention(query, key, value).detach().requires_grad_()

@@ -34,19 +34,7 @@ def sha256(path: Path) -> str:
 
 
 def check_promise(path: Path, promised: str | None) -> None:
-    """Compare a downloaded file with the SHA-256 that its publisher gave for it.
-
-    Parameters
-    ----------
-    path : Path
-    promised : str or None
-        The hash, or its beginning; None takes that of a hub's cache, which names large files by it.
-
-    Raises
-    ------
-    WorkbookError
-        If the file is another.
-    """
+    """Compare a downloaded file with the SHA-256 that its publisher gave for it."""
     there = path.resolve()
     promised = promised or (there.name if re.fullmatch("[0-9a-f]{64}", there.name) else "")
     if not sha256(path).startswith(promised):

@@ -84,23 +84,7 @@ def download(name: str, part: Path | None = None) -> Path:
 
 
 def download_any(repository: str, names: list[str]) -> Path:
-    """Download the first of some files that a repository of the hub has.
-
-    Parameters
-    ----------
-    repository : str
-    names : list of str
-
-    Returns
-    -------
-    Path
-        In the hub cache.
-
-    Raises
-    ------
-    Exception
-        As the hub's client raises it; see `why`.
-    """
+    """Download the first of some files that a repository of the hub has."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -117,17 +101,7 @@ def download_any(repository: str, names: list[str]) -> Path:
 
 
 def why(error: BaseException) -> str:
-    """Say why a download failed and what to do, as the end of a sentence.
-
-    Parameters
-    ----------
-    error : BaseException
-        Of the hub's client, or of `urllib`.
-
-    Returns
-    -------
-    str
-    """
+    """Say why a download failed and what to do, as the end of a sentence."""
     for each in _chain(error):
         status = _status(each)
         if reason := REASONS.get(status) or REASONS.get(status // 100 * 100):

@@ -215,21 +215,7 @@ KINDS |= {
 
 
 def read_config(folder: Path) -> dict:
-    """Read and check the configuration of a model.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    WorkbookError
-        If it is no JSON, or of a kind that can't be read.
-    """
+    """Read and check the configuration of a model."""
     path = folder / files.TRANSFORMERS
     config = files.read_json(path)
     kind = config.get("model_type")
@@ -267,24 +253,7 @@ def sizes(config: dict, tower: str) -> dict:
 
 
 def build(folder: Path, seed: int = 0) -> nn.Module:
-    """Build the model of a folder, untrained.
-
-    Parameters
-    ----------
-    folder : Path
-    seed : int
-        Of the random weights.
-
-    Returns
-    -------
-    Module
-        Encodes as open_clip's models do.
-
-    Raises
-    ------
-    WorkbookError
-        If the configuration is none that can be read.
-    """
+    """Build the model of a folder, untrained."""
     config = read_config(folder)
     kind = KINDS[config["model_type"]]
     text = None if kind.no_texts else sizes(config, "text")
@@ -334,19 +303,7 @@ def _processor(folder: Path) -> dict[str, object]:
 
 
 def open_tokenizer(folder: Path, name: str) -> Callable:
-    """Open the tokenizer of a folder's model.
-
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        What messages call the model.
-
-    Returns
-    -------
-    callable
-        A `tokenizers.NoTokenizer` where there is none.
-    """
+    """Open the tokenizer of a folder's model."""
     config = read_config(folder)
     if reason := lacks_texts(folder):
         return tokenizers.NoTokenizer(name, reason)

@@ -30,18 +30,7 @@ def linear(
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Compute `input` `weight`ᵀ + `bias`, in oneDNN where that can be done.
-
-    Parameters
-    ----------
-    input : Tensor, … × inputs
-    weight : Tensor, outputs × inputs
-    bias : Tensor or None, outputs
-
-    Returns
-    -------
-    Tensor, … × outputs
-    """
+    """Compute `input` `weight`ᵀ + `bias`, in oneDNN where that can be done: … × outputs."""
     if not _has_onednn(input):
         return F.linear(input, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")

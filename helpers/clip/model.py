@@ -85,14 +85,7 @@ class Model:
 
     @property
     def tower(self) -> Tower:
-        """The vision tower, by its parts.
-
-        Raises
-        ------
-        WorkbookError
-            If it can't be taken apart; `capabilities` knows, and so does every property that asks
-            for the tower.
-        """
+        """The vision tower, by its parts."""
         if isinstance(self._opened, str):
             raise WorkbookError(self.capabilities.lack("account"))
         return self._opened
@@ -167,21 +160,7 @@ class Model:
         return None if bias is None else bias.item()
 
     def probabilities(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Say how likely texts are to go with images.
-
-        Parameters
-        ----------
-        images : ndarray, n × features
-            Embeddings.
-        texts : ndarray, m × features
-            Embeddings.
-
-        Returns
-        -------
-        ndarray, n × m
-            Softmax over texts; for a model with a bias, whose pairs are judged one by one, the
-            sigmoid, which need not sum to 1.
-        """
+        """Say how likely texts are to go with images: n × m."""
         sides = (torch.as_tensor(side).float() for side in (images, texts))
         images, texts = (torch.nn.functional.normalize(side, dim=-1) for side in sides)
         logits = self.logit_scale * images @ texts.T
@@ -279,32 +258,10 @@ class Model:
     ) -> np.ndarray:
         """Encode images with some heads patched: they write what they wrote for other images.
 
+        Of shape … × n × features.
+
         What these heads write is exchanged in the forward pass, and all later layers respond:
         activation patching.
-
-        Parameters
-        ----------
-        pixels : ndarray of uint8, n × height × width × 3
-            As for `encode`.
-        originals : ndarray of uint8, n × height × width × 3
-            The images whose head outputs are put in place.
-        heads : ndarray of bool, … × n × layers × heads
-            Which heads to patch, image by image; with axes before these, one choice after the
-            other, which takes less time than one call for each.
-        every_token : bool
-            Whether all that a head writes is exchanged, which gives its *total* effect. Otherwise
-            only what it writes to the class token is, or to the tokens that the pool reads: the
-            *direct-path* effect, without what goes through other tokens.
-
-        Returns
-        -------
-        ndarray, … × n × features
-            Embeddings, not normalised.
-
-        Raises
-        ------
-        WorkbookError
-            If the shapes don't match.
         """
         expected = (len(pixels), self.layers, self.heads)
         if np.shape(heads)[-3:] != expected or len(originals) != len(pixels):
@@ -329,17 +286,7 @@ class Model:
     def gradient_maps(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Weight attention by gradients towards texts: a comparator of the exact account's maps.
 
-        Parameters
-        ----------
-        pixels : ndarray of uint8, n × height × width × 3
-            As for `encode`.
-        directions : ndarray, n × texts × features
-            Embeddings of texts for each image, of length 1.
-
-        Returns
-        -------
-        ndarray, n × texts × rows × columns
-            See `helpers.clip.gradients`.
+        Of shape n × texts × rows × columns.
         """
         along = torch.from_numpy(np.asarray(directions, np.float32)).to(self.device)
         with torch.no_grad():
@@ -391,22 +338,7 @@ class Model:
         return self._ablated(means, "heads", heads)
 
     def with_neurons_ablated(self, neurons: np.ndarray, means: Means) -> "Model":
-        """Return the model with some neurons firing as they do on average, as for heads.
-
-        Parameters
-        ----------
-        neurons : ndarray of bool, layers × neurons
-        means : Means
-
-        Returns
-        -------
-        Model
-
-        Raises
-        ------
-        WorkbookError
-            If `neurons` has another shape, or the model gives no exact account.
-        """
+        """Return the model with some neurons firing as they do on average, as for heads."""
         return self._ablated(means, "neurons", neurons)
 
     def _ablated(self, means: Means, name: str, chosen: np.ndarray) -> "Model":
@@ -429,24 +361,7 @@ class Model:
         return model
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            n texts, each within the model's context length.
-
-        Returns
-        -------
-        ndarray, n × features
-            Projected text features, float32, not normalised.
-
-        Raises
-        ------
-        WorkbookError
-            If there is no text, one is empty or longer than the context, or the model gives NaN or
-            infinity for one.
-        """
+        """Encode texts: n × features."""
         tokens = self._tokens(texts).to(self.device)
         with torch.inference_mode(), self._autocast():
             encoded = encode_tokens(self.clip, tokens)
@@ -459,22 +374,7 @@ class Model:
         return encoded.numpy()
 
     def check_texts(self, texts: Sequence[str]) -> str:
-        """Check that the model can read texts, without encoding them.
-
-        Parameters
-        ----------
-        texts : sequence of str
-
-        Returns
-        -------
-        str
-            A sentence on words that an embedded model never met, which count as nothing; else "".
-
-        Raises
-        ------
-        WorkbookError
-            As `encode_text` does.
-        """
+        """Check that the model can read texts, without encoding them."""
         return getattr(self.tokenizer, "unknown", lambda _: "")(self._tokens(texts))
 
     def _autocast(self) -> torch.autocast:

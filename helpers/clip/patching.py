@@ -14,24 +14,10 @@ def encode_patched(
     *,
     every_token: bool,
 ) -> torch.Tensor:
-    """Encode images several times, each time with other heads patched.
+    """Encode images several times, each time with other heads patched: choices × n × features.
 
     The originals go through the layers beside the images, so that only one layer's outputs are
     kept. Up to the first layer that is patched all choices are one pass.
-
-    Parameters
-    ----------
-    tower : Tower
-    pixels, originals : Tensor, n × 3 × height × width
-        Normalised images, and those whose heads' outputs are put in place.
-    choices : Tensor of bool, choices × n × layers × heads
-        Which heads are patched, image by image.
-    every_token : bool
-        Whether what they write is exchanged at every token, or only at those that the pool reads.
-
-    Returns
-    -------
-    Tensor, choices × n × features
     """
     (plain, places), (source, _) = tower.start(pixels), tower.start(originals)
     read, last = range(tower.tokens)[tower.pool.reads], len(tower.blocks) - 1

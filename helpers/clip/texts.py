@@ -22,20 +22,7 @@ class _Texts(nn.Module):
 
 
 def encode_tokens(clip: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
-    """Encode texts as ``clip.encode_text`` does, those of a like length together.
-
-    Parameters
-    ----------
-    clip : Module
-        One of open_clip's, or `helpers.clip.building.Towers`.
-    tokens : Tensor of int, n × context
-
-    Returns
-    -------
-    Tensor, n × features
-        float32, on the processor. Where a token sees those before it alone and the end mark is
-        read out, no text is read beyond its end: 9 tokens of 77 for a pool's usual text.
-    """
+    """Encode texts as ``clip.encode_text`` does, those of a like length together: n × features."""
     lengths = _lengths(clip, tokens)
     order = lengths.argsort(stable=True)
     found = [_encoded(clip, tokens[own], int(lengths[own[-1]])) for own in order.split(AT_ONCE)]

@@ -61,18 +61,7 @@ class NoTokenizer:
 
 
 def open_tokenizer(name: str) -> Callable:
-    """Open the tokenizer of an open_clip model.
-
-    Parameters
-    ----------
-    name : str
-        Or ``local-dir:`` and a folder with open_clip's configuration.
-
-    Returns
-    -------
-    callable
-        A `NoTokenizer` where its file can't be had.
-    """
+    """Open the tokenizer of an open_clip model."""
     import open_clip
 
     text = open_clip.get_model_config(name)["text_cfg"]
@@ -111,18 +100,7 @@ def lacks_tower(name: str) -> str | None:
 
 
 def of_folder(folder: Path, **options) -> HubTokenizer:
-    """Open the tokenizer that lies beside a model's weights.
-
-    Parameters
-    ----------
-    folder : Path
-    **options
-        Of open_clip's `HFTokenizer`.
-
-    Returns
-    -------
-    HubTokenizer
-    """
+    """Open the tokenizer that lies beside a model's weights."""
     return HubTokenizer(str(folder), local_files_only=True, **options)
 
 

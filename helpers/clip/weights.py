@@ -60,24 +60,7 @@ class Weights:
 
 
 def locate(name: str, pretrained: str | None) -> Weights:
-    """Find a model's weights, downloading them when a tag is neither local nor cached.
-
-    Parameters
-    ----------
-    name : str
-        As for `helpers.clip.load`.
-    pretrained : str or None
-        A tag of open_clip's, a local file, or None for an untrained model.
-
-    Returns
-    -------
-    Weights
-
-    Raises
-    ------
-    WorkbookError
-        If the name, tag or file is unknown, or the weights can't be had.
-    """
+    """Find a model's weights, downloading them when a tag is neither local nor cached."""
     named = names.resolve(name, pretrained)
     found = WAYS[named.kind](named)
     if found.path and archives.is_archive(found.path):

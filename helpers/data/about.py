@@ -21,23 +21,7 @@ class About(NamedTuple):
 
 
 def about(cells: Mapping[str, object]) -> About:
-    """Part what is said of an image into captions and metadata.
-
-    Parameters
-    ----------
-    cells : mapping of str to object
-        Column → value, as a table or JSON has it. Lists and objects are no metadata, nor are
-        values of more than `LONGEST` characters.
-
-    Returns
-    -------
-    About
-
-    Raises
-    ------
-    BadFile
-        If the captions are no text.
-    """
+    """Part what is said of an image into captions and metadata."""
     cells = {name.strip().lower(): value for name, value in cells.items()}
     column = next((name for name in CAPTION_COLUMNS if cells.get(name) not in ("", None)), None)
     texts = {name: _text(value) for name, value in cells.items() if name != column}
@@ -56,35 +40,17 @@ def together(said: Iterable[About]) -> About:
 
 
 def read_caption(data: bytes) -> About:
-    """Read the text file beside an image, which is a caption.
-
-    Raises
-    ------
-    BadFile
-        If it is no text.
-    """
+    """Read the text file beside an image, which is a caption."""
     return about({CAPTION_COLUMNS[0]: decode_text(data).strip()})
 
 
 def read_json(data: bytes) -> About:
-    """Read the JSON object beside an image.
-
-    Raises
-    ------
-    BadFile
-        If it is none, or its captions are no text.
-    """
+    """Read the JSON object beside an image."""
     return about(json_object(data))
 
 
 def json_object(data: bytes | str) -> dict[str, object]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    BadFile
-        If it is none.
-    """
+    """Read a JSON object."""
     try:
         read = json.loads(data)
     except (ValueError, RecursionError) as error:

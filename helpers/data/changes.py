@@ -65,23 +65,7 @@ CHANGES: Registry[Change] = Registry(
 
 
 def names_of(changes: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the changes that a text or a list means.
-
-    Parameters
-    ----------
-    changes : str or sequence of str
-        One of `SETS` or `CHANGES`, or several of them.
-
-    Returns
-    -------
-    tuple of str
-        Names of changes, each once, in the order given.
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such set or change, or none is given.
-    """
+    """Return the changes that a text or a list means."""
     given = [changes] if isinstance(changes, str) else list(changes)
     if not given:
         raise WorkbookError(
@@ -93,17 +77,7 @@ def names_of(changes: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def members_of(changes: str | Sequence[str]) -> tuple[str, ...]:
-    """Return what a text or a list names, with the members of sets, whether it is known or not.
-
-    Parameters
-    ----------
-    changes : str or sequence of str
-
-    Returns
-    -------
-    tuple of str
-        Each once, in the order given.
-    """
+    """Return what a text or a list names, with the members of sets, whether it is known or not."""
     given = [changes] if isinstance(changes, str) else changes
     return tuple(dict.fromkeys(each for name in given for each in SETS.get(name, (name,))))
 
@@ -231,29 +205,7 @@ def redraw(
     severity: float = 1.0,
     **settings: object,
 ) -> np.ndarray:
-    """Apply the draw of a view of the study to other pixels, or with another setting.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8 or float32, height × width × channels
-        What to transform in place of the resized image; float32 from 0 to 1.
-    name : str
-        One of `STUDY`.
-    image_id, seed, severity
-        What the draw depends on; see `views`.
-    **settings
-        As of `helpers.data.transforms.transformed`.
-
-    Returns
-    -------
-    ndarray
-        As `pixels`.
-
-    Raises
-    ------
-    WorkbookError
-        If the transform fails.
-    """
+    """Apply the draw of a view of the study to other pixels, or with another setting."""
     if severity == 0:
         return pixels.copy()
     from helpers.data.transforms import transformed

@@ -98,17 +98,7 @@ _REASONS: Mapping[type[Exception], str] = MappingProxyType(
 
 
 def is_image(name: str) -> bool:
-    """Tell an image by its name from other files, and from the hidden ones that systems add.
-
-    Parameters
-    ----------
-    name : str
-        Path below the source's folder or archive, its parts separated by ``/``.
-
-    Returns
-    -------
-    bool
-    """
+    """Tell an image by its name from other files, and from the hidden ones that systems add."""
     return not is_hidden(name) and suffix_of(name) in IMAGE_SUFFIXES
 
 
@@ -123,17 +113,7 @@ def suffix_of(name: str) -> str:
 
 
 def kind_of(name: str) -> str:
-    """Say of which kind a file that is no image is, by its name, and what would read it.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    str
-        Such as ``.mp4``, ``.heic (pip install pillow-heif)`` or ``no ending``.
-    """
+    """Say of which kind a file that is no image is, by its name, and what would read it."""
     suffix = suffix_of(name)
     needs = [extra.package for extra in EXTRAS if suffix in extra.suffixes]
     return f"{suffix} (pip install {needs[0]})" if needs else suffix or "no ending"
@@ -161,29 +141,11 @@ class UnreadableImage(WorkbookError):
 
 
 def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
-    """Decode an image file to upright 8-bit RGB.
+    """Decode an image file to upright 8-bit RGB: height × width × 3.
 
     EXIF orientation is applied; of several frames or pages the first is taken; grey of up to 16
     bits is scaled from its full range, transparency composited on white. Colour profiles are not
     applied, as in CLIP's own preprocessing.
-
-    Parameters
-    ----------
-    file : path or binary file
-        In one of `FORMATS`, which is told from the bytes, not from the name.
-    image_id : str
-        The image's id, for the error.
-
-    Returns
-    -------
-    ndarray of uint8, height × width × 3
-
-    Raises
-    ------
-    UnreadableImage
-        If the file is missing, empty, truncated, corrupt, too large or no image.
-    WorkbookError
-        If the machine could not read it just now, which says nothing of the image.
     """
     own = isinstance(file, (str, PathLike))
     try:
@@ -201,18 +163,7 @@ def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
 
 
 def refuse_if_passing(error: Exception, image_id: str) -> None:
-    """Refuse to call an image unreadable for ever if it is the machine that failed just now.
-
-    Parameters
-    ----------
-    error : Exception
-    image_id : str
-
-    Raises
-    ------
-    WorkbookError
-        If another try may succeed: a disk or network that failed, too many open files.
-    """
+    """Refuse to call an image unreadable for ever if it is the machine that failed just now."""
     if isinstance(error, OSError) and error.errno in _PASSING:
         raise WorkbookError(
             f"Image {image_id!r} could not be read: {error.strerror}. That may pass; give the same"

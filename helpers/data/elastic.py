@@ -36,22 +36,10 @@ _NOISE, _WEIGHTS, _POLYNOMIALS = 2.0**24, 2.0**27, 2.0**25
 
 
 def smooth_noise(draw: Draw, shape: tuple[int, int] = (SIZE, SIZE)) -> np.ndarray:
-    """Draw normal noise, divide it by its largest size and blur it.
+    """Draw normal noise, divide it by its largest size and blur it: 2 × height × width.
 
     The two components lie one below the other when they are blurred, so that they mix where they
     meet; beyond the border the last value continues. Both are as in albumentations 2.0.8.
-
-    Parameters
-    ----------
-    draw : Draw
-        Left after as many numbers as albumentations would draw for 224 × 224.
-    shape : tuple of int
-        Height and width of the view.
-
-    Returns
-    -------
-    ndarray of float64, 2 × height × width
-        The horizontal and the vertical component, from -1 to 1.
     """
     noise = draw.standard_normal((2 * SIZE, SIZE), dtype=np.float32)
     noise /= max(noise.max(), -noise.min())

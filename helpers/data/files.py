@@ -35,21 +35,6 @@ def open_folder(spec: str) -> Images:
     tables called metadata (`metadata.csv`, `.tsv`, `.jsonl`, `.parquet`) that name files of their
     folder. Where all images lie in sub-folders one level below, perhaps in turn of train and test,
     the sub-folder is the image's `class`. Of a folder without images, the shards are read.
-
-    Parameters
-    ----------
-    spec : str
-        Path of the folder.
-
-    Returns
-    -------
-    Images
-        Sorted by id, the path relative to the folder; with what is left out, by kind.
-
-    Raises
-    ------
-    WorkbookError
-        If there are no images, or a folder can't be listed.
     """
     folder = expand(spec)
     names = sorted(_files(folder))
@@ -63,18 +48,7 @@ def open_folder(spec: str) -> Images:
 
 
 def open_image(spec: str) -> Images:
-    """Open one image file, with what the files beside it say.
-
-    Parameters
-    ----------
-    spec : str
-        Path of a file.
-
-    Returns
-    -------
-    Images
-        One; its id is the file's name.
-    """
+    """Open one image file, with what the files beside it say."""
     path, left_out = expand(spec), LeftOut()
     beside = [path.stem + ending for ending in BESIDE if path.with_suffix(ending).is_file()]
     said, _ = _said_beside(path.parent, [path.name], beside, left_out)

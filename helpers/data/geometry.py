@@ -31,28 +31,7 @@ def origins(
     severity: float = 1.0,
     shape: tuple[int, int] = (SIZE, SIZE),
 ) -> np.ndarray:
-    """Tell where each pixel of a view comes from.
-
-    Parameters
-    ----------
-    name : str
-        One of `GEOMETRIC`.
-    image_id, seed, severity
-        What the draw depends on; see `helpers.data.views`.
-    shape : tuple of int
-        Height and width of the view.
-
-    Returns
-    -------
-    ndarray of float32, height × width × 2
-        Column and row in the resized original, in pixels from 0; NaN where the pixel lies beyond
-        the image.
-
-    Raises
-    ------
-    WorkbookError
-        If the augmentation is not geometric.
-    """
+    """Tell where each pixel of a view comes from: height × width × 2."""
     one_of("geometric augmentation", name, GEOMETRIC)
     (height, width), side = shape, max(shape)
     row, column = np.mgrid[:height, :width].astype(np.float32)
@@ -65,20 +44,7 @@ def origins(
 
 
 def moved_as(maps: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """Move a map of the original as a view moved its pixels.
-
-    Parameters
-    ----------
-    maps : ndarray, height × width or height × width × channels
-        Pixels, or anything known at each pixel of the original.
-    origin : ndarray, height × width × 2
-        As of `origins`.
-
-    Returns
-    -------
-    ndarray of float32
-        As `maps`, interpolated bilinearly; NaN beyond the image.
-    """
+    """Move a map of the original as a view moved its pixels."""
     column, row = (np.ascontiguousarray(axis) for axis in np.moveaxis(np.nan_to_num(origin), -1, 0))
     moved = cv2.remap(np.asarray(maps, np.float32), column, row, cv2.INTER_LINEAR)
     moved[np.isnan(origin[..., 0])] = np.nan

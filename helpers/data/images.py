@@ -249,17 +249,7 @@ def _said_of(image: Image) -> dict[str, str]:
 
 
 def state_of(path: Path) -> tuple[int, int] | None:
-    """Return a file's size and time of change, which tell whether it is still the same.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    tuple of int or None
-        None where there is no such file.
-    """
+    """Return a file's size and time of change, which tell whether it is still the same."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # a name with NUL in it

@@ -27,23 +27,6 @@ def open_list(spec: str) -> Images:
     Relative paths start at the list's folder, and no path may lead out of it: a list from elsewhere
     must not choose what is read on this machine. Rows that name one file are one image of several
     captions. What img2dataset writes beside a shard or a folder names their images by its keys.
-
-    Parameters
-    ----------
-    spec : str
-        Path of the list, which ends in one of `helpers.data.tables.SUFFIXES`.
-
-    Returns
-    -------
-    Images
-        In the list's order; an id is the path as the list writes it. A missing file is an image
-        that can't be read.
-
-    Raises
-    ------
-    WorkbookError
-        If the list is no such table, names nothing or addresses of the web, has a row without a
-        path, a path out of its folder, or an image several times without captions.
     """
     path = expand(spec)
     try:
@@ -58,21 +41,7 @@ def open_list(spec: str) -> Images:
 
 
 def named_rows(rows: Sequence[Row]) -> list[tuple[str, About]]:
-    """Return the file that each row names, and what the row says of it.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-
-    Returns
-    -------
-    list of (str, About)
-
-    Raises
-    ------
-    BadFile
-        If a row names none.
-    """
+    """Return the file that each row names, and what the row says of it."""
     column = path_column(rows)
     if rows and column is None:
         _refuse_without_paths(rows)

@@ -13,20 +13,7 @@ REACH = 12
 
 
 def poisson(uniform: np.ndarray, levels: np.ndarray, means: Sequence[float]) -> np.ndarray:
-    """Draw counts by inversion: one uniform draw gives the same quantile of every mean.
-
-    Parameters
-    ----------
-    uniform : ndarray of float, any shape
-        From 0 to 1.
-    levels : ndarray of int, as `uniform`
-        Which mean holds where.
-    means : sequence of float
-
-    Returns
-    -------
-    ndarray of int, as `uniform`
-    """
+    """Draw counts by inversion: one uniform draw gives the same quantile of every mean."""
     reach = math.ceil(REACH * math.sqrt(max(means))) + REACH
     first = np.array([max(0, int(mean) - reach) for mean in means])
     counts = first[:, None] + np.arange(2 * reach)
@@ -50,15 +37,7 @@ def _cumulated(mean: float, counts: np.ndarray) -> np.ndarray:
 def enlarged(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Resize a field that was drawn for 224 × 224 to a view, bilinearly; there, it stays as it is.
 
-    Parameters
-    ----------
-    field : ndarray of float, 224 × 224
-    shape : tuple of int
-        Of the view; height and width come first.
-
-    Returns
-    -------
-    ndarray of float, height × width
+    Of shape height × width.
     """
     height, width = shape[:2]
     same = field.shape == (height, width)
@@ -66,20 +45,7 @@ def enlarged(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def plasma(rng: Draw, decay: float) -> np.ndarray:
-    """Draw a fractal cloud by the diamond-square algorithm on a torus.
-
-    Parameters
-    ----------
-    rng : Draw
-    decay : float
-        By what the square root of the random part shrinks from one scale to the next; the larger,
-        the smoother.
-
-    Returns
-    -------
-    ndarray of float, 224 × 224
-        From 0 to 1 over the torus of 256 × 256 that it is cut from.
-    """
+    """Draw a fractal cloud by the diamond-square algorithm on a torus: 224 × 224."""
     side = 1 << (SIZE - 1).bit_length()
     cloud, step, wobble = np.zeros((side, side)), side, 100.0
     while step >= 2:
@@ -99,21 +65,7 @@ def plasma(rng: Draw, decay: float) -> np.ndarray:
 
 
 def motion_blurred(values: np.ndarray, radius: float, sigma: float, angle: float) -> np.ndarray:
-    """Blur along a line to one side, with normal weights, as ImageMagick's motion blur does.
-
-    Parameters
-    ----------
-    values : ndarray of float32, height × width or height × width × channels
-    radius, sigma : float
-        Length of the line and width of the weights in pixels.
-    angle : float
-        In degrees.
-
-    Returns
-    -------
-    ndarray of float32
-        As `values`; the border continues.
-    """
+    """Blur along a line to one side, with normal weights, as ImageMagick's motion blur does."""
     taps = 2 * math.ceil(radius) + 1
     weights = [math.exp(-((tap / sigma) ** 2) / 2) if tap else 1.0 for tap in range(taps)]
     kernel = np.zeros((2 * taps + 1, 2 * taps + 1), np.float32)
@@ -129,17 +81,6 @@ def zoomed(values: np.ndarray, factor: float) -> np.ndarray:
 
     As ImageNet-C does: the outermost pixels stay the outermost ones, so that the enlargement is a
     little less than `factor` and not quite about the centre.
-
-    Parameters
-    ----------
-    values : ndarray of float, height × width or height × width × channels
-    factor : float
-        From 1.
-
-    Returns
-    -------
-    ndarray of float
-        As `values`.
     """
     height, width = values.shape[:2]
     (down, top), (across, left) = (_seen_from(side, factor) for side in (height, width))

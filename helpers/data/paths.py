@@ -10,55 +10,18 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def expand(path: str) -> Path:
-    """Expand `~`; unlike pathlib, leave `~name` as it is where no user has that name.
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    pathlib.Path
-    """
+    """Expand `~`; unlike pathlib, leave `~name` as it is where no user has that name."""
     return Path(os.path.expanduser(path))
 
 
 def printable(path: str) -> str:
-    r"""Write what is no character to show as escapes, so that an id is one line of valid text.
-
-    Parameters
-    ----------
-    path : str
-        As Python decodes it, bytes that are no UTF-8 being surrogates.
-
-    Returns
-    -------
-    str
-        With `\udcff`, `\n` and the like in the place of such bytes and of control characters.
-    """
+    r"""Write what is no character to show as escapes, so that an id is one line of valid text."""
     text = path.encode("utf-8", "backslashreplace").decode()
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Find a file that a list names, which may be a link, below the list's folder.
-
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        Absolute, or from the folder; its separators may be those of Windows.
-
-    Returns
-    -------
-    Path
-        Of a file that may not be there.
-
-    Raises
-    ------
-    BadFile
-        If it leads out of the folder.
-    """
+    """Find a file that a list names, which may be a link, below the list's folder."""
     path = Path(os.path.abspath(folder / expand(name)))
     if "\\" in name and not os.path.lexists(path):
         path = Path(os.path.abspath(folder / expand(name.replace("\\", "/"))))

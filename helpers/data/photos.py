@@ -42,17 +42,7 @@ PHOTOS: Mapping[str, str] = MappingProxyType(
 
 
 def open_photos(spec: str) -> Images:
-    """List the photographs; their ids are the file names without the ending.
-
-    Parameters
-    ----------
-    spec : str
-        `photos`; there is nothing to choose.
-
-    Returns
-    -------
-    Images
-    """
+    """List the photographs; their ids are the file names without the ending."""
     folder = Path(str(files("skimage").joinpath("data")))
     return Images(
         Image(Path(name).stem, partial(decode, folder / name), caption)

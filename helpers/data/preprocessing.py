@@ -47,16 +47,7 @@ class Preprocessing:
         object.__setattr__(self, "size", tuple(self.size))  # a list where JSON was read
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Bring an image to the size of views.
-
-        Parameters
-        ----------
-        pixels : ndarray of uint8, height × width × 3
-
-        Returns
-        -------
-        ndarray of uint8, `size` × 3
-        """
+        """Bring an image to the size of views: `size` × 3."""
         return MODES[self.mode](pixels, self)
 
     def __str__(self) -> str:

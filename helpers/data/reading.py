@@ -21,21 +21,7 @@ class BadFile(ValueError):
 
 
 def open_file(path: str | PathLike) -> BinaryIO:
-    """Open a file whose reading ends, to read bytes.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    binary file
-
-    Raises
-    ------
-    OSError
-        If there is none, it can't be read, or it is a folder, a pipe, a socket or a device.
-    """
+    """Open a file whose reading ends, to read bytes."""
     kind = os.stat(path).st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, no file", fspath(path))
@@ -51,22 +37,7 @@ def why(error: Exception) -> str:
 
 
 def read_text(path: str | PathLike) -> str:
-    r"""Read a text file: UTF-8, or UTF-16 if it starts with that encoding's mark.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    str
-        Without the mark; lines end in ``\n``.
-
-    Raises
-    ------
-    BadFile
-        If it can't be read or is no such text.
-    """
+    r"""Read a text file: UTF-8, or UTF-16 if it starts with that encoding's mark."""
     try:
         with open_file(path) as file:
             data = file.read()
@@ -76,22 +47,7 @@ def read_text(path: str | PathLike) -> str:
 
 
 def decode_text(data: bytes) -> str:
-    r"""Decode a text: UTF-8, or UTF-16 if it starts with that encoding's mark.
-
-    Parameters
-    ----------
-    data : bytes
-
-    Returns
-    -------
-    str
-        Without the mark; lines end in ``\n``.
-
-    Raises
-    ------
-    BadFile
-        If it is no such text.
-    """
+    r"""Decode a text: UTF-8, or UTF-16 if it starts with that encoding's mark."""
     try:
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -125,25 +81,7 @@ class Row(NamedTuple):
 
 
 def read_rows(text: str, is_first: Callable[[list[str]], bool]) -> list[Row]:
-    """Take a CSV file apart.
-
-    Parameters
-    ----------
-    text : str
-    is_first : callable
-        Whether cells can be those of the first row, by which the separator is found; a comma where
-        no separator gives such cells.
-
-    Returns
-    -------
-    list of Row
-        Rows without any text are left out.
-
-    Raises
-    ------
-    BadFile
-        If a quoted cell does not end, or is followed by something else than a separator.
-    """
+    """Take a CSV file apart."""
     fitting = (one for one in SEPARATORS if is_first(_first_cells(text, one)))
     try:
         return list(_rows(text, next(fitting, SEPARATORS[0])))

@@ -69,23 +69,6 @@ def open_shards(pattern: str) -> Images:
     come from members that end in `.txt`, `.caption` or `.json` and have the image's whole name, or
     else the sample's key; a sample's only such member may be called as it likes. Hidden members are
     left out.
-
-    Parameters
-    ----------
-    pattern : str
-        Path of a `.tar` file, or of several as in `cc3m-{00000..00003}.tar` or `shards/*.tar`.
-
-    Returns
-    -------
-    Images
-        In the order of shards, and of members in a shard; with what is left out, by kind.
-
-    Raises
-    ------
-    WorkbookError
-        If the pattern is invalid, or a shard is missing, compressed, corrupt, cut short or without
-        images, or holds a part of a sample that is a link, a device or a sparse file, or whose name
-        leads out of a folder.
     """
     shards = [path for one in _expand(pattern) for path in _matching(one)]
     missing = [shard for shard in shards if not os.path.exists(shard)]
@@ -98,22 +81,7 @@ def open_shards(pattern: str) -> Images:
 
 
 def open_all(shards: Sequence[Path]) -> Images:
-    """List the images of shards that are there.
-
-    Parameters
-    ----------
-    shards : sequence of Path
-        Absolute.
-
-    Returns
-    -------
-    Images
-
-    Raises
-    ------
-    WorkbookError
-        As for `open_shards`.
-    """
+    """List the images of shards that are there."""
     common, left_out = Path(os.path.commonpath([shard.parent for shard in shards])), LeftOut()
     images = [image for shard in shards for image in _open_shard(shard, common, left_out)]
     return Images(images, left_out)

@@ -54,22 +54,7 @@ class Source:
 
 
 def open_scenes(spec: str) -> Images:
-    """List scenes of the held-out seed; they are drawn when their pixels are asked for.
-
-    Parameters
-    ----------
-    spec : str
-        `scenes` or `scenes:N`.
-
-    Returns
-    -------
-    Images
-
-    Raises
-    ------
-    WorkbookError
-        If N is no whole number of 1 or more.
-    """
+    """List scenes of the held-out seed; they are drawn when their pixels are asked for."""
     # A run on photographs need not load what draws scenes.
     from helpers.data.scenes import HELD_OUT_SEED
 
@@ -195,22 +180,7 @@ def open_images(
 
 
 def absolute(spec: str) -> str:
-    """Return a source as it is written in any folder: paths absolute, names as they are.
-
-    Parameters
-    ----------
-    spec : str
-        A source, as for `open_images`.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such source.
-    """
+    """Return a source as it is written in any folder: paths absolute, names as they are."""
     return str(expand(spec).absolute()) if _source_of(spec).is_path else spec
 
 

@@ -38,22 +38,6 @@ def read_table(path: Path) -> list[Row]:
     A text file has one path a line, or is a CSV file. A CSV file, its cells separated by commas,
     semicolons, tabs or bars, starts with a header that names a column of `PATH_COLUMNS`, or has the
     paths in its first column. JSON lines have an object each; Parquet needs pyarrow.
-
-    Parameters
-    ----------
-    path : Path
-        Its name ends in one of `SUFFIXES`.
-
-    Returns
-    -------
-    list of Row
-        Names of columns are in lower case. Without a header they are ``path``, ``column 2`` and so
-        on; a caption stands beside paths such as ``a.jpg#0``.
-
-    Raises
-    ------
-    BadFile
-        If it can't be read, or is no such table.
     """
     return _READERS[path.suffix.lower()](path)
 

@@ -184,26 +184,7 @@ TRANSFORMS: Mapping[str, Callable[..., A.BasicTransform]] = MappingProxyType(
 def transformed(
     name: str, pixels: np.ndarray, severity: float, draw: Draw, **settings: object
 ) -> np.ndarray:
-    """Apply an augmentation of the study.
-
-    Parameters
-    ----------
-    name : str
-        One of `TRANSFORMS`.
-    pixels : ndarray of uint8 or float32, height × width × channels
-    severity : float
-        Above 0.
-    draw : Draw
-        What is drawn at random.
-    **settings
-        Attributes of the albumentations transform that are to differ, such as its `border_mode`.
-        None of them may take part in the draw.
-
-    Returns
-    -------
-    ndarray
-        As `pixels`.
-    """
+    """Apply an augmentation of the study."""
     # Each call owns its transform, so that threads don't share one.
     transform = copy(_checked(name, severity, enlargement(pixels)))
     for attribute, value in settings.items():

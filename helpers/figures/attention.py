@@ -68,20 +68,7 @@ def attention_grid(
 def difference_map(
     original: np.ndarray, augmented: np.ndarray, *, ax: Axes | None = None
 ) -> AxesImage:
-    """Draw the change of an attention map, with no change in white.
-
-    Parameters
-    ----------
-    original, augmented : numpy.ndarray, (h, w)
-        Attention maps in [0, 1].
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-        The map, for a colour bar; its limits lie symmetrically about 0.
-    """
+    """Draw the change of an attention map, with no change in white."""
     ax = axes_or_new(ax, (3.5, 3.5))
     change = augmented - original
     reach = max(np.abs(change).max(), np.finfo(float).tiny)

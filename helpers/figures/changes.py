@@ -25,20 +25,7 @@ LONGEST_ANSWER = 36
 def changed_pixels(
     original: np.ndarray, changed: np.ndarray, *, title: str, similarity: float
 ) -> Figure:
-    """Draw an image, its changed view, where the two differ, and how alike they are to a model.
-
-    Parameters
-    ----------
-    original, changed : numpy.ndarray of uint8, (h, w, 3)
-    title : str
-        Names the change.
-    similarity : float
-        Of the two embeddings, from -1 to 1.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw an image, its changed view, where the two differ, and how alike they are to a model."""
     figure, axes = _row((0.05, PANEL), (0.3, PANEL), (0.3, PANEL), (0.95, 0.4), right=0.6)
     _pair(axes, original, changed, title)
     difference = np.abs(changed.astype(float) - original).mean(axis=-1)
@@ -58,25 +45,7 @@ def shifted(
     heads: pd.Series,
     predictions: pd.DataFrame | None,
 ) -> Figure:
-    """Draw an image, its changed view, and the shift of its embedding in parts and in words.
-
-    Parameters
-    ----------
-    original, changed : numpy.ndarray of uint8, (h, w, 3)
-    title : str
-        Names the change.
-    similarity : float
-        Of the two embeddings, from -1 to 1.
-    heads : pandas.Series
-        Labels of the leading heads → their shares of the shift.
-    predictions : pandas.DataFrame, optional
-        A row per question: the values ``original`` and ``changed`` that are predicted, and the
-        ``margin`` of the latter. None where the model reads no texts.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw an image, its changed view, and the shift of its embedding in parts and in words."""
     pictures = (0.05, PANEL), (0.3, PANEL), (0.95, 0.4)
     figure, axes = _row(*pictures, (1.5, 1.7), (3.1, 2.2), right=0.15)
     _pair(axes, original, changed, title)

@@ -14,33 +14,12 @@ from helpers.figures.layout import axes_or_new, few_ticks, panels, tall, tick_vi
 
 
 def leaf_order(linkage: np.ndarray) -> list[int]:
-    """Order of the leaves in which no branches of a tree cross.
-
-    Parameters
-    ----------
-    linkage : numpy.ndarray, (leaves - 1, 4)
-        SciPy's linkage matrix.
-
-    Returns
-    -------
-    list of int
-        Positions of the leaves, from the top of a tree drawn by `draw_tree`.
-    """
+    """Order of the leaves in which no branches of a tree cross."""
     return hierarchy.dendrogram(linkage, no_plot=True)["leaves"]
 
 
 def draw_tree(ax: Axes, linkage: np.ndarray, *, threshold: float = np.inf) -> None:
-    """Draw a tree to the left of its leaves, which lie at y = 0, 1, … from the top.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where to draw.
-    linkage : numpy.ndarray, (leaves - 1, 4)
-        SciPy's linkage matrix.
-    threshold : float
-        Joins above this height, which the clusters don't share, are drawn lighter and dashed.
-    """
+    """Draw a tree to the left of its leaves, which lie at y = 0, 1, … from the top."""
     tree = hierarchy.dendrogram(linkage, no_plot=True)
     for positions, heights in zip(tree["icoord"], tree["dcoord"], strict=True):
         within = max(heights) <= threshold
@@ -57,22 +36,7 @@ def draw_tree(ax: Axes, linkage: np.ndarray, *, threshold: float = np.inf) -> No
 
 
 def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | None = None) -> Axes:
-    """Tree of augmentations with the threshold of its clusters (figure 4d of the study).
-
-    Parameters
-    ----------
-    clustering : Clustering
-        Result of `helpers.analysis.clustering.cluster`.
-    title : str, optional
-        By default the linkage method and its cophenetic correlation.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The tree; a square beside each label has the augmentation's colour.
-    """
+    """Tree of augmentations with the threshold of its clusters (figure 4d of the study)."""
     ax = axes_or_new(ax, tall((6.5, 4.2), len(clustering.names)))
     draw_tree(ax, clustering.linkage, threshold=clustering.threshold)
     names = [clustering.names[leaf] for leaf in leaf_order(clustering.linkage)]

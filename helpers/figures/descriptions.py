@@ -7,17 +7,7 @@ MOST = 12
 
 
 def describe(figure: Figure) -> str:
-    """Say what a figure shows: its titles, axes and series, as it names them itself.
-
-    Parameters
-    ----------
-    figure : Figure
-
-    Returns
-    -------
-    str
-        Sentences; "" where the figure names nothing.
-    """
+    """Say what a figure shows: its titles, axes and series, as it names them itself."""
     shown = [ax for ax in figure.axes if ax.get_visible()]
     titles = [figure.get_suptitle(), *(ax.get_title(at) for ax in shown for at in SIDES)]
     labels = {

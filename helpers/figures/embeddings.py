@@ -26,23 +26,7 @@ NO_SHARES = "nothing moves, or fewer than three images"
 
 
 def shift_arrows(coordinates: xr.DataArray, *, augmentation: str, ax: Axes | None = None) -> Axes:
-    """Draw how one change moves every image in a plane.
-
-    Parameters
-    ----------
-    coordinates : xarray.DataArray, (image, view, component)
-        Coordinates of every view, as of `helpers.analysis.projection.principal_plane`.
-    augmentation : str
-        The change.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        A grey dot per original, a line to the changed image and a coloured dot there; both axes to
-        one scale.
-    """
+    """Draw how one change moves every image in a plane."""
     ax = axes_or_new(ax, (4.4, 4))
     start, end = (
         coordinates.sel(view=view).transpose("image", "component").to_numpy()[:, :2]

@@ -47,20 +47,7 @@ def view_grid(pixels: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
 
 
 def change_map(change: np.ndarray, *, ax: Axes | None = None) -> AxesImage:
-    """Draw how much each pixel of a view changes.
-
-    Parameters
-    ----------
-    change : numpy.ndarray, (h, w)
-        Magnitude of change, from 0 to 255.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.image.AxesImage
-        The map, for a colour bar; every map has the same scale.
-    """
+    """Draw how much each pixel of a view changes."""
     ax = axes_or_new(ax, (3.5, 3.5))
     return ax.imshow(change, cmap=style.HEAT, vmin=0, vmax=FULL_SCALE)
 

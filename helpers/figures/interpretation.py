@@ -137,31 +137,7 @@ def topic_maps(
     titles: Sequence[str],
     heads: str,
 ) -> Figure:
-    """Draw maps of texts over an image, all on one scale about zero.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray of uint8, (h, w, 3)
-        The image.
-    name : str
-        Its name.
-    maps : numpy.ndarray, (maps, h, w)
-        Inner products with texts; negative where a place speaks against a text.
-    titles : sequence of str
-        What each map shows.
-    heads : str
-        Which heads the maps are of.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The image and, over its grey version, the maps, with one colour bar.
-
-    Raises
-    ------
-    WorkbookError
-        If the maps don't fit the image or the titles.
-    """
+    """Draw maps of texts over an image, all on one scale about zero."""
     if np.shape(maps) != (len(titles), *np.shape(pixels)[:2]):
         raise WorkbookError(
             f"Maps of shape {np.shape(maps)} don't fit {len(titles)} titles and an image of shape"

@@ -21,20 +21,7 @@ LONGEST_TITLE = 14  # characters on a line above a small panel
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """Return the axes given, or those of a new figure.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes or None
-        Where the caller wants to draw.
-    size : tuple of float
-        Width and height of a new figure in inches.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Axes to draw on.
-    """
+    """Return the axes given, or those of a new figure."""
     return plt.subplots(figsize=size)[1] if ax is None else ax
 
 
@@ -101,22 +88,6 @@ def view_axes(
     """Make a grid of bare axes, a row per title and a column per view.
 
     More than `MOST_COLUMNS` views go into several blocks of rows, one below the other.
-
-    Parameters
-    ----------
-    views : sequence of str
-        Names of views, which head the columns.
-    titles : sequence of str
-        What stands beside each row.
-    size : tuple of float
-        Width and height of a panel in inches.
-    extra : float
-        Inches of height beside the panels.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-    axes : ndarray of matplotlib.axes.Axes, (titles, views)
     """
     rows, count = len(titles), len(views)
     blocks = _blocks(count)
@@ -143,17 +114,7 @@ def _blocks(views: int) -> int:
 
 
 def annotate_cells(image: AxesImage, texts: Sequence[Sequence[str]], *, size: float = 10) -> None:
-    """Write a text into every cell of a heatmap, dark on light and light on dark.
-
-    Parameters
-    ----------
-    image : matplotlib.image.AxesImage
-        The heatmap.
-    texts : sequence of sequence of str, (rows, columns)
-        What to write.
-    size : float
-        Font size in points.
-    """
+    """Write a text into every cell of a heatmap, dark on light and light on dark."""
     red_green_blue = image.cmap(image.norm(image.get_array()))[..., :3]
     luminance = red_green_blue @ np.array([0.2126, 0.7152, 0.0722])
     for row, column in np.ndindex(luminance.shape):
@@ -164,29 +125,13 @@ def annotate_cells(image: AxesImage, texts: Sequence[Sequence[str]], *, size: fl
 
 
 def bare(ax: Axes) -> None:
-    """Take away spines and tick marks, as suits a heatmap or an image; labels stay.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The axes.
-    """
+    """Take away spines and tick marks, as suits a heatmap or an image; labels stay."""
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
 
 
 def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y") -> None:
-    """Label positions 0, 1, … of an axis with views; slanted along x, where they would collide.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The axes.
-    names : sequence of str
-        Names of views.
-    axis : {"x", "y"}
-        Which axis.
-    """
+    """Label positions 0, 1, … of an axis with views; slanted along x, where they would collide."""
     places, labels = range(len(names)), [style.label(name) for name in names]
     if axis == "y":
         ax.set_yticks(places, labels)
@@ -195,63 +140,23 @@ def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y") -> None:
 
 
 def title_view(ax: Axes, name: str) -> None:
-    """Write a view's label above a small panel, on as many lines as it needs.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The panel.
-    name : str
-        Name of a view.
-    """
+    """Write a view's label above a small panel, on as many lines as it needs."""
     ax.set_title(fill(style.label(name), LONGEST_TITLE), fontsize=10, loc="center")
 
 
 def few_ticks(ax: Axes, count: int = 4) -> None:
-    """Keep the number of ticks on the x axis small enough for a small panel.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The axes.
-    count : int
-        At most this many intervals.
-    """
+    """Keep the number of ticks on the x axis small enough for a small panel."""
     ax.xaxis.set_major_locator(MaxNLocator(count))
 
 
 def shortened(text: object, length: int = 18) -> str:
-    """Cut a text that is too long for its place in a figure, such as the name of a file.
-
-    Parameters
-    ----------
-    text : object
-        What to write.
-    length : int
-        Most characters.
-
-    Returns
-    -------
-    str
-        Ends in … where it was cut.
-    """
+    """Cut a text that is too long for its place in a figure, such as the name of a file."""
     text = str(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def sample_note(counts: pd.Series) -> str:
-    """Say how many images stand behind a figure.
-
-    Parameters
-    ----------
-    counts : pandas.Series
-        The n of every mean shown.
-
-    Returns
-    -------
-    str
-        "n = 33 images", or the range where scores were undefined for some.
-    """
+    """Say how many images stand behind a figure."""
     low, high = int(counts.min()), int(counts.max())
     count = str(high) if low == high else f"{low} to {high}"
     return f"n = {count} image{'' if high == 1 else 's'}"

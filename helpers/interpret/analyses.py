@@ -58,26 +58,7 @@ def segmentation(
     layer: int | str = ALL,
     head: int | str = ALL,
 ) -> Figure:
-    """Show where in an image a head reads what a text says.
-
-    Parameters
-    ----------
-    run : Run
-    image : str or ndarray of uint8, height × width × 3
-    text : str
-    layer, head : int or "all"
-        One of them, or the sum over all.
-
-    Returns
-    -------
-    Figure
-        The image, and its patches' contributions along the text.
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such image, layer or head, or the text can't be read.
-    """
+    """Show where in an image a head reads what a text says."""
     of_heads = choices.maps_of_heads(run, image, [text])
     maps = choices.topic_maps(of_heads, layer, head)
     return _over_image(run, image, maps, [text], layer, head)

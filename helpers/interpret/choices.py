@@ -71,22 +71,7 @@ def pixels_of(run: Run, image: str | np.ndarray) -> np.ndarray:
 
 
 def text_direction(run: Run, text: str) -> np.ndarray:
-    """Return the normalised embedding of a text.
-
-    Parameters
-    ----------
-    run : Run
-    text : str
-
-    Returns
-    -------
-    ndarray, (features,)
-
-    Raises
-    ------
-    WorkbookError
-        If the text is empty, or longer than the model reads.
-    """
+    """Return the normalised embedding of a text."""
     if not isinstance(text, str) or not text.strip():
         raise WorkbookError(
             f"The text {text!r} says nothing; type what to look for, such as 'a red object'."
@@ -125,24 +110,7 @@ def contributions(run: Run, heads: Sequence[Head]) -> np.ndarray:
 
 
 def contribution_of(run: Run, image: str | np.ndarray, heads: Sequence[Head]) -> np.ndarray:
-    """Return what heads add to one image's embedding of length 1, averaged over the heads.
-
-    Parameters
-    ----------
-    run : Run
-    image : str or ndarray of uint8, height × width × 3
-        As for `pixels_of`.
-    heads : sequence of (int, int)
-
-    Returns
-    -------
-    ndarray, (features,)
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such image or head.
-    """
+    """Return what heads add to one image's embedding of length 1, averaged over the heads."""
     searched = contributions(run, heads)
     if isinstance(image, str):
         return searched[position(run, image)]
@@ -184,21 +152,7 @@ def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
 def published_heads(
     model: str, pretrained: str | None, layers: Sequence[int]
 ) -> Mapping[str, list[Head]]:
-    """Find the heads that are published as those of a property.
-
-    Parameters
-    ----------
-    model : str
-    pretrained : str or None
-        The model's name and the tag of its weights.
-    layers : sequence of int
-        The layers whose heads are kept; other heads are left out.
-
-    Returns
-    -------
-    mapping of str to list of (int, int)
-        Property, named as `PUBLISHED` says → its heads; empty for a model without any.
-    """
+    """Find the heads that are published as those of a property."""
     rows = published.property_heads(model, pretrained)
     rows = rows[rows["layer"].isin(layers)].astype({"layer": int, "head": int})
     names = rows["property"].map(PUBLISHED.format)
@@ -254,24 +208,7 @@ def first_text(run: Run, layer: int, head: int) -> str:
 
 
 def heads_of_property(run: Run, name: str) -> list[Head]:
-    """Return the heads of a property.
-
-    Parameters
-    ----------
-    run : Run
-    name : str
-        A property that a head of the run is labelled with.
-
-    Returns
-    -------
-    list of (int, int)
-        Layer and number of each head.
-
-    Raises
-    ------
-    WorkbookError
-        If no head of the run has that property, or none has any.
-    """
+    """Return the heads of a property."""
     found = heads_by_property(run)
     if not found:
         raise WorkbookError(UNNAMED)
@@ -281,23 +218,7 @@ def heads_of_property(run: Run, name: str) -> list[Head]:
 def maps_of_heads(run: Run, image: str | np.ndarray, texts: Sequence[str]) -> np.ndarray:
     """Return how much every head reads in favour of texts at each patch of an image.
 
-    Parameters
-    ----------
-    run : Run
-    image : str or ndarray of uint8, height × width × 3
-        As for `pixels_of`.
-    texts : sequence of str
-
-    Returns
-    -------
-    ndarray, (texts, layers, heads, rows, columns)
-        Inner products of the patches' contributions with the texts' normalised embeddings; what is
-        read from the class token is left out.
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such image, or a text can't be read.
+    Of shape (texts, layers, heads, rows, columns).
     """
     directions = np.stack([text_direction(run, text) for text in texts])
     encoding = run.model.encode(pixels_of(run, image)[None], by_token=True)
@@ -307,24 +228,7 @@ def maps_of_heads(run: Run, image: str | np.ndarray, texts: Sequence[str]) -> np
 
 
 def topic_maps(maps: np.ndarray, layer: int | str, head: int | str) -> np.ndarray:
-    """Take one head's maps, or add up those of several.
-
-    Parameters
-    ----------
-    maps : ndarray, (texts, layers, heads, rows, columns)
-        As of `maps_of_heads`.
-    layer, head : int or "all"
-        One of them, or the sum over all.
-
-    Returns
-    -------
-    ndarray, (texts, rows, columns)
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such layer or head.
-    """
+    """Take one head's maps, or add up those of several: (texts, rows, columns)."""
     layers, heads = maps.shape[1:3]
     rows = _chosen("layer", layer, layers), _chosen("head", head, heads)
     return maps[:, *rows].sum(axis=(1, 2))

@@ -58,19 +58,7 @@ def heads_of(model: Model, layers: int) -> list[str]:
 
 
 def pair_of_scenes(name: str, index: int) -> tuple[Scene, Scene]:
-    """Draw two held-out scenes that differ in one property alone.
-
-    Parameters
-    ----------
-    name : str
-        One of `PROPERTIES`; for one of objects, the scenes have one object.
-    index : int
-        Number of the pair.
-
-    Returns
-    -------
-    tuple of Scene
-    """
+    """Draw two held-out scenes that differ in one property alone."""
     fixed = KINDS[PROPERTIES[name].of]
     first = scene(FRESH + index, **fixed)
     others = [value for value in PROPERTIES[name].values if value != value_of(first, name)]
@@ -84,19 +72,7 @@ def value_of(one: Scene, name: str) -> str:
 
 
 def prompts(model: Model, name: str) -> np.ndarray:
-    """Embed the held-out prompts of a property's values.
-
-    Parameters
-    ----------
-    model : Model
-    name : str
-        One of `PROPERTIES`.
-
-    Returns
-    -------
-    ndarray, values × features
-        Means over the prompts, of length 1.
-    """
+    """Embed the held-out prompts of a property's values: values × features."""
     row = PROPERTIES[name]
     written = [[row.write(text, value) for value in row.values] for text in row.held_out]
     mean = np.mean([_normalised(model.encode_text(lines)) for lines in written], axis=0)
@@ -104,19 +80,7 @@ def prompts(model: Model, name: str) -> np.ndarray:
 
 
 def accuracies(model: Model, count: int) -> pd.Series:
-    """Measure zero-shot accuracy on held-out scenes.
-
-    Parameters
-    ----------
-    model : Model
-    count : int
-        Number of scenes of one object, and of scenes of any number.
-
-    Returns
-    -------
-    Series
-        Property → share of right answers.
-    """
+    """Measure zero-shot accuracy on held-out scenes."""
     drawn = {of: [scene(FRESH + n, **fixed) for n in range(count)] for of, fixed in KINDS.items()}
     images = {of: model.encode(_pixels(scenes)).embedding for of, scenes in drawn.items()}
     found = {}
@@ -169,60 +133,21 @@ class Pairs:
 
 
 def patching_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
-    """Patch heads one by one, from the other scene into the first.
-
-    Parameters
-    ----------
-    model : Model
-    pairs : Pairs
-    heads : sequence of str
-        Such as ``L3.H1``.
-
-    Returns
-    -------
-    ndarray, pairs × heads
-        What of the property's effect on the margin the patch takes: a head's *direct-path effect*.
-    """
+    """Patch heads one by one, from the other scene into the first: pairs × heads."""
     before = pairs.margin(pairs.first.embedding)
     after = _patched(model, pairs, [[head] for head in heads])
     return (before - after).T / pairs.gap
 
 
 def restoring_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
-    """Patch all these heads but one.
-
-    Parameters
-    ----------
-    model : Model
-    pairs : Pairs
-    heads : sequence of str
-        Such as ``L3.H1``.
-
-    Returns
-    -------
-    ndarray, pairs × heads
-        What keeping the one gives back, as a part of the property's effect on the margin.
-    """
+    """Patch all these heads but one: pairs × heads."""
     others = [[one for one in heads if one != head] for head in heads]
     nothing, *kept = _patched(model, pairs, [heads, *others])
     return (kept - nothing).T / pairs.gap
 
 
 def contribution_effects(_: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
-    """Take each head's part in the difference of the margins.
-
-    Parameters
-    ----------
-    _ : Model
-    pairs : Pairs
-    heads : sequence of str
-        Such as ``L3.H1``.
-
-    Returns
-    -------
-    ndarray, pairs × heads
-        *Direct effects*, as parts of the property's effect on the margin.
-    """
+    """Take each head's part in the difference of the margins: pairs × heads."""
     sides = [_along(side, pairs.along, heads) for side in (pairs.first, pairs.other)]
     return np.subtract(*sides) / pairs.gap
 

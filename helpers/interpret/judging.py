@@ -73,21 +73,7 @@ def plants(names: Iterable[str], heads: list[str]) -> list[Plant]:
 
 
 def places(model: Model, chosen: Iterable[Plant], heads: list[str]) -> pd.DataFrame:
-    """Let every method look for heads that were made to carry a property, one at a time.
-
-    Parameters
-    ----------
-    model : Model
-        An embedded one.
-    chosen : iterable of Plant
-    heads : list of str
-        Among which methods choose.
-
-    Returns
-    -------
-    DataFrame
-        Columns `property`, `head`, `method` and `place` (`helpers.analysis.head_truth`).
-    """
+    """Let every method look for heads that were made to carry a property, one at a time."""
     rows = []
     for plant in chosen:
         altered = plant.planted_in(model, prompts(model, plant.name))

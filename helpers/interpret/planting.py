@@ -57,22 +57,7 @@ def read_by_heads(model: Model, layer: int, pixels: np.ndarray) -> torch.Tensor:
 def with_planted_head(
     model: Model, layer: int, head: int, detector: Detector, directions: torch.Tensor
 ) -> Model:
-    """Alter a head: for each thing that its detector finds, it writes a direction.
-
-    Parameters
-    ----------
-    model : Model
-        Stays as it is.
-    layer, head : int
-    detector : Detector
-        Of as many things as a head is wide, at most.
-    directions : Tensor, things × width
-        What is written to the class token, and to all others, for each thing.
-
-    Returns
-    -------
-    Model
-    """
+    """Alter a head: for each thing that its detector finds, it writes a direction."""
     clip, things = deepcopy(model.clip), len(directions)
     attention = clip.visual.transformer.resblocks[layer].attn
     size = attention.embed_dim // attention.num_heads
@@ -109,18 +94,7 @@ class Plant:
         return head_name(self.layer, self.head)
 
     def planted_in(self, model: Model, texts: np.ndarray) -> Model:
-        """Let the head write, for each value that it finds, towards the value's text.
-
-        Parameters
-        ----------
-        model : Model
-        texts : ndarray, values × features
-            Embeddings of the property's values.
-
-        Returns
-        -------
-        Model
-        """
+        """Let the head write, for each value that it finds, towards the value's text."""
         row = PROPERTIES[self.name]
         fixed = {"count": "one"} if row.of == "object" else {}
         indices = range(FITTED_FROM, FITTED_FROM + FITTED_ON)

@@ -113,21 +113,7 @@ class Retraining:
 
 
 def retrain(model: Model, names: Sequence[str | None], training: int) -> list[Model]:
-    """Train the heads on, without each of some properties; all see the same scenes.
-
-    Parameters
-    ----------
-    model : Model
-        An embedded one, on the CPU.
-    names : sequence of str or None
-        Properties; `NOTHING` for none.
-    training : int
-        Which scenes and captions are drawn.
-
-    Returns
-    -------
-    list of Model
-    """
+    """Train the heads on, without each of some properties; all see the same scenes."""
     retrainings = [Retraining(model, name) for name in names]
     drawn = tqdm(batches(model.name, training), f"training {training}", STEPS)
     for step, scenes in enumerate(drawn):
@@ -137,19 +123,7 @@ def retrain(model: Model, names: Sequence[str | None], training: int) -> list[Mo
 
 
 def with_head_of(model: Model, other: Model, head: str) -> Model:
-    """Put a head of another model of the same making into its place in this one.
-
-    Parameters
-    ----------
-    model, other : Model
-        Stay as they are.
-    head : str
-        Such as ``L3.H1``.
-
-    Returns
-    -------
-    Model
-    """
+    """Put a head of another model of the same making into its place in this one."""
     layer, number = place_of(head)
     clip = deepcopy(model.clip)
     into, taken = (c.visual.transformer.resblocks[layer].attn for c in (clip, other.clip))

@@ -84,45 +84,13 @@ def paired_scene(index: int, pair: tuple[dict, dict] = PAIR) -> Scene:
 
 
 def differing_scenes(number: int, wording: str) -> list[Scene]:
-    """Draw the first held-out scenes of two things that a wording tells apart.
-
-    Parameters
-    ----------
-    number : int
-        How many.
-    wording : str
-        A row of `WORDINGS`.
-
-    Returns
-    -------
-    list of Scene
-    """
+    """Draw the first held-out scenes of two things that a wording tells apart."""
     drawn = (scene(index, count="two") for index in count())
     return list(islice((one for one in drawn if len(set(_texts(one, wording))) == 2), number))
 
 
 def score_together(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Dataset:
-    """Score the regions that all heads together give to the things of scenes.
-
-    Parameters
-    ----------
-    model : Model
-    scenes : sequence of Scene
-        Two or more, of two things each, which the wording tells apart.
-    wording : str
-        A row of `WORDINGS`.
-
-    Returns
-    -------
-    Dataset
-        Intersections over union, each the mean of a scene's two things: ``maps`` (scene, map) and
-        ``levels`` (scene, level), named by `MAPS` and `LEVELS`.
-
-    Raises
-    ------
-    WorkbookError
-        If the wording is unknown, or there are fewer than two scenes.
-    """
+    """Score the regions that all heads together give to the things of scenes."""
     masks = _masks(scenes)
     maps = np.stack([by_head.sum(axis=(1, 2)) for by_head in _maps(model, scenes, wording)])
     contrasts = maps - maps[:, ::-1]
@@ -144,21 +112,7 @@ def score_together(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Da
 def score_gradients(model: Model, scenes: Sequence[Scene], wording: str) -> xr.DataArray:
     """Score the regions that gradient-weighted attention gives to the things of scenes.
 
-    Parameters
-    ----------
-    model, scenes, wording
-        As for `score_together`.
-
-    Returns
-    -------
-    DataArray, (scene, map)
-        As the variable ``maps`` of `score_together`, with the maps of
-        `helpers.clip.Model.gradient_maps`.
-
-    Raises
-    ------
-    WorkbookError
-        If the wording is unknown, or there are fewer than two scenes.
+    Of shape (scene, map).
     """
     masks = _masks(scenes)
     named = [_texts(one, wording) for one in scenes]
@@ -175,25 +129,7 @@ def score_gradients(model: Model, scenes: Sequence[Scene], wording: str) -> xr.D
 
 
 def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Dataset:
-    """Score the regions that the contrasts of each head give to the things of scenes.
-
-    Parameters
-    ----------
-    model, scenes, wording
-        As for `score_together`.
-
-    Returns
-    -------
-    Dataset
-        (scene, layer, head): ``contrast``; ``chance``, the same regions against the masks of
-        another scene; ``empty_patch``, whether the maps of the two things' texts are largest at one
-        and the same patch, on which neither thing lies, as a number.
-
-    Raises
-    ------
-    WorkbookError
-        If the wording is unknown, or there are fewer than two scenes.
-    """
+    """Score the regions that the contrasts of each head give to the things of scenes."""
     masks, fits = _masks(scenes), []
     all_maps = _maps(model, scenes, wording)
     for maps, own, others in zip(all_maps, masks, _of_others(masks), strict=True):
@@ -286,25 +222,7 @@ def summary(scores: xr.DataArray) -> pd.DataFrame:
 
 
 def score_neighbours(run: Run, scenes: Sequence[Scene], count: int) -> pd.DataFrame:
-    """Score the nearest scenes of each scene by the heads of each property.
-
-    Parameters
-    ----------
-    run : Run
-        Its images name the heads.
-    scenes : sequence of Scene
-        More than `count`, of one object each.
-    count : int
-        How many nearest of each.
-
-    Returns
-    -------
-    DataFrame
-        A row per property in which the scenes differ and that heads are named after, for all of
-        these heads together and for the clearest alone: `chance`, and for each of
-        `helpers.analysis.neighbours.SIMILARITIES` the mean share of the nearest that show the
-        scene's own value.
-    """
+    """Score the nearest scenes of each scene by the heads of each property."""
     named = choices.heads_by_property(run)
     known = pd.concat([one.attributes.iloc[:1] for one in scenes])
     encoded = _heads_of(run.model, scenes)  # scenes × layers × heads × features

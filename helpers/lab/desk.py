@@ -85,13 +85,7 @@ class Desk:
         self._watch()
 
     def look(self) -> bool:
-        """Read all runs from disk and show them.
-
-        Returns
-        -------
-        bool
-            Whether one is running.
-        """
+        """Read all runs from disk and show them."""
         found = all_progress()
         self._found = {one.folder: one for one in found if isinstance(one, Progress)}
         running = {folder: background.writer(folder) for folder in self._found}

@@ -12,20 +12,6 @@ def absolute_paths(parameters: Parameters) -> Parameters:
     """Make the paths in parameters absolute, and leave names of all kinds as they are.
 
     Notebooks run in a folder of their own, where a relative path would mean another place.
-
-    Parameters
-    ----------
-    parameters : Parameters
-
-    Returns
-    -------
-    parameters : Parameters
-        With the same results.
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such source of images, or a model's name means nothing.
     """
     return replace(
         plain_models(parameters),
@@ -37,22 +23,7 @@ def absolute_paths(parameters: Parameters) -> Parameters:
 
 
 def plain_models(parameters: Parameters) -> Parameters:
-    """Write models in the one way in which all else knows them: ``ViT-B-32`` for ``ViT-B/32``.
-
-    Parameters
-    ----------
-    parameters : Parameters
-
-    Returns
-    -------
-    parameters : Parameters
-        With the same models.
-
-    Raises
-    ------
-    WorkbookError
-        If a model's name means nothing.
-    """
+    """Write models in the one way in which all else knows them: ``ViT-B-32`` for ``ViT-B/32``."""
     model, pretrained = _model(parameters.model, parameters.pretrained)
     compare = parameters.compare and [
         ":".join(filter(None, _model(*split_model(each)))) for each in parameters.compare

@@ -129,15 +129,7 @@ class Arrays:
         return Manifest(_open(place)).identity()
 
     def allocate(self, variables: Sequence[Variable], rows: int) -> None:
-        """Make room for variables, unless it is there already.
-
-        Parameters
-        ----------
-        variables : sequence of Variable
-            Where some have no room yet, no image counts as done any more.
-        rows : int
-            Images per chunk; where there are chunks, these stay as they are.
-        """
+        """Make room for variables, unless it is there already."""
         there = self.allocated()
         new = [variable for variable in variables if variable.name not in there]
         if not new:
@@ -154,17 +146,7 @@ class Arrays:
         self._seal()
 
     def batches(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Group images by the chunk that holds them, which is what one worker may write.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Positions of images, ascending.
-
-        Returns
-        -------
-        list of ndarray of int
-        """
+        """Group images by the chunk that holds them, which is what one worker may write."""
         cuts = np.flatnonzero(np.diff(self._batch(rows))) + 1
         return np.split(rows, cuts) if len(rows) else []
 
@@ -179,15 +161,6 @@ class Arrays:
         """Add to images those that share a batch with them, if anything is kept of batches.
 
         What is kept of a batch can't be mended for one of its images alone.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Positions of images, ascending.
-
-        Returns
-        -------
-        ndarray of int
         """
         if not any(per_batch(self._array(name)) for name in self.variables()):
             return rows
@@ -312,18 +285,7 @@ class Arrays:
         return dataset.assign_coords(as_text)
 
     def damage(self, names: Iterable[str] | None = None) -> list[Damage]:
-        """Look for damage in metadata and, where these are sound, in chunks.
-
-        Parameters
-        ----------
-        names : iterable of str, optional
-            The arrays whose chunks are read; by default all there are.
-
-        Returns
-        -------
-        list of Damage
-            In the order in which `mend` takes it.
-        """
+        """Look for damage in metadata and, where these are sound, in chunks."""
         broken = self._manifest.damaged()
         sound = {n for n in self._manifest.names() if f"{n}/{manifest.KEY}" not in broken}
         checked = sound if names is None else sound & {*names}

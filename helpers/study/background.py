@@ -59,32 +59,12 @@ def start(parameters: Parameters) -> Path:
 
 
 def go_on(folder: Path) -> None:
-    """Go on with a run, with the parameters that its record has.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Raises
-    ------
-    WorkbookError
-        As `start` does, or if the folder holds no run.
-    """
+    """Go on with a run, with the parameters that its record has."""
     start(StoredRun(folder).reopened)
 
 
 def stop(folder: Path) -> None:
-    """Interrupt a run; the batch and the notebooks that it was working on are lost.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Raises
-    ------
-    WorkbookError
-        If it isn't running, or on another machine.
-    """
+    """Interrupt a run; the batch and the notebooks that it was working on are lost."""
     told = HOLDER.fullmatch(writer(folder) or "")
     if not told:
         raise WorkbookError(f"{folder} is not running.")
@@ -102,17 +82,7 @@ def writer(folder: Path) -> str | None:
 
 
 def failure(folder: Path) -> str:
-    """Return what a run said last, if it ended before its report.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    str
-        "" where it ended well, or was not started by `start`.
-    """
+    """Return what a run said last, if it ended before its report."""
     path = folder / LOG
     text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
     _, mark, told = text.rpartition("workbook: ")

@@ -44,20 +44,7 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        By default the process's own.
-
-    Returns
-    -------
-    int
-        Exit code: 0, 1 if a notebook's cell failed, nothing more can be written, or `verify` finds
-        what does not agree; 2 for bad input, 130 if interrupted, 141 if nobody reads the output
-        any more.
-    """
+    """Run the command line."""
     given = _parser().parse_args(arguments)
     try:
         with _each_warning_once():

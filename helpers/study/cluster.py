@@ -57,27 +57,7 @@ class Job:
 
 
 def fill(job: Job, batches: Sequence[Batch]) -> Iterator[Outcome]:
-    """Compute batches on the cluster that the parameters name.
-
-    Parameters
-    ----------
-    job : Job
-        The parameter ``cluster`` is ``local:N`` for N processes on this machine, or the address of
-        a scheduler. The arrays have room for all variables, and every worker reaches them.
-    batches : sequence of Batch
-        No two in one chunk.
-
-    Yields
-    ------
-    Outcome
-        Of each batch in the order in which they end, when its values are written.
-
-    Raises
-    ------
-    WorkbookError
-        If no scheduler answers, workers have other rows registered, or several of them died of one
-        batch.
-    """
+    """Compute batches on the cluster that the parameters name."""
     with _client(job.parameters.cluster) as client:
         threads = sum(client.nthreads().values())
         futures = _ahead(client, job, batches, BATCHES_PER_THREAD * threads)

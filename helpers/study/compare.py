@@ -51,24 +51,7 @@ def compared(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 
 def write_comparison(given: Sequence[str | Path], out: Path) -> tuple[Path, Path]:
-    """Write a comparison of runs as a page, and as a CSV beside it.
-
-    Parameters
-    ----------
-    given : sequence of str or Path
-        As for `helpers.study.stored.find_runs`; two runs at least.
-    out : Path
-        The page; the table has its name with the ending ``.csv``.
-
-    Returns
-    -------
-    page, table : Path
-
-    Raises
-    ------
-    WorkbookError
-        If there are fewer than two runs, or nothing can be written there.
-    """
+    """Write a comparison of runs as a page, and as a CSV beside it."""
     runs = find_runs(given)
     if len(runs) < 2:
         raise WorkbookError(

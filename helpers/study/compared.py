@@ -85,16 +85,7 @@ def subset_run(run: Run, most: int) -> Run:
 
 
 def untrained_model(run: Run) -> str:
-    """Name the untrained network of a run's architecture, as ``compare`` would list it.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    str
-    """
+    """Name the untrained network of a run's architecture, as ``compare`` would list it."""
     return _untrained(run.parameters.model)
 
 
@@ -148,18 +139,7 @@ def _steps_trained(model: tuple[str, str | None]) -> float:
 
 
 def folder_name(model: str) -> str:
-    """Return a folder's name for a model; one of a local file holds a hash of its path.
-
-    Parameters
-    ----------
-    model : str
-        As the parameter ``compare`` lists it.
-
-    Returns
-    -------
-    str
-        Without any character that a file system may refuse.
-    """
+    """Return a folder's name for a model; one of a local file holds a hash of its path."""
     if PLAIN.fullmatch(model):
         return model.replace(":", "-")
     name, pretrained = split_model(model)

@@ -36,19 +36,7 @@ class Damage:
     rows: np.ndarray
 
     def sentence(self, place: str, ids: Sequence[str]) -> str:
-        """Say what is damaged, and what is done about it.
-
-        Parameters
-        ----------
-        place : str
-            Of the arrays.
-        ids : sequence of str
-            Of all images.
-
-        Returns
-        -------
-        str
-        """
+        """Say what is damaged, and what is done about it."""
         told = f"{place}/{self.file} is damaged or missing"
         if not len(self.rows):
             return f"{told}; it is written again."
@@ -103,22 +91,7 @@ class Watched(WrapperStore):
 def damaged_chunks(
     store: Store, name: str, needed: Callable, images_of: Callable | None = None
 ) -> Iterator[Damage]:
-    """Read every chunk of an array, and name those that can't be.
-
-    Parameters
-    ----------
-    store : Store
-    name : str
-        Of an array whose metadata are sound.
-    needed : callable
-        Tells from images' positions whether their chunk must be there.
-    images_of : callable, optional
-        From the number of a batch to the positions of its images.
-
-    Yields
-    ------
-    Damage
-    """
+    """Read every chunk of an array, and name those that can't be."""
     array = zarr.open_array(store, path=name, mode="r")
     counted, of_batches = is_variable(array), per_batch(array)
     for number in range(array.cdata_shape[0]):

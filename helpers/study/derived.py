@@ -26,24 +26,7 @@ FOLDER = "derived"
 def derived(
     run: "Run", name: str, compute: Callable[[], xr.Dataset], **depends_on: object
 ) -> xr.Dataset:
-    """Read a result that is kept with a run, or else compute and keep it.
-
-    Parameters
-    ----------
-    run : Run
-    name : str
-        Of the file; results of one name that depend on other things are kept side by side.
-    compute : callable
-        Returns the result, with labelled axes.
-    **depends_on
-        All that the result depends on beside the run's identity, as JSON can write it; a version
-        of the computation among it, where that has changed.
-
-    Returns
-    -------
-    Dataset
-        In memory.
-    """
+    """Read a result that is kept with a run, or else compute and keep it."""
     key = json.dumps([run.identity, depends_on], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:8]
     path = run.folder / FOLDER / f"{name}-{digest}.zarr.zip"

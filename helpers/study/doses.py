@@ -57,20 +57,7 @@ def similarity_by_severity(run: Run, severities: Sequence[float] | None = None) 
 
 
 def folders_by_severity(parameters: Parameters, images: int) -> dict[str, int]:
-    """Name the folders, below a run's, of its runs at other severities.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        The run's.
-    images : int
-        How many it has.
-
-    Returns
-    -------
-    dict of str to int
-        Folder → how many images that run has.
-    """
+    """Name the folders, below a run's, of its runs at other severities."""
     few = images <= MOST_IMAGES
     return {
         f"severities/{each:g}": min(images, MOST_IMAGES)

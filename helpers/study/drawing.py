@@ -61,15 +61,7 @@ class Drawing:
             raise WorkbookError(f"width has no value {self.width}; give inches above 0.")
 
     def save(self, figure: "Figure", path: Path, told: str) -> None:
-        """Write a figure.
-
-        Parameters
-        ----------
-        figure : Figure
-        path : Path
-        told : str
-            What it shows.
-        """
+        """Write a figure."""
         row = FORMATS[self.format]
         figure.savefig(path, format=self.format, metadata={row.told_as: told})
         # A notebook draws it twice more; laying it out anew each time would take longer.

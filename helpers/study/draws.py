@@ -131,20 +131,7 @@ def drawn_by_processes(
     preprocessing: Preprocessing,
     processes: int,
 ) -> Iterator[Drawn]:
-    """Draw passes ahead, in processes of their own, in memory that a GPU copies from.
-
-    Parameters
-    ----------
-    passes : sequence of Batch
-    parameters, changes, preprocessing
-        As for `draw`.
-    processes : int
-
-    Returns
-    -------
-    iterator of Drawn
-        In the order of the passes; the processes start now.
-    """
+    """Draw passes ahead, in processes of their own, in memory that a GPU copies from."""
     import torch
     from torch.utils.data import DataLoader
 

@@ -128,13 +128,7 @@ class Engine:
         return self.model.preprocessing if own else STUDY_PREPROCESSING
 
     def allocate(self, wanted: Collection[str] | None = None) -> None:
-        """Make room for what is kept, in chunks of ``batch_size`` images.
-
-        Parameters
-        ----------
-        wanted : collection of str, optional
-            Names of variables; by default all that the model can give.
-        """
+        """Make room for what is kept, in chunks of ``batch_size`` images."""
         size, whole = self._parameters.batch_size, self._pace.images
         rows = -(-size // whole) * whole  # no pass is divided between two chunks
         known = [
@@ -145,35 +139,14 @@ class Engine:
         self._arrays.allocate(known, rows)
 
     def fill(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
-        """Compute batches in as many threads as the parameter ``workers`` says.
-
-        Parameters
-        ----------
-        batches : sequence of Batch
-            No two in one chunk.
-
-        Yields
-        ------
-        Outcome
-            Of each batch in turn, when its values are written.
-        """
+        """Compute batches in as many threads as the parameter ``workers`` says."""
         with self._visits(batches) as visits:
             for batch in batches:
                 outcome = self._write(next(visits) for _ in self._passes(batch))
                 yield outcome.shared_by(self._parameters.workers)
 
     def compute(self, batches: Sequence[Batch]) -> Iterator[tuple[np.ndarray, Values]]:
-        """Compute batches as `fill` does, and hand out their values instead of writing them.
-
-        Parameters
-        ----------
-        batches : sequence of Batch
-
-        Yields
-        ------
-        tuple of (ndarray of int, dict of str to ndarray)
-            Positions of readable images that share a pass, and their values.
-        """
+        """Compute batches as `fill` does, and hand out their values instead of writing them."""
         with self._visits(batches) as visits:
             for visit in visits:
                 by_image = {n: own for n, own in visit.values.items() if not is_pooled(n)}

@@ -49,18 +49,7 @@ def extras_of(run: Run) -> Iterator[Extra]:
 
 
 def announcement(run: Run) -> str:
-    """Say what will be computed beside a run, with the time that it is expected to take.
-
-    Parameters
-    ----------
-    run : Run
-        Its own images are computed, which gives the rate.
-
-    Returns
-    -------
-    str
-        "" where there is nothing beside it.
-    """
+    """Say what will be computed beside a run, with the time that it is expected to take."""
     found = [one for one in extras_of(run) if one.images] if run.parameters.extras else []
     if not found:
         return ""

@@ -19,15 +19,6 @@ def replaced(path: Path) -> Iterator[Path]:
     """Write a file aside and then put it in its place.
 
     A process that is killed, or a disk that is full, leaves the old file or the new one.
-
-    Parameters
-    ----------
-    path : Path
-
-    Yields
-    ------
-    Path
-        Where to write.
     """
     # The ending stays, as Matplotlib chooses the format by it.
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
@@ -45,17 +36,7 @@ def seal_folder(folder: Path) -> None:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Compare a folder with what `seal_folder` wrote.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    list of str
-        The files that are missing or have changed; the list of checksums alone, if it has.
-    """
+    """Compare a folder with what `seal_folder` wrote."""
     path = folder / CHECKSUMS
     data = path.read_bytes() if path.exists() else b""
     if not is_sealed(data):
@@ -82,18 +63,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sealed(text: str) -> str:
-    """Put a text's own SHA-256 into it.
-
-    Parameters
-    ----------
-    text : str
-        Has ``checksum:`` followed by `BLANK`, in quotes or without.
-
-    Returns
-    -------
-    str
-        With the checksum of `text` in the place of the blank.
-    """
+    """Put a text's own SHA-256 into it."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     return _ROOM.sub(lambda found: found[0].replace(BLANK, digest), text)
 

@@ -45,25 +45,7 @@ def fitted(
     changes: Sequence[str] = STUDY,
     extras: bool = True,
 ) -> NotebookNode:
-    """Return a notebook without the cells that a run can't answer.
-
-    Parameters
-    ----------
-    notebook : NotebookNode
-        It opens with its title, which always stays.
-    capabilities : Capabilities
-        Of the model.
-    changes : sequence of str
-        Names of the run's changes.
-    extras : bool
-        As the run's parameter.
-
-    Returns
-    -------
-    NotebookNode
-        In place of the cells left out, one line for each run of consecutive ones. Its metadata
-        have their code (``left_out``) and what it says (``lacks``).
-    """
+    """Return a notebook without the cells that a run can't answer."""
     title, *others = notebook.cells
     whole, given = whole_needs(notebook), (capabilities, changes, extras)
     lacking = [lacks(whole + needs(cell), *given) for cell in others]
@@ -97,29 +79,7 @@ def lacks(
     changes: Sequence[str] = STUDY,
     extras: bool = True,
 ) -> list[str]:
-    """Say what a run lacks of what is needed, a sentence each.
-
-    Parameters
-    ----------
-    needed : iterable of str
-        Of `QUESTIONS` and `OF_RUN`.
-    capabilities : Capabilities
-        Of the model.
-    changes : sequence of str
-        Names of the run's changes.
-    extras : bool
-        As the run's parameter.
-
-    Returns
-    -------
-    list of str
-        Empty where nothing is lacking.
-
-    Raises
-    ------
-    WorkbookError
-        If something else is needed.
-    """
+    """Say what a run lacks of what is needed, a sentence each."""
     known = (*OF_RUN, *QUESTIONS)
     ordered = sorted(set(needed), key=lambda name: (*known, name).index(name))
     sentences = (_lack(name, capabilities, changes, extras) for name in ordered)

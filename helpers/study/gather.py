@@ -12,19 +12,7 @@ from helpers.study.writing import writing
 
 
 def gathered(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Put the mean scores of runs below one another.
-
-    Parameters
-    ----------
-    runs : sequence of StoredRun
-
-    Returns
-    -------
-    DataFrame
-        A row for each run, source of images, score and augmentation. Columns: `run`, the folder's
-        name; the parameters in which runs differ; `source`, `score`, `augmentation`, `mean`, `low`,
-        `high`, `n`.
-    """
+    """Put the mean scores of runs below one another."""
     names = differing(runs)
     tables = []
     for run, label in zip(runs, labels(runs), strict=True):
@@ -59,25 +47,7 @@ def labels(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def write_gathered(given: Iterable[str | Path], out: Path) -> Path:
-    """Write the scores of runs as one CSV.
-
-    Parameters
-    ----------
-    given : iterable of str or Path
-        As for `helpers.study.stored.find_runs`.
-    out : Path
-        The file.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    WorkbookError
-        If a folder holds no run, no run has scores, or the file can't be written.
-    """
+    """Write the scores of runs as one CSV."""
     runs = find_runs(given)
     begun = [run for run in runs if run.has_scores]
     for run in (run for run in runs if run not in begun):

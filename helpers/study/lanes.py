@@ -20,18 +20,6 @@ def lanes(count: int, device: str = "cpu") -> Iterator[Executor]:
 
     A thread does all that an image needs, from its file to its scores. Two threads with one core
     each are faster than one pass on two cores, whose halves wait for each other in every product.
-
-    Parameters
-    ----------
-    count : int
-        Number of threads; each gets the cores divided by it, at least one.
-    device : str
-        A torch device. Of a GPU, each thread gets a stream of its own, too, so that the copies of
-        one overlap with the products of another.
-
-    Yields
-    ------
-    Executor
     """
     cores = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, "lane", _begin, (max(1, cores // count), device))
@@ -64,13 +52,7 @@ def others_limited() -> Iterator[None]:
 
 
 def limit_others() -> threadpool_limits:
-    """Keep OpenCV and NumPy from starting threads beside those that call them, from now on.
-
-    Returns
-    -------
-    threadpool_limits
-        Restores NumPy's.
-    """
+    """Keep OpenCV and NumPy from starting threads beside those that call them, from now on."""
     cv2.setNumThreads(1)
     return threadpool_limits(1, user_api="blas")
 
@@ -78,21 +60,7 @@ def limit_others() -> threadpool_limits:
 def ahead(
     pool: Executor, function: Callable[[T], R], items: Iterable[T], waiting: int
 ) -> Iterator[R]:
-    """Map a function over items in their order, a few results ahead and no more.
-
-    Parameters
-    ----------
-    pool : Executor
-    function : callable
-    items : iterable
-    waiting : int
-        How many items may be under way, or done and not taken yet.
-
-    Yields
-    ------
-    object
-        The function's results.
-    """
+    """Map a function over items in their order, a few results ahead and no more."""
     futures = deque()
     try:
         for item in items:

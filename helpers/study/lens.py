@@ -51,20 +51,7 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
 
 
 def read_at_every_depth(run: "Run", images: Sequence[str]) -> xr.DataArray:
-    """Read the residual stream of all views out at every depth.
-
-    Parameters
-    ----------
-    run : Run
-        Nothing is kept on disk.
-    images : sequence of str
-        Ids of the images.
-
-    Returns
-    -------
-    DataArray, (image, view, depth, feature)
-        As for `answers_at_every_depth`. The last is the embedding.
-    """
+    """Read the residual stream of all views out at every depth: (image, view, depth, feature)."""
     found = []
     for image in images:
         views = run.views(image)

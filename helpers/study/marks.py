@@ -27,21 +27,7 @@ def mark(executed: Path, origin: str) -> None:
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Write a page of a run, with its own checksum as a comment at its end.
-
-    Parameters
-    ----------
-    path : Path
-        A page that is there already is replaced; if it has changed since it was written, that is
-        told.
-    text : str
-        HTML.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write a page of a run, with its own checksum as a comment at its end."""
     if path.exists() and not is_sealed(path.read_bytes()):
         print(f"{path} was damaged or unfinished; written again.", file=sys.stderr)
     with replaced(path) as partial:
@@ -56,18 +42,7 @@ def origin_of(executed: Path) -> str | None:
 
 
 def damage_of(executed: Path) -> list[str]:
-    """Compare a notebook, its tables and figures with what they were when it was marked.
-
-    Parameters
-    ----------
-    executed : Path
-
-    Returns
-    -------
-    list of str
-        What is missing or has changed since, as paths below the folder of the run; the notebook
-        alone, if it is damaged or was not finished.
-    """
+    """Compare a notebook, its tables and figures with what they were when it was marked."""
     mark = _mark_of(executed)
     if mark is None:
         return [f"{executed.parent.name}/{executed.name}"]

@@ -84,23 +84,7 @@ def neuron_texts(run: "Run", excess: pd.DataFrame) -> xr.DataArray:
 
 
 def ordinary_neurons(run: "Run") -> xr.Dataset:
-    """Return what neurons carry of differences between originals, computing it if missing.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    Dataset
-        Source by source (of_source), as of `helpers.analysis.neurons.ordinary_neurons`, float32; of
-        at most as many images of a source as `helpers.study.ordinary` takes.
-
-    Raises
-    ------
-    WorkbookError
-        If the model gives no exact account of neurons.
-    """
+    """Return what neurons carry of differences between originals, computing it if missing."""
     run.require("neurons")
     embeddings = run.encodings("embedding")["embedding"].sel(view=ORIGINAL, drop=True)
     return derived(run, "ordinary_neurons", lambda: _ordinary(run, embeddings), most=MOST_IMAGES)
@@ -129,26 +113,7 @@ def _fired_and_written(run: "Run", ids: np.ndarray) -> Iterator[tuple[np.ndarray
 
 
 def ablated_neurons(run: "Run") -> xr.Dataset:
-    """Return what ablating neurons does to shifts and originals, computing it if missing.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    Dataset
-        Each (choice, image, augmentation), float32, with the coordinate ``source`` (image);
-        ``removed``, the share of a shift that goes when neurons fire as they do on average over
-        originals, in both passes; ``kept``, the cosine similarity of the original's embedding
-        with and without. The choices are `helpers.analysis.neurons.CHOICES`; the neurons are
-        chosen on other images than those measured.
-
-    Raises
-    ------
-    WorkbookError
-        If the model gives no exact account of neurons.
-    """
+    """Return what ablating neurons does to shifts and originals, computing it if missing."""
     account, reference = run.neurons(), ordinary_neurons(run)
     compute = lambda: _ablated(run, account, reference)  # noqa: E731
     return derived(run, "ablated_neurons", compute, measured=MEASURED, averaged=AVERAGED)

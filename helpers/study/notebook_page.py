@@ -23,18 +23,6 @@ def notebook_page(executed: Path, shorten: Callable[[object], object]) -> str:
     """Render an executed notebook.
 
     Controls are left out, since without a kernel they answer nobody, and their state with them.
-
-    Parameters
-    ----------
-    executed : Path
-        The notebook, in the folder ``notebooks`` of a run.
-    shorten : callable
-        See `helpers.study.private.shortener`.
-
-    Returns
-    -------
-    str
-        HTML.
     """
     notebook = nbformat.read(executed, as_version=4)
     CoalesceStreamsPreprocessor().preprocess(notebook, {})

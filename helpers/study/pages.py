@@ -22,20 +22,7 @@ NOTEBOOK_LINK = re.compile(r"([\w-]+)\.ipynb(#[\w-]*)?")
 
 
 def page(template: str, **values: object) -> str:
-    """Fill in a template.
-
-    Parameters
-    ----------
-    template : str
-        Name of a file beside this one.
-    **values
-        What the template names; everything is escaped.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Fill in a template."""
     loader = PackageLoader("helpers.study", ".")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"markdown": markdown, "python": python}

@@ -129,13 +129,7 @@ class Parameters:
 
     @classmethod
     def from_record(cls, values: Mapping[str, object]) -> "Parameters":
-        """Take the parameters from what ``run.json`` says of them.
-
-        Raises
-        ------
-        WorkbookError
-            If they are those of another version of the workbook.
-        """
+        """Take the parameters from what ``run.json`` says of them."""
         names = {field.name for field in fields(cls)}
         if differing := sorted(names ^ values.keys()):
             raise WorkbookError(
@@ -206,34 +200,12 @@ COMPARED = (
 
 
 def split_model(text: str) -> tuple[str, str | None]:
-    """Split a model as `compare` lists it into its name and its weights.
-
-    Parameters
-    ----------
-    text : str
-        ``name:pretrained``, or a name alone where `helpers.clip.load` takes one alone.
-
-    Returns
-    -------
-    name : str
-    pretrained : str or None
-    """
+    """Split a model as `compare` lists it into its name and its weights."""
     return split(text)
 
 
 def compared_with(parameters: Parameters) -> list[str]:
-    """List the models that a run is compared with, each once, without its own.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        Only `model`, `pretrained` and `compare` are looked at.
-
-    Returns
-    -------
-    list of str
-        As ``compare`` lists them; where that is None, what suits the model.
-    """
+    """List the models that a run is compared with, each once, without its own."""
     asked = parameters.compare
     listed = _beside(parameters.model) if asked is None else asked
     own = parameters.model, parameters.pretrained
@@ -254,24 +226,7 @@ def profiles() -> dict[str, Path]:
 
 
 def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
-    """Read a profile's parameters, with some replaced.
-
-    Parameters
-    ----------
-    profile : str
-        Name of a file in ``notebooks/parameters``; what it leaves out is as in ``quick``.
-    overrides : mapping of str to object
-        Values that replace the profile's.
-
-    Returns
-    -------
-    parameters : Parameters
-
-    Raises
-    ------
-    WorkbookError
-        If the profile or the name of a parameter is unknown, or a value is out of range.
-    """
+    """Read a profile's parameters, with some replaced."""
     values = values_of(profile)
     names = [field.name for field in fields(Parameters)]
     for name in overrides:
@@ -280,22 +235,7 @@ def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
 
 
 def values_of(profile: str) -> dict[str, object]:
-    """Return the values of a profile, also where one has yet to be given.
-
-    Parameters
-    ----------
-    profile : str
-        As for `from_profile`.
-
-    Returns
-    -------
-    dict of str to object
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such profile.
-    """
+    """Return the values of a profile, also where one has yet to be given."""
     files = profiles()
     one_of("profile", profile, files)
     return _read(files[DEFAULT_PROFILE]) | _read(files[profile])
@@ -307,20 +247,7 @@ def profile_of(parameters: Parameters) -> str | None:
 
 
 def parse_value(name: str, text: str) -> object:
-    """Turn a command line's text into the value of a parameter.
-
-    Parameters
-    ----------
-    name : str
-        The parameter; what is a number there is text elsewhere, such as a folder named 2024.
-    text : str
-        A number, ``null``, a list such as ``[photos, "scenes:5"]``, or any other text.
-
-    Returns
-    -------
-    int, float, None, list or str
-        The text itself where it is no value of the parameter's kind.
-    """
+    """Turn a command line's text into the value of a parameter."""
     if text.lower() in ("null", "none"):
         return None
     try:
@@ -330,16 +257,7 @@ def parse_value(name: str, text: str) -> object:
 
 
 def as_argument(value: object) -> str:
-    """Write the value of a parameter as `parse_value` reads it.
-
-    Parameters
-    ----------
-    value : int, float, bool, None, list or str
-
-    Returns
-    -------
-    str
-    """
+    """Write the value of a parameter as `parse_value` reads it."""
     if isinstance(value, str):
         return value
     return (

@@ -41,19 +41,7 @@ class Picture:
 
 
 def picture(path: Path, *, embed: bool = False) -> Picture:
-    """Describe a figure for a page.
-
-    Parameters
-    ----------
-    path : Path
-        A PNG in the folder ``figures`` beside the page.
-    embed : bool
-        Whether the page holds the figure itself: as WebP, at most `WIDEST` pixels wide.
-
-    Returns
-    -------
-    Picture
-    """
+    """Describe a figure for a page."""
     with Image.open(path) as opened:
         source = _data_url(opened) if embed else f"figures/{path.name}"
         return Picture(source, opened.info.get(DESCRIPTION, ""), *opened.size)

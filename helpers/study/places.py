@@ -23,25 +23,7 @@ RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
 
 
 def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
-    """Return all that the values of a run's arrays depend on.
-
-    Parameters
-    ----------
-    parameters : Parameters
-    images : Images
-    fingerprint : str
-        Of the weights.
-
-    Returns
-    -------
-    dict
-        Can be written as JSON.
-
-    Raises
-    ------
-    WorkbookError
-        If the precision is unknown.
-    """
+    """Return all that the values of a run's arrays depend on."""
     one_of("precision", parameters.precision, weights.PRECISIONS)
     # The study's way is named by nothing, so that arrays of before there was another are read.
     way = parameters.preprocessed_for
@@ -112,13 +94,7 @@ def _folder_of(out: str) -> Path:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a run's folders.
-
-    Raises
-    ------
-    WorkbookError
-        If nothing can be written there.
-    """
+    """Make a run's folders."""
     try:
         for name in ("tables", "figures", "notebooks"):
             (folder / name).mkdir(parents=True, exist_ok=True)

@@ -15,22 +15,7 @@ ABOVE, HOME = "…", "~"
 def shortener(
     given: object, folder: Path, images: Iterable[str] = ()
 ) -> Callable[[object], object]:
-    """Return a function that leaves out the folders above the files that a run has used.
-
-    Parameters
-    ----------
-    given : object
-        Lists and dicts with texts, such as the run's parameters, that may name files.
-    folder : Path
-        Of the run.
-    images : iterable of str
-        Ids; those of a list file may be paths.
-
-    Returns
-    -------
-    callable
-        From lists, dicts and texts to the same in which ``/home/anna/photos`` is ``…/photos``.
-    """
+    """Return a function that leaves out the folders above the files that a run has used."""
     paths = {PurePosixPath(path) for text in _texts(given) for path in _paths(text)}
     folders = {PurePosixPath(name).parent for name in images if name.startswith("/")}
     folders |= {path.parent for path in (*paths, folder, ROOT, Path(sys.prefix))}

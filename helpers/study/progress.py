@@ -78,13 +78,7 @@ class Progress:
 
 
 def all_progress() -> list[Progress | str]:
-    """Tell of every run below ``outputs/``, the one written last first.
-
-    Returns
-    -------
-    list of Progress or str
-        A sentence in place of a run whose record is damaged or of an earlier version; these last.
-    """
+    """Tell of every run below ``outputs/``, the one written last first."""
     found = [_told(folder) for folder in folders_of_runs(places.OUTPUTS)]
     known = [one for one in found if isinstance(one, Progress)]
     unknown = [one for one in found if not isinstance(one, Progress)]
@@ -92,22 +86,7 @@ def all_progress() -> list[Progress | str]:
 
 
 def progress(folder: Path) -> Progress:
-    """Tell how far a run is.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-
-    Returns
-    -------
-    Progress
-
-    Raises
-    ------
-    WorkbookError
-        If the folder holds no run.
-    """
+    """Tell how far a run is."""
     run = StoredRun(folder)
     written = [path for path in (folder / RECORD, folder / REPORT) if path.exists()]
     return Progress(

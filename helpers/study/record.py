@@ -128,14 +128,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def code_version() -> dict[str, object]:
-    """Say which code this is.
-
-    Returns
-    -------
-    dict
-        ``helpers``: SHA-256 of all modules. Where git can tell them, ``commit``, and whether
-        modules or notebooks are ``dirty``: not as committed.
-    """
+    """Say which code this is."""
     found = {"helpers": helpers_digest()}
     if _git("ls-files", "helpers"):  # and not a checkout of something else around it
         changes = _git("status", "--porcelain", "--", "helpers", "notebooks")
@@ -158,14 +151,7 @@ def circumstances() -> dict[str, dict]:
 
 
 def machine() -> dict[str, object]:
-    """Say what float32 products depend on beside versions.
-
-    Returns
-    -------
-    dict
-        ``cpu``, its model; ``kernels``, the instructions that torch uses; ``threads``; ``gpu``, of
-        which model, and None where there is none.
-    """
+    """Say what float32 products depend on beside versions."""
     import torch
 
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []

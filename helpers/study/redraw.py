@@ -17,26 +17,6 @@ def redraw(folder: Path, drawing: Drawing, numbers: Sequence[str] = ()) -> Path:
 
     Kept beside the PNGs of every run, vector formats would double its size and the time that
     drawing takes; few are ever printed.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run, which stays as it is.
-    drawing : Drawing
-    numbers : sequence of str
-        Of the notebooks, such as ``08``; none means all.
-
-    Returns
-    -------
-    Path
-        The folder with the figures, ``figures/pdf`` in that of the run.
-
-    Raises
-    ------
-    WorkbookError
-        If the folder holds no run, or there is no such notebook.
-    CellError
-        If a cell fails.
     """
     sources = {path.name[:2]: path for path in numbered_notebooks()}
     chosen = [sources[one_of("a notebook", number, sources)] for number in numbers or sources]

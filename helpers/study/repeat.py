@@ -19,21 +19,7 @@ SHOWN_IMAGES = 5
 
 
 def recorded(folder: Path) -> dict:
-    """Return what the ``run.json`` of a run says.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    WorkbookError
-        If it is missing, damaged, or of a version that could not be repeated.
-    """
+    """Return what the ``run.json`` of a run says."""
     record = Record(folder / places.RECORD).read()
     if "parameters" not in record or not record.get("computed_with"):
         raise WorkbookError(
@@ -62,18 +48,7 @@ def again(record: Mapping, out: Path) -> Run:
 
 
 def changed_circumstances(record: Mapping) -> Iterator[str]:
-    """Say in which versions, code, machine and weights today differs from a run.
-
-    Parameters
-    ----------
-    record : dict
-        As of `recorded`.
-
-    Yields
-    ------
-    str
-        Such as ``versions: torch was 2.13.0, is 2.14.1``.
-    """
+    """Say in which versions, code, machine and weights today differs from a run."""
     now = circumstances()
     for kind, before in record["computed_with"][-1].items():
         yield from _changes(kind, before, now[kind])
@@ -84,23 +59,7 @@ def changed_circumstances(record: Mapping) -> Iterator[str]:
 
 
 def changed_results(record: Mapping, folder: Path, run: Run) -> Iterator[str]:
-    """Say which images and values are not as they were.
-
-    Parameters
-    ----------
-    record : dict
-        As of `recorded`.
-    folder : Path
-        Of the run that was repeated.
-    run : Run
-        The same again, computed.
-
-    Yields
-    ------
-    str
-        A sentence for what differs by a kind of images, and for every variable that is not equal
-        to the last bit.
-    """
+    """Say which images and values are not as they were."""
     before, now = record.get("images", {}), run.record["images"]
     kinds = {
         "have other pixels": [one for one in before if now.get(one, before[one]) != before[one]],

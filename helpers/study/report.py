@@ -160,21 +160,7 @@ WITHIN = Holding(
 
 
 def write_report(folder: Path, waiting: Sequence[str] = ()) -> Path:
-    """Write the report of a run into its folder: ``index.html``, and the notebooks' pages.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-    waiting : sequence of str
-        Names of the notebooks that have yet to be executed; the page says so.
-
-    Returns
-    -------
-    Path
-        The page. It works from the file system, without a network, and names no folder of this
-        machine. A figure or table that no notebook of the run saved is told.
-    """
+    """Write the report of a run into its folder: ``index.html``, and the notebooks' pages."""
     run = StoredRun(folder)
     for executed in _notebooks(run, waiting):
         page = executed.with_suffix(".html")
@@ -189,27 +175,7 @@ def _is_current(page: Path, executed: Path) -> bool:
 
 
 def share_report(folder: Path, out: Path) -> Path:
-    """Write the report of a run as something to send: one file, or a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-    out : Path
-        A name that ends in ``.html`` becomes a single file with the figures and tables in it; any
-        other a folder, which has the notebooks' pages, too. Neither names a folder of this machine.
-
-    Returns
-    -------
-    Path
-        The page to open.
-
-    Raises
-    ------
-    WorkbookError
-        If the folder holds no run, a notebook, table or figure is not as it was written, or nothing
-        can be written there.
-    """
+    """Write the report of a run as something to send: one file, or a folder."""
     run = StoredRun(folder)
     for each in (run, *_reports(run).values()):
         _check_sound(each)
@@ -247,20 +213,7 @@ def _share_folder(run: StoredRun, out: Path) -> Path:
 
 
 def report_page(run: StoredRun, holding: Holding, waiting: Sequence[str] = ()) -> str:
-    """Render a report.
-
-    Parameters
-    ----------
-    run : StoredRun
-    holding : Holding
-    waiting : sequence of str
-        As for `write_report`.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Render a report."""
     record = run.shorten(run.record)
     executed = {path: nbformat.read(path, as_version=4) for path in _notebooks(run, waiting)}
     return page(

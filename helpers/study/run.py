@@ -137,10 +137,6 @@ class Run(Results):
 
         A notebook then needs no model to know it. Ask again where something may have changed, such
         as a tokenizer's file that wasn't on the machine.
-
-        Returns
-        -------
-        Capabilities
         """
         found = capabilities(self.parameters.model, self.parameters.pretrained)
         self._record.update(capabilities=dict(found.reasons))
@@ -395,17 +391,7 @@ def _far(out: str | None) -> str | None:
 
 
 def open_run(**parameters: object) -> Run:
-    """Open the run of these parameters, reading what is on disk for them.
-
-    Parameters
-    ----------
-    **parameters
-        Every field of `Parameters`, as in the notebooks' parameters cell.
-
-    Returns
-    -------
-    Run
-    """
+    """Open the run of these parameters, reading what is on disk for them."""
     for name in parameters:
         one_of("parameter", name, [field.name for field in fields(Parameters)])
     return Run(plain_models(Parameters(**parameters)))

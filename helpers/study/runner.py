@@ -67,20 +67,6 @@ def run_study(run: Run) -> Path:
 
     Where the parameter ``compare_fully`` says so, the compared models get theirs first, in the
     folders that the comparison reads; but no comparison of their own.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    Path
-        The report.
-
-    Raises
-    ------
-    CellError
-        If a cell fails. The notebook is kept as far as it got.
     """
     with study_lock(run.folder):
         if run.parameters.compare_fully:
@@ -110,22 +96,6 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
     A notebook that was executed before is kept where neither it nor the parameters, the arrays,
     the texts, the compared weights or any code of the workbook have changed since, and all that it
     saved is there.
-
-    Parameters
-    ----------
-    run : Run
-    sources : sequence of Path
-        The notebooks.
-
-    Returns
-    -------
-    Path
-        The report.
-
-    Raises
-    ------
-    CellError
-        If a cell fails. The notebook is kept as far as it got.
     """
     for sentence in lacks(QUESTIONS, run.find_capabilities()):
         print(sentence)
@@ -225,21 +195,7 @@ def _run_notebook(source: Path, run: Run, origin: str) -> Path:
 
 
 def execute(source: Path, run: Run, executed: Path) -> None:
-    """Execute what a run can answer of a notebook, with the run's parameters.
-
-    Parameters
-    ----------
-    source : Path
-        The notebook.
-    run : Run
-    executed : Path
-        Where the executed one is written.
-
-    Raises
-    ------
-    CellError
-        If a cell fails. The notebook is kept as far as it got.
-    """
+    """Execute what a run can answer of a notebook, with the run's parameters."""
     asked = run.capabilities, run.changes, run.parameters.extras
     notebook = fitted(nbformat.read(source, as_version=4), *asked)
     if any(cell.cell_type == "code" for cell in notebook.cells):

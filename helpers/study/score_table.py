@@ -11,20 +11,7 @@ UNKNOWN = "–"
 
 
 def score_table(summary: pd.DataFrame) -> dict[str, object]:
-    """Lay out scores for the template ``scores.html.j2``.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        As of `helpers.study.stored.StoredRun.summary`.
-
-    Returns
-    -------
-    dict
-        ``caption``; ``columns``, the scores' labels; ``groups`` of rows, one for each source of
-        images. The number of images stands in the caption where it is the same everywhere, beside
-        the source where it is the same there, and else as a range.
-    """
+    """Lay out scores for the template ``scores.html.j2``."""
     everywhere = _count(summary["n"])
     same = summary["n"].nunique() == 1
     return {
@@ -80,15 +67,6 @@ def decimals(low: float, high: float) -> int:
 
     Half its width is told with one digit, or with two where the first is a 1 or a 2, as is usual
     for uncertainties; two decimals where there is no width.
-
-    Parameters
-    ----------
-    low, high : float
-
-    Returns
-    -------
-    int
-        From 0 to `MOST_DECIMALS`.
     """
     half = (high - low) / 2
     if math.isnan(half) or half <= 0:

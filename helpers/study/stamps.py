@@ -15,13 +15,7 @@ KEY = "workbook"
 
 
 def stamp_outputs(title: str) -> None:
-    """Stamp all that this notebook shows from now on; without a notebook, do nothing.
-
-    Parameters
-    ----------
-    title : str
-        The model that the run is of.
-    """
+    """Stamp all that this notebook shows from now on; without a notebook, do nothing."""
     shell = get_ipython()
     for sender in (getattr(shell, name, None) for name in ("display_pub", "displayhook")):
         if hasattr(sender, "register_hook"):  # a notebook's kernel has it, a terminal hasn't
@@ -29,20 +23,7 @@ def stamp_outputs(title: str) -> None:
 
 
 def stamp_of(cells: Sequence[str], title: str) -> dict[str, str]:
-    """Return the stamp of an output.
-
-    Parameters
-    ----------
-    cells : sequence of str
-        Sources of the code cells run until then, the output's own the last.
-    title : str
-        The model that the run is of.
-
-    Returns
-    -------
-    dict of str to str
-        ``code``, a digest of the cells, and ``model``.
-    """
+    """Return the stamp of an output."""
     text = "\n\n".join(cell.strip() for cell in cells)
     return {"code": sha256(text.encode()).hexdigest()[:12], "model": title}
 

@@ -64,13 +64,7 @@ class StoredRun:
 
     @property
     def reopened(self) -> Parameters:
-        """The parameters that open this very run, wherever its folder was when it was made.
-
-        Raises
-        ------
-        WorkbookError
-            If they are those of another version of the workbook.
-        """
+        """The parameters that open this very run, wherever its folder was when it was made."""
         given = Parameters.from_record(self.parameters)
         is_far = given.out is not None and places.is_url(given.out)
         return given if is_far else replace(given, out=str(self.folder))
@@ -99,13 +93,7 @@ class StoredRun:
 
     @property
     def has_scores(self) -> bool:
-        """Whether any image has been computed.
-
-        Raises
-        ------
-        DamagedArrays
-            If that can't be told any more.
-        """
+        """Whether any image has been computed."""
         return self._arrays.are_there and bool(self._arrays.done().any())
 
     @cached_property
@@ -137,24 +125,7 @@ class StoredRun:
 
 
 def find_runs(given: Iterable[str | Path]) -> list[StoredRun]:
-    """Open runs, given by their own folders or by folders that hold several.
-
-    Parameters
-    ----------
-    given : iterable of str or Path
-        Folders. A run's own folder means that run, and not those of other severities and models
-        that lie below it.
-
-    Returns
-    -------
-    list of StoredRun
-        Each once, by name within a folder.
-
-    Raises
-    ------
-    WorkbookError
-        If a folder holds no run.
-    """
+    """Open runs, given by their own folders or by folders that hold several."""
     folders = [found for one in given for found in _some_in(Path(one).expanduser().absolute())]
     return [StoredRun(folder) for folder in dict.fromkeys(folders)]
 

@@ -25,17 +25,7 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 
 
 def open_pool(parameters: Parameters) -> Texts:
-    """Open the pool of texts that the parameters ask for.
-
-    Parameters
-    ----------
-    parameters : Parameters
-
-    Returns
-    -------
-    Texts
-        Where none is named, the pool that suits the model.
-    """
+    """Open the pool of texts that the parameters ask for."""
     return open_texts(parameters.texts) if parameters.texts else own_pool(parameters)
 
 
@@ -47,23 +37,7 @@ def own_pool(parameters: Parameters) -> Texts:
 def embedded_texts(
     path: Path, texts: Texts, encode: Encode, tell: Callable[[str], None]
 ) -> xr.DataArray:
-    """Read the embeddings of a pool of texts, or compute and keep them.
-
-    Parameters
-    ----------
-    path : Path
-        A Zarr folder. What it holds of other texts is replaced: it is quickly computed.
-    texts : Texts
-    encode : callable
-        From texts to embeddings, n × features; called where they are missing.
-    tell : callable
-        Told in a sentence that what was kept is damaged, before it is computed again.
-
-    Returns
-    -------
-    DataArray, (text, feature)
-        Normalised, float32, with the coordinates ``property`` and ``value``.
-    """
+    """Read the embeddings of a pool of texts, or compute and keep them: (text, feature)."""
     if path.exists() and (damaged := damaged_files(path)):
         tell(f"{path}: {', '.join(damaged)} damaged or missing; the texts are embedded again.")
     elif path.exists():
@@ -76,20 +50,7 @@ def embedded_texts(
 
 
 def embedded_captions(captions: pd.Series, model: "Model") -> xr.DataArray:
-    """Embed the captions of images.
-
-    Parameters
-    ----------
-    captions : Series of str
-        By image, "" where there is none.
-    model : Model
-
-    Returns
-    -------
-    DataArray, (image, feature)
-        Of the images with a caption that the model can read, in their order; captions longer than
-        its context are left out, as a cut one might no longer be true.
-    """
+    """Embed the captions of images: (image, feature)."""
     readable = captions[[bool(text) and _can_read(model, text) for text in captions]]
     values = model.encode_text(list(readable)) if len(readable) else np.empty((0, model.features))
     coords = {"image": readable.index.to_numpy(object)}

@@ -81,18 +81,7 @@ def verify(folder: Path, share: float) -> Iterator[Check]:
 
 
 def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
-    """Check all checksums of one run, without those below it.
-
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        Stands before the lines.
-
-    Yields
-    ------
-    Check
-    """
+    """Check all checksums of one run, without those below it."""
     record = read_undamaged(folder / RECORD)
     lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
     yield Check(f"{name}{RECORD}", 1, lost)

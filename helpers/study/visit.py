@@ -84,20 +84,7 @@ class Kept:
 
 
 def variables(model: "Model", asked: Asked, sources: Sequence[str]) -> list[Variable]:
-    """Return all that is kept of an image, or of a batch of them.
-
-    Parameters
-    ----------
-    model : Model
-    asked : Asked
-    sources : sequence of str
-        Of all images.
-
-    Returns
-    -------
-    list of Variable
-        Of what the model can't give, none.
-    """
+    """Return all that is kept of an image, or of a batch of them."""
     by_model = [_variable(row, model, asked, sources) for row in kept(model.capabilities)]
     scores = [*scores_of(model.capabilities, asked.scores), "pixel_change"]
     of_changes = (Variable(name, _changes(asked), "float64") for name in scores)
@@ -114,22 +101,7 @@ def _variable(row: Kept, model: "Model", asked: Asked, sources: Sequence[str]) -
 def pooled(
     values: Mapping[str, np.ndarray], sources: Sequence[str], every: Sequence[str]
 ) -> Values:
-    """Reduce what is kept of a batch, not of its images.
-
-    Parameters
-    ----------
-    values : mapping of str to ndarray
-        Variable → values, first axis images.
-    sources : sequence of str
-        Of these images.
-    every : sequence of str
-        Of all images of the run.
-
-    Returns
-    -------
-    dict of str to ndarray
-        With one row, and an axis of sources after it; NaN where the batch has none of a source.
-    """
+    """Reduce what is kept of a batch, not of its images."""
     members = [[place for place, own in enumerate(sources) if own == source] for source in every]
     rows = {row.name: row for row in KEPT if row.pooled}
     found = {}
@@ -177,22 +149,7 @@ def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
 
 
 def encoded(encoding: "Encoding", rows: Sequence[Kept], asked: Asked) -> Values:
-    """Take what is kept from one forward pass over all views of some images.
-
-    Parameters
-    ----------
-    encoding : Encoding
-        Of n images × views, view by view, the original first; encoded by token, in tensors.
-    rows : sequence of Kept
-        What is taken.
-    asked : Asked
-
-    Returns
-    -------
-    dict of str to ndarray
-        Variable → values with first axis n, of the type that is kept: infinite where that is too
-        narrow.
-    """
+    """Take what is kept from one forward pass over all views of some images."""
     import torch
 
     found = {}
@@ -243,20 +200,7 @@ def _number_per_view(score: str, found: object, views: int) -> np.ndarray:
 
 
 def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Values:
-    """Compute the study's own scores on a GPU, of many images at once.
-
-    Parameters
-    ----------
-    pixels : Tensor of uint8, images × views × height × width × 3
-        On the device, the original first.
-    by_model : mapping of str to ndarray
-        What `encoded` gives of the same views.
-
-    Returns
-    -------
-    dict of str to ndarray of float64, images × changes
-        As `scored` would, to 1e-12.
-    """
+    """Compute the study's own scores on a GPU, of many images at once: images × changes."""
     import torch
 
     from helpers.analysis import device_scores
@@ -341,13 +285,7 @@ def _of_neurons(encoding: "Encoding", asked: Asked) -> tuple["Tensor", "Tensor",
 def _moments(shares: np.ndarray) -> np.ndarray:
     """Return mean and root mean square over images, in units of an even share of a layer.
 
-    Parameters
-    ----------
-    shares : ndarray, (images, changes, layers, neurons)
-
-    Returns
-    -------
-    ndarray, (2, changes, layers, neurons)
+    Of shape (2, changes, layers, neurons).
     """
     if not len(shares):
         return np.full((2, *shares.shape[1:]), np.nan)

@@ -9,19 +9,7 @@ from helpers.checks import WorkbookError
 
 @contextmanager
 def writing(what: str, out: Path) -> Iterator[None]:
-    """Make the folder above a file or folder that is to be written.
-
-    Parameters
-    ----------
-    what : str
-        What it is, for the error.
-    out : Path
-
-    Raises
-    ------
-    WorkbookError
-        If it, or anything within the ``with`` block, can't be written.
-    """
+    """Make the folder above a file or folder that is to be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield

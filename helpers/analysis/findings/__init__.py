@@ -87,19 +87,7 @@ def once_or_each(by_source: Mapping[str, str]) -> str:
 
 
 def in_a_sentence(by_source: Mapping[str, str], place: str = "{} on {}") -> str:
-    """Write words of every source of images within a sentence, once where they are the same.
-
-    Parameters
-    ----------
-    by_source : mapping of str to str
-    place : str
-        How words and their source are joined.
-
-    Returns
-    -------
-    str
-        Such as ``noise on photos and blur on scenes``.
-    """
+    """Write words of every source of images within a sentence, once where they are the same."""
     if len(set(by_source.values())) == 1:
         return next(iter(by_source.values()))
     return listed([place.format(text, source) for source, text in by_source.items()])

@@ -114,18 +114,7 @@ def leading(excess: xr.Dataset) -> pd.DataFrame:
 
 
 def furthest(table: pd.DataFrame) -> str | None:
-    """Name the change whose account is surely further from an ordinary one than all others'.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As of `helpers.analysis.specificity.distances`, without the control.
-
-    Returns
-    -------
-    str or None
-        None where intervals overlap, or there is but one change.
-    """
+    """Name the change whose account is surely further from an ordinary one than all others'."""
     first = ties.ranked(table["distance"]).index[0]
     others = table.drop(index=first)
     apart = len(others) and table.loc[first, "low"] > others["high"].max()

@@ -18,22 +18,7 @@ VERDICTS = {
 def verdicts(
     planted: Mapping[str, pd.DataFrame], agreement: Mapping[str, pd.DataFrame]
 ) -> pd.Series:
-    """Judge every method, by the same rule in all models.
-
-    Parameters
-    ----------
-    planted : mapping of str to DataFrame
-        Model → `helpers.analysis.head_truth.planted_hits`.
-    agreement : mapping of str to DataFrame
-        Model → `helpers.analysis.head_truth.agreement` with what patching each head does.
-
-    Returns
-    -------
-    Series of str
-        By method: ``yes`` where it surely puts most planted heads first and orders heads as
-        patching does, beyond chance; ``seldom`` where it surely puts fewer than half first;
-        ``in part`` otherwise.
-    """
+    """Judge every method, by the same rule in all models."""
     found = {}
     for method in next(iter(planted.values())).index:
         hits = pd.DataFrame([own.loc[method] for own in planted.values()])

@@ -31,18 +31,7 @@ DRAWS = ("one draw", "two draws")
 
 
 def found_groups(similarity: pd.Series) -> dict[str, list[str]]:
-    """Fill the published groups, as large as they are, in a run's own order.
-
-    Parameters
-    ----------
-    similarity : Series
-        Mean embedding similarity by augmentation.
-
-    Returns
-    -------
-    dict of str to list of str
-        Group → augmentations; those that the study doesn't order are left out.
-    """
+    """Fill the published groups, as large as they are, in a run's own order."""
     stated = [name for names in statistics.PUBLISHED_GROUPS.values() for name in names]
     ordered = iter(similarity[stated].sort_values(kind="stable").index)
     return {

@@ -87,22 +87,7 @@ def answer(
 
 
 def onsets(lost: pd.DataFrame, crossing: pd.DataFrame) -> pd.DataFrame:
-    """Find the severity from which on right answers are surely lost, beside the crossing.
-
-    Parameters
-    ----------
-    lost : DataFrame
-        As of `helpers.analysis.severity.dose_response`, of accuracy lost.
-    crossing : DataFrame
-        As of `helpers.analysis.severity.crossings`; a row for each change of interest.
-
-    Returns
-    -------
-    DataFrame
-        By change: `onset`, the lowest severity computed at which, and at all above it, the interval
-        lies above 0 (inf where there is none), `answer` of the crossing, and `before`: whether the
-        crossing surely comes later.
-    """
+    """Find the severity from which on right answers are surely lost, beside the crossing."""
     low = lost.pivot(index="augmentation", columns="severity", values="low").sort_index(axis=1)
     surely = (low > 0).iloc[:, ::-1].cummin(axis=1).sum(axis=1).astype(int)
     first = np.append(np.inf, low.columns.to_numpy(float)[::-1])
@@ -140,20 +125,7 @@ def _sure(words: Mapping[str, str]) -> str:
 
 
 def earliest(dosed: Tables, name: Name) -> dict[str, str]:
-    """Name the change that crosses at the lowest severity, or those that may.
-
-    Parameters
-    ----------
-    dosed : mapping of str to DataFrame
-        Source → rows of `helpers.analysis.severity.crossings` with a severity, in its order.
-    name : callable
-        Writes a change within a sentence.
-
-    Returns
-    -------
-    dict of str to str
-        `NONE` where no change crosses.
-    """
+    """Name the change that crosses at the lowest severity, or those that may."""
     within = {s: own[own["severity"] < np.inf] for s, own in dosed.items()}
     return {s: first_of(own, name) if len(own) else NONE for s, own in within.items()}
 

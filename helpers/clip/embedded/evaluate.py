@@ -174,26 +174,7 @@ def compare(measure: str, values: Sequence[str], truth: np.ndarray, logits: np.n
 
 
 def zero_shot(encoders: Encoders, name: str, drawn: list[Scene], images: np.ndarray) -> tuple:
-    """Name a property of every picture by the nearest of its prompts.
-
-    Parameters
-    ----------
-    encoders : Encoders
-        The model.
-    name : str
-        One of `PROPERTIES`.
-    drawn : list of Scene
-        The pictures, of one object each if the property is one of objects.
-    images : numpy.ndarray
-        Their embeddings, pictures × features.
-
-    Returns
-    -------
-    dict
-        The row of the evaluation: measure, pictures, accuracy, low, high, chance, majority.
-    list of dict
-        The rows of the recall: measure, value, pictures, recall.
-    """
+    """Name a property of every picture by the nearest of its prompts."""
     one = PROPERTIES[name]
     prompts = encoders.prompts(
         [one.write(template, value) for value in one.values] for template in one.held_out
@@ -224,20 +205,7 @@ def by_combination(encoders: Encoders, images: np.ndarray) -> list[dict]:
 
 
 def retrieval(encoders: Encoders, images: np.ndarray) -> list[dict]:
-    """Find the picture of a full caption, and the caption of a picture, among `GALLERY`.
-
-    Parameters
-    ----------
-    encoders : Encoders
-        The model.
-    images : numpy.ndarray, pictures × features
-        Embeddings of the held-out scenes of any number of objects.
-
-    Returns
-    -------
-    list of dict
-        Rows of the evaluation.
-    """
+    """Find the picture of a full caption, and the caption of a picture, among `GALLERY`."""
     texts = [one.full_caption for one in _scenes("scene")]
     shape = (-1, GALLERY, images.shape[1])
     similarity = encoders.texts(texts).reshape(shape) @ images.reshape(shape).mT
@@ -262,22 +230,7 @@ def exchange(one: Scene) -> tuple[dict, dict] | None:
 
 
 def binding(encoders: Encoders, drawn: list[Scene], images: np.ndarray) -> dict:
-    """Choose between "a red star and a blue circle" and "a blue star and a red circle".
-
-    Parameters
-    ----------
-    encoders : Encoders
-        The model.
-    drawn : list of Scene
-        The pictures; those of fewer than two objects take no part.
-    images : numpy.ndarray, pictures × features
-        Their embeddings.
-
-    Returns
-    -------
-    dict
-        A row of the evaluation.
-    """
+    """Choose between "a red star and a blue circle" and "a blue star and a red circle"."""
     pairs = {index: exchange(one) for index, one in enumerate(drawn)}
     pairs = {index: pair for index, pair in pairs.items() if pair}
     captions = {True: [], False: []}

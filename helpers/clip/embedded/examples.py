@@ -48,18 +48,7 @@ def mirror(example: Example) -> Example:
 
 
 def patch_owners(masks: np.ndarray) -> np.ndarray:
-    """Find the object that covers most of each patch, if it covers enough.
-
-    Parameters
-    ----------
-    masks : numpy.ndarray
-        Objects × 224 × 224, bool.
-
-    Returns
-    -------
-    numpy.ndarray
-        Rows × columns of patches: the number of the object, or -1.
-    """
+    """Find the object that covers most of each patch, if it covers enough."""
     side = SIDE // GRID
     shares = masks.reshape(len(masks), GRID, side, GRID, side).mean((2, 4))
     return np.where(shares.max(0) >= LEAST_COVER, shares.argmax(0), -1)
@@ -72,22 +61,7 @@ def from_scene(one: scenes.Scene) -> Example:
 
 
 def crop(picture: np.ndarray, rng: np.random.Generator, held_out: bool = False) -> np.ndarray:
-    """Cut a random square out of a photograph and resize it to 224 × 224.
-
-    Parameters
-    ----------
-    picture : numpy.ndarray
-        Height × width × 3, uint8.
-    rng : numpy.random.Generator
-        Chooses side (0.5 to 0.95 of the shorter one) and place.
-    held_out : bool
-        Whether the crop is one from the lower right, where those for training never are.
-
-    Returns
-    -------
-    numpy.ndarray
-        224 × 224 × 3, uint8.
-    """
+    """Cut a random square out of a photograph and resize it to 224 × 224."""
     height, width = picture.shape[:2]
     side = int(min(height, width) * rng.uniform(0.5, 0.95))
     place = rng.uniform(HELD_OUT_ROOM, 1, 2) if held_out else rng.random(2)

@@ -31,25 +31,7 @@ def checkpoints(name: str) -> list[str]:
 
 
 def weights_file(name: str, checkpoint: str | int | None = None) -> Path | None:
-    """Find the weights: the final ones, or those at an earlier step of training.
-
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`.
-    checkpoint : str or int, optional
-        One of `checkpoints`; left out, the final weights.
-
-    Returns
-    -------
-    pathlib.Path or None
-        None for step 0, whose weights are drawn and not kept.
-
-    Raises
-    ------
-    WorkbookError
-        If no weights were kept at that step.
-    """
+    """Find the weights: the final ones, or those at an earlier step of training."""
     if checkpoint is None:
         return folder(name) / WEIGHTS
     step = one_of(f"pretrained (step of model {name})", str(checkpoint), checkpoints(name))

@@ -18,19 +18,7 @@ SHARES = (2, 1, 1)
 
 
 def new_model(name: str, seed: int) -> CLIP:
-    """Build the model to be trained: open_clip's CLIP with the known rows of the token table.
-
-    Parameters
-    ----------
-    name : str
-        One of `helpers.clip.embedded.NAMES`.
-    seed : int
-        Seed of the random initial weights and of the scenes that scale the patch projection.
-
-    Returns
-    -------
-    open_clip.model.CLIP
-    """
+    """Build the model to be trained: open_clip's CLIP with the known rows of the token table."""
     torch.manual_seed(seed)
     made = architecture(name)
     made["text_cfg"]["vocab_size"] = len(known_tokens(name))

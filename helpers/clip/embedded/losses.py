@@ -13,22 +13,6 @@ def contrastive_loss(images: Tensor, texts: Tensor, truth: Tensor, scale: Tensor
 
     The loss of CLIP (Radford et al. 2021, section 2.3) for several captions a picture, where a
     caption that also happens to be true of another picture is left out of the negatives there.
-
-    Parameters
-    ----------
-    images : torch.Tensor
-        Pictures × features, normalised.
-    texts : torch.Tensor
-        Captions × features, normalised; captions c · pictures + i belong to picture i.
-    truth : torch.Tensor
-        Captions × pictures, bool: whether the caption is true of the picture.
-    scale : torch.Tensor
-        Inverse temperature.
-
-    Returns
-    -------
-    torch.Tensor
-        Mean cross-entropy, a scalar.
     """
     pictures = len(images)
     own = torch.arange(len(texts), device=texts.device) % pictures
@@ -47,22 +31,6 @@ def property_loss(images: Tensor, prompts: Tensor, present: Tensor, scale: Tenso
     """Tell the values of a property that a picture has from those that it has not.
 
     A softmax cross-entropy for each value present, against all the absent ones.
-
-    Parameters
-    ----------
-    images : torch.Tensor
-        Pictures × features, normalised.
-    prompts : torch.Tensor
-        Values × features, normalised: one prompt per value.
-    present : torch.Tensor
-        Pictures × values, bool. Pictures without any value have no part in the loss.
-    scale : torch.Tensor
-        Inverse temperature.
-
-    Returns
-    -------
-    torch.Tensor
-        Mean over the values present, a scalar.
     """
     logits = scale * images @ prompts.T
     absent = logits.masked_fill(present, EXCLUDED).logsumexp(1, keepdim=True)

@@ -117,22 +117,7 @@ class Reporter:
 
 
 def train(settings: Settings, folder: Path, device: str = "cpu") -> Trainer:
-    """Train, or go on training where the state in a folder ends.
-
-    Parameters
-    ----------
-    settings : Settings
-        The recipe.
-    folder : pathlib.Path
-        See `Reporter`.
-    device : str
-        Where to train.
-
-    Returns
-    -------
-    Trainer
-        The state at the end.
-    """
+    """Train, or go on training where the state in a folder ends."""
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(settings, device)
     if (folder / "state.pt").exists():

@@ -15,17 +15,7 @@ ROWS = "token_embedding.rows"
 
 
 def save(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> None:
-    """Write weights in half precision.
-
-    Parameters
-    ----------
-    weights : dict of str to torch.Tensor
-        State dict of the model as trained, whose token table has the known rows only.
-    rows : torch.Tensor
-        Which rows of CLIP's table those are.
-    path : pathlib.Path
-        The safetensors file.
-    """
+    """Write weights in half precision."""
     half = {name: tensor.detach().half().contiguous() for name, tensor in weights.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(half | {ROWS: rows.to(torch.int32)}, path)
@@ -34,29 +24,7 @@ def save(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> No
 def build(
     name: str, checkpoint: str | int | None = None, *, seed: int = 0
 ) -> tuple[CLIP, "Tokenizer"]:
-    """Build an embedded model.
-
-    Parameters
-    ----------
-    name : str
-        One of `helpers.clip.embedded.NAMES`.
-    checkpoint : str or int, optional
-        A step of training, one of `checkpoints`, 0 before the first; left out, the end.
-    seed : int, optional
-        Of the weights before the first step; 0 has those that training began with.
-
-    Returns
-    -------
-    model : open_clip.model.CLIP
-        In evaluation mode, float32, on the CPU.
-    tokenizer : Tokenizer
-        Turns a list of texts into a LongTensor, texts × 24.
-
-    Raises
-    ------
-    WorkbookError
-        If no weights were kept at that step.
-    """
+    """Build an embedded model."""
     file, made = weights_file(name, checkpoint), architecture(name)
     with torch.random.fork_rng(devices=[]):  # the initial weights leave no trace
         weights = load_file(file) if file else _untrained(name, seed)

@@ -88,22 +88,7 @@ class Tower:
 
 
 def open_tower(visual: nn.Module) -> Tower:
-    """Find the parts of a library's vision tower.
-
-    Parameters
-    ----------
-    visual : Module
-        The vision tower of an open_clip model.
-
-    Returns
-    -------
-    Tower
-
-    Raises
-    ------
-    UnknownTower
-        If it is no vision transformer, or one of a kind that `KINDS` doesn't know.
-    """
+    """Find the parts of a library's vision tower."""
     module = visual.trunk if isinstance(visual, TimmModel) else visual
     if type(module) not in KINDS:
         raise UnknownTower(f"its vision tower is a {type(module).__name__}")

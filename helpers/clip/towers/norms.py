@@ -59,17 +59,7 @@ class Norm:
         return cls(module.weight, bias, epsilon, centred)
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalise, and return 1 / deviation, too.
-
-        Parameters
-        ----------
-        x : Tensor, … × width
-
-        Returns
-        -------
-        normed : Tensor, … × width
-        inverse : Tensor, …
-        """
+        """Normalise, and return 1 / deviation, too."""
         x = x.float()
         if self.centred:
             shape = self.gain.shape

@@ -51,19 +51,7 @@ def head_labels(model: str, pretrained: str | None) -> pd.DataFrame:
 
 
 def property_heads(model: str, pretrained: str | None) -> pd.DataFrame:
-    """Return the heads that are published as those of a property.
-
-    Parameters
-    ----------
-    model, pretrained
-        As for `head_labels`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns property, layer and head, one row per pair of a property and a head; empty for a
-        model that is not one of `MODELS`.
-    """
+    """Return the heads that are published as those of a property."""
     return _rows_of("property_heads.csv", model, pretrained).reset_index(drop=True)
 
 

@@ -37,20 +37,7 @@ def _article(phrase: str) -> str:
 
 
 def noun_phrase(claims: dict[str, str], thing: str = "object") -> str:
-    """Write what is claimed of an object; without its shape it is a thing of that name.
-
-    Parameters
-    ----------
-    claims : dict of str to str
-        Any of shape, colour, fill, size, position.
-    thing : str
-        "object", or "something", which has no article and comes first.
-
-    Returns
-    -------
-    str
-        Such as "a large red star on the left" or "something red".
-    """
+    """Write what is claimed of an object; without its shape it is a thing of that name."""
     words = [claims[name] for name in ("size", "colour", "fill") if name in claims]
     if "shape" not in claims and thing == "something":
         phrase = " ".join([thing, *words])
@@ -62,22 +49,7 @@ def noun_phrase(claims: dict[str, str], thing: str = "object") -> str:
 def sentence(
     scene: dict[str, str], objects: list[dict], opening: int = 0, held_out: bool = False
 ) -> str:
-    """Put claims into words.
-
-    Parameters
-    ----------
-    scene, objects
-        As in `Caption`.
-    opening : int
-        Which of the templates to use (modulo their number).
-    held_out : bool
-        Use the templates kept for evaluation.
-
-    Returns
-    -------
-    str
-        The sentence.
-    """
+    """Put claims into words."""
     if "medium" in scene:
         openings = HELD_OUT_MEDIUM_OPENINGS if held_out else MEDIUM_OPENINGS
         start = openings[opening % len(openings)]
@@ -141,20 +113,7 @@ def random_caption(
     rng: np.random.Generator,
     held_out: bool = False,
 ) -> Caption:
-    """Say a random part of what is true of a scene.
-
-    Parameters
-    ----------
-    objects, medium, background, held_out
-        As for `full_caption`.
-    rng : numpy.random.Generator
-        Chooses the template, the objects and the attributes that are mentioned.
-
-    Returns
-    -------
-    Caption
-        At most `LONGEST` words.
-    """
+    """Say a random part of what is true of a scene."""
     opening, chance = int(rng.integers(1 << 16)), rng.random(4)
     scene = {}
     if chance[0] < 0.5:

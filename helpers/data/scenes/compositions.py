@@ -29,22 +29,7 @@ def relation(first: dict, second: dict) -> str:
 def full_caption(
     objects: Sequence[dict], medium: str, background: str, rng: np.random.Generator
 ) -> str:
-    """Say as much as fits: every object, the medium and mostly the background.
-
-    Parameters
-    ----------
-    objects : sequence of dict
-        Properties of each object, and its x and y.
-    medium, background : str
-        Properties of the picture.
-    rng : numpy.random.Generator
-        Chooses order and template.
-
-    Returns
-    -------
-    str
-        At most `captions.LONGEST` words.
-    """
+    """Say as much as fits: every object, the medium and mostly the background."""
     things, has_room = _every_thing(_shuffled(objects, rng), rng)
     return _opening(medium, rng) + things + (_ending(background) if has_room else "")
 

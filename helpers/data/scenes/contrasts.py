@@ -90,25 +90,7 @@ class Content:
 
 
 def contrast_set(index: int, seed: int, count: int, easy: bool = False) -> list[Scene]:
-    """Draw a contrast set; the same arguments always give the same one.
-
-    Parameters
-    ----------
-    index : int
-        Number of the set.
-    seed : int
-        Which world it is from.
-    count : int
-        Number of objects in every scene, unless just that varies.
-    easy : bool
-        Whether objects are large, on a plain background.
-
-    Returns
-    -------
-    list of Scene
-        `SET_SIZE` of them that captions can tell apart, or fewer if there are no more; objects lie
-        within the same positions, elsewhere, and all that captions don't speak of is drawn anew.
-    """
+    """Draw a contrast set; the same arguments always give the same one."""
     rng = np.random.default_rng((seed, index, STREAM))
     shares = OF_ONE if count == 1 else OF_SEVERAL
     varied = list(shares)[rng.choice(len(shares), p=list(shares.values()))]

@@ -268,24 +268,7 @@ def _finish(canvas: np.ndarray, medium: Medium, grain: np.ndarray) -> np.ndarray
 def draw_scene(
     objects: list[dict], medium: str, background: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a scene, later objects over earlier ones.
-
-    Parameters
-    ----------
-    objects : list of dict
-        Shape, colour, fill, x, y, radius (pixels) and angle (degrees) of each object.
-    medium, background : str
-        Values of the properties of those names.
-    rng : numpy.random.Generator
-        Source of texture and grain.
-
-    Returns
-    -------
-    pixels : numpy.ndarray
-        224 × 224 × 3, uint8.
-    masks : numpy.ndarray
-        Objects × 224 × 224, bool: the pixels where each object is visible.
-    """
+    """Draw a scene, later objects over earlier ones."""
     look, grain = LOOKS[medium], _window(rng)
     colour = _backdrop_colour([item["colour"] for item in objects], look, rng)
     canvas = _background(background, colour, rng)

@@ -22,17 +22,7 @@ VOWEL_AFTER_A = re.compile(r"\ba (?=[aeiou])")
 
 
 def with_article(word: str) -> str:
-    """Put "a" or "an" before a word, as it is spoken.
-
-    Parameters
-    ----------
-    word : str
-        A word or several, without an article.
-
-    Returns
-    -------
-    str
-    """
+    """Put "a" or "an" before a word, as it is spoken."""
     vowel = word[0].lower() in "aeiou" and not word.startswith(SPELLED_LIKE_VOWELS)
     return f"an {word}" if vowel or word.startswith(SPELLED_LIKE_CONSONANTS) else f"a {word}"
 

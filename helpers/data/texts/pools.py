@@ -88,23 +88,7 @@ POOLS: Mapping[str, Pool] = MappingProxyType(
 
 
 def open_texts(source: str | PathLike) -> Texts:
-    """Open a pool of texts.
-
-    Parameters
-    ----------
-    source : str or path
-        One of `POOLS`, or a file: `.txt` with one text a line, or `.csv` with a column text and
-        perhaps columns property and value.
-
-    Returns
-    -------
-    Texts
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such pool, or the file is missing, holds no texts, or holds one twice.
-    """
+    """Open a pool of texts."""
     if not isinstance(source, (str, PathLike)):
         raise WorkbookError(
             f"texts has no value {source!r}; choose one of {', '.join(POOLS)}, or a file."

@@ -34,22 +34,7 @@ the embedded models were taught."""
 
 
 def templates_of(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return sentences with one place for a class each.
-
-    Parameters
-    ----------
-    given : str or sequence of str
-        One of `TEMPLATES`, or sentences of one's own, with ``{}`` where the class is written.
-
-    Returns
-    -------
-    tuple of str
-
-    Raises
-    ------
-    WorkbookError
-        If there are none of that name, or a sentence has no place or several.
-    """
+    """Return sentences with one place for a class each."""
     if isinstance(given, str) and PLACE not in given:
         return TEMPLATES[one_of("templates", given, TEMPLATES)]()
     sentences = (given,) if isinstance(given, str) else tuple(given)
@@ -63,21 +48,7 @@ def templates_of(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def class_texts(classes: Sequence[str], templates: str | Sequence[str]) -> Texts:
-    """Write every class into every template.
-
-    Parameters
-    ----------
-    classes : sequence of str
-        Names as folders and columns have them: an underscore is read as a space.
-    templates : str or sequence of str
-        As for `templates_of`.
-
-    Returns
-    -------
-    Texts
-        Of the property `CLASS`, whose values are the classes; what would be the same text twice is
-        written once.
-    """
+    """Write every class into every template."""
     sentences = templates_of(templates)
     rows: dict[str, tuple[str, str]] = {}
     for name in classes:
