@@ -47,7 +47,7 @@ test-style: .venv
 	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 
 BROWSER := tests/test_browser.py tests/test_browser_lab.py tests/test_pages.py
-RUNS := $(wildcard tests/test_study_*.py) tests/test_degenerate.py tests/test_extend.py \
+RUNS := $(wildcard tests/test_runs_*.py) tests/test_degenerate.py tests/test_extend.py \
 	tests/test_readme.py
 MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py)  # what holds most comes last
 test-browser: .venv

@@ -35,8 +35,8 @@ from helpers.clip.model import Model
 from helpers.cores import cores
 from helpers.data import SIZE, STUDY, Image, open_images, views
 from helpers.data.transforms import TRANSFORMS
-from helpers.study.parameters import OUTPUTS, Parameters, from_profile
-from helpers.study.run import Run
+from helpers.runs.parameters import OUTPUTS, Parameters, from_profile
+from helpers.runs.run import Run
 from tests.materialised import contributions
 from tests.published_way import hugging_face_clip, study_image
 from tests.reference_textspan import plain_textspan
@@ -256,7 +256,7 @@ def heads_and_neighbours(options: Options) -> Iterator[Line]:
 PEAK = """
 import resource, sys
 from time import perf_counter
-from helpers.study.run import Run
+from helpers.runs.run import Run
 from tests.bench import small_study
 count, out = int(sys.argv[1]), sys.argv[2]
 run = Run(small_study(images=f"scenes:{count}", out=out))
@@ -298,7 +298,7 @@ def share_of_peak(options: Options) -> Iterator[Line]:
 
 def bytes_per_image(options: Options) -> Iterator[Line]:
     """(h) What each array takes on disk, before compression."""
-    from helpers.study.visit import Asked, variables
+    from helpers.runs.compute.output_variables import Asked, variables
 
     for name in SIZED:
         model = load(name, device="cpu")

@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import psutil
 import pytest
+from ipywidgets.widgets import widget
 from PIL import Image
 
-from helpers.study import kernels
+from helpers.runs import kernels
 from tests.lab import browser, lab  # noqa: F401
 from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
 
@@ -39,10 +40,11 @@ def pytest_runtest_logfinish():
 
 @pytest.fixture(autouse=True, scope="module")
 def panels_let_go():
-    """Close panels at the end of a module: every widget is kept alive, and with it its run."""
+    """Close a module's panels at its end: every widget is kept alive, and with it its run."""
+    before = {*widget._instances}
     yield
-    if "ipywidgets" in sys.modules:
-        sys.modules["ipywidgets"].Widget.close_all()
+    for made in {*widget._instances} - before:
+        widget._instances[made].close()
 
 
 def _held():

@@ -11,7 +11,7 @@ SMALLEST = {"images": "scenes:4", "compare": "[embedded:304]", "batch_size": 2}
 def start(out: Path, **environment: str) -> subprocess.Popen:
     """Start ``workbook run`` with all notebooks, on four images."""
     values = [text for name, value in SMALLEST.items() for text in ("-p", name, str(value))]
-    call = [sys.executable, "-m", "helpers.study.cli", "run", *values, "--out", str(out)]
+    call = [sys.executable, "-m", "helpers.runs.cli", "run", *values, "--out", str(out)]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(call, env=os.environ | environment, **pipes)
 

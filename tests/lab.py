@@ -16,8 +16,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from helpers.study.kernels import PROVISIONER
-from helpers.study.parameters import ROOT
+from helpers.runs.kernels import PROVISIONER
+from helpers.runs.parameters import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")

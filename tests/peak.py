@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import psutil
 
-from helpers.study.memory import GIGABYTE, Watch
+from helpers.runs.memory import GIGABYTE, Watch
 
 GRACE = 10  # seconds that a process may take to end after the command
 NAMED = 5

@@ -7,7 +7,7 @@ from base64 import b64decode
 
 import nbformat
 
-from helpers.study.parameters import NOTEBOOKS
+from helpers.runs.parameters import NOTEBOOKS
 
 PICTURE = NOTEBOOKS / "00_summary.png"
 

@@ -18,12 +18,13 @@ import numpy as np
 import xarray as xr
 from nbclient import NotebookClient
 
-from helpers.study import derived, kernels
-from helpers.study.arrays import Arrays
-from helpers.study.files import BLANK, sealed
-from helpers.study.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT
-from helpers.study.places import ARRAYS, RECORD
-from helpers.study.record import read_undamaged
+from helpers.runs import kernels
+from helpers.runs.derived import kept as derived
+from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT
+from helpers.runs.paths import ARRAYS, RECORD
+from helpers.runs.record import read_undamaged
+from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.files import BLANK, sealed
 
 PACKED = ROOT / "tests" / "reference.zip"
 OF_THIS_RUN = ("made_in", "timings", "code")
@@ -93,7 +94,7 @@ def make():
     """Compute the reference anew, say what changed, and pack it."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = {"WORKBOOK_OUTPUTS": folder}
-        command = [sys.executable, "-m", "helpers.study.cli", "run"]
+        command = [sys.executable, "-m", "helpers.runs.cli", "run"]
         subprocess.run(command, env=os.environ | outputs, check=True)
         run = Path(folder) / DEFAULT_PROFILE
         if PACKED.exists():

@@ -163,7 +163,7 @@ def test_two_runs_on_one_folder_and_a_notebook_that_is_opened_meanwhile(
         time.sleep(0.1)
     second = start(out)
     script = (
-        "import json, sys\nfrom helpers.study import open_run\n"
+        "import json, sys\nfrom helpers.runs import open_run\n"
         "given = json.load(open(sys.argv[1]))['parameters']\n"
         "assert len(open_run(**given).scores()['image']) == 4"
     )

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from helpers import study
 from helpers.analysis import causal, dissection
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, open_images, views
-from helpers.study.ordinary import ordinary_differences
-from helpers.study.patching import patched_heads
+from helpers.runs import open_run
+from helpers.runs.derived.ordinary import ordinary_differences
+from helpers.runs.derived.patching import patched_heads
 
 NAMES = list(AUGMENTATIONS)
 
@@ -145,7 +145,7 @@ def test_own_heads_remove_more_only_where_they_do(effects):
 
 
 def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
-    run = study.open_run(**parameters | {"images": "scenes:3", "severity": 1.0})
+    run = open_run(**parameters | {"images": "scenes:3", "severity": 1.0})
     found = patched_heads(run)["removed"]
     assert found["effect"].values.tolist() == list(causal.EFFECTS)
     assert set(found["choice"].values) == set(causal.CHOICES)

@@ -9,7 +9,7 @@ import pytest
 from helpers import interpret
 from helpers.checks import WorkbookError
 from helpers.clip import load
-from helpers.study import open_run
+from helpers.runs import open_run
 
 LONG = "red " * 40
 

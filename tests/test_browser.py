@@ -11,8 +11,8 @@ from nbformat.v4 import new_code_cell
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from helpers.study.notebook_page import notebook_page
-from helpers.study.parameters import NOTEBOOKS
+from helpers.runs.parameters import NOTEBOOKS
+from helpers.runs.report.notebook_page import notebook_page
 from tests.lab import NEEDS_CHROMIUM, close, control, opened, run_all, source
 
 NAME = "07_interpret.ipynb"

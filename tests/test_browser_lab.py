@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import expect
 
-from helpers.study.parameters import NOTEBOOKS, from_profile
+from helpers.runs.parameters import NOTEBOOKS, from_profile
 from tests.lab import NEEDS_CHROMIUM, close, control, opened, run_all, source
 
 pytestmark = NEEDS_CHROMIUM
@@ -21,14 +21,14 @@ SIMILARITY = re.compile(r"similarity (\d\.\d+)")
 # A workbook of one short notebook, for the kernel and for the process that it starts.
 SHORT = """
 from pathlib import Path
-from helpers.study import runner
+from helpers.runs import runner
 runner.NOTEBOOKS = Path({folder!r})
 """
 STARTED = (
-    "from helpers.study.cli import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n"
+    "from helpers.runs.cli import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n"
 )
 IN_KERNEL = """
-from helpers.study import background
+from helpers.runs import background
 background.COMMAND = {command!r}
 """
 
@@ -54,7 +54,8 @@ def page(browser, lab):
     command = IN_KERNEL.format(command=(sys.executable, str(short / "started.py")))
     given = {"images": "scenes:2", "compare": [], "out": str(lab.folder / "sliders")}
     given = vars(from_profile("quick", given))
-    opening = f"from helpers import interpret, study\nrun = study.open_run(**{given!r})"
+    imports = "from helpers import interpret\nfrom helpers.runs import open_run\n"
+    opening = f"{imports}run = open_run(**{given!r})"
     panels = [f"interpret.panel({name!r}, run)" for name in ("change", "shift")]
     notebook = nbformat.read(NOTEBOOKS / "index.ipynb", as_version=4)
     notebook.cells.insert(0, new_code_cell(patched + command))

@@ -324,7 +324,7 @@ def test_a_failing_transform_is_an_error_that_names_view_and_image(monkeypatch):
 
 def test_names_of_views_need_neither_torch_nor_albumentations():
     script = (
-        "import sys, helpers.study, helpers.figures.scores;"
+        "import sys, helpers.runs, helpers.figures.scores;"
         "sys.exit(bool({'torch', 'albumentations'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -13,7 +13,7 @@ from PIL import Image
 
 from helpers.checks import WorkbookError
 from helpers.data import UnreadableImage, decode, open_images
-from helpers.study.cli import main
+from helpers.runs.cli import main
 
 CAPTION, LABEL = {"a": "a cat", "b": "a dog"}, {"a": "cat", "b": "dog"}
 FIVE = tuple(f"caption {number}" for number in range(5))

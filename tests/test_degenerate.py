@@ -20,8 +20,9 @@ from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, VIEWS, views
 from helpers.figures import scores as figures
-from helpers.study import engine, open_run
-from helpers.study.visit import CONTENT, content_of
+from helpers.runs import open_run
+from helpers.runs.compute import engine
+from helpers.runs.compute.output_variables import CONTENT, content_of
 
 NAMES = list(AUGMENTATIONS)
 ONE_COLOUR = ("edge_similarity", "detail_similarity")

@@ -12,14 +12,14 @@ from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
 from helpers.data import CHANGES, open_images
 from helpers.figures import style
-from helpers.study import open_run
-from helpers.study.compare import write_comparison
-from helpers.study.gather import write_gathered
-from helpers.study.parameters import from_profile
-from helpers.study.places import identity
-from helpers.study.score_table import score_table
-from helpers.study.stored import StoredRun
-from helpers.study.verify import verify
+from helpers.runs import open_run
+from helpers.runs.compare import write_comparison
+from helpers.runs.gather import write_gathered
+from helpers.runs.parameters import from_profile
+from helpers.runs.paths import identity
+from helpers.runs.report.score_table import score_table
+from helpers.runs.stored import StoredRun
+from helpers.runs.verify import verify
 from tests.registries import left_alone
 
 FILE = '''

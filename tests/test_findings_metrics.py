@@ -113,7 +113,7 @@ def test_nothing_moved_is_said():
 def test_a_filling_is_called_by_its_interval(rng, low, words):
     import pandas as pd
 
-    from helpers.study.geometry import REFILLED
+    from helpers.runs.derived.geometry import REFILLED
 
     rows = [[name, filling, low + 0.1, low, low + 0.2] for name, filling in REFILLED]
     table = pd.DataFrame(rows, columns=["augmentation", "filling", "share", "low", "high"])

@@ -15,7 +15,7 @@ from helpers.checks import WorkbookError
 from helpers.data import published
 from helpers.interpret import changes, choices
 from helpers.interpret.choices import UNNAMED
-from helpers.study import open_run
+from helpers.runs import open_run
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.scenes import scene
 from helpers.interpret import choices, scoring
-from helpers.study import open_run
+from helpers.runs import open_run
 
 
 @pytest.fixture(scope="module")

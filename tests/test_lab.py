@@ -7,9 +7,9 @@ import pytest
 from helpers.checks import WorkbookError
 from helpers.lab.desk import Desk
 from helpers.lab.form import Form
-from helpers.study import background, open_run, places
-from helpers.study.absolute import absolute_paths
-from helpers.study.parameters import from_profile, profiles
+from helpers.runs import background, open_run, paths
+from helpers.runs.absolute import absolute_paths
+from helpers.runs.parameters import from_profile, profiles
 
 
 @pytest.mark.parametrize("profile", profiles())
@@ -49,7 +49,7 @@ def test_what_is_no_parameter_is_told(name, text, told):
 
 
 def test_the_desk_shows_runs_and_what_can_be_done_with_them(parameters, tmp_path, monkeypatch):
-    monkeypatch.setattr(places, "OUTPUTS", tmp_path)
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
     desk = Desk()
     assert "no run on this machine" in desk._table.value
     run = open_run(**parameters)
@@ -63,7 +63,7 @@ def test_the_desk_shows_runs_and_what_can_be_done_with_them(parameters, tmp_path
 
 
 def test_a_button_tells_what_is_wrong_and_watches_what_it_started(monkeypatch, tmp_path):
-    monkeypatch.setattr(places, "OUTPUTS", tmp_path)
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
     desk = Desk()
 
     async def press():

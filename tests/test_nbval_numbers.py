@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from helpers.study.kernels import PROVISIONER
-from helpers.study.parameters import ROOT
+from helpers.runs.kernels import PROVISIONER
+from helpers.runs.parameters import ROOT
 from tests.nbval_numbers import reconcile
 
 TABLE = pd.DataFrame(

@@ -11,11 +11,11 @@ from helpers.clip import names
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
 from helpers.lab.desk import WITHOUT_KERNEL
-from helpers.study.fitting import OF_RUN, fitted
-from helpers.study.notebook_page import heading
-from helpers.study.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, from_profile
-from helpers.study.runner import numbered_notebooks
-from helpers.study.stamps import KEY, stamp_of
+from helpers.runs.fitting import OF_RUN, fitted
+from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, from_profile
+from helpers.runs.report.notebook_page import heading
+from helpers.runs.runner import numbered_notebooks
+from helpers.runs.stamps import KEY, stamp_of
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 INDEX = NOTEBOOKS / "index.ipynb"

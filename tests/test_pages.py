@@ -12,11 +12,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from helpers.study import open_run
-from helpers.study.compare import write_comparison
-from helpers.study.parameters import from_profile
-from helpers.study.report import share_report
-from helpers.study.runner import run_study
+from helpers.runs import open_run
+from helpers.runs.compare import write_comparison
+from helpers.runs.parameters import from_profile
+from helpers.runs.report.report import share_report
+from helpers.runs.runner import run_workbook
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -42,10 +42,11 @@ CELLS = (
     "from IPython.display import Markdown, display\n"
     "from matplotlib.figure import Figure\n"
     "import pandas as pd\n"
-    "from helpers import interpret, study\n"
+    "from helpers import interpret\n"
+    "from helpers.runs import run_from\n"
     "from helpers.figures import style\n"
     "style.apply()\n"
-    "run = study.run_from(globals())\n"
+    "run = run_from(globals())\n"
     "captions = [image.caption for image in run.images]",
     "interpret.panel('segmentation', run)",
     "interpret.panel('image_neighbours', run)",
@@ -106,8 +107,8 @@ def hostile(tmp_path_factory):
     }
     run = open_run(**vars(from_profile("quick", given | {"compare": []})))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("helpers.study.runner.NOTEBOOKS", write_workbook(folder / "notebooks"))
-        run_study(run)
+        patch.setattr("helpers.runs.runner.NOTEBOOKS", write_workbook(folder / "notebooks"))
+        run_workbook(run)
     return folder / "run"
 
 

@@ -6,8 +6,8 @@ import sys
 import psutil
 import pytest
 
-from helpers.study.memory import Watch
-from helpers.study.parameters import ROOT
+from helpers.runs.memory import Watch
+from helpers.runs.parameters import ROOT
 from tests import peak
 
 MEGABYTES = 60

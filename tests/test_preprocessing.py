@@ -15,7 +15,7 @@ from helpers.checks import WorkbookError
 from helpers.clip import huggingface, load
 from helpers.data import CHANGES, SETS, SIZE, STUDY_PREPROCESSING, Preprocessing, geometry, views
 from helpers.data.change import OF_PIXELS, SCALED
-from helpers.study.run import open_run
+from helpers.runs.run import open_run
 
 SIDE = 336
 TOWER = {"image_size": SIDE, "layers": 2, "width": 64, "patch_size": 48, "head_width": 32}

@@ -21,9 +21,9 @@ import yaml
 from PIL import Image
 
 from helpers.clip import load
-from helpers.study import places
-from helpers.study.cli import BAD_INPUT, main
-from helpers.study.parameters import ROOT
+from helpers.runs import paths
+from helpers.runs.cli import BAD_INPUT, main
+from helpers.runs.parameters import ROOT
 from tests.readme_picture import PICTURE, figure
 
 README, RECIPES = ROOT / "README.md", ROOT / "notebooks" / "recipes.md"
@@ -66,7 +66,7 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "my_descriptions.txt").write_text("a red circle\na blue square\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(places, "OUTPUTS", tmp_path / "outputs")
+    monkeypatch.setattr(paths, "OUTPUTS", tmp_path / "outputs")
     return tmp_path
 
 
@@ -139,8 +139,8 @@ CHECKS = {
 @pytest.fixture
 def runs(home, monkeypatch):
     """Two earlier runs, and runs that are made without their notebooks."""
-    monkeypatch.setattr("helpers.study.runner.run_study", compute_only)
-    monkeypatch.setattr("helpers.study.redraw.side_by_side", list)  # nothing is executed
+    monkeypatch.setattr("helpers.runs.runner.run_workbook", compute_only)
+    monkeypatch.setattr("helpers.runs.redraw.side_by_side", list)  # nothing is executed
     monkeypatch.setattr("helpers.clip.load", cache(load))
     for name in ("quick", "bfloat16"):
         out = str(home / "outputs" / name)

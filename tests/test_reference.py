@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.study.verify import verify
+from helpers.runs.verify import verify
 from tests import reference
 
 SHARE = 0.03  # of the images of every run, drawn anew each time

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.study import open_run
-from helpers.study.fitting import fitted
-from helpers.study.runner import numbered_notebooks
+from helpers.runs import open_run
+from helpers.runs.fitting import fitted
+from helpers.runs.runner import numbered_notebooks
 from tests import tiny
 from tests.registries import left_alone
 from tests.test_clip_checkpoints import folder, tower
@@ -92,7 +92,7 @@ def run_cells(source: Path, run) -> dict:
     ],
 )
 def test_no_notebook_fails(kind, numbers, parameters, tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.study.untrained.NETWORKS", 2)
+    monkeypatch.setattr("helpers.runs.derived.untrained.NETWORKS", 2)
     given = {"model": "embedded", "compare": [], "layers": 2} | KINDS[kind](tmp_path)
     chosen = [path for path in numbered_notebooks() if path.name[:2] in (numbers or path.name)]
     with tiny.registered(tmp_path, **{"tiny-network": NETWORK}):

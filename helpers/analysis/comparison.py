@@ -2,7 +2,7 @@
 
 Models differ in width, depth and number of heads, so they are compared by change, or by layer as it
 is. The account of a shift stands beside that of an ordinary difference between two images
-(`helpers.study.ordinary`): what training does to both, it does not do to shifts.
+(`helpers.runs.derived.ordinary`): what training does to both, it does not do to shifts.
 """
 
 import re

@@ -199,7 +199,7 @@ class Account:
     neurons : int
         Of all layers.
     effects : Dataset
-        As of `helpers.study.neurons.ablated_neurons`.
+        As of `helpers.runs.derived.neurons.ablated_neurons`.
     exciting : DataArray, (of_source, rank, depth, neuron)
         Names of images.
     """
@@ -232,9 +232,9 @@ def account(shares: xr.Dataset, reference: xr.Dataset, effects: xr.Dataset) -> A
     shares : Dataset
         As of a run's `neurons`.
     reference : Dataset
-        As of `helpers.study.neurons.ordinary_neurons`.
+        As of `helpers.runs.derived.neurons.ordinary_neurons`.
     effects : Dataset
-        As of `helpers.study.neurons.ablated_neurons`.
+        As of `helpers.runs.derived.neurons.ablated_neurons`.
 
     Returns
     -------

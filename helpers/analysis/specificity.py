@@ -2,8 +2,9 @@
 
 Heads carry more than MLPs, and late layers more than early ones, of the difference between any two
 images. The *reference share* of a component is its mean share in the differences between originals
-of one source (`helpers.study.ordinary`); its *excess share* under a change is the mean share in the
-change's shifts less that. A component is *specific* to a change where its excess is surely above 0.
+of one source (`helpers.runs.derived.ordinary`); its *excess share* under a change is the mean share
+in the change's shifts less that. A component is *specific* to a change where its excess is surely
+above 0.
 
 The excess depends on the images twice, as both sides are taken on them. To first order (Hoeffding's
 projection of the mean over pairs) it is a mean over images of one number each, its *influence*: so
@@ -293,7 +294,7 @@ def account(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> Acc
     shares : DataArray, (image, augmentation, component)
         As of a run's `dissection`, with the coordinate ``source`` (image).
     ordinary : Dataset
-        As of `helpers.study.ordinary.ordinary_differences`.
+        As of `helpers.runs.derived.ordinary.ordinary_differences`.
     seed : int
         Of the resamples.
 

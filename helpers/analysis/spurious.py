@@ -112,7 +112,7 @@ def curves(task: xr.Dataset, *, seed: int = 0) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     task : Dataset
-        As of `helpers.study.repair.spurious_task`.
+        As of `helpers.runs.derived.repair.spurious_task`.
     seed : int
         Of the resamples.
 

@@ -17,7 +17,7 @@ from helpers.figures.interpretation import text_neighbours as draw_text_neighbou
 from helpers.figures.interpretation import topic_maps as draw_topic_maps
 from helpers.interpret import choices
 from helpers.interpret.choices import ALL, Head
-from helpers.study.run import Run
+from helpers.runs.run import Run
 
 # As many as CLIP-InterpreT shows.
 PROPERTY_NEIGHBOURS = 4

@@ -18,8 +18,8 @@ from helpers.data.changes import changed
 from helpers.figures import changes as figures
 from helpers.figures import style
 from helpers.interpret import choices
-from helpers.study.lanes import lanes
-from helpers.study.run import Run
+from helpers.runs.compute.worker_pool import lanes
+from helpers.runs.run import Run
 
 T = TypeVar("T")
 LEADING = 5

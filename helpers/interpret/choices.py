@@ -14,8 +14,8 @@ from helpers.analysis.neighbours import to_unit_embeddings
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
 from helpers.data import published, views
-from helpers.study.readings import head_readings
-from helpers.study.run import Run
+from helpers.runs.derived.readings import head_readings
+from helpers.runs.run import Run
 
 ALL = "all"
 """In place of a layer or head: the sum over all of them."""

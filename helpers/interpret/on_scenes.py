@@ -12,9 +12,9 @@ from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
 from helpers.interpret import choices, scoring
 from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
-from helpers.study.compared import untrained_run
-from helpers.study.derived import derived
-from helpers.study.run import Run
+from helpers.runs.compared import untrained_run
+from helpers.runs.derived.kept import derived
+from helpers.runs.run import Run
 
 FRESH = 5_000
 """Number of the first fresh scene: none before it is in a run of the default size."""

@@ -35,7 +35,7 @@ from helpers.data import SIZE
 from helpers.data.scenes import HELD_OUT_SEED, Scene, scene, sentence
 from helpers.data.scenes.drawing import draw_scene
 from helpers.interpret import choices
-from helpers.study.run import Run
+from helpers.runs.run import Run
 
 SCENES_AT_ONCE = 8  # in a forward pass; what heads read at every patch fills memory
 PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})

@@ -19,8 +19,8 @@ from jupyter_server.serverapp import list_running_servers
 from helpers.checks import WorkbookError
 from helpers.lab.elements import SPINNER, alert, shown
 from helpers.lab.form import Form
-from helpers.study import background, places
-from helpers.study.progress import Progress, Step, all_progress
+from helpers.runs import background, paths
+from helpers.runs.progress import Progress, Step, all_progress
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to see the runs on this machine and to start one."
 SECONDS = 2.0  # between two looks at a run that is running
@@ -175,7 +175,7 @@ def _row(one: Progress, running: dict[Path, str | None]) -> str:
 
 
 def _name(folder: Path) -> str:
-    return folder.relative_to(places.OUTPUTS).as_posix()
+    return folder.relative_to(paths.OUTPUTS).as_posix()
 
 
 def _link(report: Path) -> str:

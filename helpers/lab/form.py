@@ -8,8 +8,8 @@ import ipywidgets as widgets
 from helpers.checks import WorkbookError
 from helpers.clip import embedded
 from helpers.data import CHANGES, SETS
-from helpers.study.absolute import absolute_paths
-from helpers.study.parameters import (
+from helpers.runs.absolute import absolute_paths
+from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
     as_argument,

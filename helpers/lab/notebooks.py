@@ -3,8 +3,8 @@
 import nbformat
 from IPython.display import Markdown
 
-from helpers.study.notebook_page import heading
-from helpers.study.runner import numbered_notebooks
+from helpers.runs.report.notebook_page import heading
+from helpers.runs.runner import numbered_notebooks
 
 
 def notebooks() -> Markdown:

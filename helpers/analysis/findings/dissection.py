@@ -54,7 +54,7 @@ def answer(
     account : Account
         As of `helpers.analysis.specificity.account`.
     removed : DataArray, (effect, choice, image, augmentation), optional
-        As of `helpers.study.patching.patched_heads`; none where nothing was patched.
+        As of `helpers.runs.derived.patching.patched_heads`; none where nothing was patched.
     neurons : helpers.analysis.neurons.Account, optional
         None where the model gives none.
     name : callable

@@ -1,0 +1,141 @@
+"""Runs side by side: their scores, and how far each differs from the first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.analysis.paired import differences_between
+from helpers.analysis.sources import by_source
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates
+from helpers.checks import WorkbookError
+from helpers.figures import style
+from helpers.runs.gather import as_text, differing, labels
+from helpers.runs.report.pages import page
+from helpers.runs.report.score_table import cells
+from helpers.runs.stored import StoredRun, find_runs
+from helpers.runs.writing import writing
+
+ROW = ["source", "score", "augmentation"]
+NAMES = {
+    "mean": "difference",
+    "low": "difference_low",
+    "high": "difference_high",
+    "n": "shared",
+}
+
+
+def compared(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """Compare the mean scores of runs with those of the first.
+
+    Parameters
+    ----------
+    runs : sequence of StoredRun
+
+    Returns
+    -------
+    DataFrame
+        A row for each run, source of images, score and augmentation: `run`, `source`, `score`,
+        `augmentation`, `mean`, `low`, `high`, `n`; and, but for the first run, `difference` (less
+        the first's) with `difference_low` and `difference_high`, `paired` (compared image by
+        image), `shared` (images that are compared), `p`, `q` and `differs`: a q of at most 5 %,
+        which holds the false discovery rate over all rows of a run.
+    """
+    first, *others = runs
+    tables = [first.summary]
+    for other in others:
+        differences = _differences(first, other)
+        tables.append(other.summary.merge(differences, how="left", on=ROW))
+    named = dict(zip(labels(runs), tables, strict=True))
+    return pd.concat(named, names=["run"]).reset_index("run").reset_index(drop=True)
+
+
+def write_comparison(given: Sequence[str | Path], out: Path) -> tuple[Path, Path]:
+    """Write a comparison of runs as a page, and as a CSV beside it."""
+    runs = find_runs(given)
+    if len(runs) < 2:
+        raise WorkbookError(
+            f"A comparison takes two runs or more, not {len(runs)}; give the folders of others."
+        )
+    table = compared(runs)
+    path = out.with_suffix(".csv")
+    with writing("comparison", out):
+        table.to_csv(path, index=False)
+        out.write_text(_rendered(runs, table), encoding="utf-8")
+    return out, path
+
+
+def _differences(first: StoredRun, other: StoredRun) -> pd.DataFrame:
+    """Tables of differences by source and score, for what both runs have."""
+    ours, theirs = by_source(first.scores), by_source(other.scores)
+    same = _have_the_same_images(first, other)
+    found = {
+        (source, score): differences_between(own[score], theirs[source][score], paired=same)
+        for source, own in ours.items()
+        if source in theirs
+        for score in own
+        if score in theirs[source]
+        and set(own["augmentation"].values) & set(theirs[source]["augmentation"].values)
+    }
+    if not found:
+        return pd.DataFrame(columns=[*ROW, *NAMES.values(), "p", "paired", "q", "differs"])
+    table = pd.concat(found, names=["source", "score"]).rename(columns=NAMES).reset_index()
+    q = false_discovery_rates(table["p"].to_numpy())
+    return table.assign(q=q, differs=q <= FALSE_DISCOVERY_RATE)
+
+
+def _have_the_same_images(first: StoredRun, other: StoredRun) -> bool:
+    """Tell whether an id means one image in both runs, of which each may have some only."""
+    ours, theirs = (run.record.get("images", {}) for run in (first, other))
+    if shared := ours.keys() & theirs.keys():
+        return all(ours[image] == theirs[image] for image in shared)  # hashes of their pixels
+    return first.record["identity"]["images"] == other.record["identity"]["images"]
+
+
+def _rendered(runs: Sequence[StoredRun], table: pd.DataFrame) -> str:
+    names = labels(runs)
+    given = [run.shorten(run.parameters) for run in runs]
+    facts = {name: [as_text(own.get(name)) for own in given] for name in differing(runs)}
+    return page(
+        "comparison.html.j2",
+        title=f"CLIP shift workbook: {', '.join(names)}",
+        names=names,
+        models=[run.title for run in runs],
+        counts=[run.scores.sizes["image"] for run in runs],
+        facts=facts,
+        sections=[_section(own, names) for _, own in table.groupby("score", sort=False)],
+    )
+
+
+def _section(table: pd.DataFrame, names: Sequence[str]) -> dict[str, object]:
+    """Lay out one score of all runs for the template ``scores.html.j2``."""
+    title = style.label(table["score"].iloc[0])
+    differences = [f"{name} − {names[0]}" for name in names[1:]]
+    return {
+        "title": title,
+        "caption": f"{title}: mean over images with its 95 % interval, and differences.",
+        "columns": [*names, *differences],
+        "groups": [
+            {
+                "title": source,
+                "rows": [
+                    {"title": style.label(name), "cells": _cells(rows.set_index("run"), names)}
+                    for name, rows in own.groupby("augmentation", sort=False)
+                ],
+            }
+            for source, own in table.groupby("source", sort=False)
+        ],
+    }
+
+
+def _cells(rows: pd.DataFrame, names: Sequence[str]) -> list[dict[str, object]]:
+    """Write a row: every run's mean, then the differences from the first."""
+    columns = ["difference", "difference_low", "difference_high"]
+    of = rows.reindex(names)
+    other = of.iloc[1:]
+    differences = other[columns].set_axis(["mean", "low", "high"], axis=1)
+    settled = other["differs"].eq(True)
+    return cells(of) + [
+        cell | {"differs": differs}
+        for cell, differs in zip(cells(differences, signed=True), settled, strict=True)
+    ]

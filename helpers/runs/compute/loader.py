@@ -1,0 +1,152 @@
+"""The views that share a pass: drawn by whoever asks, or ahead by processes that feed a GPU."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import get_all_start_methods
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.data import Image, Preprocessing, UnreadableImage, views
+from helpers.runs.compute.output_variables import content_of
+from helpers.runs.parameters import Parameters
+
+if TYPE_CHECKING:  # a notebook that only reads arrays need not load torch
+    from torch import Tensor
+
+AHEAD = 2  # passes that each process has ready
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images whose values lie in one chunk of the arrays.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Their positions in the arrays, ascending.
+    images : list of Image
+    """
+
+    rows: np.ndarray
+    images: list[Image]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The views of the images of a pass.
+
+    Attributes
+    ----------
+    rows : list of int
+        Positions of the readable images in the arrays.
+    ids : list of str
+        Names of the same images.
+    pixels : Tensor of uint8, images × views × height × width × 3
+        The original first; None where no image is readable.
+    contents : list of ndarray
+        What `content_of` gives of each.
+    unreadable : dict of str to str
+        Image → reason.
+    seconds : float
+        How long it took.
+    """
+
+    rows: list[int]
+    ids: list[str]
+    pixels: "Tensor | None"
+    contents: list[np.ndarray]
+    unreadable: dict[str, str]
+    seconds: float
+
+    def pin_memory(self) -> "Drawn":
+        """Move the pixels to memory that a GPU copies from without waiting."""
+        return self if self.pixels is None else replace(self, pixels=self.pixels.pin_memory())
+
+
+def draw(
+    batch: Batch, parameters: Parameters, changes: Sequence[str], preprocessing: Preprocessing
+) -> Drawn:
+    """Read the images of a pass, and draw all their views.
+
+    Parameters
+    ----------
+    batch : Batch
+    parameters : Parameters
+        Seed and severity of the changes.
+    changes : sequence of str
+        Their names. They are asked of the parameters once, when a run begins: to ask again would
+        take up what has meanwhile been changed in the file that registers them.
+    preprocessing : Preprocessing
+
+    Returns
+    -------
+    Drawn
+    """
+    started = perf_counter()
+    drawn, contents, unreadable = {}, [], {}
+    for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
+        try:
+            pixels = image.pixels
+        except UnreadableImage as error:
+            unreadable[image.id] = str(error)
+            continue
+        asked = (parameters.seed, parameters.severity, changes, preprocessing)
+        own = views(pixels, image.id, *asked)
+        drawn[row, image.id] = np.stack(list(own.values()))
+        contents.append(content_of(pixels))
+    import torch
+
+    together = torch.from_numpy(np.stack(list(drawn.values()))) if drawn else None
+    rows, ids = ([place[part] for place in drawn] for part in (0, 1))
+    return Drawn(rows, ids, together, contents, unreadable, perf_counter() - started)
+
+
+class _Passes:
+    def __init__(self, passes: Sequence[Batch], *asked: object):
+        self._passes, self._asked = passes, asked
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+    def __getitem__(self, number: int) -> Drawn:
+        return draw(self._passes[number], *self._asked)
+
+
+def _as_it_is(drawn: Drawn) -> Drawn:
+    return drawn
+
+
+def _begin_process(_: int) -> None:
+    from helpers.runs.compute.worker_pool import limit_others
+
+    limit_others()
+
+
+def drawn_by_processes(
+    passes: Sequence[Batch],
+    parameters: Parameters,
+    changes: Sequence[str],
+    preprocessing: Preprocessing,
+    processes: int,
+) -> Iterator[Drawn]:
+    """Draw passes ahead, in processes of their own, in memory that a GPU copies from."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    from helpers.runs.compute.worker_pool import others_limited
+
+    loader = DataLoader(
+        _Passes(passes, parameters, changes, preprocessing),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=processes,
+        prefetch_factor=AHEAD,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_begin_process,
+        # A copy of this process knows what users registered in it.
+        multiprocessing_context="fork" if "fork" in get_all_start_methods() else None,
+    )
+    with others_limited():  # a copy would wait for threads of OpenCV's that only this process has
+        return iter(loader)

@@ -1,0 +1,371 @@
+"""All that a run keeps of an image, computed while its views are in memory."""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.analysis import dissection
+from helpers.analysis.scores import SCORES, attention_map, pixel_scores
+from helpers.checks import WorkbookError
+from helpers.runs.storage.arrays import Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from helpers.clip import Encoding, Model
+    from helpers.clip.capabilities import Capabilities
+
+CONTENT = Variable("content", {"byte": 32}, "uint8")
+"""The SHA-256 of an image's decoded pixels: the same image on another day and machine."""
+LARGEST = 16
+"""Neurons that are kept by number, of each image and change: those that carry or hold back most."""
+
+Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run asks of a visit to an image.
+
+    Attributes
+    ----------
+    layers : int
+        How many of the last layers' heads are kept.
+    changes : int
+        How many changes are made.
+    scores : tuple of str
+        Names of scores; one registered later is none of the run's.
+    """
+
+    layers: int
+    changes: int
+    scores: tuple[str, ...] = tuple(SCORES)
+
+    @property
+    def views(self) -> int:
+        """The number of views: the original and one per change."""
+        return 1 + self.changes
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row of the table of what is kept of an image beside its scores.
+
+    Attributes
+    ----------
+    name : str
+    needs : str
+        Which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none.
+    axes : callable
+        From a `helpers.clip.Model` and what is asked to the axes of a
+        `helpers.runs.storage.arrays.Variable`.
+    values : callable
+        From an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
+        with first axis images.
+    dtype : str
+    by_token, neurons : bool
+        Whether the pass must keep what heads read from each token, or how neurons fire.
+    pooled : callable, optional
+        From the values of the images of a batch that are of one source to what is kept of them;
+        by default, values of each image are kept.
+    """
+
+    name: str
+    needs: str
+    axes: Callable[["Model", Asked], dict]
+    values: Callable[["Encoding", Asked], "Tensor"]
+    dtype: str = "float32"
+    by_token: bool = False
+    neurons: bool = False
+    pooled: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+def variables(model: "Model", asked: Asked, sources: Sequence[str]) -> list[Variable]:
+    """Return all that is kept of an image, or of a batch of them."""
+    by_model = [_variable(row, model, asked, sources) for row in kept(model.capabilities)]
+    scores = [*scores_of(model.capabilities, asked.scores), "pixel_change"]
+    of_changes = (Variable(name, _changes(asked), "float64") for name in scores)
+    return [CONTENT, *by_model, *of_changes]
+
+
+def _variable(row: Kept, model: "Model", asked: Asked, sources: Sequence[str]) -> Variable:
+    axes = row.axes(model, asked)
+    if row.pooled:
+        return Variable(row.name, {"of_source": list(sources)} | axes, row.dtype, per="batch")
+    return Variable(row.name, axes, row.dtype)
+
+
+def pooled(
+    values: Mapping[str, np.ndarray], sources: Sequence[str], every: Sequence[str]
+) -> Values:
+    """Reduce what is kept of a batch, not of its images."""
+    members = [[place for place, own in enumerate(sources) if own == source] for source in every]
+    rows = {row.name: row for row in KEPT if row.pooled}
+    found = {}
+    for name in rows.keys() & values.keys():
+        reduced = [rows[name].pooled(values[name][own]) for own in members]
+        found[name] = np.stack(reduced)[None].astype(rows[name].dtype)
+    return found
+
+
+def is_pooled(name: str) -> bool:
+    """Tell a variable that is kept of a batch from one of each image."""
+    return any(row.name == name and row.pooled for row in KEPT)
+
+
+def content_of(pixels: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of pixels and their shape, as 32 bytes."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def kept(capabilities: "Capabilities") -> list[Kept]:
+    """Return the rows of `KEPT` that a model can fill."""
+    return [row for row in KEPT if row.needs not in capabilities.reasons]
+
+
+def needed(capabilities: "Capabilities", names: Collection[str]) -> list[Kept]:
+    """Return the rows of `KEPT` that some variables take; scores take an embedding and a map."""
+    return [row for row in kept(capabilities) if row.name in names or row.name in _COMPARED_AS]
+
+
+def scores_of(capabilities: "Capabilities", scores: Sequence[str]) -> list[str]:
+    """Return those of some scores of `helpers.analysis.scores.SCORES` that a model has."""
+    return [name for name in scores if SCORES[name].needs not in capabilities.reasons]
+
+
+def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
+    """Name the rows of the variable ``parts``, whose sum is the original's embedding.
+
+    The rest of a model (`helpers.clip.Model.rest_labels`) is its start, a bias for every layer,
+    which counts to that layer's attention, and what comes after the last layer.
+    """
+    by_layer = [f"L{layer}.{part}" for layer in range(layers) for part in ("attention", "MLP")]
+    return [rest[0], *by_layer, *rest[1 + layers :]]
+
+
+def encoded(encoding: "Encoding", rows: Sequence[Kept], asked: Asked) -> Values:
+    """Take what is kept from one forward pass over all views of some images."""
+    import torch
+
+    found = {}
+    for row in rows:
+        dtype = torch.float32 if row.pooled else getattr(torch, row.dtype)
+        found[row.name] = row.values(encoding, asked).to(dtype).cpu().numpy()
+    return found
+
+
+def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
+    """Compare the changed views of one image with its original.
+
+    Parameters
+    ----------
+    drawn : ndarray of uint8, views × height × width × 3
+        The original first.
+    by_model : mapping of str to ndarray
+        What `encoded` gives of the same views, without the axis of images: ``embedding`` and,
+        where the model has it, ``attention``. What `scored_on_device` gave isn't computed again.
+    scores : sequence of str
+        Names of scores.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, (changes,)
+        Those of the scores that the model has, and the pixel change.
+    """
+    compared = {} if "pixel_change" in by_model else pixel_scores(drawn[0], drawn[1:])
+    left = [SCORES[name] for name in scores if name not in compared and name not in by_model]
+    inputs = {
+        name: _COMPARED_AS[name](by_model[name], drawn.shape[1:3])
+        for name in {row.needs for row in left} & _COMPARED_AS.keys() & by_model.keys()
+    } | {"pixels": drawn}
+    for row in (row for row in left if row.needs in inputs):
+        found = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
+        compared[row.name] = _number_per_view(row.name, found, len(drawn) - 1)
+    return compared
+
+
+def _number_per_view(score: str, found: object, views: int) -> np.ndarray:
+    found = np.asarray(found)
+    if found.shape != (views,):
+        raise WorkbookError(
+            f"The score {score!r} gave an array of shape {found.shape} for {views} changed views;"
+            f" it must return a number for each, an array of shape ({views},)."
+        )
+    return found
+
+
+def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Values:
+    """Compute the study's own scores on a GPU, of many images at once: images × changes."""
+    import torch
+
+    from helpers.analysis import device_scores
+
+    found = device_scores.pixel_scores(pixels)
+    for name, function in device_scores.BY_MODEL.items():
+        if SCORES[name].needs in by_model:
+            compared = torch.from_numpy(by_model[SCORES[name].needs]).to(pixels.device)
+            size = {"size": tuple(pixels.shape[2:4])} if SCORES[name].needs == "attention" else {}
+            found[name] = function(compared, **size)
+    return {name: values.cpu().numpy() for name, values in found.items()}
+
+
+_COMPARED_AS = {"embedding": lambda values, _: np.asarray(values), "attention": attention_map}
+
+
+def _by_image(of_views: "Tensor", asked: Asked) -> "Tensor":
+    return of_views.unflatten(0, (-1, asked.views))
+
+
+def _embedding(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return _by_image(encoding.embedding, asked)  # images × views × features
+
+
+def _attention(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return _by_image(encoding.attention, asked)
+
+
+def _heads(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return _by_image(encoding.heads, asked)[:, 0, -asked.layers :]
+
+
+def _parts(encoding: "Encoding", asked: Asked) -> "Tensor":
+    import torch
+
+    original = slice(None, None, asked.views)
+    rest, mlps = encoding.rest[original], encoding.mlps[original]
+    depth = mlps.shape[1]
+    biases = rest[:, 1 : 1 + depth]
+    attention = encoding.heads[original].sum(dim=2) + biases  # images × layers × features
+    by_layer = torch.stack([attention, mlps], dim=2).flatten(1, 2)
+    return torch.cat([rest[:, :1], by_layer, rest[:, 1 + depth :]], dim=1)
+
+
+def _shares(encoding: "Encoding", asked: Asked) -> "Tensor":
+    components = _by_image(encoding.components, asked).double()
+    original = components[:, :1]
+    differences = components[:, 1:] - original
+    shift = differences.sum(dim=2)  # images × changes × features
+    along = (differences @ shift[..., None])[..., 0]
+    return dissection.as_shares(along, shift, original.sum(dim=2))
+
+
+def _patch_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
+    embedding = _embedding(encoding, asked)
+    shift = embedding[:, 1:] - embedding[:, :1]  # images × changes × features
+    # views × tokens × changes
+    along = encoding.tokens_along(shift.repeat_interleave(asked.views, dim=0))
+    along = _by_image(along[:, encoding.prefix :], asked)  # images × views × patches × changes
+    after = along[:, 1:].diagonal(dim1=1, dim2=3)  # each view along its own shift
+    change = (after - along[:, 0]).mT.double()  # images × changes × patches
+    shares = dissection.as_shares(change, shift.double(), embedding[:, :1].double())
+    return shares.unflatten(-1, encoding.attention.shape[1:])
+
+
+def _neuron_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return encoding.once(_of_neurons, asked)[0]
+
+
+def _of_neurons(encoding: "Encoding", asked: Asked) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """Return the shares of neurons, their falling sizes, and where these are."""
+    fired = _by_image(encoding.neurons, asked)  # images × views × layers × neurons
+    embedding = _embedding(encoding, asked)
+    shift = embedding[:, 1:] - embedding[:, :1]
+    along = (fired[:, 1:] - fired[:, :1]) * encoding.neuron_writing(shift)
+    sides = (side.double() for side in (shift, embedding[:, :1]))
+    shares = dissection.as_shares(along.flatten(2), *sides).float()
+    falling, places = shares.abs().sort(descending=True)
+    return shares.unflatten(-1, fired.shape[2:]), falling, places
+
+
+def _moments(shares: np.ndarray) -> np.ndarray:
+    """Return mean and root mean square over images, in units of an even share of a layer.
+
+    Of shape (2, changes, layers, neurons).
+    """
+    if not len(shares):
+        return np.full((2, *shares.shape[1:]), np.nan)
+    shares = shares.astype(np.float64) * shares.shape[-1]
+    return np.stack([shares.mean(axis=0), np.sqrt(np.square(shares).mean(axis=0))])
+
+
+def _largest_neurons(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return encoding.once(_of_neurons, asked)[2][..., :LARGEST]  # images × changes × largest
+
+
+def _neurons_for_half(encoding: "Encoding", asked: Asked) -> "Tensor":
+    return dissection.fewest_for_half(encoding.once(_of_neurons, asked)[1].double())
+
+
+def _changes(asked: Asked) -> dict:
+    return {"augmentation": asked.changes}
+
+
+def _each_change(model: "Model", asked: Asked) -> dict:
+    return _changes(asked)
+
+
+def _views_by_patch(model: "Model", asked: Asked) -> dict:
+    return {"view": asked.views} | _grid(model)
+
+
+def _changes_by_patch(model: "Model", asked: Asked) -> dict:
+    return _changes(asked) | _grid(model)
+
+
+def _of_views(model: "Model", asked: Asked) -> dict:
+    return {"view": asked.views, "feature": model.features}
+
+
+def _grid(model: "Model") -> dict:
+    return dict(zip(("row", "column"), model.grid, strict=True))
+
+
+def _of_heads(model: "Model", asked: Asked) -> dict:
+    last = list(range(model.layers))[-asked.layers :]
+    return {"layer": last, "head": list(range(model.heads)), "feature": model.features}
+
+
+def _of_parts(model: "Model", asked: Asked) -> dict:
+    return {"part": part_labels(model.layers, model.rest_labels), "feature": model.features}
+
+
+def _moments_of_neurons(model: "Model", asked: Asked) -> dict:
+    moments = {"moment": ["mean", "root mean square"]}
+    layers = {"depth": model.layers, "neuron": model.neurons}
+    return moments | _changes(asked) | layers
+
+
+def _largest(model: "Model", asked: Asked) -> dict:
+    return _changes(asked) | {"largest": LARGEST}
+
+
+def _of_components(model: "Model", asked: Asked) -> dict:
+    labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
+    return _changes(asked) | {"component": labels}
+
+
+KEPT = (
+    # name, needs, axes, values
+    Kept("embedding", "", _of_views, _embedding),
+    Kept("attention", "attention", _views_by_patch, _attention),
+    Kept("heads", "account", _of_heads, _heads, "float16"),
+    Kept("parts", "account", _of_parts, _parts),
+    Kept("shares", "account", _of_components, _shares),
+    Kept("patch_shares", "account", _changes_by_patch, _patch_shares, by_token=True),
+    Kept(
+        "neuron_moments",
+        "neurons",
+        _moments_of_neurons,
+        _neuron_shares,
+        "float16",
+        neurons=True,
+        pooled=_moments,
+    ),
+    Kept("largest_neurons", "neurons", _largest, _largest_neurons, "uint32", neurons=True),
+    Kept("neurons_for_half", "neurons", _each_change, _neurons_for_half, "uint32", neurons=True),
+)

@@ -1,0 +1,106 @@
+"""Zero-shot classification of a run's own images, whose classes their folders or lists name."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis import directions, predictions
+from helpers.analysis.becomes import answered
+from helpers.analysis.sources import METADATA
+from helpers.clip import names
+from helpers.data.texts.templates import CLASS, class_texts
+from helpers.runs.severities import runs_by_severity
+from helpers.runs.texts import embedded_texts
+
+if TYPE_CHECKING:
+    from helpers.runs.run import Run
+
+COORDINATE = METADATA + CLASS
+
+
+def are_labelled(run: "Run") -> bool:
+    """Return whether a run's images have two classes or more, and its model reads their names."""
+    return bool(run.capabilities.texts) and len(classes_of(run)) > 1
+
+
+def classes_of(run: "Run") -> list[str]:
+    """Return the classes of a run's readable images, each once, in alphabetical order."""
+    labels = run.encodings("embedding").coords.get(COORDINATE)
+    return [] if labels is None else sorted({*labels.values} - {""})
+
+
+def embedded_classes(run: "Run", templates: str | Sequence[str] | None = None) -> xr.DataArray:
+    """Embed the classes of a run's images: of each, the mean over prompts.
+
+    Parameters
+    ----------
+    run : Run
+        With `are_labelled`.
+    templates : str or sequence of str, optional
+        One of `helpers.data.texts.templates.TEMPLATES`, or sentences with ``{}`` for the class. By
+        default ``imagenet``, and ``picture`` for the embedded models.
+
+    Returns
+    -------
+    DataArray, (text, feature)
+        As of `helpers.analysis.directions.ensembles`, of the property ``label``.
+    """
+    suits = "picture" if names.is_embedded(run.parameters.model) else "imagenet"
+    texts = class_texts(classes_of(run), templates or suits)
+    found = embedded_texts(
+        run.folder / "classes.zarr", texts, lambda missing: run.model.encode_text(missing), run.tell
+    )
+    return directions.ensembles(found)
+
+
+def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:
+    """Classify every view of every image that has a class.
+
+    Parameters
+    ----------
+    run : Run
+    classes : DataArray, (text, feature)
+        As of `embedded_classes`.
+
+    Returns
+    -------
+    Dataset, (image, view, property)
+        ``answer``, the class that fits best, and ``right``, 1 where it is the image's own, else 0;
+        with the coordinates ``source`` and ``chance``. The only property is ``label``.
+    """
+    embeddings = run.encodings("embedding")["embedding"]
+    own = embeddings[COORDINATE]
+    labelled = embeddings.isel(image=np.flatnonzero(own.values != ""))
+    truth = pd.DataFrame({CLASS: own.values}, index=embeddings["image"].values)
+    true = predictions.true_values(classes, dict.fromkeys(run.view_names, truth))
+    right = predictions.judged(labelled, classes, true)
+    return xr.Dataset({"answer": answered(labelled, classes), "right": right})
+
+
+def right_by_severity(
+    run: "Run",
+    templates: str | Sequence[str] | None = None,
+    severities: Sequence[float] | None = None,
+) -> xr.DataArray:
+    """Classify every image at several severities.
+
+    Parameters
+    ----------
+    run : Run
+    templates : str or sequence of str, optional
+        As for `embedded_classes`.
+    severities : sequence of float, optional
+        As for `helpers.runs.severities.runs_by_severity`.
+
+    Returns
+    -------
+    DataArray, (severity, image, view)
+        1 where the answer is right, else 0; the view ``original`` is that of every severity.
+    """
+    classes = embedded_classes(run, templates)
+    runs = runs_by_severity(run, severities)
+    found = [class_answers(own, classes)["right"].sel(property=CLASS) for own in runs.values()]
+    return xr.concat(found, pd.Index(list(runs), name="severity"), coords="minimal")

@@ -1,0 +1,141 @@
+"""Embedding shifts under other fillings, and scores with the geometry undone, kept with a run."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from helpers.analysis import aligned
+from helpers.analysis.scores import attention_map
+from helpers.analysis.sources import few_of_each
+from helpers.data import geometry
+from helpers.runs.derived.kept import derived
+from helpers.runs.run import Run
+from helpers.runs.storage.arrays import Arrays, Variable
+from helpers.runs.storage.damage import mend
+from helpers.runs.storage.locks import ToldLock
+
+REFILLED = tuple(
+    (name, filling)
+    for name in geometry.FILLED
+    for filling in ("mean", "reflect" if name in geometry.BORDERED else "black")
+)
+MOST_REFILLED = 200
+"""Images of each source; their embeddings are kept."""
+PASS = 16
+"""Images in a forward pass: always as many, as another number rounds differently."""
+
+
+def refilled_embeddings(run: Run) -> xr.DataArray:
+    """Return the embeddings of views that fill what they don't show with something else.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    DataArray, (image, view, feature)
+        float16, of at most `MOST_REFILLED` images of each source. The coordinates ``augmentation``
+        and ``filling`` say what a view is; `REFILLED` lists them.
+    """
+    rule = {"views": REFILLED, "most": MOST_REFILLED}
+    return derived(run, "refilled", partial(_refilled, run), **rule)["embedding"]
+
+
+def _refilled(run: Run) -> xr.Dataset:
+    images = few_of_each(run.encodings("embedding")["image"], MOST_REFILLED)
+    ids, seed, severity = images.values, run.parameters.seed, run.parameters.severity
+
+    def draw(image_id: str) -> list[np.ndarray]:
+        original = run.views(image_id)["original"]
+        return [geometry.refilled(original, *each, image_id, seed, severity) for each in REFILLED]
+
+    found = []
+    with ThreadPoolExecutor(run.parameters.workers) as pool:
+        for start in range(0, len(ids), PASS):
+            drawn = np.stack(list(pool.map(draw, ids[start : start + PASS])))
+            embedding = run.model.encode(drawn.reshape(-1, *drawn.shape[2:])).embedding
+            found.append(embedding.reshape(*drawn.shape[:2], -1))
+    embeddings = np.concatenate(found).astype(np.float16)
+    augmentations, fillings = zip(*REFILLED, strict=True)
+    coords = {
+        **images.coords,
+        "view": [" ".join(each) for each in REFILLED],
+        "augmentation": ("view", list(augmentations)),
+        "filling": ("view", list(fillings)),
+    }
+    return xr.Dataset({"embedding": (("image", "view", "feature"), embeddings)}, coords)
+
+
+def aligned_scores(run: Run) -> xr.Dataset:
+    """Return attention and patch similarity with each view's geometry undone.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Dataset
+        ``attention_similarity`` and ``patch_similarity``, (image, augmentation), of the geometric
+        augmentations; see `helpers.analysis.aligned`.
+    """
+    shape = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
+    draw = partial(_moved, run, run.encodings("attention")["attention"])
+    return _kept(run, "aligned", "aligned", shape, draw, _aligned).to_dataset("score")
+
+
+def _kept(
+    run: Run,
+    place: str,
+    variable: str,
+    shape: dict[str, list],
+    draw: Callable[[str], object],
+    compute: Callable[[Run, object], np.ndarray],
+) -> xr.DataArray:
+    """Read a value per readable image, or else draw in threads and compute batch by batch."""
+    images = run.encodings("embedding")["image"]
+    path = run.folder / f"{place}.zarr"
+    path.parent.mkdir(exist_ok=True)
+    coordinates = {"image": ("image", list(images.values))}
+    coordinates["source"] = ("image", list(images["source"].values))
+    with ToldLock(path.with_suffix(".lock")):
+        arrays = Arrays(str(path))
+        arrays.create(run.identity | {"place": place}, coordinates)
+        mend(arrays, lambda found: run.tell(found.sentence(arrays.place, images.values)))
+        size = run.parameters.batch_size
+        arrays.allocate([Variable(variable, shape, "float64")], size)
+        with ThreadPoolExecutor(run.parameters.workers) as pool:
+            for rows in arrays.batches(np.flatnonzero(~arrays.done())):
+                drawn = pool.map(draw, images.values[rows])
+                values = np.stack([compute(run, own) for own in drawn])
+                arrays.write(rows, {variable: values})
+        return arrays.read([variable])[variable]
+
+
+def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
+    """Move an image and its attention as each view did, beside the view and its own attention."""
+    views, own = run.views(image_id), attention.sel(image=image_id)
+    severity, seed = run.parameters.severity, run.parameters.seed
+    size = run.preprocessing.size
+    before = attention_map(own.sel(view="original").values, size)
+    moved = []
+    for name in geometry.GEOMETRIC:
+        origin = geometry.origins(name, image_id, seed, severity, size)
+        after = attention_map(own.sel(view=name).values, size)
+        maps = geometry.moved_as(before, origin), after
+        moved.append((*maps, geometry.moved_as(views["original"], origin), views[name]))
+    return [np.stack(part) for part in zip(*moved, strict=True)]
+
+
+def _aligned(_, moved: list) -> np.ndarray:
+    before, after, pixels_before, pixels_after = moved
+    return np.stack(
+        [
+            aligned.attention_similarity(before, after),
+            aligned.patch_similarity(pixels_before, pixels_after),
+        ]
+    )

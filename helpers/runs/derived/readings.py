@@ -1,0 +1,103 @@
+"""What the heads of a run are named with, read once and kept with the run.
+
+Texts are chosen greedily, so that a choice decided by the last bits of a number may differ between
+machines; what is kept is the same for every notebook, wherever it is opened.
+"""
+
+from collections.abc import Callable
+
+import xarray as xr
+
+from helpers.analysis import labels
+from helpers.runs.derived.kept import derived
+from helpers.runs.run import Run
+
+TEXTS = 20
+"""Texts of each head, as many as TEXTSPAN's paper shows (arXiv 2310.05916)."""
+
+
+def head_readings(run: Run) -> xr.Dataset:
+    """Say what each head of a run responds to, in texts.
+
+    Parameters
+    ----------
+    run : Run
+        Of a model with an exact account that reads texts.
+
+    Returns
+    -------
+    Dataset
+        As of `helpers.analysis.labels.read_heads`, with `TEXTS` choices, positions in
+        ``run.named_texts()``.
+
+    Raises
+    ------
+    WorkbookError
+        If the model gives no account, or embeds no texts.
+    """
+
+    def choose(heads: xr.DataArray, texts: xr.DataArray, rank: int) -> xr.Dataset:
+        return labels.read_heads(heads, texts, TEXTS, rank)
+
+    return _kept(run, "readings", choose)
+
+
+def resampled_readings(run: Run) -> xr.Dataset:
+    """Read a run's heads anew for resamples of its images.
+
+    Parameters
+    ----------
+    run : Run
+        As for `head_readings`.
+
+    Returns
+    -------
+    Dataset
+        As of `helpers.analysis.labels.resampled_heads`.
+
+    Raises
+    ------
+    WorkbookError
+        As `head_readings` does.
+    """
+    return _kept(run, "resampled_readings", labels.resampled_heads)
+
+
+def explained_by_chance(run: Run) -> xr.DataArray:
+    """Say how much of a run's heads is explained by directions that mean nothing.
+
+    Parameters
+    ----------
+    run : Run
+        As for `head_readings`.
+
+    Returns
+    -------
+    DataArray, (pool, draw, layer, head, choice)
+        As of `helpers.analysis.labels.explained_by_chance`, with `TEXTS` choices.
+
+    Raises
+    ------
+    WorkbookError
+        As `head_readings` does.
+    """
+
+    def explain() -> xr.Dataset:
+        heads, texts = run.contributions("heads")["heads"], run.named_texts()
+        found = labels.explained_by_chance(heads, texts, TEXTS, run.model.head_width)
+        return found.to_dataset(name="explained")
+
+    return derived(run, "explained_by_chance", explain, texts=run.texts.fingerprint)["explained"]
+
+
+def _kept(
+    run: Run, name: str, read: Callable[[xr.DataArray, xr.DataArray, int], xr.Dataset]
+) -> xr.Dataset:
+    texts = run.named_texts()
+
+    def choose() -> xr.Dataset:
+        found = read(run.contributions("heads")["heads"], texts, run.model.head_width)
+        return found[["text", "explained"]]
+
+    chosen = derived(run, name, choose, texts=run.texts.fingerprint)
+    return labels.with_properties(chosen, texts["property"].values)

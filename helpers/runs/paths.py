@@ -1,0 +1,107 @@
+"""Where a run's results lie, and what the values of its arrays depend on."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from helpers import extend
+from helpers.checks import WorkbookError, one_of
+from helpers.clip import weights
+from helpers.data import Images
+from helpers.runs.parameters import OUTPUTS, Parameters, profile_of
+from helpers.runs.storage.arrays import Arrays
+
+# Raised when the same parameters give other values than before, so that old arrays are not read.
+ARRAYS_VERSION = 6
+
+RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
+"""What a run's folder has: what it says of itself, its report, and its arrays."""
+
+
+def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
+    """Return all that the values of a run's arrays depend on."""
+    one_of("precision", parameters.precision, weights.PRECISIONS)
+    # The study's way is named by nothing, so that arrays of before there was another are read.
+    way = parameters.preprocessed_for
+    return ({} if way == "study" else {"preprocessing": way}) | {
+        "images": images.fingerprint,
+        "seed": parameters.seed,
+        "severity": parameters.severity,
+        "changes": list(parameters.change_names),
+        "own": extend.fingerprint(parameters.change_names),
+        "model": parameters.model,
+        "weights": fingerprint,
+        "precision": weights.PRECISIONS[parameters.precision],
+        "layers": parameters.layers,
+        "albumentations": version("albumentations"),
+        "version": ARRAYS_VERSION,
+    }
+
+
+def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
+    """Choose the folder of a run's tables, figures, notebooks and record.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Their ``out``, where it is given; of a URL, the folder of its path below ``outputs/``.
+    identity : dict
+        As of `identity`.
+
+    Returns
+    -------
+    Path
+        By default below ``outputs/``: the profile's name, or one of the parameters' own.
+    """
+    if parameters.out is not None:
+        return _folder_of(parameters.out)
+    # Arrays don't depend on these, but tables and figures do: they must not be overwritten.
+    read_with = {"texts": parameters.texts, "compare": parameters.compare}
+    read_with["extend"] = parameters.extension
+    key = hashlib.sha256(json.dumps({**identity, **read_with}).encode()).hexdigest()[:8]
+    profile = profile_of(parameters)
+    if profile is None:
+        return OUTPUTS / f"run-{key}"
+    # The same profile after an upgrade, or with other files in its folder: another run.
+    there = Arrays.identity_of(str(OUTPUTS / profile / ARRAYS))
+    return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
+
+
+def store(out: str | None, folder: Path) -> str:
+    """Return where a run's arrays are: the path or URL of a Zarr group."""
+    return below(out, folder, ARRAYS)
+
+
+def below(out: str | None, folder: Path, name: str) -> str:
+    """Return a path below a run's folder, or a URL below its ``out`` where that is one."""
+    return f"{out if out and is_url(out) else folder}/{name}"
+
+
+def is_url(out: str) -> bool:
+    """Tell a URL from the path of a folder."""
+    return "://" in out
+
+
+def _folder_of(out: str) -> Path:
+    if not is_url(out):
+        return Path(out).expanduser().absolute()
+    url = urlsplit(out)
+    return OUTPUTS / Path(f"{url.netloc}/{unquote(url.path)}".strip("/"))
+
+
+def make_folders(folder: Path) -> None:
+    """Make a run's folders."""
+    try:
+        for name in ("tables", "figures", "notebooks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WorkbookError(
+            f"The run can't be written to {folder}: {error.strerror}. Choose another folder with"
+            " --out."
+        ) from error

@@ -1,0 +1,68 @@
+"""Marks on executed notebooks: what they were made from, and checksums of all that they made."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+from helpers.runs.storage.files import BLANK, is_sealed, replaced, sealed, sha256_of
+
+KEY = "workbook"
+
+
+def mark(executed: Path, origin: str) -> None:
+    """Mark a notebook as finished, and seal it.
+
+    Parameters
+    ----------
+    executed : Path
+        Below the folder of its run.
+    origin : str
+        Digest of all that it follows from.
+    """
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata[KEY] = {"origin": origin, "made": _made_by(executed), "checksum": BLANK}
+    with replaced(executed) as partial:
+        partial.write_text(sealed(nbformat.writes(notebook)), encoding="utf-8")
+
+
+def write_page(path: Path, text: str) -> Path:
+    """Write a page of a run, with its own checksum as a comment at its end."""
+    if path.exists() and not is_sealed(path.read_bytes()):
+        print(f"{path} was damaged or unfinished; written again.", file=sys.stderr)
+    with replaced(path) as partial:
+        partial.write_text(sealed(f"{text}\n<!-- checksum: {BLANK} -->\n"), encoding="utf-8")
+    return path
+
+
+def origin_of(executed: Path) -> str | None:
+    """Return what a notebook was marked with; None where it is damaged or wasn't finished."""
+    mark = _mark_of(executed)
+    return mark and mark["origin"]
+
+
+def damage_of(executed: Path) -> list[str]:
+    """Compare a notebook, its tables and figures with what they were when it was marked."""
+    mark = _mark_of(executed)
+    if mark is None:
+        return [f"{executed.parent.name}/{executed.name}"]
+    return sorted({name for name, _ in mark["made"].items() ^ _made_by(executed).items()})
+
+
+def count_of(executed: Path) -> int:
+    """Return how many files a notebook's mark has checksums of, with the notebook itself."""
+    mark = _mark_of(executed)
+    return 1 + len(mark["made"] if mark else ())
+
+
+def _mark_of(executed: Path) -> dict | None:
+    if not executed.exists() or not is_sealed(executed.read_bytes()):
+        return None
+    return nbformat.read(executed, as_version=4).metadata[KEY]
+
+
+def _made_by(executed: Path) -> dict[str, str]:
+    """Return the checksums of tables and figures with a notebook's number."""
+    folder, number = executed.parents[1], executed.stem[:3]
+    made = [path for kind in ("tables", "figures") for path in (folder / kind).glob(f"{number}*")]
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(made)}

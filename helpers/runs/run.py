@@ -1,0 +1,446 @@
+"""A run: images, views and a model, with arrays that are read or else computed."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis.directions import without
+from helpers.analysis.labels import UNKNOWN, fill_properties
+from helpers.analysis.neurons import merged_moments
+from helpers.checks import WorkbookError, one_of
+from helpers.clip import names, weights
+from helpers.clip.capabilities import Capabilities, capabilities
+from helpers.data import (
+    STUDY,
+    Images,
+    Preprocessing,
+    UnreadableImage,
+    open_images,
+    views,
+)
+from helpers.data.changes import ORIGINAL
+from helpers.data.texts import MEMORISED, POOLS, Texts
+from helpers.runs import paths
+from helpers.runs.absolute import plain_models
+from helpers.runs.compute.output_variables import kept, scores_of
+from helpers.runs.parameters import ROOT, Parameters
+from helpers.runs.record import code_version, installed_versions
+from helpers.runs.results import Results
+from helpers.runs.stamps import stamp_outputs
+from helpers.runs.storage.store import Store
+from helpers.runs.texts import embedded_texts, open_pool, own_pool
+
+if TYPE_CHECKING:
+    from helpers.clip import Model
+
+
+OF_MODEL = ("model", "pretrained", "device", "precision")
+"""Parameters that say which model is loaded, and how."""
+
+
+class Run(Results):
+    """What a notebook works with: the images, views, arrays, tables and figures of one run.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    wanted : sequence of str, optional
+        Names of the variables that are computed before any other is read; by default all.
+    lender : Run, optional
+        One with the same model, which is then loaded once for both.
+
+    Attributes
+    ----------
+    images : Images
+    texts : Texts
+        The pool of texts that heads and shifts are read with.
+    changes : tuple of str
+        Names of the changes, in their order.
+    folder : Path
+        Where all results of the run are; its arrays are elsewhere if ``out`` is a URL.
+    identity : dict
+        What the values of its arrays depend on.
+
+    Raises
+    ------
+    WorkbookError
+        If the images, texts or weights can't be had, the folder holds another run, or it can't be
+        written.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        wanted: Sequence[str] | None = None,
+        lender: "Run | None" = None,
+    ):
+        self.parameters = parameters
+        _check_device(parameters.device)
+        subset = parameters.seed if parameters.limit is not None else None
+        self.images: Images = open_images(parameters.sources, parameters.limit, subset)
+        fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
+        self.texts = open_pool(parameters)
+        self.changes = parameters.change_names
+        self.identity = paths.identity(parameters, self.images, fingerprint)
+        self.folder = paths.folder(parameters, self.identity)
+        self._by_id = {image.id: image for image in self.images}
+        _check_any_readable(self.images)
+        paths.make_folders(self.folder)
+        engine = lender and lender._store.engine
+        self._store = Store(parameters, self.images, self.identity, self.folder, wanted, engine)
+        self._record = self._store.record
+        with self._store.lock:
+            self._store.open()
+            self._write_record()
+
+    def _write_record(self) -> None:
+        self._record.update(
+            parameters=asdict(self.parameters) | {"out": _far(self.parameters.out)},
+            made_in=self._made_in(),
+            left_out={kind: list(left) for kind, left in self.images.left_out.items()},
+            identity=self.identity,
+            versions=installed_versions(),
+            code=code_version(),
+        )
+
+    @property
+    def model(self) -> "Model":
+        """The model, loaded when it is first asked for."""
+        return self._store.engine.model
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How images are brought to the size of views; the model is asked where it decides."""
+        told = self.record.get("preprocessing")
+        if told is None:
+            found = self._store.engine.preprocessing
+            self._record.update(preprocessing=asdict(found))
+            return found
+        return Preprocessing(**told)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the model can give, as ``run.json`` says; see `find_capabilities`."""
+        reasons = self.record.get("capabilities")
+        if reasons is None:
+            return self.find_capabilities()
+        return Capabilities(self.parameters.model, reasons)
+
+    def find_capabilities(self) -> Capabilities:
+        """Ask the model's name what the model can give, and write it into ``run.json``.
+
+        A notebook then needs no model to know it. Ask again where something may have changed, such
+        as a tokenizer's file that wasn't on the machine.
+        """
+        found = capabilities(self.parameters.model, self.parameters.pretrained)
+        self._record.update(capabilities=dict(found.reasons))
+        self.capabilities = found
+        return found
+
+    @property
+    def title(self) -> str:
+        """How results name the model, such as ``embedded model``."""
+        return names.title(self.parameters.model, self.parameters.pretrained)
+
+    def views(self, image_id: str, changes: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Draw the views of one image, or those of some changes; see `helpers.data.views`."""
+        image = self._by_id[one_of("image", image_id, self._by_id)]
+        given = self.parameters
+        asked = self.changes if changes is None else changes
+        return views(image.pixels, image.id, given.seed, given.severity, asked, self.preprocessing)
+
+    @property
+    def of_study(self) -> bool:
+        """Whether the changes are the published study's, so that it can be compared with."""
+        return self.changes == STUDY
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the views: the original, then the changes."""
+        return (ORIGINAL, *self.changes)
+
+    def encodings(self, *names: str) -> xr.Dataset:
+        """Return every readable image's encoded views, computing what is missing.
+
+        Parameters
+        ----------
+        *names : str
+            Of the variables; by default all that the model gives.
+
+        Returns
+        -------
+        Dataset
+            ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
+            view, row, column), float32, unscaled; no ``attention`` where the model gives none.
+        """
+        given = {row.name for row in kept(self.capabilities)}
+        return self._store.read(names or [n for n in ("embedding", "attention") if n in given])
+
+    def contributions(self, *names: str) -> xr.Dataset:
+        """Return what the originals' embeddings are the sum of, computing what is missing.
+
+        Parameters
+        ----------
+        *names : str
+            Of the variables; by default both.
+
+        Returns
+        -------
+        Dataset
+            ``heads`` (image, layer, head, feature), float16: contributions of the heads of the last
+            layers, as many as the parameter ``layers`` says. ``parts`` (image, part, feature),
+            float32: class token, attention and MLP of every layer, and constant; their sum is the
+            embedding, beside a ``pool``'s own MLP where the model has one.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account.
+        """
+        self.require("account")
+        return self._store.read(names or ["heads", "parts"])
+
+    def dissection(self, *names: str) -> xr.Dataset:
+        """Return every image's account of its shifts, computing what is missing.
+
+        Parameters
+        ----------
+        *names : str
+            Of the variables; by default both.
+
+        Returns
+        -------
+        Dataset
+            ``shares`` (image, augmentation, component), as of `helpers.analysis.dissection.shares`;
+            ``patch_shares`` (image, augmentation, row, column), the share of what all heads read
+            from a patch.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account.
+        """
+        self.require("account")
+        return self._store.read(names or ["shares", "patch_shares"])
+
+    def neurons(self) -> xr.Dataset:
+        """Return the account of the shifts down to neurons, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            ``share`` and ``error`` (of_source, augmentation, depth, neuron), float64: the mean
+            share of every neuron over the images of a source, and its standard error;
+            ``largest_neurons`` (image, augmentation, largest), the positions among the neurons of
+            all layers, one after the other, of those whose shares are largest in size;
+            ``neurons_for_half`` (image, augmentation), the fewest whose shares make up half of all
+            neurons' shares, in absolute size.
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no exact account of neurons.
+        """
+        self.require("neurons")
+        names = ["largest_neurons", "neurons_for_half", "neuron_moments"]
+        found, counts = self._store.read(names), self._store.counts()
+        return found.drop_vars("neuron_moments").merge(
+            merged_moments(found["neuron_moments"], counts)
+        )
+
+    def pixel_change(self) -> xr.DataArray:
+        """Return how much each augmentation changed pixels, (image, augmentation).
+
+        The root mean square of `helpers.analysis.scores.pixel_change`.
+        """
+        return self._store.read(["pixel_change"])["pixel_change"]
+
+    def text_embeddings(self) -> xr.DataArray:
+        """Return the normalised embeddings of the pool's texts, computing them when missing.
+
+        Returns
+        -------
+        DataArray, (text, feature)
+            float32; the coordinate ``property`` has the texts' properties, "" where untagged, and
+            ``value`` what each names.
+
+        Raises
+        ------
+        WorkbookError
+            If the model embeds no texts on this machine.
+        """
+        self.require("texts")
+        return self._embedded(self.texts, "texts.zarr")
+
+    def named_texts(self) -> xr.DataArray:
+        """Return the embeddings of the texts that heads are named with, each with a property.
+
+        A text without one gets that of the nearest text of the pool that suits the model. The
+        workbook's own pools are taken without captions of photographs that the embedded models were
+        trained on: a head that varies with one of these has learnt a picture by heart, which says
+        nothing of what it responds to.
+
+        Returns
+        -------
+        DataArray, (text, feature)
+            As of `text_embeddings`; positions of texts in what heads are named with are positions
+            here.
+
+        Raises
+        ------
+        WorkbookError
+            As for `text_embeddings`.
+        """
+        texts = _without_memorised(self.text_embeddings(), self.texts)
+        if (texts["property"] != UNKNOWN).all():
+            return texts
+        own = own_pool(self.parameters)
+        known = self._embedded(own, "own_texts.zarr")
+        return fill_properties(texts, _without_memorised(known, own))
+
+    def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> "Run":
+        """Open the run of the same images with other parameters, in a folder below this one.
+
+        Parameters
+        ----------
+        name : str
+            Its folder, such as ``severities/2``.
+        wanted : sequence of str, optional
+            The variables that will be read of it, so that no others are computed.
+        **changes
+            Parameters that differ. Where none does, the run itself is returned.
+
+        Returns
+        -------
+        Run
+        """
+        parameters = replace(self.parameters, **changes)
+        if parameters == self.parameters:
+            return self
+        out = paths.below(self.parameters.out, self.folder, name)
+        same = all(getattr(parameters, of) == getattr(self.parameters, of) for of in OF_MODEL)
+        return Run(replace(parameters, out=out), wanted, self if same else None)
+
+    def scores(self) -> xr.Dataset:
+        """Return every readable image's scores, computing what is missing.
+
+        Returns
+        -------
+        Dataset
+            One variable (image, augmentation), float64, for each row of
+            `helpers.analysis.scores.SCORES`; of attention maps, only where the model gives them.
+        """
+        return self._store.read(scores_of(self.capabilities, self._store.engine.asked.scores))
+
+    @property
+    def unreadable(self) -> pd.DataFrame:
+        """Images that could not be read, with reasons; they are in no mean and in no n."""
+        self.compute()
+        reasons = self.record.get("unreadable", {})
+        return pd.DataFrame(reasons.items(), columns=["image", "reason"])
+
+    @property
+    def record(self) -> dict:
+        """What ``run.json`` says: parameters, identity, versions, timings, unreadable images."""
+        return self._record.read()
+
+    @property
+    def timings(self) -> dict[str, dict[str, float]]:
+        """Part of the computation → images, and the seconds that it added to the run."""
+        return self.record.get("timings", {})
+
+    def compute(self) -> None:
+        """Compute what is missing: a single visit to an image gives all that is kept of it."""
+        self._store.compute()
+        _ = self.preprocessing  # which is kept in the record
+
+    def tell(self, sentence: str) -> None:
+        """Tell the user of damage, and keep the sentence in ``run.json``."""
+        self._record.tell(sentence)
+
+    def _made_in(self) -> list[str]:
+        """List the folders, here and where the run was before, that its results may name."""
+        here = [str(self.folder), str(ROOT), sys.prefix]
+        return list(dict.fromkeys([*self.record.get("made_in", []), *here]))
+
+    def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
+        with self._store.lock:
+            # The model is loaded only where embeddings are missing.
+            encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
+            return embedded_texts(self.folder / name, texts, encode, self.tell)
+
+    def require(self, question: str) -> None:
+        """Raise a `WorkbookError` that says why, if the model can't answer a question."""
+        if lack := self.capabilities.lack(question):
+            raise WorkbookError(lack)
+
+
+def _without_memorised(embeddings: xr.DataArray, pool: Texts) -> xr.DataArray:
+    return without(embeddings, MEMORISED) if pool.name in POOLS else embeddings
+
+
+def _far(out: str | None) -> str | None:
+    # A folder is where its run.json lies, also when it is moved; the arrays of a URL are there.
+    return out if out is not None and paths.is_url(out) else None
+
+
+def open_run(**parameters: object) -> Run:
+    """Open the run of these parameters, reading what is on disk for them."""
+    for name in parameters:
+        one_of("parameter", name, [field.name for field in fields(Parameters)])
+    return Run(plain_models(Parameters(**parameters)))
+
+
+def run_from(names: Mapping[str, object]) -> Run:
+    """Open the run of a notebook's parameters cell.
+
+    Parameters
+    ----------
+    names : mapping of str to object
+        The notebook's ``globals()``, with every field of `Parameters`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    WorkbookError
+        If a parameter is missing: the parameters cell has not been run, or lacks it.
+    """
+    expected = [field.name for field in fields(Parameters)]
+    if missing := [name for name in expected if name not in names]:
+        raise WorkbookError(
+            f"The parameters {', '.join(missing)} have no value; run the parameters cell, which"
+            " gives one to each."
+        )
+    run = open_run(**{name: names[name] for name in expected})
+    stamp_outputs(run.title)
+    return run
+
+
+def _check_device(device: str) -> None:
+    if device != "auto":  # which needs no check, and so no torch
+        from helpers.clip import devices
+
+        devices.resolve(device)
+
+
+def _check_any_readable(images: Images) -> None:
+    reason = ""
+    for image in images:
+        try:
+            image.pixels  # noqa: B018
+            return
+        except UnreadableImage as error:
+            reason = reason or str(error)
+    raise WorkbookError(
+        f"None of the {len(images)} images could be read; the first: {reason.rstrip('.')}. Give"
+        " another source of images."
+    )

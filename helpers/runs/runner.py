@@ -1,0 +1,257 @@
+"""The notebooks of a run, executed by papermill, two at a time."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+import nbformat
+import papermill
+import psutil
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from tqdm import tqdm
+
+from helpers.clip import weights
+from helpers.clip.capabilities import QUESTIONS
+from helpers.cores import cores
+from helpers.runs import kernels
+from helpers.runs.compared import compared_models, compared_run, runs_in_training_order
+from helpers.runs.extras import announcement
+from helpers.runs.fitting import fitted, lacks
+from helpers.runs.parameters import NOTEBOOKS, split_model
+from helpers.runs.paths import REPORT
+from helpers.runs.record import helpers_digest
+from helpers.runs.report.provenance import damage_of, mark, origin_of
+from helpers.runs.report.report import write_report
+from helpers.runs.run import Run
+from helpers.runs.severities import runs_by_severity
+from helpers.runs.storage.locks import ToldLock
+
+SUMMARY, SEVERITY, COMPARISON = "00_", "10_", "11_"
+# What a reader wants first, and then what takes longest; the others follow by number.
+FIRST = ("09_", SEVERITY, "02_", "08_", COMPARISON)
+# Runs that a notebook reads beside its own.
+READS = {
+    SEVERITY: lambda run: runs_by_severity(run).values(),
+    COMPARISON: runs_in_training_order,
+}
+KERNELS = 2
+THREADS = "OMP_NUM_THREADS"
+
+_computing = Lock()  # one model in this process at a time
+Done = TypeVar("Done")
+
+PROGRESS = "{n_fmt} of {total_fmt} notebooks |{bar}| {elapsed}, about {remaining} left"
+
+
+class CellError(RuntimeError):
+    """A cell of a notebook failed; the message names notebook, cell and error."""
+
+
+def numbered_notebooks() -> list[Path]:
+    """Return the workbook's notebooks in the order of their numbers, the appendix last."""
+    return sorted(NOTEBOOKS.glob("[0-9A][0-9]_*.ipynb"))
+
+
+def run_workbook(run: Run) -> Path:
+    """Execute every numbered notebook with a run's parameters, and write the report.
+
+    Where the parameter ``compare_fully`` says so, the compared models get theirs first, in the
+    folders that the comparison reads; but no comparison of their own.
+    """
+    with run_lock(run.folder):
+        if run.parameters.compare_fully:
+            for model in compared_models(run):
+                other = compared_run(run, model)
+                print(f"{other.title}: {other.folder}")
+                run_notebooks(other, _alone())
+        return run_notebooks(run, numbered_notebooks())
+
+
+def run_lock(folder: Path) -> ToldLock:
+    """Return the lock that `run_workbook` holds on the folder of a run."""
+    return ToldLock(folder / "study.lock")
+
+
+def _alone() -> list[Path]:
+    return [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
+
+
+def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
+    """Execute notebooks with a run's parameters, into the run's folder, and write the report.
+
+    The run's own arrays come first, with all cores; then notebooks, two at a time, the summary
+    last. The report is written when the first of them ends, and grows with each. What the model
+    can't answer is left out of them (`helpers.runs.fitting`).
+
+    A notebook that was executed before is kept where neither it nor the parameters, the arrays,
+    the texts, the compared weights or any code of the workbook have changed since, and all that it
+    saved is there.
+    """
+    for sentence in lacks(QUESTIONS, run.find_capabilities()):
+        print(sentence)
+    base = _origin(run)
+    origins = {
+        source: hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
+        for source in sources
+    }
+    left = {
+        source: origin
+        for source, origin in origins.items()
+        if not _is_kept(run, run.folder / "notebooks" / source.name, origin)
+    }
+    if left:
+        with _share_of_cores():
+            kernels.prepare()
+    _compute(run)
+    if left and (beside := announcement(run)):
+        print(beside)
+    waiting = sorted(left, key=_place)
+    summary = [source for source in waiting if source.name.startswith(SUMMARY)]
+    with tqdm(total=len(waiting), bar_format=PROGRESS) as progress:
+        for now in ([source for source in waiting if source not in summary], summary):
+            work = [partial(_run_notebook, source, run, left[source]) for source in now]
+            for done in side_by_side(work):
+                waiting.remove(done)
+                _report(run, waiting)
+                progress.update()
+    return write_report(run.folder)
+
+
+def _place(source: Path) -> tuple[int, str]:
+    order = [place for place, number in enumerate(FIRST) if source.name.startswith(number)]
+    return (order or [len(FIRST)])[0], source.name
+
+
+def _report(run: Run, waiting: Sequence[Path]) -> None:
+    is_first = not (run.folder / REPORT).exists()
+    page = write_report(run.folder, [source.stem for source in waiting])
+    if is_first:
+        print(f"First pages, which grow as the rest is computed: {page}")
+
+
+def _compute(run: Run, with_texts: bool = True) -> None:
+    run.compute()
+    if with_texts and run.find_capabilities().texts:
+        run.named_texts()
+
+
+def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
+    """Do what starts a kernel each, as many at a time as share the cores well; yield what ends."""
+    with _share_of_cores(), ThreadPoolExecutor(KERNELS) as pool:
+        futures = [pool.submit(one) for one in work]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):
+                _end_kernels()  # once more: one may have been about to start
+                time.sleep(0.2)
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_kernels() -> None:
+    # A terminal's Ctrl-C doesn't reach them, and a notebook may have minutes to go.
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+
+
+@contextmanager
+def _share_of_cores() -> Iterator[None]:
+    """Let kernels that are started here use their share of the cores, if the user set none."""
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = str(max(1, cores() // KERNELS))
+    try:
+        yield
+    finally:
+        os.environ.pop(THREADS)
+
+
+def _run_notebook(source: Path, run: Run, origin: str) -> Path:
+    with _computing:
+        beside = READS.items() if run.parameters.extras else ()
+        for other_runs in (own for number, own in beside if source.name.startswith(number)):
+            for other in other_runs(run):
+                _compute(other, with_texts=other.title != run.title)
+    executed = run.folder / "notebooks" / source.name
+    execute(source, run, executed)
+    mark(executed, origin)
+    return source
+
+
+def execute(source: Path, run: Run, executed: Path) -> None:
+    """Execute what a run can answer of a notebook, with the run's parameters."""
+    asked = run.capabilities, run.changes, run.parameters.extras
+    notebook = fitted(nbformat.read(source, as_version=4), *asked)
+    if any(cell.cell_type == "code" for cell in notebook.cells):
+        _execute(notebook, executed, _given(run))
+    else:
+        nbformat.write(notebook, executed)
+
+
+def _given(run: Run) -> dict[str, object]:
+    """Return the parameters that notebooks get: with the folder, also if the run has chosen it."""
+    return asdict(run.parameters) | {"out": run.parameters.out or str(run.folder)}
+
+
+def _origin(run: Run) -> str:
+    """Hash all that executed notebooks follow from, beside the notebooks themselves."""
+    digest = hashlib.sha256(helpers_digest().encode())
+    compared = [_fingerprint(model) for model in compared_models(run)]
+    extension = run.parameters.extension
+    record = run.record
+    made_of = [_given(run), run.identity, record["versions"], record["capabilities"]]
+    digest.update(json.dumps([*made_of, run.texts.fingerprint, compared, extension]).encode())
+    return digest.hexdigest()
+
+
+def _fingerprint(model: str) -> str:
+    return weights.fingerprint(*split_model(model))
+
+
+def _is_kept(run: Run, executed: Path, origin: str) -> bool:
+    if not executed.exists() and not executed.with_suffix(".html").exists():
+        return False
+    if damaged := damage_of(executed):
+        files = ", ".join(damaged)
+        run.tell(f"{run.folder}: {files} damaged, missing or unfinished; executed again.")
+        return False
+    if origin_of(executed) != origin:
+        return False
+    print(f"{executed.stem}: kept; nothing that it is made of has changed")
+    return True
+
+
+def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, object]) -> None:
+    name = executed.stem
+    try:
+        papermill.execute_notebook(
+            notebook,
+            executed,
+            parameters=parameters,
+            cwd=NOTEBOOKS,
+            progress_bar=False,
+            extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
+        )
+    except papermill.PapermillExecutionError as error:
+        raise CellError(
+            f"Notebook {name} failed in cell {error.cell_index}: {error.ename}:"
+            f" {error.evalue}\nThe notebook up to there: {executed}"
+        ) from error
+    except DeadKernelError as error:
+        raise CellError(f"Notebook {name} failed: its kernel died. {executed}") from error

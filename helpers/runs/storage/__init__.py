@@ -1,0 +1,1 @@
+"""The arrays of a run on disk: chunks, checksums and locks."""

@@ -1,0 +1,173 @@
+"""A run's store: arrays that are read, or else computed, by one process at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from helpers.analysis.sources import with_metadata
+from helpers.clip import names
+from helpers.data import Images
+from helpers.data.changes import ORIGINAL
+from helpers.runs import paths
+from helpers.runs.compute.engine import Batch, Engine, Outcome
+from helpers.runs.compute.output_variables import CONTENT
+from helpers.runs.parameters import Parameters
+from helpers.runs.record import Record, circumstances
+from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.damage import DamagedArrays, mend
+from helpers.runs.storage.locks import ToldLock
+
+
+class Store:
+    """Arrays of a run, which are read where they are whole and computed where they are not.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    images : Images
+    identity : mapping
+        What makes the arrays these and no others.
+    folder : Path
+        Of the run.
+    wanted : sequence of str, optional
+        The variables that are computed before any other is read; by default all there are.
+    lender : Engine, optional
+        Of a run with the same model.
+
+    Attributes
+    ----------
+    record : Record
+        The run's ``run.json``.
+    engine : Engine
+        Computes them.
+    lock : ToldLock
+        Held by the process that computes and records; another one waits and then finds it done.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        images: Images,
+        identity: Mapping,
+        folder: Path,
+        wanted: Sequence[str] | None = None,
+        lender: Engine | None = None,
+    ):
+        self._parameters, self._images, self._identity = parameters, images, identity
+        self._wanted, self._asked = wanted, set()
+        place = paths.store(parameters.out, folder)
+        self._arrays, self.engine = Arrays(place), Engine(parameters, place, lender)
+        self.record = Record(folder / paths.RECORD)
+        self.lock = ToldLock(folder / "arrays.lock")
+
+    def open(self) -> None:
+        """Make the arrays, or find that they are those of this run; of damage, tell."""
+        with self.lock:
+            self._arrays.create(self._identity, self._coordinates())
+            self._mend([CONTENT.name])  # which nothing else reads
+            if self._arrays.done().any():
+                self.record.tell_if_missing()
+
+    def read(self, names: Sequence[str]) -> xr.Dataset:
+        """Read variables of every readable image, computing what is missing or damaged.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Returns
+        -------
+        Dataset
+            With the metadata of the images, as of `helpers.analysis.sources.with_metadata`.
+        """
+        self._asked |= {*names}
+        self.compute()
+        return with_metadata(self._read(names), self.record.read().get("metadata", {}))
+
+    def counts(self) -> xr.DataArray:
+        """Return how many finished images of each source a batch has, (batch, of_source)."""
+        return self._arrays.counts()
+
+    def _read(self, names: Sequence[str]) -> xr.Dataset:
+        try:
+            return self._arrays.read(names)
+        except DamagedArrays:
+            self._mend([*names, *self._arrays.labels()])
+            self.compute()
+            return self._arrays.read(names)
+
+    def compute(self) -> None:
+        """Compute what is missing: a single visit to an image gives all that is kept of it."""
+        with self.lock:
+            missing = self._missing()
+            if len(missing):
+                self._fill_mended(missing)
+            if "images" not in self.record.read():
+                metadata = self._images.metadata().to_dict()
+                self.record.update(images=self._contents(), metadata=metadata)
+
+    def _coordinates(self) -> dict[str, tuple[str, list[str]]]:
+        changes = self._parameters.change_names
+        return {
+            "image": ("image", self._images.ids),
+            "source": ("image", [image.source for image in self._images]),
+            "view": ("view", [ORIGINAL, *changes]),
+            "augmentation": ("augmentation", list(changes)),
+        }
+
+    def _mend(self, names: Sequence[str]) -> None:
+        """Tell of damage in arrays, so that `compute` fills what it spoiled."""
+        ids, place = self._images.ids, self._arrays.place
+        with self.lock:
+            mend(self._arrays, lambda found: self.record.tell(found.sentence(place, ids)), names)
+
+    def _contents(self) -> dict[str, str]:
+        """Return the SHA-256 of every readable image's pixels."""
+        content = self._arrays.read([CONTENT.name])[CONTENT.name]
+        return {
+            image: row.tobytes().hex()
+            for image, row in zip(content["image"].values, content.values, strict=True)
+        }
+
+    def _missing(self) -> np.ndarray:
+        if not self._asked <= self._arrays.allocated():
+            return np.arange(len(self._images))
+        unreadable = self.record.read().get("unreadable", {})
+        known = np.array([image in unreadable for image in self._images.ids])
+        missing = np.flatnonzero(~(self._arrays.done() | known))
+        if not len(missing):
+            return missing
+        whole = self._arrays.whole_batches(missing)
+        return whole[~known[whole]]
+
+    def _fill_mended(self, missing: np.ndarray) -> None:
+        try:
+            self._fill(missing)
+        except DamagedArrays:  # a chunk that other images of it were to be written into
+            self._mend(self._arrays.variables())
+            self._fill(self._missing())
+
+    def _fill(self, missing: np.ndarray) -> None:
+        wanted = None if self._wanted is None else {*self._wanted, *self._asked}
+        self.engine.allocate(wanted)
+        self.record.add_circumstances(circumstances())
+        title = names.title(self._parameters.model, self._parameters.pretrained)
+        batches = [
+            Batch(rows, [self._images[row] for row in rows.tolist()])
+            for rows in self._arrays.batches(missing)
+        ]
+        with tqdm(total=len(missing), desc=title, unit="image", leave=False) as progress:
+            for outcome in self._filled(batches):
+                self.record.add(outcome.images, outcome.seconds, outcome.unreadable)
+                progress.update(outcome.images + len(outcome.unreadable))
+
+    def _filled(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
+        if self._parameters.cluster is None:
+            return self.engine.fill(batches)
+        from helpers.runs.compute import cluster
+
+        job = cluster.Job(self._parameters, self._arrays.place, self._identity)
+        return cluster.fill(job, batches)

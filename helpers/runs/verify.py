@@ -1,0 +1,243 @@
+"""Checking a finished run: all checksums, and a random share of its images computed anew.
+
+Nothing is written, and nothing mended: opening the run does that.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.checks import WorkbookError
+from helpers.clip import weights
+from helpers.data import open_images
+from helpers.runs import paths
+from helpers.runs.compute.engine import Batch, Engine
+from helpers.runs.parameters import Parameters
+from helpers.runs.paths import ARRAYS, RECORD, REPORT
+from helpers.runs.record import circumstances, read_undamaged
+from helpers.runs.report import provenance
+from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.files import damaged_files, is_sealed
+
+SETTINGS = ("machine", "versions")
+"""Where these are the same, so is every bit."""
+TOLERANCES = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-5, "uint8": 0.0, "uint32": 2.0**32}
+"""By type: the largest difference between machines, as a share of an image's largest value.
+
+Whole numbers are choices, which near-ties turn on another machine.
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of the table that `verify` makes.
+
+    Attributes
+    ----------
+    what : str
+    count : int
+        How many files or images were checked.
+    wrong : list of str
+        A sentence for each that does not agree.
+    note : str
+        How it was compared.
+    """
+
+    what: str
+    count: int
+    wrong: list[str]
+    note: str = ""
+
+
+def verify(folder: Path, share: float) -> Iterator[Check]:
+    """Check a run, and those below it at other severities and of other models.
+
+    Parameters
+    ----------
+    folder : Path
+    share : float
+        Part of each run's images to compute again, in (0, 1]; at least one image.
+
+    Yields
+    ------
+    Check
+
+    Raises
+    ------
+    WorkbookError
+        If there is no run, or the share is none.
+    """
+    if not 0 < share <= 1:
+        raise WorkbookError(f"share has no value {share}; give a number above 0, and at most 1.")
+    runs = _runs_below(folder)
+    if not runs:
+        raise WorkbookError(f"There is no run in {folder}; give the folder that has its {RECORD}.")
+    for each in runs:
+        name = "" if each == folder else f"{each.relative_to(folder)}: "
+        yield from _verify_one(each, name, share)
+
+
+def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
+    """Check all checksums of one run, without those below it."""
+    record = read_undamaged(folder / RECORD)
+    lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
+    yield Check(f"{name}{RECORD}", 1, lost)
+    yield _check_arrays(f"{name}arrays", _places(folder, record))
+    yield _check_texts(f"{name}texts", sorted(folder.glob("*texts.zarr")))
+    if _executed(folder):
+        yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
+        yield _check_pages(f"{name}pages", folder)
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    # A run that has lost its record is one by its arrays, and the other way round.
+    return sorted({path.parent for name in (RECORD, ARRAYS) for path in folder.rglob(name)})
+
+
+def _verify_one(folder: Path, name: str, share: float) -> Iterator[Check]:
+    checks = list(verify_files(folder, name))
+    yield from checks
+    if any(check.wrong for check in checks[:2]):
+        why = f"{folder}: no image was computed again, as its record or arrays are damaged"
+        yield Check(f"{name}images computed again", 0, [why])
+        return
+    yield _check_images(f"{name}images computed again", folder, share)
+
+
+def _places(folder: Path, record: Mapping | None) -> list[str]:
+    """List the places of a run's arrays; those in an object store only where the record tells."""
+    local = [str(path) for path in folder.glob("*.zarr") if not path.name.endswith("texts.zarr")]
+    local += [str(path) for path in folder.glob("borders/*.zarr")]
+    own = paths.store(record["parameters"]["out"], folder) if record else None
+    return sorted({*local, *filter(None, [own])})
+
+
+def _check_arrays(what: str, stores: Sequence[str]) -> Check:
+    found = {place: Arrays(place).damage() for place in stores}
+    count = sum(Arrays(place).count_files() for place in stores)
+    wrong = [
+        f"{place}/{damage.file} is damaged or missing{_range(damage.rows)}"
+        for place, damages in found.items()
+        for damage in damages
+    ]
+    return Check(what, count, wrong)
+
+
+def _range(rows: np.ndarray) -> str:
+    return f" (images {rows[0]} to {rows[-1]})" if len(rows) else ""
+
+
+def _check_texts(what: str, folders: Sequence[Path]) -> Check:
+    count = sum(path.is_file() for folder in folders for path in folder.rglob("*"))
+    wrong = [
+        f"{folder / name} is damaged or missing"
+        for folder in folders
+        for name in damaged_files(folder)
+    ]
+    return Check(what, count, wrong)
+
+
+def _executed(folder: Path) -> list[Path]:
+    """List the executed notebooks of a run, with those of which only the page is left."""
+    found = [
+        path for ending in ("ipynb", "html") for path in (folder / "notebooks").glob(f"*.{ending}")
+    ]
+    return sorted({path.with_suffix(".ipynb") for path in found})
+
+
+def _check_notebooks(what: str, folder: Path) -> Check:
+    executed = _executed(folder)
+    wrong = [
+        f"{folder / name} is damaged, missing or unfinished"
+        for path in executed
+        for name in provenance.damage_of(path)
+    ]
+    return Check(what, sum(map(provenance.count_of, executed)), wrong)
+
+
+def _check_pages(what: str, folder: Path) -> Check:
+    pages = [folder / REPORT, *(path.with_suffix(".html") for path in _executed(folder))]
+    wrong = [
+        f"{page} is damaged or missing"
+        for page in pages
+        if not (page.exists() and is_sealed(page.read_bytes()))
+    ]
+    return Check(what, len(pages), wrong)
+
+
+def _check_images(what: str, folder: Path, share: float) -> Check:
+    record = read_undamaged(folder / RECORD)
+    try:
+        parameters = Parameters.from_record(record["parameters"])
+    except WorkbookError as error:
+        by_cell = record["parameters"]["extend"] is None
+        if by_cell:  # as notebook 11 does
+            return Check(what, 0, [], "not possible: what draws them was registered in a notebook")
+        return Check(what, 0, [f"{folder}: {error}"])
+    try:
+        images = open_images(parameters.sources, parameters.limit, _subset_seed(parameters))
+        own = weights.fingerprint(parameters.model, parameters.pretrained)
+    except WorkbookError as error:
+        return Check(what, 0, [f"{folder}: {error}"])
+    if own != record["identity"]["weights"]:
+        return Check(what, 0, [f"{folder}: the weights of {parameters.model} have changed"])
+    arrays = Arrays(paths.store(parameters.out, folder))
+    if images.ids != arrays.ids():
+        return Check(what, 0, [f"{folder}: the source holds other images than the run had"])
+    rows = _drawn(np.flatnonzero(arrays.done()), share)
+    batches = [Batch(own, [images[row] for row in own.tolist()]) for own in arrays.batches(rows)]
+    exact = _is_as_computed(record)
+    return _compared(what, Engine(parameters, arrays.place), arrays, batches, exact)
+
+
+def _is_as_computed(record: Mapping) -> bool:
+    """Tell whether a run was computed on a machine like this one, and nowhere else."""
+    now, before = circumstances(), record.get("computed_with", [])
+    alone = before and record["parameters"]["cluster"] is None
+    return bool(alone) and all(was[each] == now.get(each) for was in before for each in SETTINGS)
+
+
+def _subset_seed(parameters: Parameters) -> int | None:
+    return parameters.seed if parameters.limit is not None else None
+
+
+def _drawn(rows: np.ndarray, share: float) -> np.ndarray:
+    # Drawn by the system, so that nobody knows beforehand which images will be looked at.
+    count = math.ceil(share * len(rows))
+    return np.array(sorted(random.SystemRandom().sample(rows.tolist(), count)), int)
+
+
+def _compared(
+    what: str, engine: Engine, arrays: Arrays, batches: Sequence[Batch], exact: bool
+) -> Check:
+    ids = arrays.ids()
+    again: list[int] = []
+    wrong = []
+    for rows, values in engine.compute(batches):
+        stored = arrays.rows(rows, values)
+        for place, row in enumerate(rows.tolist()):
+            again.append(row)
+            differing = [
+                name
+                for name, value in values.items()
+                if not _agree(stored[name][place], value[place], exact)
+            ]
+            if differing:
+                wrong.append(f"{arrays.place}: {ids[row]!r} has another {', '.join(differing)} now")
+    asked = {row for batch in batches for row in batch.rows.tolist()}
+    wrong += [f"{arrays.place}: {ids[row]!r} can't be read any more" for row in asked - {*again}]
+    return Check(
+        what, len(asked), sorted(wrong), "to the last bit" if exact else "within tolerance"
+    )
+
+
+def _agree(stored: np.ndarray, again: np.ndarray, exact: bool) -> bool:
+    again = again.astype(stored.dtype)
+    if exact:
+        return stored.tobytes() == again.tobytes()
+    bound = TOLERANCES[stored.dtype.name] * np.abs(np.nan_to_num(stored.astype(float))).max()
+    return np.allclose(stored.astype(float), again, rtol=0, atol=bound, equal_nan=True)

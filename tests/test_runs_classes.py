@@ -1,0 +1,161 @@
+"""Zero-shot classification of one's own labelled images."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from PIL import Image
+
+from helpers.analysis.becomes import before_after, crossed
+from helpers.analysis.corruption_error import MEAN, corruption_errors
+from helpers.analysis.predictions import accuracy_by_severity
+from helpers.checks import WorkbookError
+from helpers.data.scenes import scene
+from helpers.data.texts.templates import TEMPLATES, class_texts, templates_of
+from helpers.runs.derived import classes
+from helpers.runs.run import open_run
+
+SHAPES = ("circle", "square", "star")
+
+
+@pytest.fixture
+def folder_of_classes(tmp_path):
+    """Drawn scenes of one object, in a folder for each shape."""
+    folder, found = tmp_path / "shapes", dict.fromkeys(SHAPES, 0)
+    for number in range(200):
+        one = scene(number, count="one")
+        shape = one.attributes["shape"].iloc[0]
+        if found.get(shape, 9) < 4:
+            found[shape] += 1
+            (folder / shape).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(one.pixels).save(folder / shape / f"{number}.png")
+    assert set(found.values()) == {4}
+    return folder
+
+
+@pytest.fixture
+def run(parameters, folder_of_classes):
+    given = {"images": str(folder_of_classes), "model": "embedded-clip", "compare": []}
+    return open_run(**parameters | given)
+
+
+def test_folders_are_classes_and_the_model_finds_them(run):
+    assert classes.are_labelled(run)
+    assert classes.classes_of(run) == list(SHAPES)
+    asked = classes.embedded_classes(run)
+    found = classes.class_answers(run, asked)
+    assert found.sizes == {"image": 12, "view": 10, "property": 1}
+    own = [name.split("/")[-2] for name in found["image"].values]
+    for view in run.view_names:
+        answers = found["answer"].sel(view=view, property="label").values
+        right = found["right"].sel(view=view, property="label").values
+        assert np.array_equal(right, answers == own)
+    assert found["right"].sel(view="original").mean() > 0.9
+    assert found["chance"].item() == pytest.approx(1 / 3)
+
+
+def test_answers_are_those_of_a_plain_loop(run):
+    asked = classes.embedded_classes(run, "a picture of a {}")
+    found = classes.class_answers(run, asked)["answer"]
+    texts = run.model.encode_text([f"a picture of a {name}" for name in SHAPES])
+    for image, view in (("first", "noise"), ("last", "blur")):
+        name = found["image"].values[{"first": 0, "last": -1}[image]]
+        (embedding,) = run.model.encode(run.views(name)[view][None]).embedding
+        cosines = [text @ embedding / np.linalg.norm(text) for text in texts]
+        assert found.sel(image=name, view=view).item() == SHAPES[int(np.argmax(cosines))]
+
+
+def test_severities_are_those_asked_for(run):
+    right = classes.right_by_severity(run, severities=(0.5, 1.0))
+    assert right.dims == ("severity", "image", "view")
+    original = right.sel(view="original")
+    assert np.array_equal(original.sel(severity=0.5), original.sel(severity=1.0))
+    at_one = classes.class_answers(run, classes.embedded_classes(run))["right"].isel(property=0)
+    assert np.array_equal(right.sel(severity=1.0), at_one)
+
+
+def test_images_without_classes_have_none(parameters):
+    run = open_run(**parameters)
+    assert classes.classes_of(run) == []
+    assert not classes.are_labelled(run)
+
+
+def test_ensembles_are_those_that_people_use():
+    assert [len(write()) for write in TEMPLATES.values()] == [80, 7, 1, 2]
+    assert "a photo of a {}." in templates_of("imagenet")
+    texts = class_texts(["red_fox", "owl"], ("{}", "a picture of a {}"))
+    assert texts.texts == ("red fox", "a picture of a red fox", "owl", "a picture of a owl")
+    assert texts.values == ("red_fox", "red_fox", "owl", "owl")
+
+
+@pytest.mark.parametrize("given", ["imagenets", [], ["a photo"], ["{} and {}"]])
+def test_templates_that_are_none_are_refused(given):
+    with pytest.raises(WorkbookError, match="templates"):
+        templates_of(given)
+
+
+def _answers(rng, accuracy):
+    views = ["original", "noise", "blur", "flip"]
+    values = rng.random((5, 300, 4)) < np.array(accuracy)
+    values[:, :, 0] = values[0, :, 0]
+    axes = {"severity": range(1, 6), "image": range(300), "view": views}
+    return xr.DataArray(values.astype(float), axes, list(axes))
+
+
+def test_corruption_errors_are_those_of_the_published_formula():
+    rng = np.random.default_rng(0)
+    own, other = _answers(rng, [0.9, 0.5, 0.7, 0.85]), _answers(rng, [0.8, 0.4, 0.5, 0.6])
+    table = corruption_errors(own, other, n_resamples=200)
+    errors = []
+    for values in (own, other):
+        rows = pd.DataFrame(1 - values.mean("image").values, columns=list(values["view"].values))
+        errors.append(rows)
+    published = {}
+    for change in ("noise", "blur", "flip"):
+        ce = errors[0][change].sum() / errors[1][change].sum()
+        beyond = [(rows[change] - rows["original"]).sum() for rows in errors]
+        published[change] = (ce, beyond[0] / beyond[1])
+    for change, (ce, relative) in published.items():
+        assert table.loc[change, "ce"] == pytest.approx(ce)
+        assert table.loc[change, "relative"] == pytest.approx(relative)
+        assert table.loc[change, "ce_low"] < ce < table.loc[change, "ce_high"]
+    assert table.loc[MEAN, "ce"] == pytest.approx(np.mean([ce for ce, _ in published.values()]))
+    same = corruption_errors(own, own, n_resamples=20)
+    assert (same.loc[:, ["ce", "ce_low", "ce_high", "relative"]] == 1).all(axis=None)
+
+
+def test_errors_that_a_reference_does_not_make_are_no_measure():
+    rng = np.random.default_rng(0)
+    own, perfect = _answers(rng, [0.9, 0.5, 0.7, 0.85]), _answers(rng, [1, 1, 0.5, 1])
+    table = corruption_errors(own, perfect, n_resamples=20)
+    assert table["ce"].isna().tolist() == [True, False, True, False]
+    with pytest.raises(WorkbookError, match="'image'"):
+        corruption_errors(own, perfect.isel(image=slice(9)))
+
+
+def test_a_model_without_texts_classifies_nothing():
+    silent = SimpleNamespace(capabilities=SimpleNamespace(texts=False))
+    assert not classes.are_labelled(silent)
+
+
+def test_accuracy_by_severity_is_a_mean_over_images():
+    right = _answers(np.random.default_rng(0), [0.9, 0.5, 0.7, 0.85])
+    table = accuracy_by_severity(right).set_index(["severity", "augmentation"])
+    assert len(table) == 15
+    row = table.loc[2, "noise"]
+    own = right.sel(severity=2)
+    assert row["mean"] == pytest.approx(own.sel(view="noise").mean().item())
+    assert row["lost"] == pytest.approx((own.sel(view="original") - own.sel(view="noise")).mean())
+    assert row["low"] < row["mean"] < row["high"]
+
+
+def test_answers_before_and_after_are_crossed():
+    views = ["original", "noise"]
+    answers = [["a", "a"], ["a", "b"], ["b", "b"], ["a", "b"], ["c", "b"]]
+    axes = {"image": range(5), "view": views, "property": ["label"]}
+    array = xr.DataArray(np.array(answers, object)[..., None], axes, list(axes))
+    table = crossed(before_after(array), "noise", 9)
+    assert table.to_numpy().tolist() == [[1, 2, 0], [0, 1, 0], [0, 1, 0]]
+    assert list(crossed(before_after(array), "noise", 2)) == ["a", "b"]
