@@ -5,8 +5,8 @@ PROFILE ?= quick
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: study check audit test test-all test-style test-browser test-runs \
-	test-models test-parts test-parts-and-notebooks test-notebooks test-kernels test-numeric soak \
+.PHONY: study check audit test test-all test-style test-browser test-executed test-runs \
+	test-models test-parts test-notebooks test-kernels test-numeric soak \
 	reference notebooks lab bench towers train-embedded requirements
 
 # What Python compiles is kept, whatever the surroundings say: without, every process that imports
@@ -34,8 +34,8 @@ test: .venv
 
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync
 test-all:
-	@$(SIDE_BY_SIDE) test-runs test-parts-and-notebooks; first=$$?; \
-		$(SIDE_BY_SIDE) check test-browser && exit $$first
+	@$(SIDE_BY_SIDE) test-notebooks test-executed test-runs test-parts test-models; \
+		first=$$?; $(SIDE_BY_SIDE) check test-browser && exit $$first
 
 check: test-style audit
 
@@ -47,25 +47,27 @@ test-style: .venv
 	@$(call timed,style,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 
 BROWSER := tests/test_browser.py tests/test_browser_lab.py tests/test_pages.py
-RUNS := $(wildcard tests/test_runs_*.py) tests/test_degenerate.py tests/test_extend.py \
-	tests/test_readme.py
-MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py)  # what holds most comes last
+# Runs whose notebooks are executed: kernels, and the process that they start from, hold much.
+EXECUTED := tests/test_readme.py $(patsubst %,tests/test_runs_%.py, \
+	background cli damage fitting kernels redraw runner stamps)
+RUNS := $(filter-out $(EXECUTED),$(wildcard tests/test_runs_*.py)) tests/test_degenerate.py \
+	tests/test_extend.py
+MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py)
 test-browser: .venv
 	@$(call timed,tests in a browser,$(BIN)/pytest $(BROWSER))
+
+test-executed: .venv
+	@$(call timed,tests of executed runs,$(BIN)/pytest --tally test $(EXECUTED))
 
 test-runs: .venv
 	@$(call timed,tests of runs,$(BIN)/pytest --tally test $(RUNS))
 
 test-models: .venv
-	@$(call timed,tests of models and images,$(BIN)/pytest --tally test $(MODELS))
+	@$(call timed,tests of images and models,$(BIN)/pytest --tally test $(MODELS))
 
 test-parts: .venv
 	@$(call timed,tests of all else,$(BIN)/pytest --tally test \
-		$(filter-out $(BROWSER) $(RUNS) $(MODELS),$(wildcard tests/test_*.py)))
-
-# One after the other: a process that has tested much holds much.
-test-parts-and-notebooks: test-notebooks
-	@$(MAKE) --no-print-directory --keep-going test-models test-parts
+		$(filter-out $(BROWSER) $(EXECUTED) $(RUNS) $(MODELS),$(wildcard tests/test_*.py)))
 
 # Over the arrays of tests/reference.zip, so that every machine starts from the same bits.
 NBVAL := -p tests.nbval_numbers -p tests.nbval_reference --nbval --nbval-current-env \
