@@ -17,7 +17,7 @@ import zarr
 from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore
+from zarr.storage import LocalStore
 
 from helpers.checks import WorkbookError
 from helpers.runs.storage import manifest
@@ -31,6 +31,7 @@ from helpers.runs.storage.damage import (
     per_batch,
 )
 from helpers.runs.storage.manifest import Manifest
+from helpers.runs.storage.remote import Remembered, open_remote
 
 DONE = "done"
 CHECKED = (ZstdCodec(), Crc32cCodec())
@@ -112,6 +113,11 @@ class Arrays:
             elif owner != manifest.mark(identity)["of"]:
                 self._refuse("which ones can't be told any more, as its zarr.json is damaged")
 
+    def look_again(self) -> None:
+        """Find what another process has written meanwhile, where that isn't read each time."""
+        if isinstance(self._store, Remembered):
+            sync(self._store.look_again())
+
     def _refuse(self, why: str) -> None:
         raise WorkbookError(
             f"{self.place.rpartition('/')[0]} holds the arrays of other parameters ({why}); choose"
@@ -130,6 +136,7 @@ class Arrays:
 
     def allocate(self, variables: Sequence[Variable], rows: int) -> None:
         """Make room for variables, unless it is there already."""
+        self.look_again()
         there = self.allocated()
         new = [variable for variable in variables if variable.name not in there]
         if not new:
@@ -180,7 +187,7 @@ class Arrays:
             return np.zeros(self._count, bool)
         watched = Watched(self._store)
         try:
-            done = zarr.open_array(watched, path=DONE, mode="r")[:]
+            done = zarr.open_array(watched, path=DONE, mode="r", zarr_format=3)[:]
         except ValueError as error:
             raise DamagedArrays(self.place) from error
         if watched.missing:
@@ -205,7 +212,7 @@ class Arrays:
         try:
             for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
                 array = self._variables[name]
-                array.oindex[self._batch(rows[:1]) if per_batch(array) else rows] = value
+                array.oindex[_span(self._batch(rows[:1]) if per_batch(array) else rows)] = value
         except ValueError as error:  # of a damaged chunk that has other images, too
             raise DamagedArrays(self.place) from error
 
@@ -270,7 +277,7 @@ class Arrays:
         watched = Watched(self._store)
         try:
             rows = np.flatnonzero(self.done())
-            with xr.open_zarr(watched, consolidated=False, chunks=None) as dataset:
+            with xr.open_zarr(watched, consolidated=False, chunks=None, zarr_format=3) as dataset:
                 dataset = dataset[list(names)].isel(image=rows, missing_dims="ignore")
                 dataset = dataset.load().drop_attrs()
         except (ValueError, KeyError) as error:  # whatever a decoder makes of damaged bytes
@@ -354,7 +361,7 @@ class Arrays:
         return {name: self._array(name) for name in self._manifest.names()}
 
     def _array(self, name: str) -> zarr.Array:
-        return zarr.open_array(self._store, path=name, mode="r+")
+        return zarr.open_array(self._store, path=name, mode="r+", zarr_format=3)
 
     def _create(self) -> None:
         zarr.create_group(self._store, overwrite=True)
@@ -409,6 +416,12 @@ class Arrays:
         )
 
 
+def _span(rows: np.ndarray) -> slice | np.ndarray:
+    """Return neighbouring rows as a slice: Zarr reads no chunk that a slice overwrites whole."""
+    is_span = len(rows) and (np.diff(rows) == 1).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1) if is_span else rows
+
+
 def differences(there: Mapping, here: Mapping) -> str:
     """Say in which entries two identities differ, such as ``seed 0 there, 1 here``."""
     names = [name for name in here if there.get(name) != here[name]]
@@ -421,10 +434,7 @@ def _open(place: str) -> Store:
         return LocalStore(place)
     if url.scheme == "file":  # whose chunks LocalStore, unlike fsspec, writes whole or not at all
         return LocalStore(unquote(url.path))
-    try:
-        return FsspecStore.from_url(place)
-    except (ImportError, ValueError, OSError) as error:
-        raise WorkbookError(f"The arrays can't be kept at {place}: {error}.") from error
+    return open_remote(place, url.scheme)
 
 
 def _labels(labels: Sequence) -> np.ndarray:

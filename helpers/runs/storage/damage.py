@@ -92,7 +92,7 @@ def damaged_chunks(
     store: Store, name: str, needed: Callable, images_of: Callable | None = None
 ) -> Iterator[Damage]:
     """Read every chunk of an array, and name those that can't be."""
-    array = zarr.open_array(store, path=name, mode="r")
+    array = zarr.open_array(store, path=name, mode="r", zarr_format=3)
     counted, of_batches = is_variable(array), per_batch(array)
     for number in range(array.cdata_shape[0]):
         start = number * array.chunks[0]
@@ -142,7 +142,7 @@ def mend(arrays: "Arrays", tell: Callable[[Damage], None], names: Sequence[str] 
 def _is_intact(store: Store, name: str, rows: np.ndarray, may_be_missing: bool) -> bool:
     watched = Watched(store)
     try:
-        zarr.open_array(watched, path=name, mode="r")[rows[0] : rows[-1] + 1]
+        zarr.open_array(watched, path=name, mode="r", zarr_format=3)[rows[0] : rows[-1] + 1]
     except ValueError:  # whatever a decoder makes of damaged bytes
         return False
     return may_be_missing or not watched.missing

@@ -102,9 +102,11 @@ class Store:
     def compute(self) -> None:
         """Compute what is missing: a single visit to an image gives all that is kept of it."""
         with self.lock:
+            self._arrays.look_again()
             missing = self._missing()
             if len(missing):
                 self._fill_mended(missing)
+                self._arrays.look_again()
             if "images" not in self.record.read():
                 metadata = self._images.metadata().to_dict()
                 self.record.update(images=self._contents(), metadata=metadata)
