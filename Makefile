@@ -118,7 +118,7 @@ train-embedded: .venv
 
 requirements: .venv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
-		--no-annotate --all-extras pyproject.toml --output-file requirements.txt
+		--no-annotate --extra test --extra images pyproject.toml --output-file requirements.txt
 
 .venv: .venv/installed ;
 
