@@ -68,7 +68,7 @@ def test_equal_distances_have_no_cophenetic_correlation():
 
 
 def test_clear_clusters_are_stable(embeddings):
-    result = clustering.stability(embeddings, n_resamples=50)
+    result = clustering.stability(embeddings)
     assert result.same_clusters == 1
     np.testing.assert_array_equal(result.together, np.kron(np.eye(2), np.ones((3, 3))))
 
@@ -78,16 +78,16 @@ def test_clusters_that_one_image_decides_are_not_stable(rng):
     a, c = np.eye(2, 8)
     images = np.array([[a, c + 0.05 * a, c]] * 7 + [[a, a, -c]])
     images = images + rng.normal(0, 0.01, images.shape)
-    result = clustering.stability(images, n_resamples=300)
+    result = clustering.stability(images)
     assert 0.05 < result.same_clusters < 0.999
     np.testing.assert_allclose(np.diag(result.together), 1)
     np.testing.assert_array_equal(result.together, result.together.T)
-    again = clustering.stability(images, n_resamples=300)
+    again = clustering.stability(images)
     assert again.same_clusters == result.same_clusters
 
 
 def test_one_image_says_nothing_about_others(embeddings):
-    result = clustering.stability(embeddings[:1], n_resamples=10)
+    result = clustering.stability(embeddings[:1])
     assert np.isnan(result.same_clusters) and np.isnan(result.together).all()
 
 

@@ -46,7 +46,7 @@ def collapsed(originals):
 @pytest.fixture(scope="module")
 def table():
     made = (moved, contracted, expanded, scattered, exchanged, collapsed)
-    return energy.energy(views(**{make.__name__: make for make in made}), n_resamples=100)
+    return energy.energy(views(**{make.__name__: make for make in made}))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_parts_in_plain_loops():
     total, translation = of_images(shift, shift), of_pairs(shift, shift)
     variance = of_images(first, first) - of_pairs(first, first)
     factor = -(of_images(shift, first) - of_pairs(shift, first)) / variance
-    found = energy.energy(own, n_resamples=10).loc["mixed", "mean"]
+    found = energy.energy(own).loc["mixed", "mean"]
     assert found["translation"] == pytest.approx(translation / total)
     assert found["contraction"] == pytest.approx(factor**2 * variance / total)
     after = of_images(changed, changed) - of_pairs(changed, changed)
@@ -112,9 +112,9 @@ def test_intervals_hold_the_estimate(table):
 
 
 def test_nothing_follows_from_two_images_or_without_a_shift():
-    few = energy.energy(views(moved=moved).isel(image=[0, 1]), n_resamples=10)
+    few = energy.energy(views(moved=moved).isel(image=[0, 1]))
     assert few.isna().all(axis=None)
-    still = energy.energy(views(still=np.copy), n_resamples=10).loc["still"]
+    still = energy.energy(views(still=np.copy)).loc["still"]
     assert still.loc[["translation", "contraction", "rest"], "mean"].isna().all()
     assert still.loc["variance_left", "mean"] == pytest.approx(1)
     assert not energy.collapses(few).any()

@@ -87,9 +87,14 @@ def test_one_head_overlaps_with_none():
 
 def test_resamples_are_of_images_and_reproducible():
     heads = planted(images=30)
-    resampled = labels.resampled_heads(heads, pool(), n_resamples=8, seed=3)
-    assert dict(resampled["text"].sizes) == {"resample": 8, "layer": 2, "head": 2, "choice": 5}
-    again = labels.resampled_heads(heads, pool(), n_resamples=8, seed=3)
+    resampled = labels.resampled_heads(heads, pool())
+    assert dict(resampled["text"].sizes) == {
+        "resample": labels.RESAMPLES,
+        "layer": 2,
+        "head": 2,
+        "choice": 5,
+    }
+    again = labels.resampled_heads(heads, pool())
     xr.testing.assert_identical(resampled, again)
     assert resampled["explained"].std("resample").max() > 0
     first = labels.head_scores(resampled.isel(resample=2))
@@ -98,7 +103,7 @@ def test_resamples_are_of_images_and_reproducible():
 
 def test_chance_is_that_of_texts_that_say_nothing():
     readings = labels.read_heads(planted(), pool())
-    chance = labels.chance_scores(readings, PROPERTIES, n_draws=300)
+    chance = labels.chance_scores(readings, PROPERTIES)
     # Five of eight texts drawn at random by each of two heads: 5/8 of them are common on average.
     assert chance["overlap"].mean().item() == pytest.approx(5 / 8, abs=0.02)
     assert chance["association"].mean() < labels.head_scores(readings)["association"]
@@ -109,7 +114,7 @@ def test_chance_is_that_of_texts_that_say_nothing():
 
 def test_a_pool_of_one_property_has_association_one_by_chance_as_well():
     readings = labels.read_heads(planted(), pool(["thing"] * 8))
-    chance = labels.chance_scores(readings, ["thing"] * 8, n_draws=5)
+    chance = labels.chance_scores(readings, ["thing"] * 8)
     assert labels.head_scores(readings)["association"] == 1
     assert (chance["association"] == 1).all()
 
@@ -117,15 +122,15 @@ def test_a_pool_of_one_property_has_association_one_by_chance_as_well():
 def test_summary_and_table_say_what_they_are_made_of():
     heads = planted()
     readings = labels.read_heads(heads, pool())
-    resampled = labels.resampled_heads(heads, pool(), n_resamples=20)
-    chance = labels.chance_scores(readings, PROPERTIES, n_draws=20)
+    resampled = labels.resampled_heads(heads, pool())
+    chance = labels.chance_scores(readings, PROPERTIES)
     summary = labels.summarise_scores(readings, resampled, chance)
     assert list(summary.index) == ["clarity", "association", "overlap", "heads_per_property"]
     assert (summary["low"] <= summary["high"]).all()
     assert summary.loc["overlap", "chance"] == pytest.approx(chance["overlap"].mean().item())
-    table = labels.head_table(readings, resampled, POOL, shown=2)
+    table = labels.head_table(readings, resampled, POOL)
     assert table.index.names == ["layer", "head"]
-    assert table.loc[(4, 1), "texts"] == "square · star"
+    assert table.loc[(4, 1), "texts"] == "square · star · circle"
     assert table.loc[(4, 0), ["label", "stability"]].tolist() == ["colour", 1]
     assert table.loc[(4, 0), "explained"] == pytest.approx(1)
 
@@ -225,11 +230,12 @@ def test_a_head_that_does_not_vary_is_no_near_tie():
     assert np.isfinite(labels.head_scores(readings)["clarity"])
 
 
-def test_the_p_value_of_a_head_is_that_of_random_texts():
+def test_the_p_value_of_a_head_is_that_of_random_texts(monkeypatch):
+    monkeypatch.setattr(labels, "DRAWS", 20_000)
     # With five texts of one property, random texts agree as much where five of the 3 + 3 + 2 do.
     many = ["a"] * 12 + ["b"] * 12
     readings = labels.with_properties(chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), many)
-    tests = labels.association_tests(readings, many, n_draws=20_000)
+    tests = labels.association_tests(readings, many)
     from math import comb
 
     all_alike = 2 * comb(12, 5) / comb(24, 5)
@@ -241,7 +247,7 @@ def test_the_p_value_of_a_head_is_that_of_random_texts():
 def test_a_head_without_association_is_not_tested():
     still = planted()
     still[:, 1, 1] = 1.0
-    tests = labels.association_tests(labels.read_heads(still, pool()), PROPERTIES, n_draws=50)
+    tests = labels.association_tests(labels.read_heads(still, pool()), PROPERTIES)
     assert tests.loc[(5, 1)].isna().all()
     assert tests.drop((5, 1)).notna().all(axis=None)
 
@@ -249,13 +255,13 @@ def test_a_head_without_association_is_not_tested():
 def test_texts_that_heads_vary_with_explain_more_than_chance_and_chance_explains_much():
     heads = planted(images=60)
     own = labels.read_heads(heads, pool(), k=2)["explained"]
-    by_chance = labels.explained_by_chance(heads, pool(), 2, n_draws=8)
+    by_chance = labels.explained_by_chance(heads, pool(), 2)
     assert list(by_chance["pool"].values) == list(labels.POOLS_BY_CHANCE)
-    assert by_chance.sizes["draw"] == 8
+    assert by_chance.sizes["draw"] == labels.POOLS_DRAWN
     mean = by_chance.mean(("draw", "layer", "head"))
     assert own.sum("choice").mean() > mean.sum("choice").max()
     assert 0.1 < mean.sum("choice").min() < 1
-    again = labels.explained_by_chance(heads, pool(), 2, n_draws=8)
+    again = labels.explained_by_chance(heads, pool(), 2)
     np.testing.assert_array_equal(by_chance, again)
 
 

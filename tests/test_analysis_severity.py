@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from helpers.analysis import severity
+from helpers.analysis.statistics import RESAMPLES
 from helpers.checks import WorkbookError
 
 SEVERITIES = np.array([0.5, 1.0, 2.0, 3.0])
@@ -54,8 +55,8 @@ def test_the_first_crossing_of_a_curve_that_comes_back_counts():
 
 def test_the_bootstrap_keeps_an_images_curve_together():
     values = response({"blur": CURVES["blur"]}, images=7)
-    table = severity.crossings(values, n_resamples=60, seed=3)
-    counts = np.random.default_rng(3).multinomial(7, np.full(7, 1 / 7), size=60)
+    table = severity.crossings(values)
+    counts = np.random.default_rng(0).multinomial(7, np.full(7, 1 / 7), size=RESAMPLES)
     crossed = []
     for row in counts:
         curve = [float(row @ each[:, 0]) / 7 for each in values.values]
@@ -90,8 +91,6 @@ def test_a_curve_begins_at_no_change():
     similarity = response({"noise": [0.8, 0.7, 0.6, 0.5]}, spread=0)
     row = severity.at_equal_change(change, similarity, [0.05]).iloc[0]
     assert row["mean"] == pytest.approx(0.9)
-    lost = severity.at_equal_change(change, 1 - similarity, [0.05], unchanged=0.0).iloc[0]
-    assert lost["mean"] == pytest.approx(0.1)
 
 
 def test_equal_change_at_the_end_of_a_curve_has_no_interval():
@@ -110,7 +109,7 @@ def test_no_dose_has_no_curve():
 
 def test_dose_response_is_the_mean_of_every_severity():
     values = response(CURVES)
-    table = severity.dose_response(values, n_resamples=20)
+    table = severity.dose_response(values)
     assert len(table) == 16
     found = table.pivot(index="severity", columns="augmentation", values="mean")[list(CURVES)]
     np.testing.assert_allclose(found, values.mean("image"))

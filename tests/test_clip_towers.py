@@ -14,7 +14,7 @@ from torch import nn
 
 from helpers.checks import WorkbookError
 from helpers.clip import load
-from helpers.clip.building import Towers, vision_tower
+from helpers.clip.building import vision_tower
 from helpers.clip.capabilities import TABLE, capabilities, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward, images_at_once, join
@@ -401,21 +401,3 @@ def test_the_table_of_towers_says_what_building_one_gives(name):
         visual = vision_tower(get_model_config(name))
     reasons = capabilities(name).reasons
     assert (reasons.get("account"), reasons.get("neurons")) == why_unknown(visual)
-
-
-def test_pairs_are_judged_by_softmax_or_one_by_one():
-    rng = np.random.default_rng(0)
-    images, texts = rng.normal(size=(2, 8)), rng.normal(size=(3, 8))
-    model = load("embedded", device="cpu")
-    assert model.logit_bias is None
-    np.testing.assert_allclose(model.probabilities(images, texts).sum(1), 1, rtol=1e-5)
-    from dataclasses import replace
-
-    pairs = Towers(nn.Identity(), None, 0, sigmoid=True).requires_grad_(False)
-    pairs.logit_bias.fill_(-2.0)
-    cosines = (images / np.linalg.norm(images, axis=1, keepdims=True)) @ (
-        texts / np.linalg.norm(texts, axis=1, keepdims=True)
-    ).T
-    expected = 1 / (1 + np.exp(2 - cosines))
-    found = replace(model, clip=pairs).probabilities(images, texts)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)

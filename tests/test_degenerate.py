@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
-from helpers.analysis import clustering, dissection, paired, scores
+from helpers.analysis import clustering, dissection, scores, statistics
 from helpers.analysis.statistics import (
     correlate_scores,
     mean_with_interval,
@@ -116,7 +116,7 @@ def test_one_image_has_a_mean_and_no_interval():
     assert table[["low", "high", "sd"]].isna().all(axis=None)
     assert table["n"].tolist() == [1, 1, 1]
     assert rank_augmentations(ONE, higher_is_closer=False).table["agreement"].isna().all()
-    pairs = paired.paired_differences(ONE)
+    pairs = statistics.paired_differences(ONE)
     assert pairs[["low", "high", "p", "q"]].isna().all(axis=None)
     assert not pairs["differs"].any()
 
@@ -126,7 +126,7 @@ def test_two_images_have_an_interval_between_them_and_no_test():
     assert table["mean"].tolist() == [2, 2, 3]
     assert table.loc[NAMES[0], ["low", "high"]].tolist() == [1, 3]
     assert table.loc[NAMES[1], ["low", "high"]].tolist() == [2, 2]
-    pairs = paired.paired_differences(TWO)
+    pairs = statistics.paired_differences(TWO)
     assert pairs[["low", "high", "p", "q"]].isna().all(axis=None)
 
 
@@ -134,7 +134,7 @@ def test_ties_share_a_rank_and_nothing_differs():
     ranking = rank_augmentations(TIED, higher_is_closer=True)
     assert ranking.table["rank"].tolist() == [1, 1, 1]
     assert ranking.order_agreement == 1
-    pairs = paired.paired_differences(TIED)
+    pairs = statistics.paired_differences(TIED)
     assert (pairs["p"] == 1).all()
     assert not pairs["differs"].any()
     found = correlate_scores(xr.Dataset({"one": TIED, "other": TIED}))
@@ -146,7 +146,7 @@ def test_where_nothing_is_defined_nothing_is_claimed():
     assert table[["mean", "low", "high", "sd"]].isna().all(axis=None)
     assert table["n"].tolist() == [0, 0, 0]
     with pytest.raises(WorkbookError, match="0 complete images"):
-        paired.paired_differences(NONE)
+        statistics.paired_differences(NONE)
     found = correlate_scores(xr.Dataset({"one": NONE, "other": NONE}))
     assert found["n"] == 0
     assert found["estimate"].isnull().all()

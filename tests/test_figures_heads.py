@@ -117,9 +117,3 @@ def test_marks_have_a_panel_each_and_models_a_line():
         drawn = [segment[:, 0] for segment in ax.collections[0].get_segments()]
         np.testing.assert_allclose(drawn, shares.loc[mark, ["low", "high"]])
     assert ticks(figure.axes[0]) == ["a", "b"]
-
-
-def test_plots_go_where_they_are_told(names):
-    own = plt.figure().add_subplot()
-    association = xr.DataArray(np.ones((2, 3)), COORDS, AXES)
-    assert heads.head_map(names, association, ax=own) is own

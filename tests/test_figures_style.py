@@ -131,4 +131,4 @@ def test_words_are_listed_as_in_a_sentence():
     assert style.listed([]) == ""
     assert style.listed(["blur"]) == "blur"
     assert style.listed(["blur", "noise"]) == "blur and noise"
-    assert style.listed(["blur", "noise", "flip"], "or") == "blur, noise or flip"
+    assert style.listed(["blur", "noise", "flip"]) == "blur, noise and flip"

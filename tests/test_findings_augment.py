@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from helpers.analysis.findings.augment import NOTHING_CHANGED, answer
-from helpers.analysis.pixel_effects import pixel_effects
+from helpers.analysis.scores import pixel_effects
 
 CHANGES = ["noise", "turned", "shifted"]
 

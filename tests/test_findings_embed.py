@@ -14,7 +14,7 @@ def answer(own, cosines):
     values += np.linspace(-0.01, 0.01, len(values))[:, None]
     names = [name for name in own["view"].values if name != "original"]
     means = mean_with_interval(pd.DataFrame(np.minimum(values, 1), columns=names))
-    table = energy.energy(own, n_resamples=50)
+    table = energy.energy(own)
     return embed.answer({"photos": means}, {"photos": table}, name=lambda n: n.replace("_", " "))
 
 
@@ -52,5 +52,5 @@ def test_nothing_moved():
     found = answer(views(noise=np.copy, blur=np.copy).isel(image=[0]), [1.0, 1.0])
     assert found.sentence != NOTHING_MOVED  # 1 less a hundredth is a shift
     still = pd.DataFrame({"mean": [1.0], "low": 1.0, "high": 1.0}, index=["noise"])
-    table = energy.energy(views(noise=np.copy), n_resamples=10)
+    table = energy.energy(views(noise=np.copy))
     assert embed.answer({"photos": still}, {"photos": table}).sentence == NOTHING_MOVED

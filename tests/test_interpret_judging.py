@@ -23,8 +23,7 @@ def hits(judged):
 
 
 def orders(judged):
-    given = {"n_resamples": 100, "n_shuffles": 200}
-    return {n: head_truth.agreement(j.scored, j.patched, **given) for n, j in judged.items()}
+    return {n: head_truth.agreement(j.scored, j.patched) for n, j in judged.items()}
 
 
 def test_every_method_was_asked_about_every_plant_and_head(judged):

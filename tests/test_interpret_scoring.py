@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from helpers.analysis.maps import enlarge
+from helpers.analysis.maps import enlarge, foreground
 from helpers.analysis.neighbours import (
     SIMILARITIES,
     chance_precision,
@@ -12,7 +12,6 @@ from helpers.analysis.neighbours import (
     precision,
     to_unit_embeddings,
 )
-from helpers.analysis.segmentation import foreground
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.scenes import scene

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from open_clip.transformer import VisionTransformer
 
-from helpers.analysis import clustering, dissection, paired, scores, ties
-from helpers.analysis.segmentation import intersection_over_union
+from helpers.analysis import clustering, dissection, scores, statistics, ties
+from helpers.analysis.maps import intersection_over_union
 from helpers.analysis.statistics import (
     false_discovery_rates,
     mean_with_interval,
@@ -23,7 +23,6 @@ from helpers.data import AUGMENTATIONS
 from tests.test_clip_towers import random, relative_error
 
 SEEDS = st.integers(0, 2**32 - 1)
-RESAMPLES = {"n_resamples": 10}
 SYMMETRIC = [name for name in scores.SCORES if name != "detail_similarity"]
 CLOSEST = {"l2_distance": 0.0}
 SHAPES = {"embedding": (7,), "attention": (5, 6), "pixels": (16, 17, 3)}
@@ -127,7 +126,7 @@ def test_overlap_is_symmetric_and_whole_with_itself(regions):
 @quickly
 @given(samples(), SEEDS)
 def test_means_lie_in_their_intervals_and_do_not_depend_on_the_order_of_images(values, seed):
-    table = mean_with_interval(values, **RESAMPLES)
+    table = mean_with_interval(values)
     assert table["n"].tolist() == values.notnull().sum("image").values.tolist()
     known = table[table["n"] > 0]
     low, high = values.min("image").to_series(), values.max("image").to_series()
@@ -138,15 +137,15 @@ def test_means_lie_in_their_intervals_and_do_not_depend_on_the_order_of_images(v
     assert (certain["low"] >= low[certain.index] - 1e-9).all()
     assert (certain["high"] <= high[certain.index] + 1e-9).all()
     shuffled = values.isel(image=np.random.default_rng(seed).permutation(values.sizes["image"]))
-    again = mean_with_interval(shuffled, **RESAMPLES)
+    again = mean_with_interval(shuffled)
     np.testing.assert_allclose(again[["mean", "sd", "n"]], table[["mean", "sd", "n"]], atol=1e-9)
 
 
 @quickly
 @given(samples())
 def test_ranks_are_those_of_the_opposite_score_and_shares_sum_to_1(values):
-    closer = rank_augmentations(values, higher_is_closer=True, **RESAMPLES)
-    further = rank_augmentations(-values, higher_is_closer=False, **RESAMPLES)
+    closer = rank_augmentations(values, higher_is_closer=True)
+    further = rank_augmentations(-values, higher_is_closer=False)
     names = closer.table.index
     np.testing.assert_array_equal(closer.table["rank"], further.table["rank"][names])
     defined = values.notnull().all("image").values
@@ -159,8 +158,8 @@ def test_ranks_are_those_of_the_opposite_score_and_shares_sum_to_1(values):
 @given(samples())
 def test_paired_differences_change_sign_with_the_pair(values):
     assume(values.sizes["augmentation"] > 1 and values.notnull().all("augmentation").any())
-    table = paired.paired_differences(values, **RESAMPLES)
-    turned = paired.paired_differences(values.isel(augmentation=slice(None, None, -1)), **RESAMPLES)
+    table = statistics.paired_differences(values)
+    turned = statistics.paired_differences(values.isel(augmentation=slice(None, None, -1)))
     turned = turned.set_index(["second", "first"])
     for row in table.itertuples():
         other = turned.loc[(row.first, row.second)]

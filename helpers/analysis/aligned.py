@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike
 from helpers.analysis import scores
 from helpers.analysis.scores import PATCH_GRID
 from helpers.checks import WorkbookError
+from helpers.data.changes import ORIGINAL
+
+BRIGHTEST = 0.1
+"""Share of the patches that count as the brightest, at least one."""
 
 PAIRS_AT_ONCE = 64
 TWO_IMAGES = "two different images"
@@ -64,7 +68,7 @@ def between_images(grids: xr.DataArray, seed: int = 0) -> xr.DataArray:
         Of the one augmentation ``two different images``; NaN for an image that is the only one of
         its source.
     """
-    originals = grids.sel(view="original", drop=True).transpose("image", "row", "column")
+    originals = grids.sel(view=ORIGINAL, drop=True).transpose("image", "row", "column")
     partner = partners(grids["source"].values, seed)
     found = np.full(len(partner), np.nan)
     known = np.flatnonzero(partner >= 0)
@@ -73,22 +77,20 @@ def between_images(grids: xr.DataArray, seed: int = 0) -> xr.DataArray:
     return values.expand_dims(augmentation=[TWO_IMAGES], axis=1)
 
 
-def brightest_share(grids: xr.DataArray, share: float = 0.1) -> xr.DataArray:
+def brightest_share(grids: xr.DataArray) -> xr.DataArray:
     """Say how concentrated attention is: what the brightest patches get of it.
 
     Parameters
     ----------
     grids : DataArray, (image, view, row, column)
         Attention as the model gives it.
-    share : float
-        Share of the patches that count, at least one; an even spread would give them as much.
 
     Returns
     -------
     DataArray, (image, view)
     """
     flat = grids.stack(patch=("row", "column")).transpose("image", "view", "patch")
-    count = max(1, round(share * flat.sizes["patch"]))
+    count = max(1, round(BRIGHTEST * flat.sizes["patch"]))
     brightest = np.sort(flat.values, axis=-1)[..., -count:].sum(axis=-1)
     return flat.sum("patch").copy(data=brightest / flat.values.sum(axis=-1))
 

@@ -13,9 +13,12 @@ from scipy import stats
 
 from helpers.analysis import ties
 from helpers.analysis.directions import zero_shot
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, TAILS, false_discovery_rates
+from helpers.data.changes import ORIGINAL
 
-ORIGINAL = "original"
+NAMED = 4
+"""Answers that are named at most where no description fits nearly all images."""
+
 KEYS = ["augmentation", "property"]
 LEAST_CHANGES = 6
 """Fewer images that take an answer up or give it up can't be significant, whichever way they go."""
@@ -236,15 +239,13 @@ def most_changed(shares: Mapping[str, pd.DataFrame], k: int) -> dict[str, pd.Dat
     return {s: own[[name for name in own.columns if name in kept]] for s, own in shares.items()}
 
 
-def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
+def seen_instead(answers: xr.DataArray) -> pd.DataFrame:
     """Say in a few words what the model sees under each change.
 
     Parameters
     ----------
     answers : DataArray of str, (image, view, property)
         As of `answered`, of one source, with the view ``original``.
-    k : int
-        Answers that are named at most where no description fits nearly all images.
 
     Returns
     -------
@@ -263,7 +264,7 @@ def seen_instead(answers: xr.DataArray, *, k: int = 4) -> pd.DataFrame:
     table = before_after(answers)
     gained, other = most_gained(gains(table), len(table)), changed(table)
     rows = {
-        name: _in_words(answers, gained[gained["augmentation"] == name], other.loc[name], k)
+        name: _in_words(answers, gained[gained["augmentation"] == name], other.loc[name])
         for name in other.index
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("augmentation")
@@ -347,10 +348,10 @@ def _counted(adjectives: Sequence[str], shape: str, count: str | None) -> str:
     return " ".join([count, *adjectives, plural])
 
 
-def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series, k: int) -> dict:
+def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series) -> dict:
     n = answers.sizes["image"]
     frequent = gained[gained["after"] >= NEARLY_ALL * n].head(MOST_IN_A_DESCRIPTION)
-    first = gained.head(k)
+    first = gained.head(NAMED)
     most = other.index[other.to_numpy().argmax()]
     if len(frequent):
         values = dict(zip(frequent["property"], frequent["answer"], strict=True))
@@ -389,7 +390,7 @@ def _intervals(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Interval of a difference of paired shares: half an image is added to every cell."""
     n, up, down = rows["n"] + 2, rows["up"] + 0.5, rows["down"] + 0.5
     middle = (up - down) / n
-    around = stats.norm.ppf(0.975) * np.sqrt(up + down - (up - down) ** 2 / n) / n
+    around = stats.norm.ppf(TAILS[1]) * np.sqrt(up + down - (up - down) ** 2 / n) / n
     known = rows["n"] > 1
     ends = {"low": middle - around, "high": middle + around}
     return {name: end.clip(-1, 1).where(known) for name, end in ends.items()}

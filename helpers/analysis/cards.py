@@ -57,9 +57,7 @@ def head_cards(
     return xr.merge([column.rename(name) for name, column in plain.items()], join="left")
 
 
-def top_images(
-    heads: xr.DataArray, texts: xr.DataArray, first: xr.DataArray, count: int = IMAGES
-) -> xr.DataArray:
+def top_images(heads: xr.DataArray, texts: xr.DataArray, first: xr.DataArray) -> xr.DataArray:
     """Find the images in which each head says its first text most.
 
     Parameters
@@ -70,8 +68,6 @@ def top_images(
         Normalised embeddings of the pool.
     first : DataArray of int, (layer, head)
         Position of each head's first text.
-    count : int
-        How many; fewer where there are fewer images.
 
     Returns
     -------
@@ -80,9 +76,9 @@ def top_images(
     """
     pool = texts.transpose("text", "feature").values
     by_head = heads.transpose("layer", "head", "image", "feature").values
-    found = np.empty((*by_head.shape[:2], min(count, by_head.shape[2])), int)
+    found = np.empty((*by_head.shape[:2], min(IMAGES, by_head.shape[2])), int)
     for place in np.ndindex(found.shape[:2]):
-        found[place] = nearest(by_head[place], pool[first.values[place]], count).indices
+        found[place] = nearest(by_head[place], pool[first.values[place]], IMAGES).indices
     coords = {"layer": first["layer"], "head": first["head"]}
     return xr.DataArray(found, coords, ("layer", "head", "place"))
 

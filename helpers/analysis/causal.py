@@ -148,7 +148,7 @@ def effect_table(removed: xr.DataArray) -> pd.DataFrame:
     return pd.concat(tables, names=["effect", "choice", "augmentation"])
 
 
-def beyond(removed: xr.DataArray, effect: str = "total") -> pd.DataFrame:
+def beyond(removed: xr.DataArray) -> pd.DataFrame:
     """Test where a change's own heads remove more than heads that were chosen otherwise.
 
     One-sided t tests over images, paired. The false discovery rate is held over all changes and
@@ -158,7 +158,6 @@ def beyond(removed: xr.DataArray, effect: str = "total") -> pd.DataFrame:
     ----------
     removed : DataArray, (effect, choice, image, augmentation)
         As for `effect_table`.
-    effect : str
 
     Returns
     -------
@@ -166,7 +165,7 @@ def beyond(removed: xr.DataArray, effect: str = "total") -> pd.DataFrame:
         Indexed by `choice` (all but the own) and `augmentation`: `mean`, `low`, `high` of own less
         chosen, `q`, and `more`: q of at most 5 %. No q, and none is more, below three images.
     """
-    values = removed.sel(effect=effect, drop=True).transpose("choice", "image", "augmentation")
+    values = removed.sel(effect=EFFECTS[-1], drop=True).transpose("choice", "image", "augmentation")
     others = [choice for choice in values["choice"].values if choice != OWN]
     differences = {
         choice: values.sel(choice=OWN, drop=True) - values.sel(choice=choice, drop=True)

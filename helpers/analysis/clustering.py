@@ -18,6 +18,9 @@ from scipy.spatial.distance import squareform
 from helpers.analysis import ties
 from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError, one_of
+from helpers.data.changes import ORIGINAL
+
+RESAMPLES = 500
 
 # Ward's criterion assumes Euclidean distances and the study feeds it cosine ones: a departure that
 # is kept as an option. Average linkage makes no such assumption.
@@ -79,8 +82,8 @@ def distances_beside_lengths(embeddings: xr.DataArray) -> pd.DataFrame:
         A row per pair: `augmentation`, `other`, `distance` (mean cosine distance between the two
         views) and `moved`, the sum of both views' mean cosine distances from the original.
     """
-    others = [name for name in embeddings["view"].values if name != "original"]
-    ordered = embeddings.sel(view=["original", *others]).transpose("image", "view", "feature")
+    others = [name for name in embeddings["view"].values if name != ORIGINAL]
+    ordered = embeddings.sel(view=[ORIGINAL, *others]).transpose("image", "view", "feature")
     distances = mean_cosine_distance(ordered.values)
     rows = [
         [one, other, distances[a, b], distances[0, a] + distances[0, b]]
@@ -193,9 +196,7 @@ class Stability:
     same_clusters: float
 
 
-def stability(
-    embeddings: ArrayLike, *, method: str = "average", n_resamples: int = 500, seed: int = 0
-) -> Stability:
+def stability(embeddings: ArrayLike, *, method: str = "average", seed: int = 0) -> Stability:
     """Cluster bootstrap resamples of the images, to see which clusters the sample decides."""
     per_image = _usable(cosine_distances(embeddings))  # (images, pairs)
     names = [str(position) for position in range(np.shape(embeddings)[1])]
@@ -204,7 +205,7 @@ def stability(
         labels = cluster(squareform(condensed), names, method=method).labels
         return labels[:, None] == labels  # (augmentations, augmentations)
 
-    counts = resample_counts(len(per_image), n_resamples, seed)
+    counts = resample_counts(len(per_image), RESAMPLES, seed)
     resampled = np.stack([partition(row) for row in counts @ per_image / len(per_image)])
     same = (resampled == partition(per_image.mean(axis=0))).all(axis=(1, 2))
     # Every resample of a single image is that image, which says nothing about others.

@@ -12,17 +12,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.statistics import correlate_scores, mean_with_interval, resample_counts
+from helpers.analysis.statistics import (
+    RESAMPLES,
+    TAILS,
+    correlate_scores,
+    mean_with_interval,
+    resample_counts,
+)
 
-TAILS = (0.025, 0.975)
+RESAMPLES_OF_ORDERS = 500
+
 ONE_DIRECTION = 1e-9
 """Images whose mean cosine distance is below this have one direction, up to rounding."""
 LAYER = re.compile(r"L(\d+)\.")
 
 
-def relative_shift(
-    similarity: xr.DataArray, originals: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def relative_shift(similarity: xr.DataArray, originals: xr.DataArray) -> pd.DataFrame:
     """Mean cosine distance of each shift, in units of that between two different images.
 
     A model that gives all images nearly the same embedding has a high similarity under every
@@ -35,8 +40,6 @@ def relative_shift(
         Embedding similarity.
     originals : DataArray, (image, feature)
         Embeddings of the original images.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def relative_shift(
     shift = 1 - similarity.transpose("image", "augmentation").to_numpy().astype(np.float64)
     units = originals.transpose("image", "feature").to_numpy().astype(np.float64)
     units = units / np.linalg.norm(units, axis=1, keepdims=True)
-    counts = resample_counts(len(units), n_resamples, seed)
+    counts = resample_counts(len(units), RESAMPLES)
     estimate = _relative(np.ones((1, len(units))), shift, units)[0]
     # A resample of few images may hold one image alone, which is apart from no other. It leaves no
     # interval: one over the other resamples would be too narrow.
@@ -57,17 +60,13 @@ def relative_shift(
     return pd.DataFrame({"mean": estimate, "low": low, "high": high}, index=index)
 
 
-def rank_correlations(
-    similarities: Mapping[str, xr.DataArray], *, n_resamples: int = 500, seed: int = 0
-) -> xr.Dataset:
+def rank_correlations(similarities: Mapping[str, xr.DataArray]) -> xr.Dataset:
     """Ask whether models put augmentations in the same order.
 
     Parameters
     ----------
     similarities : mapping of str to DataArray, (image, augmentation)
         Model → embedding similarity of the same images.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
 
     Returns
     -------
@@ -84,7 +83,7 @@ def rank_correlations(
         coords = {axis: [model] for axis in axes}
         return xr.Dataset(matrices | {"n": own.sizes["augmentation"]}, coords=coords)
     scores = xr.Dataset(dict(similarities))
-    return correlate_scores(scores, across="means", n_resamples=n_resamples, seed=seed)
+    return correlate_scores(scores, across="means", n_resamples=RESAMPLES_OF_ORDERS)
 
 
 def _relative(counts: np.ndarray, shift: np.ndarray, units: np.ndarray) -> np.ndarray:

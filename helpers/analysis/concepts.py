@@ -20,14 +20,20 @@ from helpers.analysis.directions import unit_vectors
 from helpers.analysis.sources import evenly
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
+    TAILS,
     false_discovery_rates,
     resample_counts,
 )
+from helpers.data.changes import ORIGINAL
 
-ORIGINAL = "original"
+RESAMPLES = 500
+STRONGEST = 2
+"""Concepts that a change gains most in a source, and as many that it loses most, in `grid`."""
+ROWS = 20
+"""Of `grid`, at most."""
+
 PENALTY = 0.1
 """Of the lasso, where embeddings have length 1 in the root mean square: about ten concepts each."""
-TAILS = (0.025, 0.975)
 LEAST_PAIRS = 5
 SHOWN = 0.005
 MOST_IMAGES = 100
@@ -85,9 +91,7 @@ def gained_and_lost(
     )
 
 
-def codes(
-    embeddings: xr.DataArray, texts: xr.DataArray, *, penalty: float = PENALTY
-) -> xr.DataArray:
+def codes(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     """Write every view as a sparse non-negative sum of texts: (image, view, text)."""
     values = unit_vectors(embeddings.transpose("image", "view", "feature")).astype(np.float64)
     values = values - values.sel(view=ORIGINAL, drop=True).mean("image")
@@ -98,7 +102,7 @@ def codes(
         scaled.reshape(-1, scaled.shape[-1]),
         atoms.to_numpy().astype(np.float64),
         algorithm="lasso_cd",
-        alpha=penalty,
+        alpha=PENALTY,
         positive=True,
         max_iter=2000,
     )
@@ -108,15 +112,15 @@ def codes(
     return xr.DataArray(found.reshape(shape), dims=("image", "view", "text"), coords=coords)
 
 
-def differences(weights: xr.DataArray, *, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+def differences(weights: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:
     """Say which concepts changes add to images, and which they take.
 
     Parameters
     ----------
     weights : DataArray, (image, view, text)
         As of `codes`, with the view ``original``.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
+    seed : int
+        Of the bootstrap resamples of the images.
 
     Returns
     -------
@@ -131,7 +135,7 @@ def differences(weights: xr.DataArray, *, n_resamples: int = 500, seed: int = 0)
     before = weights.sel(view=ORIGINAL).to_numpy()
     names = [str(name) for name in weights["view"].values if name != ORIGINAL]
     tables = [
-        _differences(before, weights.sel(view=name).to_numpy(), n_resamples, seed).assign(
+        _differences(before, weights.sel(view=name).to_numpy(), RESAMPLES, seed).assign(
             augmentation=name,
             property=weights["property"].values,
             concept=weights["text"].values,
@@ -162,13 +166,7 @@ def positive_control(weights: xr.DataArray, labels: pd.DataFrame, *, seed: int =
     return _controlled(tables)
 
 
-def grid(
-    tables: Mapping[str, pd.DataFrame],
-    *,
-    changes: Sequence[str],
-    each: int = 2,
-    most: int = 20,
-) -> dict[str, pd.DataFrame]:
+def grid(tables: Mapping[str, pd.DataFrame], *, changes: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Put the concepts that changes add or take most into tables with the same rows.
 
     Parameters
@@ -177,10 +175,6 @@ def grid(
         Source → `differences`, of the same changes and texts.
     changes : sequence of str
         The columns.
-    each : int
-        Concepts that a change gains most in a source, and as many that it loses most.
-    most : int
-        Rows at most.
 
     Returns
     -------
@@ -191,9 +185,9 @@ def grid(
     rows = pd.concat(tables, names=["source"]).reset_index("source")
     found = rows[rows["found"] & (rows["gain"].abs() >= SHOWN)]
     of_change = found.groupby(["source", "augmentation"], sort=False)
-    strongest = pd.concat([of_change.head(each), of_change.tail(each)])
+    strongest = pd.concat([of_change.head(STRONGEST), of_change.tail(STRONGEST)])
     sizes = strongest["gain"].abs().groupby(strongest["concept"], sort=False).max()
-    names = ties.ranked(sizes).index[:most] if len(sizes) else pd.Index([""])
+    names = ties.ranked(sizes).index[:ROWS] if len(sizes) else pd.Index([""])
     return {
         source: found[found["source"] == source]
         .pivot_table(index="concept", columns="augmentation", values="gain")

@@ -7,17 +7,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.predictions import ORIGINAL
-from helpers.analysis.statistics import resample_counts
+from helpers.analysis.statistics import RESAMPLES, TAILS, resample_counts
 from helpers.checks import WorkbookError
+from helpers.data.changes import ORIGINAL
 
 MEAN = "mean"
-N_RESAMPLES = 1000
 
 
-def corruption_errors(
-    right: xr.DataArray, reference: xr.DataArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def corruption_errors(right: xr.DataArray, reference: xr.DataArray) -> pd.DataFrame:
     """Compare errors under changes with those of a reference model.
 
     Parameters
@@ -25,8 +22,6 @@ def corruption_errors(
     right, reference : DataArray, (severity, image, view)
         1 where the answer is right, else 0, of the model and of the reference; with the view
         ``original``. Of the same images, severities and views.
-    n_resamples, seed : int
-        Of the bootstrap over images, which both models share.
 
     Returns
     -------
@@ -51,7 +46,7 @@ def corruption_errors(
                 " same images, at the same severities and under the same changes."
             )
     images = right.sizes["image"]
-    counts = np.concatenate([np.ones((1, images)), resample_counts(images, n_resamples, seed)])
+    counts = np.concatenate([np.ones((1, images)), resample_counts(images, RESAMPLES)])
     names = [name for name in right["view"].values.tolist() if name != ORIGINAL]
     own, other = (_errors(values, counts / images, names) for values in (right, reference))
     columns = {
@@ -88,7 +83,7 @@ def _ratio(errors: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
 
 def _with_interval(draws: np.ndarray) -> dict[str, np.ndarray]:
     resampled = np.where(np.isnan(draws[0]), np.nan, draws[1:])
-    low, high = (_quantile(resampled, level) for level in (0.025, 0.975))
+    low, high = (_quantile(resampled, level) for level in TAILS)
     return {"": draws[0], "_low": low, "_high": high}
 
 

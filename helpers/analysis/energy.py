@@ -13,17 +13,18 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.directions import unit_vectors
-from helpers.analysis.statistics import resample_counts
+from helpers.analysis.statistics import TAILS, resample_counts
+from helpers.data.changes import ORIGINAL
 
-ORIGINAL = "original"
+RESAMPLES = 500
+
 PARTS = ("translation", "contraction", "rest")
-TAILS = (0.025, 0.975)
 LEAST_IMAGES = 3
 ANOTHER_IMAGE = 0.5
 """Translation and contraction together, where every image is exchanged for another one."""
 
 
-def energy(embeddings: xr.DataArray, *, n_resamples: int = 500, seed: int = 0) -> pd.DataFrame:
+def energy(embeddings: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:
     """Divide the energy of every change's shifts, and measure how far images draw together.
 
     Products of means are taken over pairs of different images, so that neither few images nor
@@ -33,8 +34,8 @@ def energy(embeddings: xr.DataArray, *, n_resamples: int = 500, seed: int = 0) -
     ----------
     embeddings : DataArray, (image, view, feature)
         Of one source, with the view ``original``; not normalised.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
+    seed : int
+        Of the bootstrap resamples of the images.
 
     Returns
     -------
@@ -48,9 +49,7 @@ def energy(embeddings: xr.DataArray, *, n_resamples: int = 500, seed: int = 0) -
     """
     values = embeddings.transpose("view", "image", "feature").astype(np.float64)
     originals = values.sel(view=ORIGINAL).to_numpy()
-    counts = np.vstack(
-        [np.ones(len(originals)), resample_counts(len(originals), n_resamples, seed)]
-    )
+    counts = np.vstack([np.ones(len(originals)), resample_counts(len(originals), RESAMPLES, seed)])
     tables = {
         str(name): _with_intervals(_measures(originals, own, counts), len(originals))
         for name, own in zip(values["view"].values, values.to_numpy(), strict=True)

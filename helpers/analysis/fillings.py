@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.mean_shift import TAILS, Directions, mean_shift_directions
+from helpers.analysis.mean_shift import Directions, mean_shift_directions
 from helpers.analysis.scores import embedding_similarity
-from helpers.analysis.statistics import resampled_means
+from helpers.analysis.statistics import RESAMPLES, TAILS, resampled_means
 
 PUBLISHED = "as published"
 
@@ -39,7 +39,7 @@ def moved_refilled(original: xr.DataArray, refilled: xr.DataArray) -> xr.DataArr
 
 
 def shares_of_filling(
-    published: xr.DataArray, refilled: xr.DataArray, *, n_resamples: int = 1000, seed: int = 0
+    published: xr.DataArray, refilled: xr.DataArray, *, seed: int = 0
 ) -> pd.DataFrame:
     """Say which part of a change's shift goes with what it fills.
 
@@ -49,7 +49,7 @@ def shares_of_filling(
         How far each image is moved as published, of these images at least.
     refilled : DataArray, (image, view)
         As of `moved_refilled`.
-    n_resamples, seed : int
+    seed : int
         Of the bootstrap over images.
 
     Returns
@@ -67,7 +67,7 @@ def shares_of_filling(
         pair = np.stack([own.values, published.sel(augmentation=name).values], axis=1)
         share = _share(np.nanmean(pair, axis=0, keepdims=True))[0]
         known = 1 if len(pair) > 1 else np.nan
-        low, high = known * np.quantile(_share(resampled_means(pair, n_resamples, seed)), TAILS)
+        low, high = known * np.quantile(_share(resampled_means(pair, RESAMPLES, seed)), TAILS)
         rows.append([name, str(own["filling"].item()), share, low, high])
     return pd.DataFrame(rows, columns=["augmentation", "filling", "share", "low", "high"])
 

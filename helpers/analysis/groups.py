@@ -10,7 +10,7 @@ SHOWN = 8
 """Groups in a figure; tables have all."""
 
 
-def largest_groups(values: xr.DataArray, name: str, most: int = SHOWN) -> dict[str, xr.DataArray]:
+def largest_groups(values: xr.DataArray, name: str) -> dict[str, xr.DataArray]:
     """Return the groups with most images, each called by its name and number of images."""
     known = values.dropna("image", how="all")
     parts = {source: by_group(own, name) for source, own in by_source(known).items()}
@@ -21,7 +21,7 @@ def largest_groups(values: xr.DataArray, name: str, most: int = SHOWN) -> dict[s
         for group, own in groups.items()
     }
     ordered = sorted(found.items(), key=lambda one: -one[1].sizes["image"])
-    return dict(ordered[:most])
+    return dict(ordered[:SHOWN])
 
 
 def panels_by_group(values: xr.DataArray, name: str) -> dict[str, pd.DataFrame]:

@@ -17,17 +17,15 @@ from helpers.analysis.order import bias_corrected
 from helpers.analysis.statistics import false_discovery_rates, resample_counts
 from helpers.checks import WorkbookError
 
+RESAMPLES = 500
+SHUFFLES = 2000
+
 LEVEL = 0.95
 FEW = 3
 
 
 def agreement(
-    methods: Mapping[str, xr.DataArray],
-    truth: xr.DataArray,
-    *,
-    n_resamples: int = 500,
-    n_shuffles: int = 2000,
-    seed: int = 0,
+    methods: Mapping[str, xr.DataArray], truth: xr.DataArray, *, seed: int = 0
 ) -> pd.DataFrame:
     """Hold methods against a truth that was measured pair by pair.
 
@@ -38,8 +36,8 @@ def agreement(
         nothing of is NaN.
     truth : DataArray, (pair, property, head)
         How much each head matters, by pair of images.
-    n_resamples, n_shuffles, seed : int
-        Of the bootstrap over pairs and of the shuffles of heads, and their seed.
+    seed : int
+        Of the bootstrap over pairs and of the shuffles of heads.
 
     Returns
     -------
@@ -57,11 +55,11 @@ def agreement(
         If heads or properties differ.
     """
     rng = np.random.default_rng(seed)
-    counts = resample_counts(truth.sizes["pair"], n_resamples, seed) / truth.sizes["pair"]
+    counts = resample_counts(truth.sizes["pair"], RESAMPLES, seed) / truth.sizes["pair"]
     by_pair = truth.transpose("pair", "property", "head")
     resampled = np.tensordot(counts, by_pair.values, axes=1)
     rows = {
-        name: _compared(_matched(own, by_pair), by_pair.values.mean(0), resampled, n_shuffles, rng)
+        name: _compared(_matched(own, by_pair), by_pair.values.mean(0), resampled, rng)
         for name, own in methods.items()
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
@@ -70,11 +68,7 @@ def agreement(
 
 
 def _compared(
-    scores: np.ndarray,
-    truth: np.ndarray,
-    resampled: np.ndarray,
-    n_shuffles: int,
-    rng: np.random.Generator,
+    scores: np.ndarray, truth: np.ndarray, resampled: np.ndarray, rng: np.random.Generator
 ) -> dict[str, float]:
     known = np.isfinite(scores).all(axis=1)
     scores, truth, resampled = scores[known], truth[known], resampled[:, known]
@@ -83,7 +77,7 @@ def _compared(
     low, high = bias_corrected([_correlation(ranks, each) for each in resampled], found)
     true = _standardised(truth)
     shuffled = np.array(
-        [(rng.permuted(ranks, axis=1) * true).sum(axis=1).mean() for _ in range(n_shuffles)]
+        [(rng.permuted(ranks, axis=1) * true).sum(axis=1).mean() for _ in range(SHUFFLES)]
     )
     top, best = ((-side).argsort(axis=1, kind="stable")[:, :FEW] for side in (scores, truth))
     return {
@@ -91,7 +85,7 @@ def _compared(
         "low": low,
         "high": high,
         "chance": np.quantile(shuffled, LEVEL),
-        "p": (1 + (shuffled >= found - 1e-12).sum()) / (1 + n_shuffles),
+        "p": (1 + (shuffled >= found - 1e-12).sum()) / (1 + SHUFFLES),
         "first": int((top[:, 0] == best[:, 0]).sum()),
         "few": np.mean([len(np.intersect1d(*pair)) / FEW for pair in zip(top, best, strict=True)]),
         "properties": int(known.sum()),

@@ -15,9 +15,9 @@ from helpers.analysis.statistics import false_discovery_rates
 from helpers.checks import WorkbookError
 
 
-def share_with_interval(found: int, heads: int, confidence: float = 0.95) -> dict[str, float]:
+def share_with_interval(found: int, heads: int) -> dict[str, float]:
     """Give a share of heads Wilson's interval."""
-    interval = stats.binomtest(found, heads).proportion_ci(confidence, method="wilson")
+    interval = stats.binomtest(found, heads).proportion_ci(method="wilson")
     return {"share": found / heads, "low": float(interval.low), "high": float(interval.high)}
 
 

@@ -26,11 +26,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.statistics import false_discovery_rates, resample_counts
+from helpers.analysis.statistics import TAILS, false_discovery_rates, resample_counts
 from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 from helpers.registry import Registry
+
+POOLS_DRAWN = 5
+"""Of each kind of `POOLS_BY_CHANCE`."""
+RESAMPLES = 60
+SHUFFLES = 200
+DRAWS = 2000
+"""How often texts are drawn from the pool in place of a head's own."""
+SHOWN = 3
+"""Texts of a head that `head_table` writes out."""
 
 TOP = 5
 """How many of a head's texts its property, association and overlap are read from."""
@@ -179,13 +188,7 @@ def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArr
 
 
 def explained_by_chance(
-    contributions: xr.DataArray,
-    texts: xr.DataArray,
-    k: int,
-    rank: int | None = None,
-    *,
-    n_draws: int = 5,
-    seed: int = 0,
+    contributions: xr.DataArray, texts: xr.DataArray, k: int, rank: int | None = None
 ) -> xr.DataArray:
     """Explain heads' variance by directions that mean nothing, chosen as texts are.
 
@@ -197,8 +200,6 @@ def explained_by_chance(
     ----------
     contributions, texts, k, rank
         As for `read_heads`.
-    n_draws, seed : int
-        Number of pools of each kind, and their seed.
 
     Returns
     -------
@@ -208,12 +209,12 @@ def explained_by_chance(
     """
     heads = contributions.transpose("layer", "head", "image", "feature")
     pool = texts.transpose("text", "feature").values
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     k = min(k, len(pool))
     shapes = ((len(pool), len(pool)), pool.shape)
     found = []
     for shape, basis in zip(shapes, (pool - pool.mean(axis=0), None), strict=True):
-        draws = (rng.normal(size=shape) for _ in range(n_draws))
+        draws = (rng.normal(size=shape) for _ in range(POOLS_DRAWN))
         pools = (draw if basis is None else draw @ basis for draw in draws)
         units = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in pools)
         found.append([textspan(heads.values, each, k, rank).explained for each in units])
@@ -289,16 +290,11 @@ def _named(labeller: Labeller, texts: list[str]) -> str:
 
 
 def resampled_heads(
-    contributions: xr.DataArray,
-    texts: xr.DataArray,
-    rank: int | None = None,
-    *,
-    n_resamples: int = 60,
-    seed: int = 0,
+    contributions: xr.DataArray, texts: xr.DataArray, rank: int | None = None
 ) -> xr.Dataset:
     """Read heads anew for bootstrap resamples of the images."""
     heads = contributions.transpose("layer", "head", "image", "feature")
-    counts = resample_counts(heads.sizes["image"], n_resamples, seed)
+    counts = resample_counts(heads.sizes["image"], RESAMPLES)
     k, pool = min(TOP, texts.sizes["text"]), texts.transpose("text", "feature").values
     span = textspan_resampled(heads.values, pool, counts, k, rank)
     return _readings(span, heads, texts)
@@ -330,9 +326,7 @@ def head_scores(readings: xr.Dataset) -> xr.Dataset:
     )
 
 
-def chance_scores(
-    readings: xr.Dataset, properties: Sequence[str], *, n_draws: int = 200, seed: int = 0
-) -> xr.Dataset:
+def chance_scores(readings: xr.Dataset, properties: Sequence[str]) -> xr.Dataset:
     """Score heads whose texts have nothing to do with them.
 
     Parameters
@@ -342,8 +336,6 @@ def chance_scores(
     properties : sequence of str
         Property of each text of the pool. They are shuffled among the texts; for overlap every
         head draws its texts at random.
-    n_draws, seed : int
-        Number of shuffles and their seed.
 
     Returns
     -------
@@ -351,11 +343,11 @@ def chance_scores(
         As of `head_scores`, with an axis ``draw``, and ``of_heads`` (draw, layer, head), the
         association of each head with shuffled properties.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     first = readings[["text", "explained"]].isel(choice=slice(TOP))
-    shuffles = [rng.permutation(np.asarray(properties, dtype=object)) for _ in range(n_draws)]
+    shuffles = [rng.permutation(np.asarray(properties, dtype=object)) for _ in range(SHUFFLES)]
     shuffled = xr.concat([with_properties(first, each) for each in shuffles], dim="draw")
-    order = rng.random((n_draws, *first["text"].shape[:-1], len(properties))).argsort(axis=-1)
+    order = rng.random((SHUFFLES, *first["text"].shape[:-1], len(properties))).argsort(axis=-1)
     drawn = shuffled.assign(text=shuffled["text"].copy(data=order[..., : first.sizes["choice"]]))
     of_properties, of_texts = head_scores(shuffled), head_scores(drawn)
     return of_properties.assign(overlap=of_texts["overlap"], of_heads=shuffled["association"])
@@ -381,9 +373,7 @@ def consistency_at(readings: xr.Dataset) -> pd.Series:
     return pd.Series(shares, index=pd.RangeIndex(texts + 1, name="K"))
 
 
-def association_tests(
-    readings: xr.Dataset, properties: Sequence[str], *, n_draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+def association_tests(readings: xr.Dataset, properties: Sequence[str]) -> pd.DataFrame:
     """Test for each head whether its texts agree on a property more than random texts do.
 
     Parameters
@@ -392,8 +382,6 @@ def association_tests(
         Result of `read_heads`.
     properties : sequence of str
         Property of each text of the pool.
-    n_draws, seed : int
-        How often texts are drawn from the pool in place of a head's own, and the seed.
 
     Returns
     -------
@@ -403,19 +391,19 @@ def association_tests(
         be found (Benjamini and Hochberg 1995). NaN for a head that doesn't vary.
     """
     first = readings[["explained"]].isel(choice=slice(TOP))
-    keys = np.random.default_rng(seed).random((n_draws, len(properties)))
+    keys = np.random.default_rng(0).random((DRAWS, len(properties)))
     drawn = keys.argsort(axis=1)[:, : first.sizes["choice"]]
     texts = xr.DataArray(drawn, dims=("draw", "choice")).broadcast_like(first["explained"])
     texts = texts.transpose("draw", "layer", "head", "choice")
     by_chance = with_properties(first.assign(text=texts), properties)["association"]
     own = readings["association"]
-    p = (1 + (by_chance >= own - 1e-9).sum("draw")) / (1 + n_draws)
+    p = (1 + (by_chance >= own - 1e-9).sum("draw")) / (1 + DRAWS)
     table = xr.Dataset({"association": own, "p": p.where(own.notnull())}).to_dataframe()
     return table.assign(q=false_discovery_rates(table["p"]))
 
 
 def summarise_scores(
-    readings: xr.Dataset, resampled: xr.Dataset, chance: xr.Dataset, confidence: float = 0.95
+    readings: xr.Dataset, resampled: xr.Dataset, chance: xr.Dataset
 ) -> pd.DataFrame:
     """Put a model's scores beside their uncertainty and their chance level.
 
@@ -429,22 +417,19 @@ def summarise_scores(
     ----------
     readings, resampled, chance : Dataset
         Results of `read_heads`, `resampled_heads` and `chance_scores`.
-    confidence : float
-        Level of the intervals, percentiles of resamples and of draws.
 
     Returns
     -------
     pandas.DataFrame
         A row per score: `value`, `low`, `high`, `chance`, `chance_low`, `chance_high`.
     """
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     scores, again = head_scores(readings), head_scores(resampled)
     rows = {
         name: [
             float(scores[name]),
-            *np.quantile(again[name].values, tails),
+            *np.quantile(again[name].values, TAILS),
             float(chance[name].mean()),
-            *np.quantile(chance[name].values, tails),
+            *np.quantile(chance[name].values, TAILS),
         ]
         for name in scores
     }
@@ -452,9 +437,7 @@ def summarise_scores(
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
 
 
-def head_table(
-    readings: xr.Dataset, resampled: xr.Dataset, texts: Sequence[str], shown: int = 3
-) -> pd.DataFrame:
+def head_table(readings: xr.Dataset, resampled: xr.Dataset, texts: Sequence[str]) -> pd.DataFrame:
     """List every head with its property and texts.
 
     Parameters
@@ -463,8 +446,6 @@ def head_table(
         Results of `read_heads` and `resampled_heads`.
     texts : sequence of str
         The pool.
-    shown : int
-        How many texts to write out.
 
     Returns
     -------
@@ -473,7 +454,7 @@ def head_table(
         `association`; `explained`, the share of variance that all chosen texts explain;
         `stability`, the share of resamples with the same label; and `texts`.
     """
-    chosen = np.asarray(texts, dtype=object)[readings["text"].values[..., :shown]]
+    chosen = np.asarray(texts, dtype=object)[readings["text"].values[..., :SHOWN]]
     columns = {
         "label": written_labels(readings),
         "clarity": readings["clarity"],
@@ -483,7 +464,7 @@ def head_table(
         "texts": readings["property"].copy(data=_joined(chosen)),
     }
     frame = xr.Dataset({name: column.reset_coords(drop=True) for name, column in columns.items()})
-    return frame.to_dataframe()[list(columns)]
+    return frame.to_dataframe(dim_order=["layer", "head"])[list(columns)]
 
 
 def merge_spellings(labels: pd.Series) -> pd.Series:

@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates, resample_counts
-
-TAILS = (0.025, 0.975)
+from helpers.analysis.statistics import (
+    FALSE_DISCOVERY_RATE,
+    TAILS,
+    false_discovery_rates,
+    resample_counts,
+)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from helpers.analysis.sources import by_source
 from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
+    TAILS,
     false_discovery_rates,
     mean_with_interval,
 )
@@ -116,7 +117,7 @@ def excess_shares(account: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     freedom = (account["images"] - 1).where(known)
     p = xr.apply_ufunc(stats.t.sf, excess / error.where(error > 0), freedom)
     q = p.copy(data=np.stack([_rates(own) for own in p]))
-    half = stats.norm.ppf(0.975) * error
+    half = stats.norm.ppf(TAILS[1]) * error
     found = {"share": share, "excess": excess, "low": excess - half, "high": excess + half, "q": q}
     return xr.Dataset(found).assign(specific=q <= FALSE_DISCOVERY_RATE)
 

@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from helpers.analysis.scores import embedding_similarity
-from helpers.analysis.statistics import PUBLISHED_GROUPS, resampled_means
+from helpers.analysis.statistics import CONFIDENCE, PUBLISHED_GROUPS, RESAMPLES, resampled_means
 from helpers.analysis.ties import merged
 from helpers.checks import WorkbookError
+from helpers.data.changes import ORIGINAL
 
-CONFIDENCE = 0.95
 CHANCE = "chance"
 Groups = Sequence[Sequence[str]]
 PUBLISHED: Groups = tuple(PUBLISHED_GROUPS.values())
@@ -77,8 +77,8 @@ def moved_by(embeddings: xr.DataArray) -> xr.DataArray:
 
     Of shape (image, augmentation).
     """
-    original = embeddings.sel(view="original", drop=True)
-    augmented = embeddings.drop_sel(view="original").rename(view="augmentation")
+    original = embeddings.sel(view=ORIGINAL, drop=True)
+    augmented = embeddings.drop_sel(view=ORIGINAL).rename(view="augmentation")
     similarity = xr.apply_ufunc(
         lambda *sides: embedding_similarity(sides[0][..., None, :], sides[1]),
         original,
@@ -97,17 +97,13 @@ def count_pairs(moved: ArrayLike, names: ArrayLike, groups: Groups = PUBLISHED) 
 
 
 def published_pairs(
-    moved: xr.DataArray,
-    *,
-    groups: Groups = PUBLISHED,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    moved: xr.DataArray, *, groups: Groups = PUBLISHED, seed: int = 0
 ) -> PublishedPairs:
     """Hold an order against the published one, and both against chance."""
     values = moved.transpose("image", "augmentation").to_numpy()
     names = list(moved["augmentation"].values)
     agreeing = int(count_pairs(np.nanmean(values, axis=0), names, groups))
-    resampled = count_pairs(resampled_means(values, n_resamples, seed), names, groups)
+    resampled = count_pairs(resampled_means(values, RESAMPLES, seed), names, groups)
     low, high = bias_corrected(resampled, agreeing) if len(values) > 1 else (np.nan, np.nan)
     stated = [name for group in groups for name in group]
     by_chance = count_pairs(_orders(len(stated)), stated, groups)

@@ -12,8 +12,7 @@ import xarray as xr
 
 from helpers.analysis.directions import zero_shot
 from helpers.analysis.statistics import mean_with_interval
-
-ORIGINAL = "original"
+from helpers.data.changes import ORIGINAL
 
 
 def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.DataArray:

@@ -25,6 +25,11 @@ from helpers.analysis.head_names import on_grid
 from helpers.analysis.neighbours import to_unit_embeddings
 from helpers.checks import WorkbookError
 
+FOLDS = 4
+"""Of the cross-validation."""
+
+SHUFFLES = 10_000
+
 Attributes = Mapping[str, Sequence[str]]
 
 
@@ -33,15 +38,13 @@ def by_head(components: xr.DataArray) -> xr.DataArray:
     return on_grid(components).transpose("image", "layer", "head", "feature")
 
 
-def probe_skill(
-    contributions: xr.DataArray, attributes: Attributes, *, folds: int = 4, seed: int = 0
-) -> xr.DataArray:
+def probe_skill(contributions: xr.DataArray, attributes: Attributes) -> xr.DataArray:
     """Say how well a linear classifier reads each attribute from each head.
 
     Of shape (layer, head, attribute).
     """
-    _check(contributions, attributes, folds)
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    _check(contributions, attributes, FOLDS)
+    split = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     # Probes are small: sharing each among threads would cost more than it gains.
     with threadpool_limits(1, user_api="blas"):
         return _for_each_head(contributions, attributes, lambda *pair: _skill(*pair, split))
@@ -157,17 +160,15 @@ class Agreement:
     p: float
 
 
-def agreement(
-    names: ArrayLike, others: ArrayLike, *, n_shuffles: int = 10_000, seed: int = 0
-) -> Agreement:
+def agreement(names: ArrayLike, others: ArrayLike, *, seed: int = 0) -> Agreement:
     """Compare two names of each head, against names shuffled over heads.
 
     Parameters
     ----------
     names, others : array_like of str
         One name per head each, in the same order and shape.
-    n_shuffles, seed : int
-        Number of shuffles and their seed.
+    seed : int
+        Of the shuffles.
 
     Returns
     -------
@@ -187,8 +188,8 @@ def agreement(
     names, others = names.ravel(), others.ravel()
     rng = np.random.default_rng(seed)
     rate = float((names == others).mean())
-    shuffled = np.array([(rng.permutation(names) == others).mean() for _ in range(n_shuffles)])
-    as_high = (1 + (shuffled >= rate - 1e-12).sum()) / (1 + n_shuffles)
+    shuffled = np.array([(rng.permutation(names) == others).mean() for _ in range(SHUFFLES)])
+    as_high = (1 + (shuffled >= rate - 1e-12).sum()) / (1 + SHUFFLES)
     high = float(np.quantile(shuffled, 0.95))
     agreeing = int((names == others).sum())
     return Agreement(len(names), agreeing, rate, float(shuffled.mean()), high, float(as_high))

@@ -6,16 +6,16 @@ import xarray as xr
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 
+COMPONENTS = 2
 
-def principal_plane(embeddings: xr.DataArray, components: int = 2) -> xr.DataArray:
+
+def principal_plane(embeddings: xr.DataArray) -> xr.DataArray:
     """Project the embeddings of all views onto their first principal components.
 
     Parameters
     ----------
     embeddings : xarray.DataArray, (image, view, feature)
         Embeddings of every view, in any order of the axes.
-    components : int
-        Number of components, at most the smaller of features and embeddings.
 
     Returns
     -------
@@ -31,28 +31,28 @@ def principal_plane(embeddings: xr.DataArray, components: int = 2) -> xr.DataArr
     """
     flat = embeddings.transpose("image", "view", "feature")
     points = flat.to_numpy().reshape(-1, flat.sizes["feature"]).astype(np.float64)
-    if not 1 <= components <= min(points.shape):
+    if not 1 <= COMPONENTS <= min(points.shape):
         raise WorkbookError(
-            f"components has no value {components}; {points.shape[0]} embeddings of "
+            f"components has no value {COMPONENTS}; {points.shape[0]} embeddings of "
             f"{points.shape[1]} features have 1 to {min(points.shape)} principal components."
         )
     points -= points.mean(axis=0)
-    values, axes = _principal_axes(points, components)
+    values, axes = _principal_axes(points)
     total = np.square(points).sum()
-    coordinates = (points @ axes).reshape(*flat.shape[:2], components)
-    explained = values / total if total > 0 else np.full(components, np.nan)
+    coordinates = (points @ axes).reshape(*flat.shape[:2], COMPONENTS)
+    explained = values / total if total > 0 else np.full(COMPONENTS, np.nan)
     return xr.DataArray(
         coordinates,
         dims=("image", "view", "component"),
         coords={name: flat[name] for name in ("image", "view") if name in flat.coords}
-        | {"component": np.arange(1, components + 1), "explained": ("component", explained)},
+        | {"component": np.arange(1, COMPONENTS + 1), "explained": ("component", explained)},
     )
 
 
-def _principal_axes(points: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
+def _principal_axes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of the scatter matrix and its axes (features, components), largest first."""
     # The scatter matrix stays small however many images there are, unlike the SVD of the points.
     values, axes = np.linalg.eigh(points.T @ points)
-    values, axes = values[::-1][:components], axes[:, ::-1][:, :components]
+    values, axes = values[::-1][:COMPONENTS], axes[:, ::-1][:, :COMPONENTS]
     largest = first_largest(np.abs(axes), axis=0)
-    return values, axes * np.sign(axes[largest, np.arange(components)])
+    return values, axes * np.sign(axes[largest, np.arange(COMPONENTS)])

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.statistics import mean_with_interval
+from helpers.data.changes import ORIGINAL
 
-ORIGINAL = "original"
 DIRECTIONS = 4
 """How many directions are projected out."""
 

@@ -249,6 +249,26 @@ def detail_similarity(
     return _pair_by_pair(describe, compare, original, augmented)
 
 
+PIXEL_EFFECTS = ("change", "pixels", "black", "grain")
+
+
+def pixel_effects(drawn: np.ndarray) -> dict[str, np.ndarray]:
+    """Measure what changes do to pixels: how many, by how much, and what is left of a picture."""
+    views = drawn.astype(np.float32)
+    difference = np.abs(views[1:] - views[0]).mean(axis=-1)  # changes × h × w
+    changed = difference > 0
+    black = (drawn[1:] == 0).all(axis=-1) & (drawn[0] != 0).any(axis=-1)
+    steps = np.abs(np.diff(views, axis=2)).mean(axis=-1)  # views × h × (w - 1)
+    both = changed[:, :, 1:] & changed[:, :, :-1]
+    before, after = ((each * both).sum(axis=(1, 2)) for each in (steps[0], steps[1:]))
+    return {
+        "change": difference.mean(axis=(1, 2)),
+        "pixels": changed.mean(axis=(1, 2)),
+        "black": black.mean(axis=(1, 2)),
+        "grain": np.divide(after, before, out=np.full_like(after, np.nan), where=before > 0),
+    }
+
+
 def pixel_scores(original: ArrayLike, augmented: ArrayLike) -> dict[str, np.ndarray]:
     """Return all that compares pixels, as the functions of these names do, but in one go.
 

@@ -10,27 +10,29 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.statistics import mean_with_interval, resample_counts
+from helpers.analysis.statistics import CONFIDENCE, RESAMPLES, mean_with_interval, resample_counts
 from helpers.checks import WorkbookError
+
+UNCHANGED = 1.0
+"""The response to no change: a similarity of 1."""
+
+FEWER_RESAMPLES = 500
 
 MOST_IMAGES = 1000
 """Images of a larger run that the notebooks compute curves of."""
 
 THRESHOLD = 0.9
-CONFIDENCE = 0.95
 AXES = ("severity", "image", "augmentation")
 NO_DOSE = "no strength"
 
 
-def dose_response(values: xr.DataArray, **options: float) -> pd.DataFrame:
+def dose_response(values: xr.DataArray) -> pd.DataFrame:
     """Mean response of every augmentation at every severity, with bootstrap intervals.
 
     Parameters
     ----------
     values : DataArray, (severity, image, augmentation)
         A response, such as embedding similarity.
-    **options
-        Options of `helpers.analysis.statistics.mean_with_interval`.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def dose_response(values: xr.DataArray, **options: float) -> pd.DataFrame:
     """
     values = _checked(values)
     parts = {
-        severity: mean_with_interval(values.sel(severity=severity), **options)
+        severity: mean_with_interval(values.sel(severity=severity))
         for severity in values["severity"].values
     }
     return pd.concat(parts, names=["severity", "augmentation"]).reset_index()
@@ -60,9 +62,7 @@ def has_dose(values: xr.DataArray) -> pd.Series:
     return varies.any(("severity", "image")).to_series().rename("has_dose")
 
 
-def crossings(
-    values: xr.DataArray, *, threshold: float = THRESHOLD, n_resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def crossings(values: xr.DataArray) -> pd.DataFrame:
     """Find the severity at which each augmentation's mean response falls below a threshold.
 
     The mean curve is interpolated linearly between severities; its first crossing counts. The
@@ -73,9 +73,6 @@ def crossings(
     ----------
     values : DataArray, (severity, image, augmentation)
         A response that falls with severity, such as embedding similarity.
-    threshold : float
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
 
     Returns
     -------
@@ -92,9 +89,9 @@ def crossings(
     """
     values = _checked(values).sortby("severity")
     severities = values["severity"].values.astype(float)
-    means, resampled = _mean_curves(values, n_resamples, seed)
-    found = _first_crossing(means, severities, threshold)
-    low, high = _interval(_first_crossing(resampled, severities, threshold), values.sizes["image"])
+    means, resampled = _mean_curves(values, RESAMPLES)
+    found = _first_crossing(means, severities)
+    low, high = _interval(_first_crossing(resampled, severities), values.sizes["image"])
     table = pd.DataFrame(
         {"severity": found, "low": low, "high": high},
         index=pd.Index(values["augmentation"].values, name="augmentation"),
@@ -112,13 +109,7 @@ def overlapping(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def at_equal_change(
-    change: xr.DataArray,
-    response: xr.DataArray,
-    levels: Sequence[float],
-    *,
-    unchanged: float = 1.0,
-    n_resamples: int = 500,
-    seed: int = 0,
+    change: xr.DataArray, response: xr.DataArray, levels: Sequence[float]
 ) -> pd.DataFrame:
     """Read every augmentation's mean response at equal mean pixel change.
 
@@ -133,10 +124,6 @@ def at_equal_change(
         Such as embedding similarity, of the same images and severities.
     levels : sequence of float
         Pixel changes to read the response at.
-    unchanged : float
-        The response to no change: of a similarity, 1.
-    n_resamples, seed : int
-        Number of bootstrap resamples of the images, and their seed.
 
     Returns
     -------
@@ -154,10 +141,10 @@ def at_equal_change(
     _check_same(change, response)
     levels = np.asarray(levels, float)
     (x, x_resampled), (y, y_resampled) = (
-        _mean_curves(each, n_resamples, seed) for each in (change, response)
+        _mean_curves(each, FEWER_RESAMPLES) for each in (change, response)
     )
-    mean = _interpolated(x, y, levels, unchanged)  # augmentations × levels
-    resampled = _interpolated(x_resampled, y_resampled, levels, unchanged)
+    mean = _interpolated(x, y, levels)  # augmentations × levels
+    resampled = _interpolated(x_resampled, y_resampled, levels)
     low, high = _interval(resampled, change.sizes["image"])
     names = change["augmentation"].values
     index = pd.MultiIndex.from_product([names, levels], names=["augmentation", "change"])
@@ -166,10 +153,10 @@ def at_equal_change(
     return table.reset_index()
 
 
-def _mean_curves(values: xr.DataArray, n_resamples: int, seed: int) -> tuple[np.ndarray, ...]:
+def _mean_curves(values: xr.DataArray, n_resamples: int) -> tuple[np.ndarray, ...]:
     """Means (augmentations, severities), and those of resamples (resamples, …)."""
     rows = values.transpose("image", "augmentation", "severity").to_numpy().astype(np.float64)
-    counts = resample_counts(len(rows), n_resamples, seed)
+    counts = resample_counts(len(rows), n_resamples)
     return _means(np.ones((1, len(rows))), rows)[0], _means(counts, rows)
 
 
@@ -180,33 +167,33 @@ def _means(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return means.reshape(len(counts), *rows.shape[1:])
 
 
-def _first_crossing(curves: np.ndarray, severities: np.ndarray, threshold: float) -> np.ndarray:
+def _first_crossing(curves: np.ndarray, severities: np.ndarray) -> np.ndarray:
     """Severities at which curves (…, severities) first fall below a threshold."""
-    below = curves < threshold
+    below = curves < THRESHOLD
     after = below.argmax(axis=-1)
     before = np.maximum(after - 1, 0)
     high, low = (
         np.take_along_axis(curves, at[..., None], axis=-1)[..., 0] for at in (before, after)
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        part = (high - threshold) / (high - low)
+        part = (high - THRESHOLD) / (high - low)
         crossed = severities[before] + part * (severities[after] - severities[before])
     crossed = np.where(after == 0, -np.inf, crossed)
     return np.where(below.any(axis=-1), crossed, np.inf)
 
 
-def _interpolated(x: np.ndarray, y: np.ndarray, levels: np.ndarray, unchanged: float) -> np.ndarray:
+def _interpolated(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Values at levels of curves y over x, both (…, severities); NaN beyond a curve."""
     curves = zip(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), strict=True)
-    values = [_one_curve(*curve, levels, unchanged) for curve in curves]
+    values = [_one_curve(*curve, levels) for curve in curves]
     return np.stack(values).reshape(*x.shape[:-1], -1)
 
 
-def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray, unchanged: float) -> np.ndarray:
+def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
     if np.ptp(x) == 0:
         return np.full(len(levels), np.nan)
     order = np.argsort(x, kind="stable")
-    x, y = np.append(0, x[order]), np.append(unchanged, y[order])
+    x, y = np.append(0, x[order]), np.append(UNCHANGED, y[order])
     return np.interp(levels, x, y, right=np.nan)
 
 

@@ -24,6 +24,8 @@ from helpers.analysis.head_names import is_head
 from helpers.analysis.sources import SOURCE, by_source
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,
+    RESAMPLES,
+    TAILS,
     false_discovery_rates,
     resample_counts,
 )
@@ -33,8 +35,6 @@ ANOTHER = "another_image"
 
 LEAST_IMAGES = 3
 """Fewer that moved say nothing of how much images differ."""
-
-TAILS = (0.025, 0.975)
 
 
 def ordinary_shares(
@@ -200,8 +200,8 @@ def _spread(values: np.ndarray, counted: np.ndarray, times: int = 1) -> np.ndarr
     return mean + weight * np.where(counted[:, None], values - mean, 0)
 
 
-def _resampled(values: np.ndarray, seed: int, resamples: int = 1000) -> np.ndarray:
-    return resample_counts(len(values), resamples, seed) @ values / len(values)
+def _resampled(values: np.ndarray, seed: int) -> np.ndarray:
+    return resample_counts(len(values), RESAMPLES, seed) @ values / len(values)
 
 
 def _tested(own: Influence, seed: int) -> xr.Dataset:

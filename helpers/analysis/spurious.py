@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from sklearn.linear_model import RidgeClassifier
 
-from helpers.analysis.statistics import resample_counts
+from helpers.analysis.statistics import TAILS, resample_counts
 
 ABLATED = (0, 1, 2, 3, 4, 6, 8, 12)
 """How many heads are ablated, one number after the other."""
@@ -24,7 +24,6 @@ AT_RANDOM = "random"
 FIXED = 4
 """Heads whose ablation is judged: chosen beforehand, as the best of a curve would flatter it."""
 
-TAILS = (0.025, 0.975)
 PENALTY = 1.0
 
 

@@ -8,6 +8,7 @@ that are too narrow, whatever the method; one image gives none, and no agreement
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +20,15 @@ from scipy import stats
 from helpers.analysis import ties
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
+
+CONFIDENCE = 0.95
+"""Level of all intervals that say no other."""
+TAILS = (0.025, 0.975)
+"""The quantiles that such an interval of resamples lies between."""
+RESAMPLES = 1000
+"""Bootstrap resamples, where no module says otherwise."""
+ROUNDING = 1e-6
+"""What rounding may leave of a difference."""
 
 # What the study says about which augmentations move embeddings most. Within a group it states no
 # order, and it makes no statement about elastic.
@@ -40,7 +50,7 @@ NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
 """What findings say in place of a winner where `anything_moved` is false."""
 
 
-def anything_moved(differences: ArrayLike, *, tolerance: float = 1e-6) -> bool:
+def anything_moved(differences: ArrayLike) -> bool:
     """Tell whether any view differs from its original by more than rounding.
 
     Without a shift every rank, cluster and direction is that of rounding, and names no winner.
@@ -49,22 +59,19 @@ def anything_moved(differences: ArrayLike, *, tolerance: float = 1e-6) -> bool:
     ----------
     differences : array_like
         Distances, or 1 less similarities; NaN where they are undefined.
-    tolerance : float
-        What rounding may leave.
 
     Returns
     -------
     bool
         False also where there is no defined difference.
     """
-    return bool((np.abs(np.asarray(differences)) > tolerance).any())
+    return bool((np.abs(np.asarray(differences)) > ROUNDING).any())
 
 
 def mean_with_interval(
     values: xr.DataArray | pd.DataFrame | ArrayLike,
     *,
-    confidence: float = 0.95,
-    n_resamples: int = 1000,
+    confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Mean of every augmentation with a percentile bootstrap interval.
@@ -78,8 +85,6 @@ def mean_with_interval(
         A score; NaN where it is undefined. A DataArray's axes may come in either order.
     confidence : float
         Level of the interval.
-    n_resamples : int
-        Number of bootstrap resamples.
     seed : int
         Seed of the resamples.
 
@@ -96,7 +101,7 @@ def mean_with_interval(
     """
     table = _image_table(values)
     intervals = [
-        _interval_of_mean(column.dropna().to_numpy(), confidence, n_resamples, seed)
+        _interval_of_mean(column.dropna().to_numpy(), confidence, seed)
         for _, column in table.items()
     ]
     low, high = np.transpose(intervals)
@@ -105,22 +110,20 @@ def mean_with_interval(
     )
 
 
-def summarise(scores: xr.Dataset, **options: float) -> pd.DataFrame:
+def summarise(scores: xr.Dataset) -> pd.DataFrame:
     """Mean and interval of every score and augmentation, as one tidy table.
 
     Parameters
     ----------
     scores : xarray.Dataset
         A variable per score, each (image, augmentation).
-    **options
-        Options of `mean_with_interval`.
 
     Returns
     -------
     pandas.DataFrame
         Columns `score`, `augmentation`, `mean`, `low`, `high`, `sd`, `n`.
     """
-    parts = {name: mean_with_interval(values, **options) for name, values in scores.items()}
+    parts = {name: mean_with_interval(values) for name, values in scores.items()}
     return pd.concat(parts, names=["score", "augmentation"]).reset_index()
 
 
@@ -145,11 +148,7 @@ class Ranking:
 
 
 def rank_augmentations(
-    values: xr.DataArray | pd.DataFrame | ArrayLike,
-    *,
-    higher_is_closer: bool,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    values: xr.DataArray | pd.DataFrame | ArrayLike, *, higher_is_closer: bool
 ) -> Ranking:
     """Rank augmentations by a score's mean, with how often bootstrap resamples agree.
 
@@ -159,8 +158,6 @@ def rank_augmentations(
         A score; NaN where it is undefined.
     higher_is_closer : bool
         As in `helpers.analysis.scores.SCORES`: true for similarities, false for distances.
-    n_resamples, seed : int
-        Number of bootstrap resamples and their seed.
 
     Returns
     -------
@@ -175,7 +172,7 @@ def rank_augmentations(
     table = _image_table(values)
     sign = 1 if higher_is_closer else -1
     ranks = _ranks(sign * table.mean().to_numpy())  # (augmentations,)
-    resampled = _ranks(sign * resampled_means(table.to_numpy(), n_resamples, seed))
+    resampled = _ranks(sign * resampled_means(table.to_numpy(), RESAMPLES))
     places = np.arange(1, table.shape[1] + 1)
     known = 1 if len(table) > 1 else np.nan
     same = known * (resampled == ranks)  # (resamples, augmentations)
@@ -190,27 +187,21 @@ def rank_augmentations(
 def correlate_scores(
     scores: xr.Dataset,
     *,
-    method: str = "spearman",
     across: str = "pairs",
-    confidence: float = 0.95,
     n_resamples: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Correlation of every score with every other, with bootstrap intervals.
+    """Spearman's correlation of every score with every other, with bootstrap intervals.
 
     Parameters
     ----------
     scores : xarray.Dataset
         A variable per score, each (image, augmentation).
-    method : {"spearman", "pearson"}
-        Correlation of ranks or of values.
     across : {"pairs", "means", "within"}
         Across all pairs of image and augmentation, leaving out pairs with an undefined score;
         across the augmentations' means, where much smaller samples say much less; or within
         augmentations, where a score counts by its rank among the images of its augmentation, so
         that only differences between images take part, and every augmentation counts equally.
-    confidence : float
-        Level of the interval.
     n_resamples, seed : int
         Number of bootstrap resamples of the images and their seed.
 
@@ -223,34 +214,30 @@ def correlate_scores(
     Raises
     ------
     WorkbookError
-        If the method or `across` has no such value.
+        If `across` has no such value.
     """
-    transform = _CORRELATIONS[one_of("method", method, _CORRELATIONS)]
     rows_of = _ROWS_ACROSS[one_of("across", across, _ROWS_ACROSS)]
     cube = scores.to_array("score").transpose("image", "augmentation", "score").to_numpy()
     rows = rows_of(cube)
     draws = np.random.default_rng(seed).integers(len(cube), size=(n_resamples, len(cube)))
     known = 1 if len(cube) > 1 else np.nan
-    resampled = known * np.stack([_correlation(transform(rows_of(cube[drawn]))) for drawn in draws])
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(resampled, tails, axis=0)
+    resampled = known * np.stack([_correlation(rows_of(cube[drawn])) for drawn in draws])
+    low, high = np.quantile(resampled, TAILS, axis=0)
     names, axes = list(scores.data_vars), ("score", "other")
-    matrices = {"estimate": _correlation(transform(rows)), "low": low, "high": high}
+    matrices = {"estimate": _correlation(rows), "low": low, "high": high}
     return xr.Dataset(
         {name: (axes, matrix) for name, matrix in matrices.items()} | {"n": len(rows)},
         coords=dict.fromkeys(axes, names),
     )
 
 
-def rank_by_each_score(scores: xr.Dataset, **options: int) -> dict[str, Ranking]:
+def rank_by_each_score(scores: xr.Dataset) -> dict[str, Ranking]:
     """Rank augmentations by every score.
 
     Parameters
     ----------
     scores : xarray.Dataset
         A variable per score of `SCORES`, each (image, augmentation).
-    **options
-        Options of `rank_augmentations`; the direction is that of `SCORES`.
 
     Returns
     -------
@@ -266,10 +253,45 @@ def rank_by_each_score(scores: xr.Dataset, **options: int) -> dict[str, Ranking]
         name: rank_augmentations(
             values,
             higher_is_closer=SCORES[one_of("score", name, SCORES)].higher_is_closer,
-            **options,
         )
         for name, values in scores.items()
     }
+
+
+def paired_differences(values: xr.DataArray) -> pd.DataFrame:
+    """Compare every two augmentations, image by image.
+
+    Two means with overlapping intervals may still differ clearly: images that one augmentation
+    moves far are moved far by others, too, and their differences vary less than they do.
+    """
+    table = values.transpose("image", "augmentation").to_pandas().dropna()
+    if table.shape[1] < 2 or table.empty:
+        raise WorkbookError(
+            f"Values of {len(table)} complete images and {table.shape[1]} augmentations can't be"
+            " compared in pairs; that takes one image and two augmentations at least."
+        )
+    pairs = list(combinations(table.columns, 2))
+    first, second = (table[list(side)].to_numpy(float) for side in zip(*pairs, strict=True))
+    differences = first - second  # images × pairs
+    low, high, p = _tested(differences)
+    q = false_discovery_rates(p)
+    columns = {"mean": differences.mean(axis=0), "low": low, "high": high, "p": p, "q": q}
+    rows = pd.DataFrame(pairs, columns=["first", "second"]).assign(**columns)
+    return rows.assign(differs=rows["q"] <= FALSE_DISCOVERY_RATE)
+
+
+def differences_between(
+    first: xr.DataArray, other: xr.DataArray, *, paired: bool = True
+) -> pd.DataFrame:
+    """Compare a score of two runs, image by image where they have images in common."""
+    shared = np.intersect1d(first["image"], other["image"]) if paired else []
+    sides = [each.sel(image=shared) if len(shared) else each for each in (first, other)]
+    names = [name for name in first["augmentation"].values if name in other["augmentation"]]
+    compare = _as_pairs if len(shared) else _as_samples
+    rows = [compare(*(each.sel(augmentation=name).values for each in sides)) for name in names]
+    index = pd.Index(names, name="augmentation")
+    table = pd.DataFrame(rows, index=index, columns=["mean", "low", "high", "p", "n"])
+    return table.assign(paired=len(shared) > 0)
 
 
 def false_discovery_rates(p: ArrayLike) -> np.ndarray:
@@ -281,13 +303,13 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
     return rates
 
 
-def resample_counts(n_images: int, n_resamples: int, seed: int) -> np.ndarray:
+def resample_counts(n_images: int, n_resamples: int, seed: int = 0) -> np.ndarray:
     """How often each bootstrap resample holds each image: (n_resamples, n_images)."""
     even = np.full(n_images, 1 / n_images)
     return np.random.default_rng(seed).multinomial(n_images, even, size=n_resamples)
 
 
-def resampled_means(values: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+def resampled_means(values: np.ndarray, n_resamples: int, seed: int = 0) -> np.ndarray:
     """Take the mean over images of every bootstrap resample, leaving out NaN.
 
     Of shape (resamples, augmentations).
@@ -317,21 +339,71 @@ def _image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFram
     return table
 
 
-def _interval_of_mean(
-    values: np.ndarray, confidence: float, n_resamples: int, seed: int
-) -> tuple[float, float]:
+def _interval_of_mean(values: np.ndarray, confidence: float, seed: int) -> tuple[float, float]:
     if len(values) < 2:
         return np.nan, np.nan
     result = stats.bootstrap(
         (values,),
         np.mean,
         confidence_level=confidence,
-        n_resamples=n_resamples,
+        n_resamples=RESAMPLES,
         batch=100,
         method="percentile",
         rng=seed,
     )
     return tuple(result.confidence_interval)
+
+
+def _as_pairs(first: np.ndarray, other: np.ndarray) -> list[float]:
+    differences = (other - first)[~np.isnan(other - first)]
+    if not len(differences):
+        return [np.nan] * 4 + [0]
+    tested = _tested(differences[:, None])[:, 0]
+    return [differences.mean(), *tested, len(differences)]
+
+
+def _as_samples(first: np.ndarray, other: np.ndarray) -> list[float]:
+    samples = [each[~np.isnan(each)] for each in (other, first)]
+    least = min(map(len, samples))
+    if not least:
+        return [np.nan] * 4 + [0]
+    mean = samples[0].mean() - samples[1].mean()
+    if least < 3 or not all(map(np.ptp, samples)):
+        return [mean, np.nan, np.nan, np.nan, least]
+    interval = stats.bootstrap(
+        samples,
+        lambda one, two, axis: one.mean(axis=axis) - two.mean(axis=axis),
+        n_resamples=RESAMPLES,
+        batch=100,
+        confidence_level=CONFIDENCE,
+        method="BCa",
+        rng=0,
+    ).confidence_interval
+    p = stats.ttest_ind(*samples, equal_var=False).pvalue
+    return [mean, interval.low, interval.high, p, least]
+
+
+def _tested(differences: np.ndarray) -> np.ndarray:
+    """Interval and p value of each column's mean; where nothing varies the mean is certain."""
+    result = np.full((3, differences.shape[1]), np.nan)
+    if len(differences) < 3:
+        return result
+    varies = np.ptp(differences, axis=0) > 0
+    constant = differences[0, ~varies]
+    result[:, ~varies] = constant, constant, constant == 0
+    if varies.any():
+        chosen = differences[:, varies]
+        interval = stats.bootstrap(
+            (chosen,),
+            np.mean,
+            n_resamples=RESAMPLES,
+            batch=100,
+            confidence_level=CONFIDENCE,
+            method="BCa",
+            rng=0,
+        ).confidence_interval
+        result[:, varies] = interval.low, interval.high, stats.ttest_1samp(chosen, 0).pvalue
+    return result
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -359,14 +431,13 @@ def _ranked_within(cube: np.ndarray) -> np.ndarray:
 
 
 def _correlation(rows: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of the columns; NaN where a column doesn't vary, or has one value."""
+    """Spearman's correlation of the columns; NaN where one doesn't vary, or has one value."""
     if len(rows) < 2:
         return np.full((rows.shape[1],) * 2, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.corrcoef(rows, rowvar=False)
+        return np.corrcoef(stats.rankdata(rows, axis=0), rowvar=False)
 
 
-_CORRELATIONS = {"spearman": lambda rows: stats.rankdata(rows, axis=0), "pearson": np.asarray}
 _ROWS_ACROSS = {
     "pairs": _defined_pairs,
     "means": _augmentation_means,

@@ -193,7 +193,6 @@ class Trunk(TimmModel):
 
 
 _HALF = (0.5, 0.5, 0.5)
-_CANONICAL = {"clean": "canonicalize"}
 _SIGLIP_KIND = Kind(
     "siglip", _siglip, _HALF, _HALF, {"clean": "canonicalize"}, no_neurons=POOLS_BY_ATTENTION
 )

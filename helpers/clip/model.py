@@ -159,14 +159,6 @@ class Model:
         bias = getattr(self.clip, "logit_bias", None)
         return None if bias is None else bias.item()
 
-    def probabilities(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Say how likely texts are to go with images: n × m."""
-        sides = (torch.as_tensor(side).float() for side in (images, texts))
-        images, texts = (torch.nn.functional.normalize(side, dim=-1) for side in sides)
-        logits = self.logit_scale * images @ texts.T
-        bias = self.logit_bias
-        return (logits.softmax(-1) if bias is None else (logits + bias).sigmoid()).numpy()
-
     @cached_property
     def _opened(self) -> Tower | str:
         """The tower, or why it can't be taken apart."""

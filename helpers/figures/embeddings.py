@@ -11,10 +11,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from helpers.data.changes import ORIGINAL
 from helpers.figures import style
 from helpers.figures.layout import axes_or_new, tick_views
 
-ORIGINAL = "original"
 # Parts are greys: a colour is a change's.
 PARTS: Mapping[str, str] = {
     "translation": "#3F3F3F",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from textwrap import fill
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -20,7 +21,7 @@ from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels
 LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 
 
-def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+def head_map(labels: xr.DataArray, association: xr.DataArray) -> Axes:
     """Label of every head, layers by heads.
 
     Parameters
@@ -29,8 +30,6 @@ def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None
         What stands in the cells.
     association : DataArray, (layer, head)
         The cells' colour, 0 to 1.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -41,7 +40,7 @@ def head_map(labels: xr.DataArray, association: xr.DataArray, *, ax: Axes | None
     texts = labels.transpose("layer", "head")[::-1].values
     layers, heads = texts.shape
     width = 1.15 if heads <= 8 else 0.95
-    ax = axes_or_new(ax, (1.8 + width * heads, 1.2 + 0.62 * layers))
+    _, ax = plt.subplots(figsize=(1.8 + width * heads, 1.2 + 0.62 * layers))
     image = ax.imshow(association, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     wrapped = [[fill(text, 10, break_long_words=False) for text in row] for row in texts]
     annotate_cells(image, wrapped, size=_cell_size(texts, width))

@@ -95,7 +95,7 @@ def text_neighbours(text: str, *, found: Found, heads: str) -> Figure:
     return figure
 
 
-def hubs(counts: pd.DataFrame, *, expected: float, ax: Axes | None = None) -> Axes:
+def hubs(counts: pd.DataFrame, *, expected: float) -> Axes:
     """Draw how many images have one and the same image among their nearest.
 
     Parameters
@@ -104,15 +104,13 @@ def hubs(counts: pd.DataFrame, *, expected: float, ax: Axes | None = None) -> Ax
         Heads by similarities: share of the images that have the commonest neighbour of all.
     expected : float
         What the share would be if all images were neighbours equally often.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
         A line per head from the one similarity to the other, sorted by the first.
     """
-    ax = axes_or_new(ax, (7, 1.2 + 0.19 * len(counts)))
+    _, ax = plt.subplots(figsize=(7, 1.2 + 0.19 * len(counts)))
     ordered = counts.sort_values(counts.columns[0], kind="stable")
     rows = range(len(ordered))
     ax.hlines(rows, ordered.min(axis=1), ordered.max(axis=1), color="#BBBBBB", linewidth=1.5)

@@ -130,13 +130,10 @@ def bare(ax: Axes) -> None:
     ax.tick_params(length=0)
 
 
-def tick_views(ax: Axes, names: Sequence[str], *, axis: str = "y") -> None:
-    """Label positions 0, 1, … of an axis with views; slanted along x, where they would collide."""
+def tick_views(ax: Axes, names: Sequence[str]) -> None:
+    """Label positions 0, 1, … of the y axis with views."""
     places, labels = range(len(names)), [style.label(name) for name in names]
-    if axis == "y":
-        ax.set_yticks(places, labels)
-    else:
-        ax.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(places, labels)
 
 
 def title_view(ax: Axes, name: str) -> None:

@@ -22,7 +22,6 @@ from helpers.figures.clustering import draw_tree, leaf_order
 from helpers.figures.layout import (
     MADE_FOR,
     annotate_cells,
-    axes_or_new,
     bare,
     few_ticks,
     panels,
@@ -32,16 +31,16 @@ from helpers.figures.layout import (
     tick_views,
 )
 
+IMAGE_SCORE = "embedding_similarity"
+"""Of figures that show single images."""
+BINS = 30
+
 RANGE_OF = {"interval": "95 % bootstrap interval", "sd": "standard deviation over images"}
 MOST_STROKES = 200
 
 
 def score_heatmap(
-    summary: pd.DataFrame,
-    *,
-    order: Sequence[str] | None = None,
-    linkage: np.ndarray | None = None,
-    title: str = "Mean scores",
+    summary: pd.DataFrame, *, order: Sequence[str] | None = None, linkage: np.ndarray | None = None
 ) -> Figure:
     """Mean of every score and augmentation (figures 3, 4c and 8a of the study).
 
@@ -53,8 +52,6 @@ def score_heatmap(
         Augmentations from top to bottom; by default as in the summary.
     linkage : numpy.ndarray, optional
         SciPy's linkage matrix of the augmentations in that order: draws its tree and sorts by it.
-    title : str
-        Title of the figure.
 
     Returns
     -------
@@ -80,11 +77,11 @@ def score_heatmap(
     _heatmap(middle, similarity, style.SEQUENTIAL, "similarity (1: unchanged)", vmin=floor, vmax=1)
     _heatmap(right, distance, f"{style.SEQUENTIAL}_r", "distance (0: unchanged)", vmin=0)
     right.set_yticks([])
-    figure.suptitle(f"{title} ({sample_note(summary['n'])})", x=0.01, ha="left", weight="bold")
+    figure.suptitle(f"Mean scores ({sample_note(summary['n'])})", x=0.01, ha="left", weight="bold")
     return figure
 
 
-def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+def l2_density(distances: xr.DataArray) -> Axes:
     """Distribution of the L2 distance, a ridge per augmentation (figure 4b of the study).
 
     The curves are Gaussian kernel estimates with SciPy's default bandwidth, each scaled to the same
@@ -95,8 +92,6 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     ----------
     distances : xarray.DataArray, (image, augmentation)
         L2 distances.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -104,7 +99,7 @@ def l2_density(distances: xr.DataArray, *, ax: Axes | None = None) -> Axes:
         Largest median on top.
     """
     table = distances.transpose("image", "augmentation").to_pandas()
-    ax = axes_or_new(ax, tall((9, 6), table.shape[1]))
+    _, ax = plt.subplots(figsize=tall((9, 6), table.shape[1]))
     names = list(table.median().sort_values().index)
     positions = np.linspace(0, np.nan_to_num(1.1 * table.max(axis=None)) or 1, 400)
     for height, name in enumerate(names):
@@ -148,11 +143,7 @@ def profiles(summary: pd.DataFrame) -> Figure:
 
 
 def mean_bars(
-    summary: pd.DataFrame,
-    *,
-    score: str = "l2_distance",
-    whisker: str = "interval",
-    ax: Axes | None = None,
+    summary: pd.DataFrame, *, score: str = "l2_distance", whisker: str = "interval"
 ) -> Axes:
     """Mean of one score per augmentation, sorted (figure 7 of the study).
 
@@ -164,8 +155,6 @@ def mean_bars(
         Which score.
     whisker : {"interval", "sd"}
         Show the uncertainty of the mean, or the deviation between images.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -173,7 +162,7 @@ def mean_bars(
         The augmentation that moves images furthest on top.
     """
     rows = summary[summary["score"] == score].set_index("augmentation")
-    ax = axes_or_new(ax, tall((8, 4.2), len(rows)))
+    _, ax = plt.subplots(figsize=tall((8, 4.2), len(rows)))
     rows = rows.sort_values("mean", ascending=not SCORES[score].higher_is_closer)
     names = list(rows.index)
     labels, colors = [style.label(name) for name in names], [style.color(name) for name in names]
@@ -210,19 +199,13 @@ def comparison_bars(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def image_heatmap(
-    values: xr.DataArray, *, score: str = "embedding_similarity", ax: Axes | None = None
-) -> Axes:
+def image_heatmap(values: xr.DataArray) -> Axes:
     """One score of single images (figure 9 of the study: 50 random images).
 
     Parameters
     ----------
     values : xarray.DataArray, (image, augmentation)
         The score; undefined values stay white.
-    score : str
-        Which score it is.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -230,32 +213,26 @@ def image_heatmap(
         A column per image, a row per augmentation.
     """
     table = values.transpose("augmentation", "image").to_pandas()
-    ax = axes_or_new(ax, tall((max(7, 2.6 + 0.24 * table.shape[1]), 5), len(table)))
-    is_distance = not SCORES[score].higher_is_closer
+    _, ax = plt.subplots(figsize=tall((max(7, 2.6 + 0.24 * table.shape[1]), 5), len(table)))
+    is_distance = not SCORES[IMAGE_SCORE].higher_is_closer
     cmap = f"{style.SEQUENTIAL}_r" if is_distance else style.SEQUENTIAL
     image = ax.imshow(table, cmap=cmap, aspect="auto", vmax=None if is_distance else 1)
     tick_views(ax, list(table.index))
     ax.set_xticks(range(table.shape[1]), [shortened(name) for name in table.columns])
     ax.tick_params(axis="x", rotation=90, labelsize=8)
     bare(ax)
-    ax.figure.colorbar(image, ax=ax, pad=0.01, label=style.label(score))
-    ax.set_title(f"{style.label(score)} of {table.shape[1]} images")
+    ax.figure.colorbar(image, ax=ax, pad=0.01, label=style.label(IMAGE_SCORE))
+    ax.set_title(f"{style.label(IMAGE_SCORE)} of {table.shape[1]} images")
     return ax
 
 
-def histograms(
-    values: xr.DataArray, *, score: str = "embedding_similarity", bins: int = 30
-) -> Figure:
+def histograms(values: xr.DataArray) -> Figure:
     """Distribution of one score over images, a panel per augmentation.
 
     Parameters
     ----------
     values : xarray.DataArray, (image, augmentation)
         The score; undefined values are left out.
-    score : str
-        Which score it is.
-    bins : int
-        Number of bins, the same for all panels.
 
     Returns
     -------
@@ -264,7 +241,7 @@ def histograms(
     """
     table = values.transpose("image", "augmentation").to_pandas()
     everything = table.to_numpy()[np.isfinite(table)]
-    edges = _bin_edges(everything, bins)
+    edges = _bin_edges(everything)
     figure, axes = panels(table.shape[1], sharex=True, sharey=True)
     for name, ax in zip(table.columns, axes, strict=True):
         own = table[name].dropna()
@@ -275,7 +252,7 @@ def histograms(
         mean = f"mean {own.mean():.2f}" if len(own) else "undefined"
         ax.set_title(f"{style.label(name)}, {mean}", fontsize=11)
         few_ticks(ax)
-    figure.supxlabel(f"{style.label(score)} ({sample_note(table.count())})")
+    figure.supxlabel(f"{style.label(IMAGE_SCORE)} ({sample_note(table.count())})")
     figure.supylabel("images")
     return figure
 
@@ -310,7 +287,7 @@ def radar_grid(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axes:
+def rank_heatmap(ranking: Ranking, *, title: str) -> Axes:
     """How often each augmentation takes each rank in bootstrap resamples of the images.
 
     Parameters
@@ -319,8 +296,6 @@ def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axe
         Result of `rank_augmentations`.
     title : str
         By which score the ranks are.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
 
     Returns
     -------
@@ -329,7 +304,7 @@ def rank_heatmap(ranking: Ranking, *, title: str, ax: Axes | None = None) -> Axe
     """
     shares = ranking.distribution.to_numpy()
     width = 8 * max(1.0, len(shares) / MADE_FOR)
-    ax = axes_or_new(ax, tall((width, 4.6), len(shares)))
+    _, ax = plt.subplots(figsize=tall((width, 4.6), len(shares)))
     image = ax.imshow(shares, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     texts = [[f"{share:.0%}" if share > 0.005 else "" for share in row] for row in shares]
     annotate_cells(image, texts)
@@ -387,12 +362,12 @@ def _ridge(ax: Axes, values: np.ndarray, positions: np.ndarray, height: int, col
         ax.plot(positions, top, color="white", linewidth=1, zorder=2 - 0.01 * height)
 
 
-def _bin_edges(values: np.ndarray, bins: int) -> np.ndarray:
+def _bin_edges(values: np.ndarray) -> np.ndarray:
     low, high = (values.min(), values.max()) if len(values) else (0, 0)
     if np.isclose(low, high):
         # Equal up to rounding; NumPy widens the range of exactly equal values in the same way.
         low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, bins + 1)
+    return np.linspace(low, high, BINS + 1)
 
 
 def _bars(

@@ -32,7 +32,6 @@ def dose_response(
     ylabel: str,
     xlabel: str = "severity",
     reference: float | None = None,
-    columns: int = 3,
 ) -> Figure:
     """Responses over severity, a panel per group and a line per series.
 
@@ -47,8 +46,6 @@ def dose_response(
         What severity means, such as the axis of `helpers.data.scale_of`.
     reference : float, optional
         A value to mark with a dotted line.
-    columns : int
-        Panels side by side.
 
     Returns
     -------
@@ -56,7 +53,7 @@ def dose_response(
         Bands are the intervals; one legend for all panels, which share their axes. A panel of a
         change has its colour; series differ by line and marker.
     """
-    figure, axes = panels(len(groups), columns=columns, size=(3.4, 2.5), sharex=True, sharey=True)
+    figure, axes = panels(len(groups), size=(3.4, 2.5), sharex=True, sharey=True)
     series = list(dict.fromkeys(next(iter(groups.values()))["series"]))
     looks = dict(zip(series, cycle(LOOKS), strict=False))
     for (title, table), ax in zip(groups.items(), axes, strict=True):

@@ -195,14 +195,12 @@ def label(name: str) -> str:
     return LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
+def listed(words: Sequence[str]) -> str:
     """Write words as a list within a sentence: "a", "a and b", "a, b and c".
 
     Parameters
     ----------
     words : sequence of str
-    last : str
-        Stands before the last.
 
     Returns
     -------
@@ -210,7 +208,7 @@ def listed(words: Sequence[str], last: str = "and") -> str:
         Nothing if there are no words.
     """
     *others, final = [*words] or [""]
-    return f"{', '.join(others)} {last} {final}" if others else final
+    return f"{', '.join(others)} and {final}" if others else final
 
 
 def in_words(name: str) -> str:

@@ -2,7 +2,7 @@
 
 Segmentation: two differing things are in each scene, and each is named by its own attributes, such
 as "a red circle". A thing's region is predicted from a map without use of the truth, by
-`helpers.analysis.segmentation.foreground`, and compared with the thing's mask.
+`helpers.analysis.maps.foreground`, and compared with the thing's mask.
 
 Neighbours: how many of them show what the searched scene shows, and whether one image is near to
 all.
@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.head_names import head_name
-from helpers.analysis.maps import enlarge
+from helpers.analysis.maps import coarse, enlarge, foreground, intersection_over_union
 from helpers.analysis.neighbours import (
     SIMILARITIES,
     chance_precision,
@@ -26,7 +26,6 @@ from helpers.analysis.neighbours import (
     precision,
     to_unit_embeddings,
 )
-from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.analysis.statistics import mean_with_interval
 from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
@@ -59,25 +58,23 @@ LEVELS = ("chance: masks of other scenes", "chance: the whole image", "best poss
 """What the score would be without any skill, twice, and for the true mask on the model's grid."""
 
 
-def paired_scene(index: int, pair: tuple[dict, dict] = PAIR) -> Scene:
+def paired_scene(index: int) -> Scene:
     """Draw a held-out scene of two things that look as given.
 
     Parameters
     ----------
     index : int
         Number of the scene, which gives everything else: places, sizes, fills, background.
-    pair : two dicts
-        Attributes of each thing, such as its colour and shape.
 
     Returns
     -------
     Scene
     """
     drawn = scene(index, count="two")
-    objects = [item | look for item, look in zip(drawn.objects, pair, strict=True)]
+    objects = [item | look for item, look in zip(drawn.objects, PAIR, strict=True)]
     rng = np.random.default_rng((HELD_OUT_SEED, index))
     pixels, masks = draw_scene(objects, drawn.medium, drawn.background, rng)
-    words = sentence({}, list(pair))
+    words = sentence({}, list(PAIR))
     return Scene(
         index, HELD_OUT_SEED, pixels, masks, words, drawn.medium, drawn.background, objects
     )

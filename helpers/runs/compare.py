@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.analysis.paired import differences_between
 from helpers.analysis.sources import by_source
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, false_discovery_rates
+from helpers.analysis.statistics import (
+    FALSE_DISCOVERY_RATE,
+    differences_between,
+    false_discovery_rates,
+)
 from helpers.checks import WorkbookError
 from helpers.figures import style
 from helpers.runs.gather import as_text, differing, labels

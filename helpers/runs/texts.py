@@ -4,20 +4,14 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from helpers.checks import WorkbookError
 from helpers.clip import names
 from helpers.data.texts import Texts, open_texts
 from helpers.runs.parameters import Parameters
 from helpers.runs.storage.files import damaged_files, seal_folder
-
-if TYPE_CHECKING:
-    from helpers.clip import Model
 
 # Beside the checksums, which Zarr would wonder at in a group.
 GROUP = "texts"
@@ -47,22 +41,6 @@ def embedded_texts(
     embeddings = _embed(texts, encode)
     _keep(path, embeddings.to_dataset().assign_attrs(texts=texts.fingerprint))
     return embeddings
-
-
-def embedded_captions(captions: pd.Series, model: "Model") -> xr.DataArray:
-    """Embed the captions of images: (image, feature)."""
-    readable = captions[[bool(text) and _can_read(model, text) for text in captions]]
-    values = model.encode_text(list(readable)) if len(readable) else np.empty((0, model.features))
-    coords = {"image": readable.index.to_numpy(object)}
-    return xr.DataArray(values, dims=("image", "feature"), coords=coords)
-
-
-def _can_read(model: "Model", text: str) -> bool:
-    try:
-        model.check_texts([text])
-    except WorkbookError:
-        return False
-    return True
 
 
 def _embed(texts: Texts, encode: Encode) -> xr.DataArray:

@@ -36,7 +36,7 @@ def answer(
     change : mapping of str to DataFrame
         Source → by change, `mean`, `low` and `high` of the mean absolute difference of pixels.
     effects : mapping of str to DataFrame
-        Source → by change, means over images of `helpers.analysis.pixel_effects.pixel_effects`.
+        Source → by change, means over images of `helpers.analysis.scores.pixel_effects`.
     bordered : sequence of str
         Changes that show what lies beyond an image's edge. Other changes turn pixels black by
         taking their values to the end of the scale.

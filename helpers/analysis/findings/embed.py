@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from helpers.analysis.energy import ANOTHER_IMAGE, ORIGINAL, PARTS, collapses
+from helpers.analysis.energy import ANOTHER_IMAGE, PARTS, collapses
 from helpers.analysis.findings import (
     Answer,
     Finding,
@@ -16,6 +16,7 @@ from helpers.analysis.findings import (
 )
 from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.analysis.ties import ranked
+from helpers.data.changes import ORIGINAL
 
 TOLERANCE = 1e-6
 

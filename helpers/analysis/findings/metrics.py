@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import order, paired, statistics
+from helpers.analysis import order, statistics
 from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.sources import by_source
 
@@ -208,7 +208,7 @@ def _ends(table: pd.DataFrame) -> str:
 def _of_pairs(similarity: xr.DataArray) -> Finding:
     counts = {}
     for source, own in by_source(similarity).items():
-        pairs = paired.paired_differences(own)
+        pairs = statistics.paired_differences(own)
         counts[source] = (int(pairs["differs"].sum()), len(pairs))
     shares = [differ / pairs for differ, pairs in counts.values()]
     words = "most pairs" if min(shares) > 0.5 else "some pairs"

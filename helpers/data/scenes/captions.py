@@ -107,11 +107,7 @@ def full_caption(
 
 
 def random_caption(
-    objects: list[dict],
-    medium: str,
-    background: str,
-    rng: np.random.Generator,
-    held_out: bool = False,
+    objects: list[dict], medium: str, background: str, rng: np.random.Generator
 ) -> Caption:
     """Say a random part of what is true of a scene."""
     opening, chance = int(rng.integers(1 << 16)), rng.random(4)
@@ -126,7 +122,7 @@ def random_caption(
         claims = [_some(objects[index], len(mentioned), rng) for index in mentioned]
     if chance[2] < 0.4 and len(claims) < 4:
         scene["background"] = background
-    return Caption(sentence(scene, claims, opening, held_out), scene, tuple(claims))
+    return Caption(sentence(scene, claims, opening), scene, tuple(claims))
 
 
 def _some(item: dict, mentioned: int, rng: np.random.Generator) -> dict[str, str]:

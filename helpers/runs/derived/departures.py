@@ -8,6 +8,7 @@ import xarray as xr
 
 from helpers.analysis.scores import detail_similarity, patch_similarity, pixel_scores
 from helpers.analysis.sources import few_of_each
+from helpers.data.changes import ORIGINAL
 from helpers.data.changes import changed as draw_changed
 from helpers.runs.derived.kept import derived
 
@@ -56,7 +57,7 @@ def _departures(run: "Run") -> xr.Dataset:
 
 def _of_image(run: "Run", name: str) -> dict[str, np.ndarray]:
     own = run.views(name)
-    original, changed = own["original"], np.stack([own[change] for change in run.changes])
+    original, changed = own[ORIGINAL], np.stack([own[change] for change in run.changes])
     given = run.parameters
     drawn = (name, given.seed + 1, given.severity)
     other = np.stack([draw_changed(original, change, *drawn) for change in run.changes])

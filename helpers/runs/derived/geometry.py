@@ -11,6 +11,7 @@ from helpers.analysis import aligned
 from helpers.analysis.scores import attention_map
 from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
+from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
 from helpers.runs.storage.arrays import Arrays, Variable
@@ -50,7 +51,7 @@ def _refilled(run: Run) -> xr.Dataset:
     ids, seed, severity = images.values, run.parameters.seed, run.parameters.severity
 
     def draw(image_id: str) -> list[np.ndarray]:
-        original = run.views(image_id)["original"]
+        original = run.views(image_id)[ORIGINAL]
         return [geometry.refilled(original, *each, image_id, seed, severity) for each in REFILLED]
 
     found = []
@@ -121,13 +122,13 @@ def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
     views, own = run.views(image_id), attention.sel(image=image_id)
     severity, seed = run.parameters.severity, run.parameters.seed
     size = run.preprocessing.size
-    before = attention_map(own.sel(view="original").values, size)
+    before = attention_map(own.sel(view=ORIGINAL).values, size)
     moved = []
     for name in geometry.GEOMETRIC:
         origin = geometry.origins(name, image_id, seed, severity, size)
         after = attention_map(own.sel(view=name).values, size)
         maps = geometry.moved_as(before, origin), after
-        moved.append((*maps, geometry.moved_as(views["original"], origin), views[name]))
+        moved.append((*maps, geometry.moved_as(views[ORIGINAL], origin), views[name]))
     return [np.stack(part) for part in zip(*moved, strict=True)]
 
 

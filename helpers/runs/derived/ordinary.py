@@ -43,7 +43,7 @@ def ordinary_differences(run: "Run") -> xr.Dataset:
         If the model gives no exact account.
     """
     run.dissection("shares")  # says why, where the model gives no account
-    embeddings = run.encodings("embedding")["embedding"].sel(view="original", drop=True)
+    embeddings = run.encodings("embedding")["embedding"].sel(view=ORIGINAL, drop=True)
     return derived(run, "ordinary", lambda: _computed(run, embeddings), most=MOST_IMAGES)
 
 

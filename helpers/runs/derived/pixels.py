@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from helpers.analysis.pixel_effects import EFFECTS, pixel_effects
+from helpers.analysis.scores import PIXEL_EFFECTS, pixel_effects
 from helpers.runs.derived.kept import derived
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def effects_on_pixels(run: "Run") -> xr.Dataset:
     Returns
     -------
     Dataset, (image, augmentation)
-        As of `helpers.analysis.pixel_effects.pixel_effects`, with the coordinate ``source``.
+        As of `helpers.analysis.scores.pixel_effects`, with the coordinate ``source``.
     """
     return derived(run, "pixel_effects", partial(_computed, run))
 
@@ -39,4 +39,6 @@ def _computed(run: "Run") -> xr.Dataset:
         rows = list(pool.map(measured, images.values))
     coords = {**images.coords, "augmentation": list(run.changes)}
     axes = ("image", "augmentation")
-    return xr.Dataset({n: (axes, np.stack([row[n] for row in rows])) for n in EFFECTS}, coords)
+    return xr.Dataset(
+        {n: (axes, np.stack([row[n] for row in rows])) for n in PIXEL_EFFECTS}, coords
+    )

@@ -10,6 +10,7 @@ from helpers.analysis import causal, directions, predictions, repair, spurious, 
 from helpers.analysis.dissection import head_shares
 from helpers.analysis.head_names import head_name
 from helpers.analysis.sources import GROUP, METADATA, by_source
+from helpers.data.changes import ORIGINAL
 from helpers.data.images import LABEL
 from helpers.data.scenes import scene
 from helpers.data.truth import known_truth, truth_of_views
@@ -139,7 +140,7 @@ def _chosen(shares: xr.DataArray, ordinary: xr.DataArray, run: "Run") -> dict[st
 def _encoded(
     run: "Run", averaged: np.ndarray, measured: np.ndarray, chosen: Mapping[str, np.ndarray]
 ) -> xr.DataArray:
-    means = run.model.means_over(np.stack([run.views(own, ())["original"] for own in averaged]))
+    means = run.model.means_over(np.stack([run.views(own, ())[ORIGINAL] for own in averaged]))
     altered = {name: run.model.with_heads_ablated(own, means) for name, own in chosen.items()}
     found = []
     for own in measured:
@@ -224,7 +225,7 @@ def _spurious(run: "Run", heads: xr.DataArray, own: bool) -> xr.Dataset:
 
 
 def _of_images(run: "Run", heads: xr.DataArray) -> spurious.Task:
-    embeddings = run.encodings("embedding")["embedding"].sel(view="original")
+    embeddings = run.encodings("embedding")["embedding"].sel(view=ORIGINAL)
     values = heads.transpose("image", "layer", "head", "feature").values.astype(np.float64)
     learning = np.random.default_rng(run.parameters.seed).random(len(values)) < 0.5
     label, group = (heads[f"{METADATA}{name}"].values.astype(str) for name in (LABEL, GROUP))

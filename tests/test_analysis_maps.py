@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from helpers.analysis.maps import enlarge
+from helpers.analysis.maps import coarse, enlarge, foreground, intersection_over_union
 from helpers.analysis.scores import attention_map
-from helpers.analysis.segmentation import coarse, foreground, intersection_over_union
 from helpers.checks import WorkbookError
 
 
