@@ -182,18 +182,13 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
 class Stability:
     """How bootstrap resamples of the images cluster.
 
-    Attributes
-    ----------
-    together : numpy.ndarray, (augmentations, augmentations)
-        Share of resamples in which two augmentations fall in one cluster.
-    same_clusters : float
-        Share of resamples with exactly the same clusters as the sample.
-
     Both are NaN for a single image.
     """
 
+    # (augmentations, augmentations): share of resamples in which two augmentations fall in one
+    # cluster
     together: np.ndarray
-    same_clusters: float
+    same_clusters: float  # share of resamples with exactly the same clusters as the sample
 
 
 def stability(embeddings: ArrayLike, *, method: str = "average", seed: int = 0) -> Stability:

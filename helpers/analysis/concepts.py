@@ -42,21 +42,11 @@ MOST_IMAGES = 100
 
 @dataclass(frozen=True)
 class Concepts:
-    """Concepts that changes add and take, beside what the same test finds elsewhere.
+    """Concepts that changes add and take, beside what the same test finds elsewhere."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        As of `differences`.
-    positive : DataFrame
-        As of `positive_control`.
-    null : DataFrame
-        As of `null_control`.
-    """
-
-    table: pd.DataFrame
-    positive: pd.DataFrame
-    null: pd.DataFrame
+    table: pd.DataFrame  # as of `differences`
+    positive: pd.DataFrame  # as of `positive_control`
+    null: pd.DataFrame  # as of `null_control`
 
 
 def gained_and_lost(

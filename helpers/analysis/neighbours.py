@@ -46,18 +46,11 @@ SIMILARITIES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = Map
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What is nearest to a query, the nearest first.
+    """What is nearest to a query, the nearest first."""
 
-    Attributes
-    ----------
-    indices : ndarray of int, (count,)
-        Positions among the contributions; of tied ones the earlier comes first.
-    similarities : ndarray, (count,)
-        With the query.
-    """
-
+    # (count,): positions among the contributions; of tied ones the earlier comes first
     indices: np.ndarray
-    similarities: np.ndarray
+    similarities: np.ndarray  # (count,): with the query
 
 
 def to_unit_embeddings(contributions: ArrayLike, embeddings: ArrayLike) -> np.ndarray:

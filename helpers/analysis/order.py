@@ -35,20 +35,12 @@ SAME_IMAGES = f"{MODEL}, their images"
 
 @dataclass(frozen=True)
 class Chance:
-    """What random orders reach.
+    """What random orders reach."""
 
-    Attributes
-    ----------
-    mean, low, high : float
-        Mean, and the interval that holds 95 % of random orders.
-    p : float
-        Share of random orders that reach at least what was found.
-    """
-
-    mean: float
+    mean: float  # mean, and the interval that holds 95 % of random orders
     low: float
     high: float
-    p: float
+    p: float  # share of random orders that reach at least what was found
 
 
 @dataclass(frozen=True)

@@ -129,21 +129,14 @@ def specific_heads(excess: xr.Dataset) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Influence:
-    """What each image adds to the mean shares of a change, and to those of ordinary differences.
+    """What each image adds to the mean shares of a change, and to those of ordinary differences."""
 
-    Attributes
-    ----------
-    shares, ordinary : ndarray, (images, components)
-        Means over images are the mean shares; how they vary gives the means' uncertainty.
-    components : ndarray of str
-    moved : int
-        How many images moved.
-    """
-
+    # (images, components): means over images are the mean shares; how they vary gives the means'
+    # uncertainty
     shares: np.ndarray
     ordinary: np.ndarray
     components: np.ndarray
-    moved: int
+    moved: int  # how many images moved
 
     @property
     def known(self) -> bool:

@@ -29,23 +29,13 @@ PENALTY = 1.0
 
 @dataclass(frozen=True)
 class Task:
-    """A probe's images.
+    """A probe's images."""
 
-    Attributes
-    ----------
-    embeddings : ndarray, (images, features)
-    heads : ndarray, (images, heads, features)
-        What heads add to them.
-    label, group : ndarray of str, (images,)
-        The class to learn, and the attribute that may go with it.
-    learning : ndarray of bool, (images,)
-        Which of them the probe is fitted on; it is asked about the others.
-    """
-
-    embeddings: np.ndarray
-    heads: np.ndarray
-    label: np.ndarray
+    embeddings: np.ndarray  # (images, features)
+    heads: np.ndarray  # (images, heads, features): what heads add to them
+    label: np.ndarray  # (images,): the class to learn, and the attribute that may go with it
     group: np.ndarray
+    # (images,): which of them the probe is fitted on; it is asked about the others
     learning: np.ndarray
 
 

@@ -32,17 +32,10 @@ SUMMED_ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class TextSpan:
-    """Texts chosen for one or several heads, the most telling first.
+    """Texts chosen for one or several heads, the most telling first."""
 
-    Attributes
-    ----------
-    indices : ndarray of int, (..., k)
-        Chosen texts, as positions in the pool; each is chosen once.
-    explained : ndarray, (..., k)
-        Share of the head's variance over images that each text explains; the shares add up.
-    """
-
-    indices: np.ndarray
+    indices: np.ndarray  # (..., k): chosen texts, as positions in the pool; each is chosen once
+    # (..., k): share of the head's variance over images that each text explains; the shares add up
     explained: np.ndarray
 
 

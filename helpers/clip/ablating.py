@@ -12,17 +12,11 @@ from helpers.clip.towers.blocks import Block
 
 @dataclass(frozen=True)
 class Means:
-    """What heads write and how neurons fire, token by token, mean over images.
+    """What heads write and how neurons fire, token by token, mean over images."""
 
-    Attributes
-    ----------
-    outputs : tuple of Tensor, tokens × (heads · head width)
-        By layer; of the last one, for the tokens that the pool reads.
-    fired : tuple of Tensor, tokens × neurons
-    """
-
+    # tokens × (heads · head width): by layer; of the last one, for the tokens that the pool reads
     outputs: tuple[torch.Tensor, ...]
-    fired: tuple[torch.Tensor, ...]
+    fired: tuple[torch.Tensor, ...]  # tokens × neurons
 
 
 def means_over(tower: Tower, pixels: torch.Tensor) -> Means:

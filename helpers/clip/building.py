@@ -11,18 +11,7 @@ from helpers.checks import WorkbookError
 
 
 class Towers(nn.Module):
-    """A vision and a text tower, encoding as open_clip's models do.
-
-    Parameters
-    ----------
-    visual : Module
-    text : Module or None
-        None where its parts are not on this machine.
-    context_length : int
-        Tokens per text.
-    sigmoid : bool
-        Whether logits have a bias, for pairs judged one by one.
-    """
+    """A vision and a text tower, encoding as open_clip's models do."""
 
     def __init__(
         self, visual: nn.Module, text: nn.Module | None, context_length: int, sigmoid: bool = False

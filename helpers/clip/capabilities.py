@@ -29,17 +29,10 @@ TABLE = Path(__file__).with_name("towers.csv")
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a model can give.
+    """What a model can give."""
 
-    Attributes
-    ----------
-    model : str
-        Its name.
-    reasons : mapping of str to str
-        What it can't give, of `QUESTIONS` → why, as the end of a sentence.
-    """
-
-    model: str
+    model: str  # its name
+    # what it can't give, of `QUESTIONS` → why, as the end of a sentence
     reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

@@ -43,23 +43,12 @@ DEEPEST = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weights of one model, out of a file.
-
-    Attributes
-    ----------
-    path : Path
-    state : dict of str to Tensor
-        Under the names of some library, without prefix.
-    notes : tuple of str
-        What was peeled off, as sentences without a full stop.
-    others : tuple of str
-        What other sets of weights of the file are called.
-    """
+    """The weights of one model, out of a file."""
 
     path: Path
-    state: dict[str, torch.Tensor]
-    notes: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
+    state: dict[str, torch.Tensor]  # under the names of some library, without prefix
+    notes: tuple[str, ...] = ()  # what was peeled off, as sentences without a full stop
+    others: tuple[str, ...] = ()  # what other sets of weights of the file are called
 
     @property
     def has_texts(self) -> bool:

@@ -31,12 +31,7 @@ from helpers.clip.towers import Tower
 
 
 class Readout:
-    """The weights that turn what was added to tokens into parts of the embedding.
-
-    Parameters
-    ----------
-    tower : Tower
-    """
+    """The weights that turn what was added to tokens into parts of the embedding."""
 
     def __init__(self, tower: Tower):
         self.pool, self.grid, self.prefix = tower.pool, tower.grid, tower.prefix
@@ -54,13 +49,7 @@ class Readout:
     def neurons(self, directions: torch.Tensor) -> torch.Tensor:
         """Return how far every neuron writes along directions of the embedding.
 
-        Parameters
-        ----------
-        directions : Tensor, … × features
-
-        Returns
-        -------
-        Tensor, … × layers × neurons
+        Directions, … × features → … × layers × neurons.
         """
         toward = directions @ self.inputs[0].T  # … × width
         return torch.stack([mlp.back(toward) for mlp in self.mlps], dim=-2)
@@ -68,13 +57,7 @@ class Readout:
     def out(self, inner: torch.Tensor) -> torch.Tensor:
         """Bring the pool heads' own width to the embedding.
 
-        Parameters
-        ----------
-        inner : Tensor, … × pool heads × inner
-
-        Returns
-        -------
-        Tensor, … × features
+        Inner, … × pool heads × inner → … × features.
         """
         return inner[..., 0, :] if self.outputs is None else inner.flatten(-2) @ self.outputs
 
@@ -309,16 +292,7 @@ class Encoding:
 
 
 class EmbeddingAlone(Encoding):
-    """An embedding that can't be taken apart: asking for its parts says why.
-
-    Parameters
-    ----------
-    embedding : Tensor, n × features
-    reason : str
-        A sentence.
-    tensors : bool
-        As of `Encoding`.
-    """
+    """An embedding that can't be taken apart: asking for its parts says why."""
 
     def __init__(self, embedding: torch.Tensor, reason: str, *, tensors: bool = False):
         self._given = torch.Tensor.float if tensors else _numpy

@@ -29,44 +29,31 @@ class Parts:
 
     Weighted sums run over the tokens that the pool reads, with the weights `w_gp` of
     `helpers.clip.towers.pooling`, one sum for each of the pool's heads: one for a class token.
-
-    Attributes
-    ----------
-    embedding : Tensor, n × features
-    attention : Tensor, n × patches
-        How much is read of each patch at the end: by the class token in the last layer, by the
-        pool's own attention, or by the mean of all tokens in the last layer.
-    stream : Tensor, n × (layers + 1) × pool heads × width
-        The tokens before the first block and after every block, as the pool reads them.
-    start : Tensor, n × pool heads × width
-        Weighted sum of the tokens that enter the first block.
-    heads : Tensor, n × layers × heads × pool heads × head width
-        Weighted sum of each head's outputs, divided by the deviations of norms that follow.
-    mlps : Tensor, n × layers × pool heads × width
-    biases : Tensor, n × layers × 2 × pool heads
-        Weights of the two parts of the biases of the attention's output; see `Block.linear`.
-    pool_mlp : Tensor or None, n × pooled width
-    inverse : Tensor or None, n
-        1 / deviation of the norm after the pool.
-    token_weights : Tensor or None, n × layers × heads × pool heads × tokens
-        How much of each token reaches the pool through a head.
-    values : Tensor or None, n × layers × heads × tokens × head width
-    neurons : Tensor or None, n × layers × neurons
-        Weighted sum of each neuron's activations.
     """
 
-    embedding: torch.Tensor
+    embedding: torch.Tensor  # n × features
+    # n × patches: how much is read of each patch at the end: by the class token in the last layer,
+    # by the pool's own attention, or by the mean of all tokens in the last layer
     attention: torch.Tensor
+    # n × (layers + 1) × pool heads × width: the tokens before the first block and after every
+    # block, as the pool reads them
     stream: torch.Tensor
+    # n × pool heads × width: weighted sum of the tokens that enter the first block
     start: torch.Tensor
+    # n × layers × heads × pool heads × head width: weighted sum of each head's outputs, divided by
+    # the deviations of norms that follow
     heads: torch.Tensor
-    mlps: torch.Tensor
+    mlps: torch.Tensor  # n × layers × pool heads × width
+    # n × layers × 2 × pool heads: weights of the two parts of the biases of the attention's output;
+    # see `Block.linear`
     biases: torch.Tensor
-    pool_mlp: torch.Tensor | None
-    inverse: torch.Tensor | None
+    pool_mlp: torch.Tensor | None  # n × pooled width
+    inverse: torch.Tensor | None  # 1 / deviation of the norm after the pool
+    # n × layers × heads × pool heads × tokens: how much of each token reaches the pool through a
+    # head
     token_weights: torch.Tensor | None
-    values: torch.Tensor | None
-    neurons: torch.Tensor | None
+    values: torch.Tensor | None  # n × layers × heads × tokens × head width
+    neurons: torch.Tensor | None  # n × layers × neurons: weighted sum of each neuron's activations
 
 
 @dataclass(frozen=True)

@@ -70,32 +70,17 @@ LEGACY_END = 2
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of model that `transformers` stores.
+    """A kind of model that `transformers` stores."""
 
-    Attributes
-    ----------
-    family : str
-        Whose `DEFAULTS` it has.
-    build : callable
-        Configurations of the vision tower, of the text tower (None where there is none that can be
-        built) and the whole one → the model, untrained.
-    mean, std : tuple of float
-        Normalisation where the folder doesn't say.
-    tokenizer : mapping of str to object
-        Options of open_clip's `HFTokenizer`.
-    no_texts : str
-        Why its texts can't be read, as the end of a sentence; "" where they can.
-    no_neurons : str
-        Why its neurons can't be accounted for, likewise.
-    """
-
-    family: str
+    family: str  # whose `DEFAULTS` it has
+    # configurations of the vision tower, of the text tower (None where there is none that can be
+    # built) and the whole one → the model, untrained
     build: Callable[[dict, dict | None, dict], nn.Module]
-    mean: tuple[float, ...] = OPENAI_DATASET_MEAN
+    mean: tuple[float, ...] = OPENAI_DATASET_MEAN  # normalisation where the folder doesn't say
     std: tuple[float, ...] = OPENAI_DATASET_STD
-    tokenizer: dict = field(default_factory=dict)
-    no_texts: str = ""
-    no_neurons: str = ""
+    tokenizer: dict = field(default_factory=dict)  # options of open_clip's `HFTokenizer`
+    no_texts: str = ""  # why its texts can't be read, as the end of a sentence; "" where they can
+    no_neurons: str = ""  # why its neurons can't be accounted for, likewise
 
 
 def _clip(vision: dict, text: dict | None, config: dict, *, legacy: bool = True) -> nn.Module:
@@ -179,13 +164,7 @@ def _siglip2(vision: dict, text: dict | None, config: dict) -> Towers:
 
 
 class Trunk(TimmModel):
-    """A vision transformer of timm's with nothing after it, as open_clip would wrap it.
-
-    Parameters
-    ----------
-    trunk : VisionTransformer
-    image_size : int
-    """
+    """A vision transformer of timm's with nothing after it, as open_clip would wrap it."""
 
     def __init__(self, trunk: VisionTransformer, image_size: int):
         nn.Module.__init__(self)

@@ -29,29 +29,17 @@ from helpers.clip.weights import Weights
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model is opened.
+    """How a model is opened."""
 
-    Attributes
-    ----------
-    build : callable
-        Sizes that differ from the configuration's → the model, untrained.
-    tokenizer : callable
-    features : int
-        Length of an embedding.
-    mean, std : tuple of float
-    resizing : mapping of str to object
-        How images are brought to the model's size: what `Preprocessing` takes beside that.
-    notes : tuple of str
-        What was found out on the way; see `Model.notes`.
-    """
-
+    # sizes that differ from the configuration's → the model, untrained
     build: Callable[..., torch.nn.Module]
     tokenizer: Callable
-    features: int
+    features: int  # length of an embedding
     mean: tuple[float, ...] = OPENAI_DATASET_MEAN
     std: tuple[float, ...] = OPENAI_DATASET_STD
+    # how images are brought to the model's size: what `Preprocessing` takes beside that
     resizing: Mapping[str, object] = field(default_factory=lambda: _resizing({}))
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was found out on the way; see `Model.notes`
 
 
 def load(

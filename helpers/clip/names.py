@@ -22,19 +22,12 @@ INSIDE = "#"
 
 @dataclass(frozen=True)
 class Named:
-    """A model as its name is understood.
+    """A model as its name is understood."""
 
-    Attributes
-    ----------
-    kind : str
-        `EMBEDDED`; `OPEN_CLIP` for a name of open_clip's; or `FOLDER` for a folder, a file in it,
-        or an id such as ``openai/clip-vit-base-patch32``.
-    name, pretrained : str, str or None
-        As they are written everywhere else: ``ViT-B-32`` for ``vit_b_32``.
-    """
-
+    # `EMBEDDED`; `OPEN_CLIP` for a name of open_clip's; or `FOLDER` for a folder, a file in it, or
+    # an id such as ``openai/clip-vit-base-patch32``
     kind: str
-    name: str
+    name: str  # as they are written everywhere else: ``ViT-B-32`` for ``vit_b_32``
     pretrained: str | None
 
 

@@ -17,12 +17,8 @@ LOCAL = "local-dir:"
 class HubTokenizer:
     """A tokenizer of transformers', which says where a text is too long.
 
-    Parameters
-    ----------
-    source : str
-        A folder, or an id on a model hub.
     **options
-        Of open_clip's `HFTokenizer`, such as ``clean``.
+    Of open_clip's `HFTokenizer`, such as ``clean``.
     """
 
     def __init__(self, source: str, **options):
@@ -43,17 +39,10 @@ class HubTokenizer:
 
 @dataclass(frozen=True)
 class NoTokenizer:
-    """Stands where there is no tokenizer, and says so when a text is given.
-
-    Attributes
-    ----------
-    model : str
-    reason : str
-        The end of a sentence.
-    """
+    """Stands where there is no tokenizer, and says so when a text is given."""
 
     model: str
-    reason: str
+    reason: str  # the end of a sentence
 
     def __call__(self, texts: Sequence[str], context_length: int) -> torch.Tensor:
         """Raise a `WorkbookError`."""

@@ -17,23 +17,13 @@ OPENAI_CACHE = Path("~/.cache/clip")
 
 @dataclass(frozen=True)
 class Weights:
-    """A model's weights, found and not yet read.
+    """A model's weights, found and not yet read."""
 
-    Attributes
-    ----------
-    path : Path or None
-        A file, or the index of several; None for an untrained model.
-    configuration : str or None
-        Which of `files.IN_FOLDERS` lies beside the file and describes it.
-    chosen : str or None
-        Which set of weights is meant, of a file with several.
-    promised : str or None
-        SHA-256 of the file as its publisher gives it, or the beginning of it.
-    """
-
-    path: Path | None = None
+    path: Path | None = None  # A file, or the index of several; None for an untrained model
+    # which of `files.IN_FOLDERS` lies beside the file and describes it
     configuration: str | None = None
-    chosen: str | None = None
+    chosen: str | None = None  # which set of weights is meant, of a file with several
+    # SHA-256 of the file as its publisher gives it, or the beginning of it
     promised: str | None = None
 
     @property
@@ -41,11 +31,6 @@ class Weights:
         """The SHA-256 of all that is read, or ``"untrained"``.
 
         Configurations count, too, as they name the activation and the normalisation.
-
-        Raises
-        ------
-        WorkbookError
-            If a downloaded file is not what was published.
         """
         if self.path is None:
             return "untrained"

@@ -120,15 +120,7 @@ def kind_of(name: str) -> str:
 
 
 class UnreadableImage(WorkbookError):
-    """An image whose pixels can't be had; a run reports it and goes on with the others.
-
-    Parameters
-    ----------
-    image_id : str
-        The image's id.
-    reason : str
-        Why, as a clause without a full stop.
-    """
+    """An image whose pixels can't be had; a run reports it and goes on with the others."""
 
     def __init__(self, image_id: str, reason: str):
         super().__init__(f"Image {image_id!r} can't be read: {reason}.")

@@ -31,21 +31,12 @@ KINDS = {"object": {"count": "one"}, "scene": {}}
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is drawn: the more, the narrower the intervals.
+    """How much is drawn: the more, the narrower the intervals."""
 
-    Attributes
-    ----------
-    pairs : int
-        Of scenes, for each property: as many for the truth, and as many for the methods.
-    scenes : int
-        Of one object, and as many of several, for labels, variance and probes.
-    segmented : int
-        Scenes of two things, for each wording.
-    """
-
+    # of scenes, for each property: as many for the truth, and as many for the methods
     pairs: int = 12
-    scenes: int = 120
-    segmented: int = 12
+    scenes: int = 120  # of one object, and as many of several, for labels, variance and probes
+    segmented: int = 12  # scenes of two things, for each wording
 
 
 def heads_of(model: Model, layers: int) -> list[str]:
@@ -93,23 +84,13 @@ def accuracies(model: Model, count: int) -> pd.Series:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Encoded pairs of a property.
+    """Encoded pairs of a property."""
 
-    Attributes
-    ----------
-    pixels, other_pixels : ndarray of uint8, pairs × 224 × 224 × 3
-        Of the first scenes and the others.
-    first, other : Encoding
-        Of both scenes.
-    along : ndarray, pairs × features
-        The text of the first's value less that of the other's.
-    """
-
-    pixels: np.ndarray
+    pixels: np.ndarray  # pairs × 224 × 224 × 3: of the first scenes and the others
     other_pixels: np.ndarray
-    first: Encoding
+    first: Encoding  # of both scenes
     other: Encoding
-    along: np.ndarray
+    along: np.ndarray  # pairs × features: the text of the first's value less that of the other's
 
     @classmethod
     def drawn(cls, model: Model, name: str, indices: Sequence[int]) -> "Pairs":

@@ -38,20 +38,14 @@ PATCHED, SCORED, PLANTED = "patched.csv", "scored.csv", "planted.csv"
 
 @dataclass(frozen=True)
 class Judged:
-    """What was measured of a model.
+    """What was measured of a model."""
 
-    Attributes
-    ----------
-    patched : DataArray, (pair, property, head)
-        The effect of patching each head: the truth that methods are held against.
-    scored : dict of str to DataArray, (property, head)
-        Method → what it says of the heads; NaN where it says nothing of a property.
-    planted : DataFrame, (plants, methods)
-        The place at which a method puts a planted head; NaN where it says nothing.
-    """
-
+    # (pair, property, head): the effect of patching each head: the truth that methods are held
+    # against
     patched: xr.DataArray
+    # (property, head): method → what it says of the heads; NaN where it says nothing of a property
     scored: dict[str, xr.DataArray]
+    # (plants, methods): the place at which a method puts a planted head; NaN where it says nothing
     planted: pd.DataFrame
 
 

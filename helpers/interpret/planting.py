@@ -21,16 +21,10 @@ LOUDNESS = 1.5  # length of what a sure detector writes, in units of the class t
 
 @dataclass(frozen=True)
 class Detector:
-    """Linear detectors, fitted by ridge regression: 1 where a thing is, 0 elsewhere.
+    """Linear detectors, fitted by ridge regression: 1 where a thing is, 0 elsewhere."""
 
-    Attributes
-    ----------
-    weights : Tensor, things × width
-    bias : Tensor, (things,)
-    """
-
-    weights: torch.Tensor
-    bias: torch.Tensor
+    weights: torch.Tensor  # things × width
+    bias: torch.Tensor  # (things,)
 
     @classmethod
     def fitted(cls, inputs: torch.Tensor, wanted: torch.Tensor) -> "Detector":
@@ -75,16 +69,9 @@ def with_planted_head(
 
 @dataclass(frozen=True)
 class Plant:
-    """A property and the head that is to carry it.
+    """A property and the head that is to carry it."""
 
-    Attributes
-    ----------
-    name : str
-        One of `PROPERTIES`.
-    layer, head : int
-    """
-
-    name: str
+    name: str  # one of `PROPERTIES`
     layer: int
     head: int
 

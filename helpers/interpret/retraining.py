@@ -76,15 +76,7 @@ def texts_of(scenes: Sequence[Example], name: str | None, seed: tuple[int, ...])
 
 
 class Retraining:
-    """A copy of a model whose heads are trained on, without a property.
-
-    Parameters
-    ----------
-    model : Model
-        On the CPU; stays as it is.
-    name : str or None
-        The property that captions leave out; `NOTHING` for none.
-    """
+    """A copy of a model whose heads are trained on, without a property."""
 
     def __init__(self, model: Model, name: str | None):
         self.name, self.tokenizer = name, model.tokenizer
@@ -139,18 +131,10 @@ def with_head_of(model: Model, other: Model, head: str) -> Model:
 
 @dataclass(frozen=True)
 class Question:
-    """Pairs of scenes that differ in a property alone, and the texts of their values.
+    """Pairs of scenes that differ in a property alone, and the texts of their values."""
 
-    Attributes
-    ----------
-    pixels : ndarray of uint8, 2 · pairs × 224 × 224 × 3
-        First all the first ones.
-    along : ndarray, pairs × features
-        The text of the first's value less that of the other's.
-    """
-
-    pixels: np.ndarray
-    along: np.ndarray
+    pixels: np.ndarray  # 2 · pairs × 224 × 224 × 3: first all the first ones
+    along: np.ndarray  # pairs × features: the text of the first's value less that of the other's
 
     @classmethod
     def drawn(cls, model: Model, name: str, indices: Sequence[int]) -> "Question":

@@ -154,23 +154,14 @@ def _empty_patch(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Alone:
-    """The head that finds things best alone: chosen on one half of the scenes, scored on the other.
+    """The head that finds things best alone: chosen on half of the scenes, scored on the others."""
 
-    Attributes
-    ----------
-    heads : list of str
-        The head chosen by either half, once where it is the same.
-    score, difference : pandas.Series
-        Mean over all scenes of its intersection over union, and of that less all heads' together,
-        with `low` and `high`.
-    together : float
-        That of all heads.
-    """
-
-    heads: list[str]
+    heads: list[str]  # the head chosen by either half, once where it is the same
+    # mean over all scenes of its intersection over union, and of that less all heads' together,
+    # with `low` and `high`
     score: pd.Series
     difference: pd.Series
-    together: float
+    together: float  # that of all heads
 
 
 def best_head_alone(by_head: xr.DataArray, together: xr.DataArray) -> Alone:

@@ -44,15 +44,7 @@ def desk() -> "Desk":
 
 
 class Desk:
-    """Runs, and a form for another one.
-
-    Attributes
-    ----------
-    form : Form
-    runs : Dropdown
-        The run that is looked at: label → folder.
-    buttons : dict of str to Button
-    """
+    """Runs, and a form for another one."""
 
     def __init__(self):
         self.form = Form()

@@ -25,20 +25,11 @@ STYLE = {"description_width": "7em"}
 
 @dataclass(frozen=True)
 class Field:
-    """A parameter that has a line of its own; it is written as after ``-p``.
-
-    Attributes
-    ----------
-    name : str
-    hint : str
-        What stands in the line while it is empty, which means none.
-    offered : callable
-        Gives values to choose from; others may be typed.
-    """
+    """A parameter that has a line of its own; it is written as after ``-p``."""
 
     name: str
-    hint: str
-    offered: Callable[[], Sequence[str]] = tuple
+    hint: str  # what stands in the line while it is empty, which means none
+    offered: Callable[[], Sequence[str]] = tuple  # gives values to choose from; others may be typed
 
     def build(self) -> widgets.Combobox:
         """Make the widget."""
@@ -63,13 +54,7 @@ FIELDS = (
 
 
 class Form:
-    """Fields for the parameters of a run, set to those of a profile.
-
-    Attributes
-    ----------
-    controls : dict of str to Widget
-        ``profile``, one by the name of each of `FIELDS`, and ``others``.
-    """
+    """Fields for the parameters of a run, set to those of a profile."""
 
     def __init__(self):
         profile = widgets.Dropdown(
@@ -89,13 +74,7 @@ class Form:
         return widgets.VBox(list(self.controls.values()))
 
     def parameters(self) -> Parameters:
-        """Return what is filled in, with absolute paths; the rest is as in the profile.
-
-        Raises
-        ------
-        WorkbookError
-            If a value or the name of another parameter is none.
-        """
+        """Return what is filled in, with absolute paths; the rest is as in the profile."""
         texts = {field.name: self.controls[field.name].value.strip() for field in FIELDS} | dict(
             map(_pair, self.controls["others"].value.strip().splitlines())
         )

@@ -21,39 +21,19 @@ POINTS = 72  # an inch
 
 @dataclass(frozen=True)
 class Format:
-    """A row of the table of formats.
+    """A row of the table of formats."""
 
-    Attributes
-    ----------
-    told_as : str
-        The entry of the file that says what the figure shows.
-    scaled : callable
-        Makes a file as wide as a number of inches, all in it in proportion.
-    """
-
-    told_as: str
+    told_as: str  # the entry of the file that says what the figure shows
+    # makes a file as wide as a number of inches, all in it in proportion
     scaled: Callable[[Path, float], None]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How figures are saved.
+    """How figures are saved."""
 
-    Attributes
-    ----------
-    format : str
-        One of `FORMATS`.
-    width : float or None
-        In inches; None leaves a figure as it was drawn.
-
-    Raises
-    ------
-    WorkbookError
-        If there is no such format or width.
-    """
-
-    format: str
-    width: float | None = None
+    format: str  # one of `FORMATS`
+    width: float | None = None  # in inches; None leaves a figure as it was drawn
 
     def __post_init__(self):
         one_of("format", self.format, FORMATS)

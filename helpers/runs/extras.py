@@ -13,20 +13,11 @@ from helpers.runs.severities import folders_by_severity
 
 @dataclass(frozen=True)
 class Extra:
-    """A part of the work that goes beyond a run's own images and model.
-
-    Attributes
-    ----------
-    what : str
-    notebook : str
-        Number of the first one that shows it.
-    images : int
-        How many images it takes from file to scores, each with all its views.
-    """
+    """A part of the work that goes beyond a run's own images and model."""
 
     what: str
-    notebook: str
-    images: int
+    notebook: str  # number of the first one that shows it
+    images: int  # how many images it takes from file to scores, each with all its views
 
 
 def extras_of(run: Run) -> Iterator[Extra]:

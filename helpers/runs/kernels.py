@@ -51,17 +51,7 @@ def prepare() -> None:
 
 
 class ForkedKernel:
-    """The process of a kernel; its methods are those of `subprocess.Popen` that Jupyter calls.
-
-    Parameters
-    ----------
-    arguments : sequence of str
-        Of the kernel's command line.
-    folder : pathlib.Path or str
-        Where it works.
-    environment : mapping of str to str
-        Its environment variables.
-    """
+    """The process of a kernel; its methods are those of `subprocess.Popen` that Jupyter calls."""
 
     stdin = stdout = stderr = None
 

@@ -28,18 +28,7 @@ class Sample:
 
 
 class Watch:
-    """Keeps the moment at which processes held most together, from ``with`` to its end.
-
-    Parameters
-    ----------
-    processes : callable, optional
-        Returns the processes of now; by default this one and all that it started.
-
-    Attributes
-    ----------
-    peak : Sample
-        That moment.
-    """
+    """Keeps the moment at which processes held most together, from ``with`` to its end."""
 
     def __init__(self, processes: Callable[[], Iterable[psutil.Process]] | None = None):
         self.peak = Sample()

@@ -25,21 +25,12 @@ from helpers.runs.stored import StoredRun, folders_of_runs
 
 @dataclass(frozen=True)
 class Step:
-    """A part of a run's work.
+    """A part of a run's work."""
 
-    Attributes
-    ----------
-    name : str
-        What is counted.
-    done, total : int
-    seconds_each : float or None
-        How long one took so far; None where none was done.
-    """
-
-    name: str
+    name: str  # what is counted
     done: int
     total: int
-    seconds_each: float | None
+    seconds_each: float | None  # how long one took so far; None where none was done
 
     @property
     def seconds_left(self) -> float | None:
@@ -50,26 +41,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
-
-    Attributes
-    ----------
-    folder : Path
-    title : str
-        Names the model.
-    steps : tuple of Step
-        Its own images; the images of its runs at other severities and of other models; notebooks.
-    report : Path or None
-        The page, if it is there.
-    changed : datetime
-        When the run's record was written last, or its report.
-    """
+    """How far a run is."""
 
     folder: Path
-    title: str
+    title: str  # names the model
+    # its own images; the images of its runs at other severities and of other models; notebooks
     steps: tuple[Step, ...]
-    report: Path | None
-    changed: datetime
+    report: Path | None  # the page, if it is there
+    changed: datetime  # when the run's record was written last, or its report
 
     @property
     def is_finished(self) -> bool:

@@ -32,13 +32,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 class Record:
-    """The file that holds a run's parameters, identity, versions, timings and unreadable images.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it may not be there yet.
-    """
+    """The file that holds a run's parameters, identity, versions, timings and unreadable images."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -83,17 +77,7 @@ class Record:
         return {"damage": [sentence]}
 
     def add(self, images: int, seconds: Mapping[str, float], unreadable: Mapping[str, str]) -> None:
-        """Add what a batch took and what of it could not be read.
-
-        Parameters
-        ----------
-        images : int
-            How many were computed.
-        seconds : dict of str to float
-            Part of the computation → how long it took.
-        unreadable : dict of str to str
-            Image → reason.
-        """
+        """Add what a batch took and what of it could not be read."""
         with self._lock:
             told = self.read()
             self.update(

@@ -34,23 +34,12 @@ Whole numbers are choices, which near-ties turn on another machine.
 
 @dataclass(frozen=True)
 class Check:
-    """A line of the table that `verify` makes.
-
-    Attributes
-    ----------
-    what : str
-    count : int
-        How many files or images were checked.
-    wrong : list of str
-        A sentence for each that does not agree.
-    note : str
-        How it was compared.
-    """
+    """A line of the table that `verify` makes."""
 
     what: str
-    count: int
-    wrong: list[str]
-    note: str = ""
+    count: int  # how many files or images were checked
+    wrong: list[str]  # A sentence for each that does not agree
+    note: str = ""  # how it was compared
 
 
 def verify(folder: Path, share: float) -> Iterator[Check]:

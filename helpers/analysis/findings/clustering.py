@@ -34,21 +34,11 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Tree:
-    """The published clustering of one source's images, and how sure it is.
+    """The published clustering of one source's images, and how sure it is."""
 
-    Attributes
-    ----------
-    tree : Clustering
-        By the published linkage.
-    same : float
-        Share of bootstrap resamples of the images with the same clusters.
-    other : Clustering
-        By average linkage.
-    """
-
-    tree: Clustering
-    same: float
-    other: Clustering
+    tree: Clustering  # by the published linkage
+    same: float  # share of bootstrap resamples of the images with the same clusters
+    other: Clustering  # by average linkage
 
 
 def published_tree(embeddings: xr.DataArray, seed: int = 0) -> Tree:

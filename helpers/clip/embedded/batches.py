@@ -23,15 +23,7 @@ from helpers.data.opencv import cv2
 
 
 class Batches(IterableDataset):
-    """The batches of training, from a given step on.
-
-    Parameters
-    ----------
-    settings : Settings
-        The recipe.
-    start : int
-        First step.
-    """
+    """The batches of training, from a given step on."""
 
     drawn_at_once = 1
     """How many scenes are drawn by `draw`."""

@@ -40,15 +40,7 @@ NORMAL_95 = 1.959964
 
 
 class Encoders:
-    """The two normalised encoders of a model.
-
-    Parameters
-    ----------
-    model : open_clip.model.CLIP
-        In evaluation mode.
-    tokenizer : callable
-        From a list of texts to tokens.
-    """
+    """The two normalised encoders of a model."""
 
     def __init__(self, model: CLIP, tokenizer: Callable):
         self.model, self.tokenizer = model, tokenizer

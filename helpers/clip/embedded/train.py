@@ -42,15 +42,7 @@ def batches(settings: Settings, start: int, device: torch.device) -> Iterator[di
 
 
 class Table:
-    """A CSV file that grows by rows, and forgets those after a step when training resumes there.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    step : int
-        Where training goes on.
-    """
+    """A CSV file that grows by rows, and forgets those after a step when training resumes there."""
 
     def __init__(self, path: Path, step: int):
         self.path = path
@@ -66,16 +58,7 @@ class Table:
 
 
 class Reporter:
-    """What training leaves behind, in a folder: state, log, learning curve, weights.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        The training.
-    folder : pathlib.Path
-        Where `state.pt` (to resume from), `log.csv` (mean losses), `curve.csv` (accuracies on
-        validation scenes), `checkpoints/` and in the end `weights.safetensors` are.
-    """
+    """What training leaves behind, in a folder: state, log, learning curve, weights."""
 
     def __init__(self, trainer: Trainer, folder: Path):
         self.trainer, self.folder, self.losses = trainer, folder, []

@@ -42,15 +42,7 @@ def optimisers(model: CLIP, settings: Settings) -> list[torch.optim.Optimizer]:
 
 
 class Trainer:
-    """The state of training, and one step of it.
-
-    Parameters
-    ----------
-    settings : Settings
-        The recipe.
-    device : str
-        Where to train.
-    """
+    """The state of training, and one step of it."""
 
     def __init__(self, settings: Settings, device: str):
         self.settings, self.device = settings, torch.device(device)

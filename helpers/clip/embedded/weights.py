@@ -47,15 +47,7 @@ def _untrained(name: str, seed: int) -> dict[str, torch.Tensor]:
 
 
 class Tokenizer:
-    """CLIP's tokenizer, which knows what words the embedded model never met.
-
-    Parameters
-    ----------
-    rows : torch.Tensor
-        The tokens that the model knows.
-    context_length : int
-        Tokens per text; longer texts are cut.
-    """
+    """CLIP's tokenizer, which knows what words the embedded model never met."""
 
     def __init__(self, rows: torch.Tensor, context_length: int):
         self.tokenize = _tokenizer(context_length)

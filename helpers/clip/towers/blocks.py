@@ -15,18 +15,10 @@ from helpers.clip.towers.norms import Norm
 
 @dataclass(frozen=True)
 class Rotary:
-    """Rotary positions, which the tokens before the patches don't have.
+    """Rotary positions, which the tokens before the patches don't have."""
 
-    Attributes
-    ----------
-    prefix : int
-        Number of class and register tokens.
-    half : bool
-        Whether halves are rotated against each other, or neighbours.
-    """
-
-    prefix: int
-    half: bool
+    prefix: int  # number of class and register tokens
+    half: bool  # whether halves are rotated against each other, or neighbours
 
     def __call__(self, x: torch.Tensor, places: torch.Tensor, tokens: range) -> torch.Tensor:
         """Rotate queries or keys, n × heads × tokens × head width, of some of all tokens."""
@@ -40,28 +32,17 @@ class Rotary:
 
 @dataclass(frozen=True)
 class Attention:
-    """Self-attention over n × tokens × width.
-
-    Attributes
-    ----------
-    heads : int
-    weight, bias : Tensor, (3 · heads · head width) × width; Tensor or None
-        The projections to queries, keys and values, one below the other.
-    output : Linear
-        From all heads to the residual stream.
-    query_norm, key_norm : Module
-    inner : Norm or None
-        Norm of all heads' outputs before `output`.
-    rotary : Rotary or None
-    """
+    """Self-attention over n × tokens × width."""
 
     heads: int
+    # (3 · heads · head width) × width; Tensor or None: the projections to queries, keys and values,
+    # one below the other
     weight: torch.Tensor
     bias: torch.Tensor | None
-    output: nn.Linear
+    output: nn.Linear  # from all heads to the residual stream
     query_norm: nn.Module
     key_norm: nn.Module
-    inner: Norm | None = None
+    inner: Norm | None = None  # norm of all heads' outputs before `output`
     rotary: Rotary | None = None
 
     def project(
@@ -69,17 +50,7 @@ class Attention:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the queries of some tokens, and the keys and values of all.
 
-        Parameters
-        ----------
-        x : Tensor, n × tokens × width
-        tokens : range
-            Whose queries are needed.
-        places : Tensor or None
-            Rotary positions.
-
-        Returns
-        -------
-        query, key, value : Tensor, n × heads × tokens × head width
+        Tokens, n × tokens × width → queries, keys and values, n × heads × tokens × head width.
         """
         if len(tokens) == x.shape[1]:
             query, key, value = self._project(x, 0, 3)
@@ -102,24 +73,14 @@ class Attention:
 
 @dataclass(frozen=True)
 class Neurons:
-    """An MLP: its neurons, and what they add to the residual stream.
+    """An MLP: its neurons, and what they add to the residual stream."""
 
-    Attributes
-    ----------
-    excite : callable
-        The residual stream → the neurons' activations, norms included.
-    write : callable
-        The activations → what the MLP adds.
-    weight : Tensor or None, width × neurons
-        Its linear part; None where what a neuron adds depends on the others.
-    scale : Tensor or None, width
-        Layer scale of what is added.
-    """
-
+    # the residual stream → the neurons' activations, norms included
     excite: Callable[[torch.Tensor], torch.Tensor]
-    write: Callable[[torch.Tensor], torch.Tensor]
+    write: Callable[[torch.Tensor], torch.Tensor]  # the activations → what the MLP adds
+    # width × neurons: its linear part; None where what a neuron adds depends on the others
     weight: torch.Tensor | None
-    scale: torch.Tensor | None = None
+    scale: torch.Tensor | None = None  # layer scale of what is added
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the MLP adds to the residual stream."""
@@ -128,13 +89,7 @@ class Neurons:
     def back(self, directions: torch.Tensor) -> torch.Tensor:
         """Return how far each neuron writes along directions of the residual stream.
 
-        Parameters
-        ----------
-        directions : Tensor, … × width
-
-        Returns
-        -------
-        Tensor, … × neurons
+        Directions, … × width → … × neurons.
         """
         scaled = directions if self.scale is None else directions * self.scale
         return scaled @ self.weight
@@ -142,29 +97,14 @@ class Neurons:
 
 @dataclass(frozen=True)
 class Block:
-    """A block that adds what attention and an MLP make of the residual stream.
-
-    Attributes
-    ----------
-    attention : Attention
-    enter : callable
-        The norm before attention, or the identity.
-    leave : Norm or None
-        The norm of what attention adds, in a post-norm block.
-    scale : Tensor or None
-        Layer scale of what attention adds, width.
-    mlp : Neurons
-        The residual stream → what the MLP adds to it, norms and scales included.
-    alter : callable or None
-        What becomes of the heads' outputs, n × tokens × (heads · head width), before they are
-        written.
-    """
+    """A block that adds what attention and an MLP make of the residual stream."""
 
     attention: Attention
-    enter: Callable[[torch.Tensor], torch.Tensor]
-    leave: Norm | None
-    scale: torch.Tensor | None
-    mlp: Neurons
+    enter: Callable[[torch.Tensor], torch.Tensor]  # the norm before attention, or the identity
+    leave: Norm | None  # the norm of what attention adds, in a post-norm block
+    scale: torch.Tensor | None  # layer scale of what attention adds, width
+    mlp: Neurons  # the residual stream → what the MLP adds to it, norms and scales included
+    # what becomes of the heads' outputs, n × tokens × (heads · head width), before they are written
     alter: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def write(
@@ -172,15 +112,7 @@ class Block:
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Bring the heads' outputs to the residual stream.
 
-        Parameters
-        ----------
-        outputs : Tensor, n × tokens × (heads · head width)
-
-        Returns
-        -------
-        added : Tensor, n × tokens × width
-        inner, leave : Tensor or None, n × tokens
-            1 / deviation in the norms that lie in between.
+        Outputs, n × tokens × (heads · head width) → n × tokens × width.
         """
         inner = leave = None
         if self.attention.inner:
@@ -193,14 +125,7 @@ class Block:
     def linear(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return `write` as it is once the norms' deviations are known.
 
-        Returns
-        -------
-        matrix : Tensor, (heads · head width) × width
-            What a head wrote, divided by both deviations, goes through it.
-        divided : Tensor, width
-            The part of the bias that is divided by the deviation of `leave`.
-        plain : Tensor, width
-            The rest of the bias.
+        Of shape (heads · head width) × width.
         """
         matrix = self.attention.output.weight.T
         bias = self.attention.output.bias

@@ -26,26 +26,15 @@ class UnknownTower(Exception):
 
 @dataclass(frozen=True)
 class Tower:
-    """A vision transformer, by its parts.
+    """A vision transformer, by its parts."""
 
-    Attributes
-    ----------
-    start : callable
-        Normalised images → the tokens that enter the first block, n × tokens × width, and their
-        rotary positions, one for every block (or None).
-    blocks : tuple of Block
-    pool : Pool
-    grid : tuple of int
-        Rows and columns of patches.
-    prefix : int
-        Number of class and register tokens, which come before the patches.
-    """
-
+    # normalised images → the tokens that enter the first block, n × tokens × width, and their
+    # rotary positions, one for every block (or None)
     start: Callable[[torch.Tensor], tuple[torch.Tensor, list[torch.Tensor | None]]]
     blocks: tuple[Block, ...]
     pool: Pool
-    grid: tuple[int, int]
-    prefix: int
+    grid: tuple[int, int]  # rows and columns of patches
+    prefix: int  # number of class and register tokens, which come before the patches
 
     @property
     def heads(self) -> int:

@@ -15,39 +15,16 @@ class Norm:
     """A layer norm or RMS norm.
 
     With C = I - 11ᵀ/width (or I, for an RMS norm) it maps x to C x / deviation ⊙ gain + bias.
-
-    Attributes
-    ----------
-    gain, bias : Tensor, width
-    epsilon : float
-        Added to the mean square.
-    centred : bool
-        Whether the mean is subtracted.
     """
 
     gain: torch.Tensor
     bias: torch.Tensor
-    epsilon: float
-    centred: bool
+    epsilon: float  # added to the mean square
+    centred: bool  # whether the mean is subtracted
 
     @classmethod
     def of(cls, module: nn.Module) -> "Norm | None":
-        """Read a library's norm.
-
-        Parameters
-        ----------
-        module : Module
-
-        Returns
-        -------
-        Norm or None
-            None for the identity.
-
-        Raises
-        ------
-        TypeError
-            For a norm of another kind.
-        """
+        """Read a library's norm."""
         if isinstance(module, nn.Identity):
             return None
         centred = next((c for kind, c in CENTRED.items() if isinstance(module, kind)), None)

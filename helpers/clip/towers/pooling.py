@@ -19,23 +19,15 @@ from helpers.clip.towers.norms import Norm
 
 @dataclass(frozen=True)
 class Query:
-    """Attention from a query that is the same for every image.
+    """Attention from a query that is the same for every image."""
 
-    Attributes
-    ----------
-    keys : Tensor, width × pool heads
-        Each pool head's query, scaled, through its key matrix: a token's product with it is its
-        score. (The key's bias adds the same to all scores of a head, so it changes nothing.)
-    values : Tensor, pool heads × width × head width
-    value_bias : Tensor, pool heads × head width
-    output : Tensor, (pool heads · head width) × pooled width
-    bias : Tensor, pooled width
-    """
-
+    # width × pool heads: each pool head's query, scaled, through its key matrix: a token's product
+    # with it is its score. (The key's bias adds the same to all scores of a head, so it changes
+    # nothing.)
     keys: torch.Tensor
-    values: torch.Tensor
-    value_bias: torch.Tensor
-    output: torch.Tensor
+    values: torch.Tensor  # pool heads × width × head width
+    value_bias: torch.Tensor  # pool heads × head width
+    output: torch.Tensor  # (pool heads · head width) × pooled width
     bias: torch.Tensor
 
     @classmethod
@@ -50,15 +42,7 @@ class Query:
     ) -> "Query":
         """Fold the projections of one query's attention.
 
-        Parameters
-        ----------
-        query : Tensor, (heads · head width)
-            The projected query.
-        key, value : Tensor, (heads · head width) × width
-            Weights of the projections.
-        value_bias : Tensor or None, (heads · head width)
-        output : Linear
-        heads : int
+        Keys and values: (heads · head width) × width.
         """
         split = query.unflatten(0, (heads, -1))
         scaled = split * split.shape[1] ** -0.5
@@ -74,44 +58,22 @@ class Query:
 
 @dataclass(frozen=True)
 class Pool:
-    """How a tower turns its final tokens into an embedding.
+    """How a tower turns its final tokens into an embedding."""
 
-    Attributes
-    ----------
-    reads : slice
-        Which tokens.
-    norm : Norm or None
-        Of every token, before they are pooled.
-    projection, bias : Tensor, pooled width × features; features
-    query : Query or None
-        Attention pooling; without it, the mean of the tokens that are read.
-    mlp : callable or None
-        What is added to the pooled vector, from that vector.
-    final : Norm or None
-        Of the pooled vector.
-    """
-
-    reads: slice
-    norm: Norm | None
-    projection: torch.Tensor
+    reads: slice  # which tokens
+    norm: Norm | None  # of every token, before they are pooled
+    projection: torch.Tensor  # pooled width × features; features
     bias: torch.Tensor
+    # attention pooling; without it, the mean of the tokens that are read
     query: Query | None = None
+    # what is added to the pooled vector, from that vector
     mlp: Callable[[torch.Tensor], torch.Tensor] | None = None
-    final: Norm | None = None
+    final: Norm | None = None  # of the pooled vector
 
     def read(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Pool tokens, head by head.
 
-        Parameters
-        ----------
-        x : Tensor, n × tokens read × width
-
-        Returns
-        -------
-        pooled : Tensor, n × pool heads × width
-            Means of the normed tokens.
-        attention, weights : Tensor, n × pool heads × tokens read
-            The means' weights; and those of the tokens before the norm.
+        Tokens, n × tokens read × width → n × pool heads × width.
         """
         normed, inverse = self.norm(x) if self.norm else (x.float(), None)
         if self.query:
@@ -129,17 +91,7 @@ class Pool:
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Make the embedding of what was pooled.
 
-        Parameters
-        ----------
-        pooled : Tensor, … × pool heads × width
-
-        Returns
-        -------
-        embedding : Tensor, … × features
-        added : Tensor or None, … × pooled width
-            What the pool's MLP added.
-        inverse : Tensor or None, …
-            1 / deviation in the final norm.
+        Pooled, … × pool heads × width → … × features.
         """
         z, added, inverse = pooled[..., 0, :], None, None
         if query := self.query:
@@ -155,12 +107,7 @@ class Pool:
     def linear(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return what a component of the tokens goes through, once weights are known.
 
-        Returns
-        -------
-        inputs : Tensor, pool heads × width × inner
-            To each pool head's own width; where nothing is attended to, to the embedding.
-        outputs : Tensor or None, (pool heads · inner) × features
-            From there to the embedding.
+        Of shape pool heads × width × inner.
         """
         if self.query:
             inputs, outputs = self.query.values, self.query.output @ self.after()
@@ -173,14 +120,7 @@ class Pool:
         return self.final.before(self.projection) if self.final else self.projection
 
     def constants(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what all biases add to the embedding.
-
-        Returns
-        -------
-        divided : Tensor, features
-            Is divided by the deviation of `final`.
-        plain : Tensor, features
-        """
+        """Return what all biases add to the embedding."""
         bias = self.norm.bias if self.norm else self.projection.new_zeros(self._width)
         if query := self.query:
             by_head = torch.einsum("w,gwk->gk", bias, query.values) + query.value_bias

@@ -102,24 +102,12 @@ def _rows(scene: Scene) -> list[dict]:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Several scenes; unpacks into pixels, attributes, captions and masks.
+    """Several scenes; unpacks into pixels, attributes, captions and masks."""
 
-    Attributes
-    ----------
-    pixels : numpy.ndarray
-        Scenes × 224 × 224 × 3, uint8.
-    attributes : pandas.DataFrame
-        One row per object; see `draw`.
-    captions : list of str
-        One sentence per scene.
-    masks : list of numpy.ndarray
-        Per scene objects × 224 × 224, bool.
-    """
-
-    pixels: np.ndarray
-    attributes: pd.DataFrame
-    captions: list[str]
-    masks: list[np.ndarray]
+    pixels: np.ndarray  # scenes × 224 × 224 × 3, uint8
+    attributes: pd.DataFrame  # one row per object; see `draw`
+    captions: list[str]  # one sentence per scene
+    masks: list[np.ndarray]  # per scene objects × 224 × 224, bool
 
     def __iter__(self) -> Iterator:
         return iter((self.pixels, self.attributes, self.captions, self.masks))

@@ -15,20 +15,11 @@ HELD_OUT_OPENINGS = ("here is ", "a picture with ")
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence and its claims.
+    """A sentence and its claims."""
 
-    Attributes
-    ----------
-    text : str
-        The sentence.
-    scene : dict of str to str
-        What it says about the picture: any of medium, background and count.
-    objects : tuple of dict
-        What it says of each object that it mentions: any of shape, colour, fill, size, position.
-    """
-
-    text: str
-    scene: dict[str, str]
+    text: str  # the sentence
+    scene: dict[str, str]  # what it says about the picture: any of medium, background and count
+    # what it says of each object that it mentions: any of shape, colour, fill, size, position
     objects: tuple[dict[str, str], ...]
 
 

@@ -48,18 +48,10 @@ EXCHANGED = ("colour", "position", "fill")  # between two objects
 
 @dataclass(frozen=True)
 class Content:
-    """What a picture shows, before it is known where precisely.
+    """What a picture shows, before it is known where precisely."""
 
-    Attributes
-    ----------
-    objects : tuple of dict
-        Shape, colour, fill, size and position of each.
-    whole : dict
-        Medium and background.
-    """
-
-    objects: tuple[dict[str, str], ...]
-    whole: dict[str, str]
+    objects: tuple[dict[str, str], ...]  # shape, colour, fill, size and position of each
+    whole: dict[str, str]  # medium and background
 
     def varied(self, values: dict[str, str]) -> "Content":
         """Give the first object, or the picture, other values."""

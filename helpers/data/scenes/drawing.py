@@ -159,28 +159,15 @@ def _dusty(tone: np.ndarray, across: np.ndarray, grain: np.ndarray) -> np.ndarra
 
 @dataclass(frozen=True)
 class Medium:
-    """How a medium looks.
+    """How a medium looks."""
 
-    Attributes
-    ----------
-    backdrop : callable
-        From the muted background colours to those of the medium.
-    ink : callable
-        From an object's tone, its position across the light (-2 to 2) and the grain, to the tone
-        as the medium shows it.
-    contour : tuple or None
-        Colour and width of the line around an object.
-    grain : float
-        Strength of the grain over the whole picture.
-    lit : bool
-        Whether objects cast shadows and the corners are darker.
-    """
-
-    backdrop: Callable = _as_is
+    backdrop: Callable = _as_is  # from the muted background colours to those of the medium
+    # from an object's tone, its position across the light (-2 to 2) and the grain, to the tone as
+    # the medium shows it
     ink: Callable = _as_is
-    contour: tuple[np.ndarray, int] | None = None
-    grain: float = 0.0
-    lit: bool = False
+    contour: tuple[np.ndarray, int] | None = None  # colour and width of the line around an object
+    grain: float = 0.0  # strength of the grain over the whole picture
+    lit: bool = False  # whether objects cast shadows and the corners are darker
 
 
 LOOKS = {

@@ -55,26 +55,14 @@ HELD_OUT_COMBINATIONS = frozenset(
 
 @dataclass(frozen=True)
 class Property:
-    """One thing that a caption can say, with its values and the prompts that name them.
+    """One thing that a caption can say, with its values and the prompts that name them."""
 
-    Attributes
-    ----------
-    values : tuple of str
-        The values, as they stand in the attributes table.
-    of : str
-        "object" where every object has a value of its own, "scene" where the picture has one.
-    prompts : tuple of str
-        Prompts that the embedded model is trained on; each has one place for a value.
-    held_out : tuple of str
-        Prompts kept for zero-shot evaluation.
-    words : dict of str to str
-        How a value is written in a sentence, where that is not the value itself.
-    """
-
-    values: tuple[str, ...]
-    of: str
+    values: tuple[str, ...]  # the values, as they stand in the attributes table
+    of: str  # "object" where every object has a value of its own, "scene" where the picture has one
+    # prompts that the embedded model is trained on; each has one place for a value
     prompts: tuple[str, ...]
-    held_out: tuple[str, ...]
+    held_out: tuple[str, ...]  # prompts kept for zero-shot evaluation
+    # how a value is written in a sentence, where that is not the value itself
     words: dict[str, str] | None = None
 
     def write(self, template: str, value: str) -> str:

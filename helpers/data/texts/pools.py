@@ -62,18 +62,10 @@ class Texts:
 
 @dataclass(frozen=True)
 class Pool:
-    """One row of the table of pools.
+    """One row of the table of pools."""
 
-    Attributes
-    ----------
-    file : str
-        Name of its data file, which `helpers.data.texts.make` writes.
-    description : str
-        What it holds, in a line.
-    """
-
-    file: str
-    description: str
+    file: str  # name of its data file, which `helpers.data.texts.make` writes
+    description: str  # what it holds, in a line
 
 
 POOLS: Mapping[str, Pool] = MappingProxyType(

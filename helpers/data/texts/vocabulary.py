@@ -9,16 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Group:
-    """Words that stand in the same sentences.
+    """Words that stand in the same sentences."""
 
-    Attributes
-    ----------
-    templates : tuple of str
-        Sentences with one place for a word: `{}` for the word alone, `{a}` for the word after its
-        article.
-    words : tuple of str
-    """
-
+    # sentences with one place for a word: `{}` for the word alone, `{a}` for the word after its
+    # article
     templates: tuple[str, ...]
     words: tuple[str, ...]
 

@@ -35,19 +35,11 @@ _opening = Lock()
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker must know to compute any batch of a run.
-
-    Attributes
-    ----------
-    parameters : Parameters
-    place : str
-        Path or URL of the arrays.
-    identity : dict
-        What the values of the arrays depend on, as the run that asks sees it.
-    """
+    """What a worker must know to compute any batch of a run."""
 
     parameters: Parameters
-    place: str
+    place: str  # path or URL of the arrays
+    # what the values of the arrays depend on, as the run that asks sees it
     identity: Mapping[str, object]
 
     @property

@@ -28,20 +28,11 @@ Values = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run asks of a visit to an image.
+    """What a run asks of a visit to an image."""
 
-    Attributes
-    ----------
-    layers : int
-        How many of the last layers' heads are kept.
-    changes : int
-        How many changes are made.
-    scores : tuple of str
-        Names of scores; one registered later is none of the run's.
-    """
-
-    layers: int
-    changes: int
+    layers: int  # how many of the last layers' heads are kept
+    changes: int  # how many changes are made
+    # names of scores; one registered later is none of the run's
     scores: tuple[str, ...] = tuple(SCORES)
 
     @property
@@ -52,34 +43,23 @@ class Asked:
 
 @dataclass(frozen=True)
 class Kept:
-    """A row of the table of what is kept of an image beside its scores.
-
-    Attributes
-    ----------
-    name : str
-    needs : str
-        Which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none.
-    axes : callable
-        From a `helpers.clip.Model` and what is asked to the axes of a
-        `helpers.runs.storage.arrays.Variable`.
-    values : callable
-        From an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
-        with first axis images.
-    dtype : str
-    by_token, neurons : bool
-        Whether the pass must keep what heads read from each token, or how neurons fire.
-    pooled : callable, optional
-        From the values of the images of a batch that are of one source to what is kept of them;
-        by default, values of each image are kept.
-    """
+    """A row of the table of what is kept of an image beside its scores."""
 
     name: str
+    # which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none
     needs: str
+    # from a `helpers.clip.Model` and what is asked to the axes of a
+    # `helpers.runs.storage.arrays.Variable`
     axes: Callable[["Model", Asked], dict]
+    # from an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
+    # with first axis images
     values: Callable[["Encoding", Asked], "Tensor"]
     dtype: str = "float32"
+    # whether the pass must keep what heads read from each token, or how neurons fire
     by_token: bool = False
     neurons: bool = False
+    # from the values of the images of a batch that are of one source to what is kept of them; by
+    # default, values of each image are kept
     pooled: Callable[[np.ndarray], np.ndarray] | None = None
 
 

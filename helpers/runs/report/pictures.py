@@ -22,21 +22,11 @@ def description(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """What the element of a figure needs.
+    """What the element of a figure needs."""
 
-    Attributes
-    ----------
-    source : str
-        Its address.
-    told : str
-        What it shows.
-    width, height : int
-        In pixels.
-    """
-
-    source: str
-    told: str
-    width: int
+    source: str  # its address
+    told: str  # what it shows
+    width: int  # in pixels
     height: int
 
 

@@ -32,18 +32,10 @@ from helpers.runs.writing import writing
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure that a notebook saves and the report shows.
+    """A figure that a notebook saves and the report shows."""
 
-    Attributes
-    ----------
-    name : str
-        File name without its ending; it starts with the notebook's number.
-    see : str
-        What to see in it, in a sentence that holds for any model.
-    """
-
-    name: str
-    see: str
+    name: str  # file name without its ending; it starts with the notebook's number
+    see: str  # what to see in it, in a sentence that holds for any model
 
 
 QUESTION = "What does a change to an image do to CLIP, and which part of CLIP does it?"
@@ -134,21 +126,11 @@ EXHIBITS = (
 
 @dataclass(frozen=True)
 class Holding:
-    """How a report comes by what it shows.
+    """How a report comes by what it shows."""
 
-    Attributes
-    ----------
-    picture : callable
-        From the path of a figure to what its element needs.
-    table : callable
-        From the name and text of a table to its address.
-    links : bool
-        Whether notebooks, other reports and the record lie beside the page.
-    """
-
-    picture: Callable[[Path], Picture]
-    table: Callable[[str, str], str]
-    links: bool
+    picture: Callable[[Path], Picture]  # from the path of a figure to what its element needs
+    table: Callable[[str, str], str]  # from the name and text of a table to its address
+    links: bool  # whether notebooks, other reports and the record lie beside the page
 
 
 BESIDE = Holding(picture, lambda name, text: f"tables/{name}", links=True)

@@ -41,22 +41,13 @@ zarr.config.set({"array.write_empty_chunks": True})
 
 @dataclass(frozen=True)
 class Variable:
-    """An array with one row per image, or per batch of images.
-
-    Attributes
-    ----------
-    name : str
-    axes : dict of str to (int or sequence)
-        Names of the axes after the first, with their lengths or, where they have any, labels.
-    dtype : str
-    per : {"image", "batch"}
-        The first axis. A batch is the images that share a chunk.
-    """
+    """An array with one row per image, or per batch of images."""
 
     name: str
+    # names of the axes after the first, with their lengths or, where they have any, labels
     axes: Mapping[str, int | Sequence]
     dtype: str = "float32"
-    per: str = "image"
+    per: str = "image"  # the first axis. A batch is the images that share a chunk
 
     @property
     def lengths(self) -> tuple[int, ...]:

@@ -21,18 +21,11 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class Damage:
-    """A stored file of arrays that is missing or not as it was written.
+    """A stored file of arrays that is missing or not as it was written."""
 
-    Attributes
-    ----------
-    file : str
-        Its place below that of the arrays.
-    rows : ndarray of int
-        Positions of the images whose values it spoils; none for labels and metadata, which are
-        known from elsewhere.
-    """
-
-    file: str
+    file: str  # its place below that of the arrays
+    # positions of the images whose values it spoils; none for labels and metadata, which are known
+    # from elsewhere
     rows: np.ndarray
 
     def sentence(self, place: str, ids: Sequence[str]) -> str:
@@ -46,13 +39,7 @@ class Damage:
 
 
 class DamagedArrays(WorkbookError):
-    """Values that were asked for are damaged.
-
-    Parameters
-    ----------
-    place : str
-        Of the arrays.
-    """
+    """Values that were asked for are damaged."""
 
     def __init__(self, place: str):
         super().__init__(
@@ -65,12 +52,6 @@ class Watched(WrapperStore):
     """A store that remembers which chunks were asked for and are not there.
 
     Zarr takes them for chunks of nothing but fill values.
-
-    Parameters
-    ----------
-    store : Store
-    missing : set of str, optional
-        Where to remember.
     """
 
     def __init__(self, store: Store, missing: set[str] | None = None):

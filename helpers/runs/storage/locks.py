@@ -15,11 +15,6 @@ class ToldLock:
 
     The system opens it when its holder ends, in whatever way. It may be entered again by the thread
     that holds it.
-
-    Parameters
-    ----------
-    path : Path
-        A file; beside it, one with the ending ``.holder`` says who holds it.
     """
 
     def __init__(self, path: Path):

@@ -19,12 +19,7 @@ KEY = "zarr.json"
 
 
 class Manifest:
-    """The metadata of a Zarr group and of its arrays.
-
-    Parameters
-    ----------
-    store : zarr.abc.store.Store
-    """
+    """The metadata of a Zarr group and of its arrays."""
 
     def __init__(self, store: Store):
         self._store = store
@@ -46,13 +41,7 @@ class Manifest:
         return json.loads(data)["attributes"] if data and is_sealed(data) else None
 
     def write(self, entries: Mapping[str, object]) -> None:
-        """Seal the metadata of all arrays in the store, and then that of the group.
-
-        Parameters
-        ----------
-        entries : dict
-            Can be written as JSON; ``identity`` is in it, itself as JSON.
-        """
+        """Seal the metadata of all arrays in the store, and then that of the group."""
         keys = [f"{name}/{KEY}" for name in sorted(self.stored())]
         own = {"metadata": {key: self._seal(key) for key in keys}, "checksum": BLANK}
         document = {"zarr_format": 3, "node_type": "group", "attributes": {**entries, **own}}

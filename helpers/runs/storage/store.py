@@ -22,30 +22,7 @@ from helpers.runs.storage.locks import ToldLock
 
 
 class Store:
-    """Arrays of a run, which are read where they are whole and computed where they are not.
-
-    Parameters
-    ----------
-    parameters : Parameters
-    images : Images
-    identity : mapping
-        What makes the arrays these and no others.
-    folder : Path
-        Of the run.
-    wanted : sequence of str, optional
-        The variables that are computed before any other is read; by default all there are.
-    lender : Engine, optional
-        Of a run with the same model.
-
-    Attributes
-    ----------
-    record : Record
-        The run's ``run.json``.
-    engine : Engine
-        Computes them.
-    lock : ToldLock
-        Held by the process that computes and records; another one waits and then finds it done.
-    """
+    """Arrays of a run, which are read where they are whole and computed where they are not."""
 
     def __init__(
         self,
@@ -72,17 +49,7 @@ class Store:
                 self.record.tell_if_missing()
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
-        """Read variables of every readable image, computing what is missing or damaged.
-
-        Parameters
-        ----------
-        names : sequence of str
-
-        Returns
-        -------
-        Dataset
-            With the metadata of the images, as of `helpers.analysis.sources.with_metadata`.
-        """
+        """Read variables of every readable image, computing what is missing or damaged."""
         self._asked |= {*names}
         self.compute()
         return with_metadata(self._read(names), self.record.read().get("metadata", {}))
