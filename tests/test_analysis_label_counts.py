@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from helpers.analysis import label_counts
+from helpers.analysis.statistics import share_with_interval
 from helpers.checks import WorkbookError
 
 
@@ -18,7 +19,7 @@ def heads(**models):
 
 
 def test_intervals_are_wilsons():
-    found = label_counts.share_with_interval(16, 48)
+    found = share_with_interval(16, 48)
     z, p, n = stats.norm.ppf(0.975), 16 / 48, 48
     centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)

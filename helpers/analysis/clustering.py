@@ -16,6 +16,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from helpers.analysis import ties
+from helpers.analysis.directions import normalised
 from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError, one_of
 from helpers.data.changes import ORIGINAL
@@ -212,7 +213,7 @@ def _block_distances(block: ArrayLike) -> np.ndarray:
     """Condensed cosine distances (images, pairs) of one block of embeddings."""
     block = np.asarray(block, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        unit = block / np.linalg.norm(block, axis=-1, keepdims=True)
+        unit = normalised(block)
     cosine = unit @ unit.swapaxes(-2, -1)  # (images, augmentations, augmentations)
     first, second = np.triu_indices(block.shape[1], k=1)
     return np.clip(1 - cosine[:, first, second], 0, 2)

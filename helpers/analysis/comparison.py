@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.directions import normalised
 from helpers.analysis.statistics import (
     RESAMPLES,
     TAILS,
@@ -49,8 +50,7 @@ def relative_shift(similarity: xr.DataArray, originals: xr.DataArray) -> pd.Data
         a few images holds one image alone.
     """
     shift = 1 - similarity.transpose("image", "augmentation").to_numpy().astype(np.float64)
-    units = originals.transpose("image", "feature").to_numpy().astype(np.float64)
-    units = units / np.linalg.norm(units, axis=1, keepdims=True)
+    units = normalised(originals.transpose("image", "feature").to_numpy().astype(np.float64))
     counts = resample_counts(len(units), RESAMPLES)
     estimate = _relative(np.ones((1, len(units))), shift, units)[0]
     # A resample of few images may hold one image alone, which is apart from no other. It leaves no

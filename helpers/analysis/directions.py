@@ -16,6 +16,11 @@ def unit_vectors(vectors: xr.DataArray) -> xr.DataArray:
     return vectors / length.where(length > 0, 1)
 
 
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Scale vectors, along the last axis, to length 1; one of length 0 becomes NaN."""
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
 def without(texts: xr.DataArray, property: str) -> xr.DataArray:
     """Leave the texts about a property out of a pool.
 

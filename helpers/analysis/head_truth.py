@@ -12,9 +12,8 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis.label_counts import share_with_interval
 from helpers.analysis.order import bias_corrected
-from helpers.analysis.statistics import false_discovery_rates, resample_counts
+from helpers.analysis.statistics import false_discovery_rates, resample_counts, share_with_interval
 from helpers.checks import WorkbookError
 
 RESAMPLES = 500

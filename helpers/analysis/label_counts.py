@@ -11,14 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers.analysis.statistics import false_discovery_rates
+from helpers.analysis.statistics import false_discovery_rates, share_with_interval
 from helpers.checks import WorkbookError
-
-
-def share_with_interval(found: int, heads: int) -> dict[str, float]:
-    """Give a share of heads Wilson's interval."""
-    interval = stats.binomtest(found, heads).proportion_ci(method="wilson")
-    return {"share": found / heads, "low": float(interval.low), "high": float(interval.high)}
 
 
 def shares_by_model(marks: pd.DataFrame) -> pd.DataFrame:
@@ -32,7 +26,7 @@ def shares_by_model(marks: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Rows (mark, model), columns of `share_with_interval`.
+        Rows (mark, model), columns of `helpers.analysis.statistics.share_with_interval`.
     """
     rows = {
         (mark, model): share_with_interval(int(own.sum()), len(own))

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.directions import normalised
 from helpers.analysis.statistics import TAILS, false_discovery_rates, resample_counts
 from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
 from helpers.analysis.ties import first_largest
@@ -216,8 +217,9 @@ def explained_by_chance(
     for shape, basis in zip(shapes, (pool - pool.mean(axis=0), None), strict=True):
         draws = (rng.normal(size=shape) for _ in range(POOLS_DRAWN))
         pools = (draw if basis is None else draw @ basis for draw in draws)
-        units = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in pools)
-        found.append([textspan(heads.values, each, k, rank).explained for each in units])
+        found.append(
+            [textspan(heads.values, normalised(each), k, rank).explained for each in pools]
+        )
     coords = {"pool": list(POOLS_BY_CHANCE), "layer": heads["layer"], "head": heads["head"]}
     axes = ("pool", "draw", "layer", "head", "choice")
     return xr.DataArray(np.array(found), coords | {"choice": np.arange(1, k + 1)}, axes)

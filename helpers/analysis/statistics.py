@@ -6,7 +6,7 @@ equation leaves undefined; it is left out and n counts what remains. A few image
 that are too narrow, whatever the method; one image gives none, and no agreement either: NaN.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
@@ -303,6 +303,12 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
     return rates
 
 
+def share_with_interval(found: int, n: int) -> dict[str, float]:
+    """Give a share of n Wilson's 95 % interval."""
+    interval = stats.binomtest(found, n).proportion_ci(method="wilson")
+    return {"share": found / n, "low": float(interval.low), "high": float(interval.high)}
+
+
 def resample_counts(n_images: int, n_resamples: int, seed: int = 0) -> np.ndarray:
     """How often each bootstrap resample holds each image: (n_resamples, n_images)."""
     even = np.full(n_images, 1 / n_images)
@@ -342,16 +348,28 @@ def _image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFram
 def _interval_of_mean(values: np.ndarray, confidence: float, seed: int) -> tuple[float, float]:
     if len(values) < 2:
         return np.nan, np.nan
-    result = stats.bootstrap(
-        (values,),
-        np.mean,
+    return _bootstrapped((values,), np.mean, confidence, seed, method="percentile")
+
+
+def _bootstrapped(
+    samples: Sequence[np.ndarray],
+    statistic: Callable,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    *,
+    method: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return SciPy's bootstrap interval of a statistic of samples, (images, …) each."""
+    found = stats.bootstrap(
+        samples,
+        statistic,
         confidence_level=confidence,
         n_resamples=RESAMPLES,
         batch=100,
-        method="percentile",
+        method=method,
         rng=seed,
     )
-    return tuple(result.confidence_interval)
+    return tuple(found.confidence_interval)
 
 
 def _as_pairs(first: np.ndarray, other: np.ndarray) -> list[float]:
@@ -370,17 +388,11 @@ def _as_samples(first: np.ndarray, other: np.ndarray) -> list[float]:
     mean = samples[0].mean() - samples[1].mean()
     if least < 3 or not all(map(np.ptp, samples)):
         return [mean, np.nan, np.nan, np.nan, least]
-    interval = stats.bootstrap(
-        samples,
-        lambda one, two, axis: one.mean(axis=axis) - two.mean(axis=axis),
-        n_resamples=RESAMPLES,
-        batch=100,
-        confidence_level=CONFIDENCE,
-        method="BCa",
-        rng=0,
-    ).confidence_interval
+    low, high = _bootstrapped(
+        samples, lambda one, two, axis: one.mean(axis=axis) - two.mean(axis=axis), method="BCa"
+    )
     p = stats.ttest_ind(*samples, equal_var=False).pvalue
-    return [mean, interval.low, interval.high, p, least]
+    return [mean, low, high, p, least]
 
 
 def _tested(differences: np.ndarray) -> np.ndarray:
@@ -393,16 +405,8 @@ def _tested(differences: np.ndarray) -> np.ndarray:
     result[:, ~varies] = constant, constant, constant == 0
     if varies.any():
         chosen = differences[:, varies]
-        interval = stats.bootstrap(
-            (chosen,),
-            np.mean,
-            n_resamples=RESAMPLES,
-            batch=100,
-            confidence_level=CONFIDENCE,
-            method="BCa",
-            rng=0,
-        ).confidence_interval
-        result[:, varies] = interval.low, interval.high, stats.ttest_1samp(chosen, 0).pvalue
+        low, high = _bootstrapped((chosen,), np.mean, method="BCa")
+        result[:, varies] = low, high, stats.ttest_1samp(chosen, 0).pvalue
     return result
 
 

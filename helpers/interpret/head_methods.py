@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import labels, probes
-from helpers.analysis.directions import without
+from helpers.analysis.directions import normalised, without
 from helpers.analysis.dissection import components
 from helpers.analysis.head_names import head_name, place_of
 from helpers.analysis.head_truth import planted_ranks
@@ -66,8 +66,8 @@ def prompts(model: Model, name: str) -> np.ndarray:
     """Embed the held-out prompts of a property's values: values × features."""
     row = PROPERTIES[name]
     written = [[row.write(text, value) for value in row.values] for text in row.held_out]
-    mean = np.mean([_normalised(model.encode_text(lines)) for lines in written], axis=0)
-    return _normalised(mean)
+    mean = np.mean([normalised(model.encode_text(lines)) for lines in written], axis=0)
+    return normalised(mean)
 
 
 def accuracies(model: Model, count: int) -> pd.Series:
@@ -104,7 +104,7 @@ class Pairs:
 
     def margin(self, embeddings: np.ndarray) -> np.ndarray:
         """Say how far embeddings speak for the first's value and against the other's, (pairs,)."""
-        return np.einsum("pf,pf->p", _normalised(embeddings), self.along)
+        return np.einsum("pf,pf->p", normalised(embeddings), self.along)
 
     @property
     def gap(self) -> float:
@@ -228,7 +228,7 @@ BY_SCENES = {
 
 def _named_by_texts(model: Model, own: xr.DataArray, heads: Sequence[str]) -> dict[str, np.ndarray]:
     pool = open_texts("scenes")
-    vectors = _normalised(model.encode_text(pool.texts))
+    vectors = normalised(model.encode_text(pool.texts))
     texts = xr.DataArray(
         vectors, {"property": ("text", list(pool.properties))}, ("text", "feature")
     )
@@ -288,10 +288,6 @@ def _along(side: Encoding, along: np.ndarray, heads: Sequence[str]) -> np.ndarra
 
 def _pixels(scenes: Sequence[Scene]) -> np.ndarray:
     return np.stack([one.pixels for one in scenes])
-
-
-def _normalised(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def planted(

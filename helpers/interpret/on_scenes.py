@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import dissection, probes
+from helpers.analysis.directions import normalised
 from helpers.analysis.ties import first_largest
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
@@ -194,4 +195,4 @@ def _prompts(model: Model, name: str) -> np.ndarray:
     row = PROPERTIES[name]
     written = [[row.write(text, value) for value in row.values] for text in row.held_out]
     vectors = np.mean([model.encode_text(lines) for lines in written], axis=0)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normalised(vectors)

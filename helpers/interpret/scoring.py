@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.directions import normalised
 from helpers.analysis.head_names import head_name
 from helpers.analysis.maps import coarse, enlarge, foreground, intersection_over_union
 from helpers.analysis.neighbours import (
@@ -289,7 +290,7 @@ def _directions(model: Model, named: Sequence[Sequence[str]]) -> tuple[list[str]
     """Embed the texts of scenes, each once: the texts, and their normalised embeddings."""
     texts = list(dict.fromkeys(chain.from_iterable(named)))
     embeddings = model.encode_text(texts)
-    return texts, embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return texts, normalised(embeddings)
 
 
 def _masks(scenes: Sequence[Scene]) -> np.ndarray:

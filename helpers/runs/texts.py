@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from helpers.analysis.directions import normalised
 from helpers.clip import names
 from helpers.data.texts import Texts, open_texts
 from helpers.runs.parameters import Parameters
@@ -47,8 +48,7 @@ def _embed(texts: Texts, encode: Encode) -> xr.DataArray:
     embeddings = encode(texts.texts)
     properties = [of or "" for of in texts.properties]
     said = {"property": ("text", properties), "value": ("text", list(texts.values))}
-    normalised = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    array = xr.DataArray(normalised, dims=("text", "feature"), name="embedding")
+    array = xr.DataArray(normalised(embeddings), dims=("text", "feature"), name="embedding")
     array = array.assign_coords({"text": list(texts.texts)} | said)
     return _as_text(array)
 

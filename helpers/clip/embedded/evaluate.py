@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from open_clip.model import CLIP
+from scipy import stats
 
 from helpers.clip.embedded.examples import SUBJECTS, crop, read_photographs
 from helpers.clip.embedded.files import NAMES, folder
@@ -36,7 +37,6 @@ VALIDATION_SCENES, VALIDATION_SEED = 400, HELD_OUT_SEED + 1
 CROPS_PER_PHOTOGRAPH = 40
 GALLERY = 100
 BATCH = 100
-NORMAL_95 = 1.959964
 
 
 class Encoders:
@@ -72,24 +72,9 @@ def untrained(name: str) -> Encoders:
 
 
 def interval(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share.
-
-    Parameters
-    ----------
-    share : float
-        Share of successes.
-    n : int
-        Number of trials.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit.
-    """
-    spread = NORMAL_95**2 / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = NORMAL_95 / (1 + spread) * np.sqrt(share * (1 - share) / n + spread / 4 / n)
-    return middle - half, middle + half
+    """Return Wilson's 95 % interval of a share of n trials."""
+    found = stats.binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 @cache

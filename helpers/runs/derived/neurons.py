@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import causal, neurons
-from helpers.analysis.directions import unit_vectors
+from helpers.analysis.directions import normalised, unit_vectors
 from helpers.analysis.dissection import along_shift
 from helpers.analysis.sources import by_source
 from helpers.data import SIZE
@@ -72,8 +72,7 @@ def neuron_texts(run: "Run", excess: pd.DataFrame) -> xr.DataArray:
         blank = np.zeros((1, SIZE, SIZE, 3), np.uint8)
         axes = np.eye(texts.sizes["feature"], dtype=np.float32)
         written = run.model.encode(blank, neurons=True).neuron_writing(axes)
-        directions = written[:, own["depth"], own["place"]].T
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        directions = normalised(written[:, own["depth"], own["place"]].T)
         pool = unit_vectors(texts - texts.mean("text")).transpose("feature", "text").values
         coords = {"neuron": own["neuron"].to_numpy(object), "text": texts["text"]}
         found = xr.DataArray(directions @ pool, dims=("neuron", "text"), coords=coords)
