@@ -96,6 +96,18 @@ def test_the_depth_is_of_the_change_that_gains_most(made, gain, depth, word):  #
     assert "square: from layer 4 on, +30% in the end (48 images)" in row["beside it"]
 
 
+def test_classes_of_the_images_own_have_findings_of_their_own(made):  # noqa: F811
+    seen = {"scenes": becomes.seen_instead(made)}
+    gained = {"scenes": becomes.most_gained(becomes.gains(becomes.before_after(made)), 4)}
+    unknown = {"scenes": pd.DataFrame({"mean": [np.nan]}, index=["noise"])}
+    lost = {"scenes": pd.DataFrame({"mean": 0.2, "low": 0.1, "high": 0.3}, index=["noise"])}
+    given = (seen, gained, unknown, {"scenes": right(np.nan)}, {"scenes": concepts(True)})
+    own = rows(findings.answer(*given, classes=({"scenes": right(0.9)}, lost)))
+    assert own.loc[findings.KNOWN_CLASSES, "answer"] == "yes"
+    assert own.loc[findings.COSTS_CLASSES, "answer"] == "noise"
+    assert not {findings.KNOWN, findings.COSTS} & {*own.index}
+
+
 def test_sources_that_differ_stand_apart(made):  # noqa: F811
     few = made.isel(image=slice(5))
     seen = {"photos": becomes.seen_instead(few), "scenes": becomes.seen_instead(made)}

@@ -54,3 +54,16 @@ def test_nothing_moved():
     still = pd.DataFrame({"mean": [1.0], "low": 1.0, "high": 1.0}, index=["noise"])
     table = energy.energy(views(noise=np.copy))
     assert embed.answer({"photos": still}, {"photos": table}).sentence == NOTHING_MOVED
+
+
+def test_an_interval_that_says_nothing_is_not_about_half():
+    found = {
+        high: embed._how_much(pd.Series({"low": low, "high": high}))
+        for low, high in ((0.1, 0.4), (0.45, 0.6), (0.28, 3.24), (0.6, 0.9))
+    }
+    assert [*found.values()] == [
+        "most is lost",
+        "about half",
+        "too few images to say",
+        "most is left",
+    ]

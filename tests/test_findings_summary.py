@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.becomes import DESCRIPTION, NOTHING
-from helpers.analysis.findings.summary import NO_SHIFT, answer
+from helpers.analysis.findings.summary import NO_SHIFT, NO_UNIT, answer
 from helpers.analysis.specificity import ANOTHER
 
 CHANGES = ["noise", "blur", "flip"]
@@ -55,6 +55,19 @@ def test_all_five_findings_and_the_sentence():
     assert found.findings[0].beside == "1 is another image; least: blur 0.10 [0.00, 0.20]"
     assert found.findings[3].estimate == "2 of 3 changes"
     assert found.findings[4].beside == "next: blur > 3"
+
+
+def test_one_image_has_no_unit_to_measure_by():
+    found = answer({"photos": means(*[np.nan] * 3)}, seen(), None, account([], [], []), TAKEN)
+    assert found.sentence == NO_UNIT
+    assert [row.question for row in found.findings][-1].startswith("Which change takes")
+    both = {"one": means(*[np.nan] * 3)} | MOVED
+    assert answer(both).sentence == "Noise moves embeddings furthest."
+
+
+def test_what_others_might_exceed_is_no_sure_first():
+    close = {"photos": means(1.2, 1.15, 0.3)}
+    assert answer(close).sentence == "Noise moves embeddings furthest, though not surely."
 
 
 def test_what_is_not_seen_and_not_specific_is_not_claimed():

@@ -274,20 +274,22 @@ def _run(given: argparse.Namespace) -> int:
     parameters = _parameters(given)
     texts = open_pool(parameters)
     _check_texts(texts)
-    _check_models(parameters, texts)
-    return _study(Run(parameters))
+    opened_as = _check_models(parameters, texts)
+    return _study(Run(parameters), opened_as=opened_as)
 
 
-def _study(run: "Run") -> int:
+def _study(run: "Run", **told: str) -> int:
     from helpers.runs.memory import GIGABYTE, Watch
     from helpers.runs.paths import RECORD
     from helpers.runs.record import Record
     from helpers.runs.runner import run_workbook
 
     def work() -> str:
+        record = Record(run.folder / RECORD)
+        record.update(**told)
         with Watch() as watch:
             page = run_workbook(run)
-        Record(run.folder / RECORD).update(peak_bytes=watch.peak.total)
+        record.update(peak_bytes=watch.peak.total)
         print(f"Memory: {watch.peak.total / GIGABYTE:.1f} GB at most, all processes together")
         return f"Report: {page}"
 
@@ -350,7 +352,8 @@ def _check_texts(pool: "Texts") -> None:
         )
 
 
-def _check_models(parameters: Parameters, pool: "Texts") -> None:
+def _check_models(parameters: Parameters, pool: "Texts") -> str:
+    """Open all models of a run, and return how its own was opened."""
     # What doesn't fit is told now, and not by the last notebook of a run half written.
     from helpers.clip import load
     from helpers.data import STUDY_PREPROCESSING
@@ -362,7 +365,9 @@ def _check_models(parameters: Parameters, pool: "Texts") -> None:
         if (name, pretrained) == own:
             study = parameters.preprocessed_for == "study"
             seen = f"Images are {STUDY_PREPROCESSING if study else model.preprocessing}."
-            print("\n".join(filter(None, [model.opened_as, seen, unknown])))
+            opened_as = model.opened_as
+            print("\n".join(filter(None, [opened_as, seen, unknown])))
+    return opened_as
 
 
 def _models(given: argparse.Namespace) -> int:

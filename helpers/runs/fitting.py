@@ -31,8 +31,7 @@ OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = Mappin
         ),
         "extras": (
             lambda _, extras: extras,
-            "This is computed beside the run's own images and model, and -p extras false leaves"
-            " it out.",
+            "What needs other models or other severities is left out by -p extras false.",
         ),
     }
 )

@@ -99,6 +99,8 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
     """
     for sentence in lacks(QUESTIONS, run.find_capabilities()):
         print(sentence)
+    for sentence in run.images.left_out.sentences():
+        print(f"left out: {sentence}")
     base = _origin(run)
     origins = {
         source: hashlib.sha256(base.encode() + source.read_bytes()).hexdigest()
@@ -246,7 +248,8 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
             parameters=parameters,
             cwd=NOTEBOOKS,
             progress_bar=False,
-            extra_arguments=["--log-level=ERROR"],  # it warns of every kernel without encryption
+            # It warns of every kernel without encryption, and of the interrupt that ends one.
+            extra_arguments=["--log-level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as error:
         raise CellError(

@@ -14,6 +14,10 @@ MOST = 3
 """Changes of each kind that the sentence names, and that have a row of their own."""
 NO_GAIN = (ANOTHER, NOTHING)
 """Kinds of changes under which no answer surely becomes more frequent."""
+KNOWN = "Does it know what the originals show?"
+KNOWN_CLASSES = "Does it know the images' own classes?"
+COSTS = "Which change costs most right answers?"
+COSTS_CLASSES = "Which change costs most right classes?"
 NO_ANSWER = "No answer surely becomes more frequent under any of these changes."
 
 
@@ -25,6 +29,7 @@ def answer(
     concepts: Mapping[str, Concepts],
     depths: Mapping[str, pd.DataFrame] | None = None,
     *,
+    classes: tuple[Mapping[str, pd.DataFrame], Mapping[str, pd.DataFrame]] | None = None,
     name: Callable[[str], str] = str,
 ) -> Answer:
     """Choose the words of notebook 09.
@@ -44,6 +49,8 @@ def answer(
         By source.
     depths : mapping of str to DataFrame, optional
         Source → `helpers.analysis.becomes.arises`; None where the model gives no depths.
+    classes : tuple of two mappings, optional
+        Accuracy and accuracy lost, where images come with classes of their own.
     name : callable
         Writes a change within a sentence.
 
@@ -54,7 +61,10 @@ def answer(
     largest = max(seen, key=lambda source: seen[source]["n"].iloc[0])
     named = _by_kind(seen[largest], gained[largest])
     rows = [_seen_under(change, seen, name) for change in named]
-    rows += [_without_gain(seen, name), _originals(accuracy), _accuracy(lost, name)]
+    rows += [_without_gain(seen, name), _originals(accuracy, KNOWN), _accuracy(lost, COSTS, name)]
+    if classes is not None:
+        before, after = classes
+        rows += [_originals(before, KNOWN_CLASSES), _accuracy(after, COSTS_CLASSES, name)]
     rows += [_arising(depths, gained, name)] if depths is not None else []
     rows += [_concepts(concepts), _control(concepts)]
     return Answer(_sentence(seen, largest, named, name), [row for row in rows if row])
@@ -107,21 +117,21 @@ def _without_gain(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     )
 
 
-def _originals(accuracy: Mapping[str, pd.DataFrame]) -> Finding | None:
+def _originals(accuracy: Mapping[str, pd.DataFrame], question: str) -> Finding | None:
     rows = {source: own.loc[ORIGINAL] for source, own in accuracy.items()}
     rows = {source: row for source, row in rows.items() if pd.notna(row["mean"])}
     if not rows:
         return None
     above = {s: "yes" if row["low"] > row["chance"] else "not surely" for s, row in rows.items()}
     return Finding(
-        "Does it know what the originals show?",
+        question,
         once_or_each(above),
         f"right {each({source: _percent(row) for source, row in rows.items()})}",
         f"by chance {each({s: '{:.0%}'.format(row['chance']) for s, row in rows.items()})}",
     )
 
 
-def _accuracy(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
+def _accuracy(lost: Mapping[str, pd.DataFrame], question: str, name: Callable) -> Finding | None:
     known = {source: own.dropna(subset="mean") for source, own in lost.items()}
     known = {source: own for source, own in known.items() if len(own)}
     if not known:
@@ -136,7 +146,7 @@ def _accuracy(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | Non
     }
     nothing = all(own["mean"].max() <= 0 for own in known.values())
     return Finding(
-        "Which change costs most right answers?",
+        question,
         "none" if nothing else once_or_each(worst),
         each(first),
         f"next: {each(second)}" if second else "no other change",

@@ -162,6 +162,8 @@ def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
 def _specific_in_a_sentence(
     known: Mapping[str, pd.DataFrame], heads: Mapping[str, pd.DataFrame]
 ) -> str:
+    if not any(len(own) for own in heads.values()):
+        return "No head surely carries more than its ordinary share under any change."
     counts = {source: how_many(len(heads[source]), len(own)) for source, own in known.items()}
     return f"Some heads surely carry more than their ordinary share under {in_a_sentence(counts)}."
 

@@ -19,6 +19,8 @@ from helpers.analysis.ties import ranked
 from helpers.data.changes import ORIGINAL
 
 TOLERANCE = 1e-6
+HALF = 0.4
+"""An interval around a half that is wider than this says nothing."""
 
 
 def answer(
@@ -139,7 +141,9 @@ def _after(
 def _how_much(left: pd.Series) -> str:
     if left["high"] < 0.5:
         return "most is lost"
-    return "most is left" if left["low"] > 0.5 else "about half"
+    if left["low"] > 0.5:
+        return "most is left"
+    return "about half" if left["high"] - left["low"] < HALF else "too few images to say"
 
 
 def _least_left(table: pd.DataFrame, furthest: str, name: Callable) -> str:

@@ -140,7 +140,9 @@ def _wordings(others: pd.DataFrame, levels: pd.DataFrame) -> Finding:
     bottom, top = others.index[[0, -1]]
     return Finding(
         "By which words are things found?",
-        f"best by {_either(best)}, worst by {_either(worst)}",
+        "no wording is surely better than another"
+        if {*best} == {*worst}
+        else f"best by {_either(best)}, worst by {_either(worst)}",
         f"{top} {others.loc[top, 'mean']:.2f}, {bottom} {others.loc[bottom, 'mean']:.2f}",
         f"chance {levels.loc[bottom].iloc[0]:.2f} for {bottom}",
     )

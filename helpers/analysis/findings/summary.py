@@ -23,6 +23,10 @@ PERCENT = "{:.0%}"
 IN = "{} in {}"
 MORE = "more of a change than of an ordinary difference between two images"
 NO_SHIFT = "No change moves any embedding."
+NO_UNIT = (
+    "How far changes move embeddings is measured in distances between two images, and there is one"
+    " image alone."
+)
 
 
 def answer(
@@ -56,19 +60,22 @@ def answer(
     -------
     Answer
     """
-    if all(not (own["mean"] > 0).any() for own in moved.values()):
+    known = {source: own for source, own in moved.items() if own["mean"].notna().any()}
+    if known and all(not (own["mean"] > 0).any() for own in known.values()):
         return Answer(NO_SHIFT, [])
-    order = {source: ranked(own["mean"]).index for source, own in moved.items()}
+    order = {source: ranked(own["mean"]).index for source, own in known.items()}
     furthest = {source: names[0] for source, names in order.items()}
-    rows = [_furthest(moved, order, name)]
-    rows += [_seen(seen, furthest, name)] if seen else []
+    rows = [_furthest(known, order, name)] if known else []
+    rows += [_seen(seen, furthest, name)] if seen and known else []
     rows += [_costs(lost, name)] if lost else []
     rows += [_own(account)] if account is not None else []
     rows += [_taken(taken, name)] if taken else []
-    return Answer(_sentence(furthest, seen, account, name), [row for row in rows if row])
+    sentence = _sentence(known, furthest, seen, account, name) if known else NO_UNIT
+    return Answer(sentence, [row for row in rows if row])
 
 
 def _sentence(
+    moved: Mapping[str, pd.DataFrame],
     furthest: Mapping[str, str],
     seen: Mapping[str, pd.DataFrame] | None,
     account: pd.DataFrame | None,
@@ -76,6 +83,8 @@ def _sentence(
 ) -> str:
     named = {source: name(change) for source, change in furthest.items()}
     text = f"{capital(in_a_sentence(named, IN))} moves embeddings furthest"
+    if not all(_surely(own, furthest[source]) for source, own in moved.items()):
+        text += ", though not surely"
     if seen and any(_of(seen, furthest, "kind")[source] != NOTHING for source in furthest):
         words = _of(seen, furthest, "words")
         text += f"; the model then sees {in_a_sentence(words, IN)}"
@@ -86,6 +95,11 @@ def _sentence(
         return f"{text}. No head surely carries {MORE}."
     counts = {s: f"{own.sum()} of {len(own)} changes" for s, own in found.items()}
     return f"{text}. Some heads carry {MORE} under {in_a_sentence(counts, IN)}."
+
+
+def _surely(moved: pd.DataFrame, furthest: str) -> bool:
+    others = moved["mean"].drop(furthest)
+    return bool((moved.loc[furthest, "low"] > others).all())
 
 
 def _furthest(

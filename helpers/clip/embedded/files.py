@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from helpers.checks import one_of
+from helpers.checks import WorkbookError, one_of
 
 ORGANISMS = Path(__file__).parent / "organisms"
 RECIPES = ("embedded", "embedded-clip")
@@ -34,5 +34,10 @@ def weights_file(name: str, checkpoint: str | int | None = None) -> Path | None:
     """Find the weights: the final ones, or those at an earlier step of training."""
     if checkpoint is None:
         return folder(name) / WEIGHTS
+    if Path(str(checkpoint)).suffix:
+        raise WorkbookError(
+            f"{checkpoint} holds no weights of {name}, which comes with its own; give the name of"
+            " its architecture as well, such as -p model ViT-B-32."
+        )
     step = one_of(f"pretrained (step of model {name})", str(checkpoint), checkpoints(name))
     return None if step == UNTRAINED else folder(name) / "checkpoints" / f"{step}.safetensors"

@@ -36,6 +36,7 @@ class Exhibit:
 
     name: str  # file name without its ending; it starts with the notebook's number
     see: str  # what to see in it, in a sentence that holds for any model
+    of_some: bool = False  # whether only some runs have it, for their images
 
 
 QUESTION = "What does a change to an image do to CLIP, and which part of CLIP does it?"
@@ -63,7 +64,8 @@ EXHIBITS = (
     Exhibit(
         "00_summary",
         "A row for each change: a picture before and after, how far it moves embeddings, what the"
-        " model sees instead, what that costs, and which heads are specific to it.",
+        " model sees instead, which heads are specific to it, and what it costs where the true"
+        " answer is known.",
     ),
     Exhibit(
         "09_answers",
@@ -73,6 +75,12 @@ EXHIBITS = (
     Exhibit(
         "09_accuracy_lost",
         "Right answers lost, with intervals; dots at 0 are changes that cost nothing for sure.",
+        of_some=True,
+    ),
+    Exhibit(
+        "09_class_lost",
+        "Right answers lost, where images come with classes of their own.",
+        of_some=True,
     ),
     Exhibit(
         "08_excess",
@@ -220,6 +228,7 @@ def _headline(run: StoredRun) -> dict[str, object]:
         "question": QUESTION,
         "model": run.title,
         "is_embedded": is_embedded(run.parameters["model"]),
+        "opened_as": run.record.get("opened_as", ""),
         "preprocessing": str(Preprocessing(**told)) if told else "",
         "name": run.name,
         "count": run.scores.sizes["image"],
@@ -277,6 +286,7 @@ def _figures(
             "picture": holding.picture(path) if path.exists() else None,
         }
         for one, path in paths.items()
+        if path.exists() or not one.of_some
     ]
 
 
