@@ -207,7 +207,7 @@ def _pooled(
         pool_mlp=pool_mlp,
         inverse=inverse,
         neurons=_neurons(kept, weights),
-        **_by_token(tower, kept, weighted, by_token),
+        **_by_token(kept, weighted, by_token),
     )
 
 
@@ -245,7 +245,7 @@ def _mixing(part: BlockParts) -> torch.Tensor:
 
 
 def _by_token(
-    tower: Tower, kept: list[BlockParts], weighted: list[torch.Tensor], by_token: bool
+    kept: list[BlockParts], weighted: list[torch.Tensor], by_token: bool
 ) -> dict[str, torch.Tensor | None]:
     if not by_token:
         return {"token_weights": None, "values": None}
@@ -253,7 +253,4 @@ def _by_token(
         own[:, None] @ _mixing(part) for own, part in zip(weighted, kept, strict=True)
     ]  # n × heads × pool heads × tokens
     values = torch.stack([part.value for part in kept], dim=1).float()
-    return {
-        "token_weights": torch.stack(through, dim=1),
-        "values": values,
-    }
+    return {"token_weights": torch.stack(through, dim=1), "values": values}

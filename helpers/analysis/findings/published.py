@@ -112,7 +112,7 @@ def answer(
         [
             *found_order,
             _of_length(scores, stated),
-            _of_correlation(correlated, stated),
+            _of_correlation(correlated),
             found_patch,
             *_of_detail(scores, departing),
             _of_draws(draws),
@@ -153,7 +153,7 @@ def _of_length(scores: xr.Dataset, stated: pd.Series) -> Finding:
     )
 
 
-def _of_correlation(correlated: pd.DataFrame, stated: pd.Series) -> Finding:
+def _of_correlation(correlated: pd.DataFrame) -> Finding:
     own = correlated[correlated["row"].isin(statistics.PUBLISHED_CORRELATES)]
     parts = {part: rows.set_index("row") for part, rows in own.groupby("series")}
     surely = [name for name, low in parts[PARTS[0]]["low"].items() if low > 0]

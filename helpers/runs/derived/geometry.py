@@ -1,6 +1,5 @@
 """Embedding shifts under other fillings, and scores with the geometry undone, kept with a run."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -84,37 +83,21 @@ def aligned_scores(run: Run) -> xr.Dataset:
         ``attention_similarity`` and ``patch_similarity``, (image, augmentation), of the geometric
         augmentations; see `helpers.analysis.aligned`.
     """
-    shape = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
-    draw = partial(_moved, run, run.encodings("attention")["attention"])
-    return _kept(run, "aligned", "aligned", shape, draw, _aligned).to_dataset("score")
-
-
-def _kept(
-    run: Run,
-    place: str,
-    variable: str,
-    shape: dict[str, list],
-    draw: Callable[[str], object],
-    compute: Callable[[Run, object], np.ndarray],
-) -> xr.DataArray:
-    """Read a value per readable image, or else draw in threads and compute batch by batch."""
     images = run.encodings("embedding")["image"]
-    path = run.folder / f"{place}.zarr"
-    path.parent.mkdir(exist_ok=True)
+    path, name = run.folder / "aligned.zarr", "aligned"
+    axes = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))
-    with ToldLock(path.with_suffix(".lock")):
+    draw = partial(_moved, run, run.encodings("attention")["attention"])
+    with ToldLock(path.with_suffix(".lock")), ThreadPoolExecutor(run.parameters.workers) as pool:
         arrays = Arrays(str(path))
-        arrays.create(run.identity | {"place": place}, coordinates)
+        arrays.create(run.identity | {"place": name}, coordinates)
         mend(arrays, lambda found: run.tell(found.sentence(arrays.place, images.values)))
-        size = run.parameters.batch_size
-        arrays.allocate([Variable(variable, shape, "float64")], size)
-        with ThreadPoolExecutor(run.parameters.workers) as pool:
-            for rows in arrays.batches(np.flatnonzero(~arrays.done())):
-                drawn = pool.map(draw, images.values[rows])
-                values = np.stack([compute(run, own) for own in drawn])
-                arrays.write(rows, {variable: values})
-        return arrays.read([variable])[variable]
+        arrays.allocate([Variable(name, axes, "float64")], run.parameters.batch_size)
+        for rows in arrays.batches(np.flatnonzero(~arrays.done())):
+            values = [_aligned(own) for own in pool.map(draw, images.values[rows])]
+            arrays.write(rows, {name: np.stack(values)})
+        return arrays.read([name])[name].to_dataset("score")
 
 
 def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
@@ -132,7 +115,7 @@ def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
     return [np.stack(part) for part in zip(*moved, strict=True)]
 
 
-def _aligned(_, moved: list) -> np.ndarray:
+def _aligned(moved: list) -> np.ndarray:
     before, after, pixels_before, pixels_after = moved
     return np.stack(
         [
