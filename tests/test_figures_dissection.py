@@ -31,10 +31,6 @@ def ticks(ax, axis="y"):
     return [label.get_text() for label in getattr(ax, f"get_{axis}ticklabels")()]
 
 
-def panels_of(figure):
-    return [ax for ax in figure.axes if ax.get_title(loc="left")]
-
-
 @pytest.fixture
 def parts():
     labels = ["L0 heads", "L0 MLP", "L1 heads", "L1 MLP", "rest"]

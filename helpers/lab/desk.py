@@ -1,4 +1,4 @@
-"""The runs on this machine, how far each is, and a form that starts another one.
+"""The map of the notebooks, the runs on this machine and how far each is, and a form for another one.
 
 All that is shown is read from the runs' folders, and a run is a process of its own: to close the
 notebook, or to stop its kernel, loses nothing.
@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import ipywidgets as widgets
+import nbformat
 import psutil
-from IPython.display import display
+from IPython.display import Markdown, display
 from jupyter_server.serverapp import list_running_servers
 
 from helpers.checks import WorkbookError
@@ -21,6 +22,8 @@ from helpers.lab.elements import SPINNER, alert, shown
 from helpers.lab.form import Form
 from helpers.runs import background, paths
 from helpers.runs.progress import Progress, Step, all_progress
+from helpers.runs.report.notebook_page import heading
+from helpers.runs.runner import numbered_notebooks
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to see the runs on this machine and to start one."
 SECONDS = 2.0  # between two looks at a run that is running
@@ -31,6 +34,15 @@ LOOK = """
 </style>
 """
 COLUMNS = ("run", "model", "state", "images", "notebooks", "report", "last written")
+
+
+def notebooks() -> Markdown:
+    """List the numbered notebooks, each with its question and a link."""
+    rows = []
+    for path in numbered_notebooks():
+        name, _, question = heading(nbformat.read(path, as_version=4)).partition(": ")
+        rows.append(f"| [{name}]({path.name}) | {question[:1].upper()}{question[1:]} |")
+    return Markdown("\n".join(["| notebook | question |", "|---|---|", *rows]))
 
 
 def desk() -> "Desk":

@@ -16,8 +16,8 @@ from helpers.figures import style
 from helpers.runs.gather import as_text, differing, labels
 from helpers.runs.report.pages import page
 from helpers.runs.report.score_table import cells
+from helpers.runs.storage.files import writing
 from helpers.runs.stored import StoredRun, find_runs
-from helpers.runs.writing import writing
 
 ROW = ["source", "score", "augmentation"]
 NAMES = {

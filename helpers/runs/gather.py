@@ -7,8 +7,8 @@ import pandas as pd
 
 from helpers.checks import WorkbookError
 from helpers.runs.parameters import NEUTRAL
+from helpers.runs.storage.files import writing
 from helpers.runs.stored import StoredRun, find_runs
-from helpers.runs.writing import writing
 
 
 def gathered(runs: Sequence[StoredRun]) -> pd.DataFrame:

@@ -19,6 +19,9 @@ from helpers.analysis.findings import (
 from helpers.analysis.severity import overlapping
 from helpers.analysis.statistics import NOTHING_MOVED
 
+REFERENCE = 1.0
+"""The severity that others are held against."""
+
 NO_DOSE = "None of these changes has a dose: every severity does the same."
 NONE = "none of them"
 OR = " or "
@@ -38,7 +41,6 @@ def answer(
     lost: Tables | None = None,
     *,
     moved: bool = True,
-    reference: float = 1.0,
     name: Name = str,
 ) -> Answer:
     """Answer how much of each change it takes to move the embedding and to lose right answers.
@@ -54,8 +56,6 @@ def answer(
         which something is asked.
     moved : bool
         Whether any view differs from its original.
-    reference : float
-        The severity that others are held against.
     name : callable
         Writes a change within a sentence.
 
@@ -69,7 +69,7 @@ def answer(
     if not any(len(own) for own in dosed.values()):
         return Answer(NO_DOSE, [])
     dosed = {s: _by(own, "severity") for s, own in dosed.items() if len(own)}
-    findings = [_first(dosed, name), _by_reference(dosed, crossing, reference, name)]
+    findings = [_first(dosed, name), _by_reference(dosed, crossing, name)]
     sentences = [_first_in_a_sentence(dosed, name)]
     if lost:
         early = {s: onsets(lost[s], dosed[s]) for s in lost if s in dosed}
@@ -151,12 +151,12 @@ def _end(ordered: pd.DataFrame, place: int, name: Name) -> str:
     return f"{name(ordered.index[place])} {ordered['answer'].iloc[place]}"
 
 
-def _by_reference(dosed: Tables, crossing: Tables, reference: float, name: Name) -> Finding:
-    early = {s: own["severity"] <= reference for s, own in dosed.items()}
+def _by_reference(dosed: Tables, crossing: Tables, name: Name) -> Finding:
+    early = {s: own["severity"] <= REFERENCE for s, own in dosed.items()}
     words = {s: _how_many(own) for s, own in early.items()}
     without = [c for c, row in next(iter(crossing.values())).iterrows() if pd.isna(row["severity"])]
     return Finding(
-        f"How many take it by severity {reference:g}?",
+        f"How many take it by severity {REFERENCE:g}?",
         once_or_each(words),
         each({s: f"{own.sum()} of {len(own)} with a dose" for s, own in early.items()}),
         f"the same at every severity: {listed([name(change) for change in without])}",

@@ -25,9 +25,8 @@ from helpers.runs.report.pictures import Picture, picture
 from helpers.runs.report.provenance import damage_of, write_page
 from helpers.runs.report.score_table import score_table
 from helpers.runs.results import ANSWER
-from helpers.runs.storage.files import is_sealed
+from helpers.runs.storage.files import is_sealed, writing
 from helpers.runs.stored import StoredRun
-from helpers.runs.writing import writing
 
 
 @dataclass(frozen=True)

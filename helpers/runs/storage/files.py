@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from helpers.checks import WorkbookError
+
 CHECKSUMS = "checksums.txt"
 BLANK = "0" * 64
 """Stands where `sealed` puts the checksum."""
@@ -80,3 +82,16 @@ def is_sealed(data: bytes) -> bool:
 def _without(seal: bytes, data: bytes) -> bytes:
     blank = BLANK.encode()
     return _SEAL.sub(lambda m: m[0].replace(seal, blank) if m[1] == seal else m[0], data)
+
+
+@contextmanager
+def writing(what: str, out: Path) -> Iterator[None]:
+    """Make the folder above a file or folder that is to be written."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise WorkbookError(
+            f"The {what} can't be written to {out}: {error.strerror or error}. Choose another place"
+            " with --out."
+        ) from error
