@@ -6,7 +6,6 @@ processor's cache; a GPU has no such cache to mind, and wants many images at onc
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -92,13 +91,11 @@ def attention_similarity(grids: Tensor, size: tuple[int, int] = (224, 224)) -> T
     return 1 / (1 + (maps[:, 1:] - maps[:, :1]).square().mean((-2, -1)))
 
 
-BY_MODEL: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {
-        "embedding_similarity": embedding_similarity,
-        "l2_distance": l2_distance,
-        "attention_similarity": attention_similarity,
-    }
-)
+BY_MODEL: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "embedding_similarity": embedding_similarity,
+    "l2_distance": l2_distance,
+    "attention_similarity": attention_similarity,
+}
 """The scores that a model has a part in."""
 
 

@@ -13,7 +13,6 @@ is all it takes: an index would have to be built first, and answers only nearly 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,9 +37,10 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
     return np.where(lengths > 0, lengths, 1)  # what says nothing is like nothing: cosine 0
 
 
-SIMILARITIES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = MappingProxyType(
-    {"inner product": _inner_products, "cosine": _cosines}
-)
+SIMILARITIES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "inner product": _inner_products,
+    "cosine": _cosines,
+}
 """Name → function from (queries, features) and (images, features) to (queries, images)."""
 
 

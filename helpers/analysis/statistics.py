@@ -9,7 +9,6 @@ that are too narrow, whatever the method; one image gives none, and no agreement
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -32,14 +31,12 @@ ROUNDING = 1e-6
 
 # What the study says about which augmentations move embeddings most. Within a group it states no
 # order, and it makes no statement about elastic.
-PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "most": ("noise",),
-        "strongly": ("perspective", "shift_scale_rotate"),
-        "moderately": ("blur", "coarse_dropout", "color_jitter"),
-        "least": ("horizontal_flip", "random_brightness_contrast"),
-    }
-)
+PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "most": ("noise",),
+    "strongly": ("perspective", "shift_scale_rotate"),
+    "moderately": ("blur", "coarse_dropout", "color_jitter"),
+    "least": ("horizontal_flip", "random_brightness_contrast"),
+}
 # The scores that the study found to correlate with embedding similarity.
 PUBLISHED_CORRELATES = ("edge_similarity", "detail_similarity")
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from helpers.checks import one_of
@@ -33,7 +32,7 @@ class Capabilities:
 
     model: str  # its name
     # what it can't give, of `QUESTIONS` → why, as the end of a sentence
-    reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def attention(self) -> bool:
@@ -132,7 +131,7 @@ def of(
         "texts": no_texts,
     }
     reasons = {question: why for question, why in found.items() if why}
-    return Capabilities(name, MappingProxyType(reasons))
+    return Capabilities(name, reasons)
 
 
 def why_unknown(visual: "Module") -> tuple[str | None, str | None]:

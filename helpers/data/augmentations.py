@@ -1,7 +1,6 @@
 """The nine augmentations of the embedding-shift study, as rows of the table of changes."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import numpy as np
 
@@ -90,5 +89,5 @@ _ROWS = (
     ),
 )
 
-AUGMENTATIONS: Mapping[str, Change] = MappingProxyType({row.name: row for row in _ROWS})
+AUGMENTATIONS: Mapping[str, Change] = {row.name: row for row in _ROWS}
 """The nine augmentations by name, in the order of all arrays and figures."""

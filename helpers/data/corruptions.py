@@ -17,7 +17,6 @@ from it. In all of them:
 
 import math
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import numpy as np
 from PIL.Image import Resampling
@@ -387,5 +386,5 @@ _ROWS = (
     ),
 )
 
-CORRUPTIONS: Mapping[str, Change] = MappingProxyType({row.name: row for row in _ROWS})
+CORRUPTIONS: Mapping[str, Change] = {row.name: row for row in _ROWS}
 """The fifteen corruptions by name, in the published order."""

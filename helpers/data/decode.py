@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
-from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -83,18 +82,16 @@ _NO_WHITE = "which have no agreed white"
 # Pillow reads up to twice this number of pixels, and there is nothing to warn of below that.
 warnings.filterwarnings("ignore", category=pillow.DecompressionBombWarning)
 
-_REASONS: Mapping[type[Exception], str] = MappingProxyType(
-    {
-        FileNotFoundError: "there is no such file",
-        IsADirectoryError: "it is a folder",
-        PermissionError: "this user may not read the file",
-        UnidentifiedImageError: f"it is empty or no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
-        pillow.DecompressionBombError: (
-            f"it has more than {2 * pillow.MAX_IMAGE_PIXELS:,} pixels, Pillow's guard against "
-            "files that fill the memory"
-        ),
-    }
-)
+_REASONS: Mapping[type[Exception], str] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a folder",
+    PermissionError: "this user may not read the file",
+    UnidentifiedImageError: f"it is empty or no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}",
+    pillow.DecompressionBombError: (
+        f"it has more than {2 * pillow.MAX_IMAGE_PIXELS:,} pixels, Pillow's guard against "
+        "files that fill the memory"
+    ),
+}
 
 
 def is_image(name: str) -> bool:

@@ -5,7 +5,6 @@ from. So nothing here repeats the mathematics of a transform, and a map is that 
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import numpy as np
 
@@ -91,11 +90,9 @@ def _mean_colour(original: np.ndarray) -> tuple[int, ...]:
     return tuple(map(int, original.mean(axis=(0, 1)).round()))
 
 
-FILLINGS: Mapping[str, Callable[[np.ndarray], dict[str, object]]] = MappingProxyType(
-    {
-        "black": lambda original: {"fill": 0},
-        "mean": lambda original: {"fill": _mean_colour(original)},
-        "reflect": lambda original: {"border_mode": cv2.BORDER_REFLECT_101},
-    }
-)
+FILLINGS: Mapping[str, Callable[[np.ndarray], dict[str, object]]] = {
+    "black": lambda original: {"fill": 0},
+    "mean": lambda original: {"fill": _mean_colour(original)},
+    "reflect": lambda original: {"border_mode": cv2.BORDER_REFLECT_101},
+}
 """What may be shown in place of what is beyond the image or cut out of it, by name."""

@@ -6,7 +6,6 @@ chooses exposure and white balance. Severity 1 is what one sees every day, 5 wha
 
 import math
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import numpy as np
 from PIL.Image import Resampling
@@ -145,5 +144,5 @@ _ROWS = (
     ),
 )
 
-PHOTOGRAPHY: Mapping[str, Change] = MappingProxyType({row.name: row for row in _ROWS})
+PHOTOGRAPHY: Mapping[str, Change] = {row.name: row for row in _ROWS}
 """Changes of cameras and the web by name."""

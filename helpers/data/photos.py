@@ -11,33 +11,30 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 
 from helpers.data.decode import decode
 from helpers.data.images import Image, Images
 
-PHOTOS: Mapping[str, str] = MappingProxyType(
-    {
-        "astronaut.png": "a smiling astronaut in an orange space suit",
-        "brick.png": "a close view of a brick wall, in black and white",
-        "camera.png": "a man in a coat behind a film camera on a tripod, in black and white",
-        "chelsea.png": "the face of a ginger tabby cat",
-        "clock_motion.png": "a clock on a wall, blurred by motion, in black and white",
-        "coffee.png": "a cup of espresso on a red saucer with a spoon",
-        "coins.png": "rows of ancient coins on a dark ground, in black and white",
-        "grass.png": "a close view of dry grass, in black and white",
-        "gravel.png": "a close view of gravel, in black and white",
-        "hubble_deep_field.jpg": "many distant galaxies in deep space, seen by a telescope",
-        "ihc.png": "tissue stained brown and blue under a microscope",
-        "microaneurysms.png": "blood vessels of a retina in close view, in black and white",
-        "moon.png": "the surface of the moon with craters, in black and white",
-        "motorcycle_left.png": "a red motorcycle in a garage",
-        "page.png": "a printed page of text, in black and white",
-        "retina.jpg": "the back of a human eye with its blood vessels",
-        "rocket.jpg": "a rocket on its launch pad at dusk",
-        "text.png": "handwritten formulas on paper, in black and white",
-    }
-)
+PHOTOS: Mapping[str, str] = {
+    "astronaut.png": "a smiling astronaut in an orange space suit",
+    "brick.png": "a close view of a brick wall, in black and white",
+    "camera.png": "a man in a coat behind a film camera on a tripod, in black and white",
+    "chelsea.png": "the face of a ginger tabby cat",
+    "clock_motion.png": "a clock on a wall, blurred by motion, in black and white",
+    "coffee.png": "a cup of espresso on a red saucer with a spoon",
+    "coins.png": "rows of ancient coins on a dark ground, in black and white",
+    "grass.png": "a close view of dry grass, in black and white",
+    "gravel.png": "a close view of gravel, in black and white",
+    "hubble_deep_field.jpg": "many distant galaxies in deep space, seen by a telescope",
+    "ihc.png": "tissue stained brown and blue under a microscope",
+    "microaneurysms.png": "blood vessels of a retina in close view, in black and white",
+    "moon.png": "the surface of the moon with craters, in black and white",
+    "motorcycle_left.png": "a red motorcycle in a garage",
+    "page.png": "a printed page of text, in black and white",
+    "retina.jpg": "the back of a human eye with its blood vessels",
+    "rocket.jpg": "a rocket on its launch pad at dusk",
+    "text.png": "handwritten formulas on paper, in black and white",
+}
 """File name in scikit-image's data folder → what the photograph shows."""
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -95,9 +94,11 @@ def _by_opencv(pixels: np.ndarray, shape: Shape) -> np.ndarray:
     return cv2.resize(pixels, shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-MODES: Mapping[str, Callable[[np.ndarray, Preprocessing], np.ndarray]] = MappingProxyType(
-    {"squash": _squashed, "shortest": _cropped, "longest": _padded}
-)
+MODES: Mapping[str, Callable[[np.ndarray, Preprocessing], np.ndarray]] = {
+    "squash": _squashed,
+    "shortest": _cropped,
+    "longest": _padded,
+}
 """What becomes of an image that isn't as wide as the view: open_clip's names."""
 
 _TOLD = {
@@ -107,15 +108,13 @@ _TOLD = {
 }
 
 NOT_ANTIALIASED = "bilinear without antialiasing"
-INTERPOLATIONS: Mapping[str, Callable[[np.ndarray, Shape], np.ndarray]] = MappingProxyType(
-    {
-        "nearest": _by_pillow(Image.Resampling.NEAREST),
-        "bilinear": _by_pillow(Image.Resampling.BILINEAR),
-        "bicubic": _by_pillow(Image.Resampling.BICUBIC),
-        "lanczos": _by_pillow(Image.Resampling.LANCZOS),
-        NOT_ANTIALIASED: _by_opencv,
-    }
-)
+INTERPOLATIONS: Mapping[str, Callable[[np.ndarray, Shape], np.ndarray]] = {
+    "nearest": _by_pillow(Image.Resampling.NEAREST),
+    "bilinear": _by_pillow(Image.Resampling.BILINEAR),
+    "bicubic": _by_pillow(Image.Resampling.BICUBIC),
+    "lanczos": _by_pillow(Image.Resampling.LANCZOS),
+    NOT_ANTIALIASED: _by_opencv,
+}
 """How pixels are interpolated: Pillow's kernels, which widen to reduce an image, and OpenCV's."""
 
 STUDY_PREPROCESSING = Preprocessing((SIZE, SIZE), "squash", NOT_ANTIALIASED)

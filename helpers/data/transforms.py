@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Mapping
 from copy import copy
 from functools import lru_cache
-from types import MappingProxyType
 
 # albumentations asks a server for newer versions when it is imported, and warns without one.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -165,19 +164,17 @@ def _coarse_dropout(severity: float, scale: float = 1.0) -> A.CoarseDropout:
     )
 
 
-TRANSFORMS: Mapping[str, Callable[..., A.BasicTransform]] = MappingProxyType(
-    {
-        "noise": _noise,
-        "blur": _blur,
-        "color_jitter": _color_jitter,
-        "shift_scale_rotate": _shift_scale_rotate,
-        "horizontal_flip": _horizontal_flip,
-        "elastic": _elastic,
-        "perspective": _perspective,
-        "random_brightness_contrast": _random_brightness_contrast,
-        "coarse_dropout": _coarse_dropout,
-    }
-)
+TRANSFORMS: Mapping[str, Callable[..., A.BasicTransform]] = {
+    "noise": _noise,
+    "blur": _blur,
+    "color_jitter": _color_jitter,
+    "shift_scale_rotate": _shift_scale_rotate,
+    "horizontal_flip": _horizontal_flip,
+    "elastic": _elastic,
+    "perspective": _perspective,
+    "random_brightness_contrast": _random_brightness_contrast,
+    "coarse_dropout": _coarse_dropout,
+}
 """By name: from a severity above 0, and a factor of lengths, to a transform that always applies."""
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from textwrap import fill
-from types import MappingProxyType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,10 +30,11 @@ MAP_QUANTILE = 0.995  # a single head of a single change would leave all others 
 MOST_COLUMNS = 10
 OVERLAY_OPACITY = 0.85  # of the patches that moved most; those that didn't are clear
 OVERLAY_QUANTILE = 0.99
-KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"heads": ("Blues", "attention heads"), "MLP": ("Oranges", "MLPs")}
-)
-OTHERS: Mapping[str, str] = MappingProxyType({POOL: "#6A51A3", REST: "#BBBBBB"})
+KINDS: Mapping[str, tuple[str, str]] = {
+    "heads": ("Blues", "attention heads"),
+    "MLP": ("Oranges", "MLPs"),
+}
+OTHERS: Mapping[str, str] = {POOL: "#6A51A3", REST: "#BBBBBB"}
 
 
 def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:

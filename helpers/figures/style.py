@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
-from types import MappingProxyType
 
 import matplotlib as mpl
 from matplotlib import font_manager
@@ -14,19 +13,17 @@ from helpers.data.changes import ORIGINAL
 
 # Paul Tol's "muted" scheme (personal.sron.nl/~pault), nine colours that remain apart for every
 # kind of colour vision; similar augmentations of the study have neighbouring hues.
-STUDY_COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "noise": "#882255",
-        "blur": "#332288",
-        "color_jitter": "#CC6677",
-        "shift_scale_rotate": "#117733",
-        "horizontal_flip": "#88CCEE",
-        "elastic": "#44AA99",
-        "perspective": "#999933",
-        "random_brightness_contrast": "#DDCC77",
-        "coarse_dropout": "#AA4499",
-    }
-)
+STUDY_COLORS: Mapping[str, str] = {
+    "noise": "#882255",
+    "blur": "#332288",
+    "color_jitter": "#CC6677",
+    "shift_scale_rotate": "#117733",
+    "horizontal_flip": "#88CCEE",
+    "elastic": "#44AA99",
+    "perspective": "#999933",
+    "random_brightness_contrast": "#DDCC77",
+    "coarse_dropout": "#AA4499",
+}
 
 # What other changes get, in this order, so far as they are free: the first nine hues, then eleven
 # more that differ from them in lightness; none is the grey of what stands for comparison. Lines and
@@ -64,7 +61,7 @@ REFERENCE = "#777777"
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 HEAT = "inferno"
-WHISKER: Mapping[str, object] = MappingProxyType({"ecolor": INK, "elinewidth": 1.2, "capsize": 2.5})
+WHISKER: Mapping[str, object] = {"ecolor": INK, "elinewidth": 1.2, "capsize": 2.5}
 
 # Matplotlib's own font has no such signs as those of a Chinese, Korean or Thai caption, and no
 # emoji. Those of these that are installed draw them.
@@ -78,36 +75,34 @@ FONTS: tuple[str, ...] = (
     *("NanumGothic", "Baekmuk Gulim", "Garuda", "Loma", "Unifont"),
 )
 
-SETTINGS: Mapping[str, object] = MappingProxyType(
-    {
-        "figure.constrained_layout.use": True,
-        "figure.dpi": 100,
-        "savefig.dpi": 150,
-        "savefig.bbox": "tight",
-        "font.size": 11,
-        "axes.titlesize": 12,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "axes.labelsize": 11,
-        "xtick.labelsize": 10,
-        "ytick.labelsize": 10,
-        "legend.fontsize": 10,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": REFERENCE,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "text.parse_math": False,  # a caption may hold dollars; no formula is drawn
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.axisbelow": True,
-        "axes.formatter.useoffset": False,
-        "grid.color": "#DDDDDD",
-        "grid.linewidth": 0.8,
-        "image.interpolation": "nearest",
-    }
-)
+SETTINGS: Mapping[str, object] = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "savefig.bbox": "tight",
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": REFERENCE,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "text.parse_math": False,  # a caption may hold dollars; no formula is drawn
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.8,
+    "image.interpolation": "nearest",
+}
 
 
 # The changes that have colours of their own now, in the order of the run that figures are of.

@@ -11,7 +11,6 @@ all.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice, product
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -40,16 +39,14 @@ from helpers.runs.run import Run
 SCENES_AT_ONCE = 8  # in a forward pass; what heads read at every patch fills memory
 PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})
 
-WORDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "colour and shape": ("colour", "shape"),
-        "colour": ("colour",),
-        "shape": ("shape",),
-        "fill": ("fill",),
-        "size": ("size",),
-        "position": ("position",),
-    }
-)
+WORDINGS: Mapping[str, tuple[str, ...]] = {
+    "colour and shape": ("colour", "shape"),
+    "colour": ("colour",),
+    "shape": ("shape",),
+    "fill": ("fill",),
+    "size": ("size",),
+    "position": ("position",),
+}
 """Name → the properties that a text says of a thing."""
 
 MAPS = ("one text", "contrast of the two")

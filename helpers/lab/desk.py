@@ -1,4 +1,4 @@
-"""The map of the notebooks, the runs on this machine and how far each is, and a form for another one.
+"""The map of the notebooks, the runs on this machine, and a form that starts another one.
 
 All that is shown is read from the runs' folders, and a run is a process of its own: to close the
 notebook, or to stop its kernel, loses nothing.

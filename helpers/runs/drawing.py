@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError, one_of
@@ -94,13 +93,11 @@ def _scale_pdf(path: Path, width: float) -> None:
     writer.write(path)
 
 
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        "png": Format(DESCRIPTION, _scale_png),
-        "svg": Format("Description", _scale_svg),
-        "pdf": Format("Subject", _scale_pdf),
-    }
-)
+FORMATS: Mapping[str, Format] = {
+    "png": Format(DESCRIPTION, _scale_png),
+    "svg": Format("Description", _scale_svg),
+    "pdf": Format("Subject", _scale_pdf),
+}
 """The formats that figures can have."""
 
 PLAIN = Drawing("png")

@@ -7,7 +7,6 @@ is `helpers.clip.capabilities.QUESTIONS` of the model, and `OF_RUN` of the run.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from types import MappingProxyType
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -18,23 +17,21 @@ from helpers.data import STUDY
 TAG = "needs-"
 SEVERAL = 3  # the fewest that an order, a correlation or a tree says anything of
 
-OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = MappingProxyType(
-    {
-        "study": (
-            lambda changes, _: tuple(changes) == STUDY,
-            "This is about the published study's own nine changes, and the run makes others;"
-            " -p changes study shows it.",
-        ),
-        "several": (
-            lambda changes, _: len(changes) >= SEVERAL,
-            f"This holds changes against one another, and the run makes fewer than {SEVERAL}.",
-        ),
-        "extras": (
-            lambda _, extras: extras,
-            "What needs other models or other severities is left out by -p extras false.",
-        ),
-    }
-)
+OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = {
+    "study": (
+        lambda changes, _: tuple(changes) == STUDY,
+        "This is about the published study's own nine changes, and the run makes others;"
+        " -p changes study shows it.",
+    ),
+    "several": (
+        lambda changes, _: len(changes) >= SEVERAL,
+        f"This holds changes against one another, and the run makes fewer than {SEVERAL}.",
+    ),
+    "extras": (
+        lambda _, extras: extras,
+        "What needs other models or other severities is left out by -p extras false.",
+    ),
+}
 """What may be needed of a run's changes and extras → whether it is so, and what is said if not."""
 
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
-from types import MappingProxyType
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data.files import expand
@@ -57,7 +56,7 @@ class Texts:
         for text, name in zip(self.texts, self.properties, strict=True):
             if name is not None:
                 grouped[name] = (*grouped.get(name, ()), text)
-        return MappingProxyType(grouped)
+        return grouped
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,12 @@ class Pool:
     description: str  # what it holds, in a line
 
 
-POOLS: Mapping[str, Pool] = MappingProxyType(
-    {
-        "general": Pool("general.csv", "descriptions of images in general, for any CLIP"),
-        "scenes": Pool(
-            "scenes.csv", "the scenes' properties and the photographs, for the embedded models"
-        ),
-    }
-)
+POOLS: Mapping[str, Pool] = {
+    "general": Pool("general.csv", "descriptions of images in general, for any CLIP"),
+    "scenes": Pool(
+        "scenes.csv", "the scenes' properties and the photographs, for the embedded models"
+    ),
+}
 """Name → pool."""
 
 

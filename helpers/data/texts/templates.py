@@ -1,7 +1,6 @@
 """Sentences that a class is put into, so that a model is asked as it was taught."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data.texts.pools import Texts
@@ -21,14 +20,12 @@ def _of_open_clip(name: str) -> Callable[[], tuple[str, ...]]:
     return written
 
 
-TEMPLATES: Mapping[str, Callable[[], tuple[str, ...]]] = MappingProxyType(
-    {
-        "imagenet": _of_open_clip("OPENAI_IMAGENET_TEMPLATES"),
-        "seven": _of_open_clip("SIMPLE_IMAGENET_TEMPLATES"),
-        "photo": lambda: ("a photo of a {}.",),
-        "picture": lambda: PHOTOGRAPH_PROMPTS,
-    }
-)
+TEMPLATES: Mapping[str, Callable[[], tuple[str, ...]]] = {
+    "imagenet": _of_open_clip("OPENAI_IMAGENET_TEMPLATES"),
+    "seven": _of_open_clip("SIMPLE_IMAGENET_TEMPLATES"),
+    "photo": lambda: ("a photo of a {}.",),
+    "picture": lambda: PHOTOGRAPH_PROMPTS,
+}
 """Name → sentences: the 80 that OpenAI classified ImageNet with, the 7 best of these, one, and what
 the embedded models were taught."""
 
