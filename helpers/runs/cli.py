@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -103,164 +104,131 @@ def _parser() -> argparse.ArgumentParser:
         description="What does a change to an image do to CLIP, and which part of CLIP does it?",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands)
-    _add_verify(commands)
-    _add_repeat(commands)
-    _add_models(commands)
-    _add_images(commands)
-    _add_report(commands)
-    _add_figures(commands)
-    _add_compare(commands)
-    _add_gather(commands)
+    for add in (_add_runs, _add_lists, _add_results, _add_comparisons):
+        add(partial(_add, commands))
     return parser
 
 
-def _add_run(commands) -> None:
-    command = commands.add_parser(
-        "run",
-        help="run the notebooks and write a report",
-        description="Run the numbered notebooks with one set of parameters and write a report.",
-        epilog=f"Parameters: {', '.join(field.name for field in fields(Parameters))}.",
-    )
-    command.add_argument(
-        "profile",
-        nargs="?",
-        default=DEFAULT_PROFILE,
-        metavar="PROFILE",
-        help=f"set of parameters: {', '.join(profiles())} (default: {DEFAULT_PROFILE})",
-    )
-    command.add_argument(
-        "-p",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        dest="values",
-        help="replace a parameter, such as -p images ~/photos; may be repeated",
-    )
-    command.add_argument("--out", metavar="DIR", help="folder of the run")
-    command.set_defaults(command=_run)
+def _add(
+    commands, function: Callable[[argparse.Namespace], int], *arguments: tuple, **options: object
+) -> None:
+    """Add the command that a function carries out, under its name."""
+    command = commands.add_parser(function.__name__.removeprefix("_"), **options)
+    for names, settings in arguments:
+        command.add_argument(*names, **settings)
+    command.set_defaults(command=function)
 
 
-def _add_verify(commands) -> None:
-    command = commands.add_parser(
-        "verify",
-        help="check a finished run",
-        description="Check all checksums of a run, then compute a random share of its images anew"
-        " and compare. The exit code is 0 only if all agrees. Nothing is written.",
-    )
-    command.add_argument("folder", metavar="RUN", type=_folder, help="folder of the run")
-    command.add_argument(
-        "--share", type=float, default=0.01, help="part of the images (default: 0.01; at least one)"
-    )
-    command.set_defaults(command=_verify)
-
-
-def _add_repeat(commands) -> None:
-    command = commands.add_parser(
-        "repeat",
-        help="do a run again",
-        description="Run the notebooks again with the parameters in the run's run.json, and tell"
-        " where versions, weights, images or values are not as they were.",
-    )
-    command.add_argument("folder", metavar="RUN", type=_folder, help="folder of the run")
-    command.add_argument("--out", metavar="DIR", help="folder of the new one (default: RUN-again)")
-    command.set_defaults(command=_repeat)
+def _argument(*names: str, **settings: object) -> tuple:
+    return names, settings
 
 
 def _folder(path: str) -> Path:
     return Path(path).expanduser().absolute()
 
 
-def _add_models(commands) -> None:
-    command = commands.add_parser(
-        "models", help="list the models: what works with each, and which weights are here"
+def _add_runs(add: Callable) -> None:
+    folder = _argument("folder", metavar="RUN", type=_folder, help="folder of the run")
+    add(
+        _run,
+        _argument(
+            "profile",
+            nargs="?",
+            default=DEFAULT_PROFILE,
+            metavar="PROFILE",
+            help=f"set of parameters: {', '.join(profiles())} (default: {DEFAULT_PROFILE})",
+        ),
+        _argument(
+            "-p",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            dest="values",
+            help="replace a parameter, such as -p images ~/photos; may be repeated",
+        ),
+        _argument("--out", metavar="DIR", help="folder of the run"),
+        help="run the notebooks and write a report",
+        description="Run the numbered notebooks with one set of parameters and write a report.",
+        epilog=f"Parameters: {', '.join(field.name for field in fields(Parameters))}.",
     )
-    command.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help="a name of open_clip's, a folder or a hub id: show its weights, tag by tag",
+    share = "part of the images (default: 0.01; at least one)"
+    add(
+        _verify,
+        folder,
+        _argument("--share", type=float, default=0.01, help=share),
+        help="check a finished run",
+        description="Check all checksums of a run, then compute a random share of its images anew"
+        " and compare. The exit code is 0 only if all agrees. Nothing is written.",
     )
-    command.set_defaults(command=_models)
-
-
-def _add_images(commands) -> None:
-    command = commands.add_parser("images", help="list what a source of images holds")
-    command.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a named source, folder, shards, list or image; or several: [photos, ~/photos]",
+    add(
+        _repeat,
+        folder,
+        _argument("--out", metavar="DIR", help="folder of the new one (default: RUN-again)"),
+        help="do a run again",
+        description="Run the notebooks again with the parameters in the run's run.json, and tell"
+        " where versions, weights, images or values are not as they were.",
     )
-    command.set_defaults(command=_images)
 
 
-def _add_report(commands) -> None:
-    command = commands.add_parser(
-        "report",
+def _add_lists(add: Callable) -> None:
+    model = "a name of open_clip's, a folder or a hub id: show its weights, tag by tag"
+    source = "a named source, folder, shards, list or image; or several: [photos, ~/photos]"
+    add(
+        _models,
+        _argument("name", nargs="?", metavar="NAME", help=model),
+        help="list the models: what works with each, and which weights are here",
+    )
+    add(
+        _images,
+        _argument("source", metavar="SOURCE", help=source),
+        help="list what a source of images holds",
+    )
+
+
+def _add_results(add: Callable) -> None:
+    place = "a file NAME.html (default: report.html in the run's folder), or a folder"
+    notebooks = "such as 08 (default: all)"
+    add(
+        _report,
+        _argument("run", metavar="RUN", help="folder of the run"),
+        _argument("--out", metavar="PLACE", help=place),
         help="write a run's report to send to others",
         description="Write the report of a finished run as one file, or as a folder with the pages"
         " of its notebooks. It opens without a network and names no folder of this machine.",
     )
-    command.add_argument("run", metavar="RUN", help="folder of the run")
-    command.add_argument(
-        "--out",
-        metavar="PLACE",
-        help="a file NAME.html (default: report.html in the run's folder), or a folder",
-    )
-    command.set_defaults(command=_report)
-
-
-def _add_figures(commands) -> None:
-    command = commands.add_parser(
-        "figures",
+    add(
+        _figures,
+        _argument("run", metavar="RUN", type=_folder, help="folder of the run"),
+        _argument("--format", default="pdf", help=f"{', '.join(FORMATS)} (default: pdf)"),
+        _argument("--width", type=float, metavar="INCHES", help="of a column, such as 6.75"),
+        _argument("--notebooks", nargs="+", default=[], metavar="NN", help=notebooks),
         help="draw a run's figures again, for print",
         description="Draw the figures of a run again from its arrays, in another format, into"
         " RUN/figures/FORMAT. The run stays as it is.",
     )
-    command.add_argument("run", metavar="RUN", type=_folder, help="folder of the run")
-    command.add_argument("--format", default="pdf", help=f"{', '.join(FORMATS)} (default: pdf)")
-    command.add_argument("--width", type=float, metavar="INCHES", help="of a column, such as 6.75")
-    command.add_argument(
-        "--notebooks",
-        nargs="+",
-        default=[],
-        metavar="NN",
-        help="such as 08 (default: all)",
-    )
-    command.set_defaults(command=_figures)
 
 
-def _add_compare(commands) -> None:
-    command = commands.add_parser(
-        "compare",
+def _add_comparisons(add: Callable) -> None:
+    of_runs = partial(_argument, "runs", nargs="+", metavar="RUN")
+    out = partial(_argument, "--out")
+    page, table = "comparison.html", "gathered.csv"
+    add(
+        _compare,
+        of_runs(help="folders of the runs, the one to compare with first"),
+        out(metavar="NAME.html", default=page, help=f"(default: {page})"),
         help="put runs side by side",
         description="Write the scores of runs side by side, and how each differs from the first:"
         " image by image where they share images.",
     )
-    _take_runs(command, "folders of the runs, the one to compare with first")
-    command.add_argument(
-        "--out", metavar="NAME.html", default="comparison.html", help="(default: comparison.html)"
-    )
-    command.set_defaults(command=_compare)
-
-
-def _add_gather(commands) -> None:
-    command = commands.add_parser(
-        "gather",
+    add(
+        _gather,
+        of_runs(help="folders of runs, or folders that hold some"),
+        out(metavar="NAME.csv", default=table, help=f"(default: {table})"),
         help="gather the scores of runs into one table",
         description="Write the mean scores of runs as one tidy CSV, a row for each run, source of"
         " images, score and change, with the parameters in which the runs differ.",
     )
-    _take_runs(command, "folders of runs, or folders that hold some")
-    command.add_argument(
-        "--out", metavar="NAME.csv", default="gathered.csv", help="(default: gathered.csv)"
-    )
-    command.set_defaults(command=_gather)
-
-
-def _take_runs(command: argparse.ArgumentParser, meaning: str) -> None:
-    command.add_argument("runs", nargs="+", metavar="RUN", help=meaning)
 
 
 def _run(given: argparse.Namespace) -> int:
