@@ -111,10 +111,11 @@ def test_a_single_image_has_no_floor(rng):
     assert aligned.between_images(grids_of(rng, ["photos"])).isnull().all()
 
 
-def test_the_brightest_patches_get_what_they_get(rng):
+def test_the_brightest_patches_get_what_they_get(rng, monkeypatch):
+    monkeypatch.setattr(aligned, "BRIGHTEST", 0.2)  # 2 of 9 patches
     grids = grids_of(rng, ["photos"] * 2)
-    share = aligned.brightest_share(grids, 0.2)  # 2 of 9 patches
+    share = aligned.brightest_share(grids)
     flat = np.sort(grids.values.reshape(2, 2, 9))
     np.testing.assert_allclose(share, flat[..., -2:].sum(axis=-1) / flat.sum(axis=-1))
     even = xr.ones_like(grids)
-    np.testing.assert_allclose(aligned.brightest_share(even, 1 / 9), 1 / 9)
+    np.testing.assert_allclose(aligned.brightest_share(even), 2 / 9)

@@ -68,8 +68,8 @@ def test_top_images_have_the_largest_inner_products():
     heads = xr.DataArray(rng.normal(size=(9, 2, 2, 4)), HEADS, axes)
     texts = xr.DataArray(np.eye(4), dims=("text", "feature"))
     first = xr.DataArray([[0, 1], [2, 3]], HEADS, ("layer", "head"))
-    found = cards.top_images(heads, texts, first, 3)
+    found = cards.top_images(heads, texts, first)
     for layer, head in np.ndindex(2, 2):
         along = heads.values[:, layer, head, first.values[layer, head]]
-        assert found.values[layer, head].tolist() == np.argsort(-along)[:3].tolist()
-    assert cards.top_images(heads[:2], texts, first, 3).sizes["place"] == 2
+        assert found.values[layer, head].tolist() == np.argsort(-along)[: cards.IMAGES].tolist()
+    assert cards.top_images(heads[:2], texts, first).sizes["place"] == 2

@@ -42,6 +42,6 @@ def test_equal_embeddings_stay_in_one_point(embeddings):
     assert np.isnan(plane["explained"]).all()
 
 
-def test_components_are_limited(embeddings):
-    with pytest.raises(WorkbookError, match="components has no value 6"):
-        principal_plane(embeddings, components=6)
+def test_a_plane_takes_two_features(embeddings):
+    with pytest.raises(WorkbookError, match="embeddings of 1 features have no plane"):
+        principal_plane(embeddings.isel(feature=[0]))

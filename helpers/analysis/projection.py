@@ -31,10 +31,10 @@ def principal_plane(embeddings: xr.DataArray) -> xr.DataArray:
     """
     flat = embeddings.transpose("image", "view", "feature")
     points = flat.to_numpy().reshape(-1, flat.sizes["feature"]).astype(np.float64)
-    if not 1 <= COMPONENTS <= min(points.shape):
+    if min(points.shape) < COMPONENTS:
         raise WorkbookError(
-            f"components has no value {COMPONENTS}; {points.shape[0]} embeddings of "
-            f"{points.shape[1]} features have 1 to {min(points.shape)} principal components."
+            f"{points.shape[0]} embeddings of {points.shape[1]} features have no plane to be drawn"
+            f" in; give {COMPONENTS} of each at least."
         )
     points -= points.mean(axis=0)
     values, axes = _principal_axes(points)
