@@ -10,4 +10,4 @@ def refused(*_, **__):
     )
 
 
-Model.encode = Model.encode_with_patched_heads = Model.encode_text = refused
+Model.encode = Model.encode_patched = Model.encode_text = refused

@@ -82,9 +82,11 @@ def test_partners_are_other_images_of_the_same_source():
 def test_attention_in_place_is_the_published_score(rng, monkeypatch):
     monkeypatch.setattr(aligned, "PAIRS_AT_ONCE", 2)
     grids = rng.random((5, 3, 4, 4))
-    maps = scores.attention_map(grids)
+    maps = scores.attention_map(grids, (40, 56))
     expected = scores.attention_similarity(maps[:, :1], maps[:, 1:])
-    assert aligned.attention_in_place(grids[:, :1], grids[:, 1:]) == pytest.approx(expected)
+    found = aligned.attention_in_place(grids[:, :1], grids[:, 1:], (40, 56))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert (found != aligned.attention_in_place(grids[:, :1], grids[:, 1:], 224)).all()
 
 
 def grids_of(rng, sources):
@@ -99,7 +101,7 @@ def grids_of(rng, sources):
 
 def test_the_floor_is_that_of_another_image_of_the_same_source(rng):
     grids = grids_of(rng, ["photos"] * 3 + ["scenes"])
-    floor = aligned.between_images(grids, seed=2)
+    floor = aligned.between_images(grids, seed=2, size=224)
     partner = aligned.partners(grids["source"].values, 2)
     for image in range(3):
         pair = (scores.attention_map(grids.values[each, 0]) for each in (image, partner[image]))
@@ -108,7 +110,7 @@ def test_the_floor_is_that_of_another_image_of_the_same_source(rng):
 
 
 def test_a_single_image_has_no_floor(rng):
-    assert aligned.between_images(grids_of(rng, ["photos"])).isnull().all()
+    assert aligned.between_images(grids_of(rng, ["photos"]), size=224).isnull().all()
 
 
 def test_the_brightest_patches_get_what_they_get(rng, monkeypatch):

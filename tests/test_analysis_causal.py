@@ -9,7 +9,7 @@ from helpers.clip import load
 from helpers.data import AUGMENTATIONS, open_images, views
 from helpers.runs import open_run
 from helpers.runs.derived.ordinary import ordinary_differences
-from helpers.runs.derived.patching import patched_heads
+from helpers.runs.derived.patching import patched_heads, patched_layers
 
 NAMES = list(AUGMENTATIONS)
 
@@ -92,7 +92,7 @@ def test_without_what_heads_wrote_their_shares_are_gone(encoded):
 def test_with_all_heads_back_nothing_of_the_shift_remains(model, encoded):
     drawn, original, augmented = encoded
     sides = (drawn["blur"][None], drawn["original"][None])
-    embedding = model.encode_with_patched_heads(*sides, np.ones((1, 6, 6), bool))
+    embedding = model.encode_patched(*sides, heads=np.ones((1, 6, 6), bool))
     shift = augmented.embedding - original.embedding
     assert removed(embedding - original.embedding, shift, original) == pytest.approx(1, abs=1e-4)
 
@@ -161,10 +161,61 @@ def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
         own = chosen.sel(choice=choice, augmentation=name)
         shares = heads.sel(image=image, augmentation=name)
         expected = {"direct": (own[0] * shares).sum().item()}
-        for effect, every in (("direct path", False), ("total", True)):
-            sides = (drawn[name][None], drawn["original"][None], own.values)
-            embedding = run.model.encode_with_patched_heads(*sides, every_token=every)
+        for effect, tokens in (("direct path", run.model.read_tokens), ("total", None)):
+            sides = (drawn[name][None], drawn["original"][None])
+            embedding = run.model.encode_patched(*sides, heads=own.values, tokens=tokens)
             expected[effect] = removed(embedding - original.embedding, shift, original)
         for effect, value in expected.items():
             one = found.sel(effect=effect, choice=choice, image=image, augmentation=name)
             assert one.item() == pytest.approx(value, abs=1e-4)
+
+
+def test_a_quarter_of_the_patches_is_chosen_by_what_they_carry_and_at_random():
+    rng = np.random.default_rng(0)
+    shares, difference = rng.random((2, 40, 10))
+    chosen = causal.choose_patches(shares, difference, seed=0)
+    assert list(chosen) == list(causal.POSITIONS)
+    for own in chosen.values():
+        assert own.shape == (40, 10) and (own.sum(axis=1) == 3).all()
+    for name, values in (("carrying", shares), ("changed", difference)):
+        lowest = np.where(chosen[name], values, np.inf).min(axis=1)
+        assert (lowest > np.where(chosen[name], -np.inf, values).max(axis=1)).all()
+    assert (chosen["anywhere"].any(axis=0)).all()
+
+
+def test_patching_layers_and_positions_undoes_what_it_must(parameters):
+    run = open_run(**parameters | {"images": "scenes:3", "severity": 1.0})
+    found = patched_layers(run)["undone"]
+    another = [f"{name} {causal.OF_ANOTHER}" for name in causal.PARTS]
+    assert found["choice"].values.tolist() == [*causal.PARTS, *another, *causal.POSITIONS]
+    assert found["layer"].values.tolist() == list(range(6))
+    moved = found["augmentation"].values
+    assert len(set(moved)) == 3
+    last = found.sel(layer=5)
+    np.testing.assert_allclose(last.sel(choice="read"), 1, atol=1e-4)  # the class token is all
+    np.testing.assert_allclose(last.sel(choice=list(causal.POSITIONS)), 0, atol=1e-4)
+    assert (found.sel(choice="read").mean("image").diff("layer") > -0.05).all()
+    for name in causal.PARTS:
+        other = found.sel(choice=f"{name} {causal.OF_ANOTHER}")
+        assert float(found.sel(choice=name).mean()) > float(other.mean())
+    image, change = found["image"].values[1], moved[1]
+    drawn = run.views(image, [change])
+    sides = [drawn[name][None] for name in (change, "original")]
+    mlps = np.arange(6)[None] == 2
+    left, after, before = (
+        run.model.encode_patched(*sides, mlps=mlps),
+        *(run.model.encode(side).embedding for side in sides),
+    )
+    shift = (after - before)[0]
+    expected = 1 - np.linalg.norm(left - before) / np.linalg.norm(shift)
+    assert found.sel(choice="mlps", layer=2)[1].item() == pytest.approx(expected, abs=1e-3)
+    table = causal.layer_table(found)
+    own = table[(table["choice"] == "mlps") & (table["layer"] == 2)]
+    assert own["mean"].item() == pytest.approx(float(found.sel(choice="mlps", layer=2).mean()))
+
+
+def test_one_image_has_no_other_to_be_patched_with(parameters):
+    run = open_run(**parameters | {"images": "scenes:1", "severity": 1.0})
+    found = patched_layers(run)["undone"]
+    another = found["choice"].str.contains(causal.OF_ANOTHER)
+    assert found[another].isnull().all() and found[~another].notnull().all()

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -100,6 +101,17 @@ def test_without_an_ordinary_difference_nothing_is_said_of_training():
     none = xr.DataArray([np.nan], {"image": [0]}, "image")
     side = {"shift": comparison.mean_depth(one), "ordinary": none}
     assert comparison.later_than_untrained(side, side).isna().all(axis=None)
+
+
+def test_labels_of_images_are_no_obstacle_even_where_one_side_has_none():
+    labels = {"class": ("image", [f"class {number % 3}" for number in range(20)])}
+    shift = comparison.mean_depth(written_in(2).expand_dims(augmentation=NAMES))
+    ordinary = comparison.mean_depth(written_in(1))
+    plain = {"shift": shift, "ordinary": ordinary}
+    expected = comparison.later_than_untrained(plain, plain)
+    for labelled in ({"shift"}, {"ordinary"}, {"shift", "ordinary"}):
+        side = {n: own.assign_coords(labels) if n in labelled else own for n, own in plain.items()}
+        pd.testing.assert_frame_equal(comparison.later_than_untrained(side, side), expected)
 
 
 def test_models_that_order_changes_alike_correlate():

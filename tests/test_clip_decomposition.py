@@ -88,31 +88,52 @@ def test_tokens_must_be_asked_for_and_directions_must_fit(untrained, pixels):
         encoding.tokens_of_heads(np.ones((2, 7)))
 
 
-@pytest.mark.parametrize("every_token", [True, False])
+@pytest.mark.parametrize("where", ["everywhere", "class token", "some patches"])
 @pytest.mark.parametrize("name", [*SMALL, *FULL])
-def test_patching_heads_equals_exchanging_them_by_hooks(name, every_token, pixels):
+def test_patching_equals_exchanging_by_hooks(name, where, pixels):
     model = load(name, device="cpu")
     original, changed = pixels[:1], pixels[1:]
-    heads = np.random.default_rng(0).random((1, model.layers, model.heads)) < 0.3
-    patched = model.encode_with_patched_heads(changed, original, heads, every_token=every_token)
-    expected = embedding_with_hooks(model, changed, original, heads[0], every_token)
-    assert relative_error(patched, expected) <= 1e-5
-    assert relative_error(patched, model.encode(changed).embedding) > 1e-3
-    nothing = model.encode_with_patched_heads(changed, original, np.zeros_like(heads))
+    rng, tokens = np.random.default_rng(0), model.tower.tokens
+    places = {
+        "everywhere": np.ones(tokens, bool),
+        "class token": model.read_tokens,
+        "some patches": rng.random(tokens) < 0.5,
+    }
+    heads = rng.random((model.layers, model.heads)) < 0.3
+    some = rng.random((2, model.layers)) < 0.4
+    for chosen in ({"heads": heads}, {"mlps": some[0]}, {"heads": heads, "mlps": some[0]}):
+        check_against_hooks(model, changed, original, chosen, places[where])
+    for layer in (0, model.layers // 2):
+        stream = np.arange(model.layers) == layer
+        check_against_hooks(model, changed, original, {"stream": stream}, places[where])
+    nothing = model.encode_patched(changed, original)
     assert relative_error(nothing, model.encode(changed).embedding) <= 1e-6
+
+
+def check_against_hooks(model, pixels, originals, chosen, tokens):
+    masks = {name: own[None] for name, own in chosen.items()}
+    patched = model.encode_patched(pixels, originals, tokens=tokens[None], **masks)
+    expected = embedding_with_hooks(model, pixels, originals, chosen, tokens)
+    assert relative_error(patched, expected) <= 1e-5
+    assert relative_error(patched, model.encode(pixels).embedding) > 1e-3
 
 
 def test_with_every_head_patched_only_what_heads_do_not_write_differs(pixels):
     model = load("embedded", device="cpu")
     heads = np.ones((1, model.layers, model.heads), bool)
-    patched = model.encode_with_patched_heads(pixels[1:], pixels[:1], heads)
+    patched = model.encode_patched(pixels[1:], pixels[:1], heads=heads)
     # The class token sees an image through heads alone.
     assert relative_error(patched, model.encode(pixels[:1]).embedding) <= 1e-5
 
 
 def test_patching_says_what_does_not_fit(untrained, pixels):
-    with pytest.raises(WorkbookError, match=r"must have the shape \(2, 12, 6\)"):
-        untrained.encode_with_patched_heads(pixels, pixels, np.ones((2, 3, 12), bool))
+    for shape in [(2, 3, 12), (3, 12, 6), (12, 6, 1)]:
+        with pytest.raises(WorkbookError, match=r"heads .* must have the shape \(2, 12, 6\)"):
+            untrained.encode_patched(pixels, pixels, heads=np.ones(shape, bool))
+    with pytest.raises(WorkbookError, match=r"tokens .* must have the shape \(2, 50\)"):
+        untrained.encode_patched(pixels, pixels, tokens=np.ones(49, bool))
+    with pytest.raises(WorkbookError, match="1 original images don't fit 2"):
+        untrained.encode_patched(pixels, pixels[:1])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +153,26 @@ def test_embedding_and_attention_equal_hugging_face(name, activation, pixels):
     encoding = model.encode(pixels)
     assert relative_error(encoding.embedding, expected.image_embeds.numpy()) <= 1e-4
     assert relative_error(encoding.attention, attention.numpy()) <= 1e-4
+
+
+def test_attention_of_every_head_is_that_of_open_clip(model, pixels):
+    visual, found = model.clip.visual, []
+
+    def keep(block, arguments, _):
+        attn, size = block.attn, model.head_width
+        own = F.linear(block.ln_1(arguments[0]), attn.in_proj_weight, attn.in_proj_bias)
+        q, k, _ = (part.unflatten(-1, (-1, size)).transpose(1, 2) for part in own.chunk(3, dim=-1))
+        found.append(((q @ k.mT) / size**0.5).softmax(-1)[:, :, 0, 1:])
+
+    handles = [block.register_forward_hook(keep) for block in visual.transformer.resblocks]
+    with torch.inference_mode():
+        visual(normalised(model, pixels))
+    for handle in handles:
+        handle.remove()
+    expected = torch.stack(found, dim=1).unflatten(-1, model.grid).numpy()
+    encoding = model.encode(pixels, by_token=True)
+    assert relative_error(encoding.attention_of_heads, expected) <= 1e-5
+    assert relative_error(encoding.attention_of_heads[:, -1].mean(1), encoding.attention) <= 1e-5
 
 
 def test_layer_scale_is_part_of_the_contributions(untrained, pixels):
@@ -164,10 +205,13 @@ def normalised(model, pixels):
     return (images - mean) / std
 
 
-def embedding_with_hooks(model, pixels, originals, heads, every_token):
-    """open_clip's own passes; hooks exchange what enters the output projections."""
-    visual, size, written = model.clip.visual, model.head_width, []
-    tokens = slice(None) if every_token else 0
+def embedding_with_hooks(model, pixels, originals, chosen, tokens):
+    """open_clip's own passes; hooks exchange what heads and MLPs write, and what a block gives."""
+    visual, size = model.clip.visual, model.head_width
+    none = np.zeros(model.layers, bool)
+    heads = chosen.get("heads", np.zeros((model.layers, model.heads), bool))
+    mlps, stream = (chosen.get(name, none) for name in ("mlps", "stream"))
+    tokens, kept = torch.from_numpy(tokens), {}
 
     def mixed(block, x):
         attn = block.attn
@@ -176,14 +220,24 @@ def embedding_with_hooks(model, pixels, originals, heads, every_token):
         return ((q @ k.mT) / size**0.5).softmax(-1) @ v
 
     def keep(block, arguments, output):
-        written.append(mixed(block, arguments[0]))
+        own = mixed(block, arguments[0])
+        x = arguments[0] + block.attn.out_proj(own.transpose(1, 2).flatten(2))
+        kept[block] = own, block.mlp(block.ln_2(x)), output
 
     def exchange(block, arguments, output):
-        outputs, own = written.pop(0), mixed(block, arguments[0])
-        for head in np.flatnonzero(heads[len(heads) - 1 - len(written)]):
-            own[:, head, tokens] = outputs[:, head, tokens]
+        layer = list(visual.transformer.resblocks).index(block)
+        other_heads, other_mlp, other_stream = kept[block]
+        own = mixed(block, arguments[0])
+        for head in np.flatnonzero(heads[layer]):
+            own[:, head, tokens] = other_heads[:, head, tokens]
         x = arguments[0] + block.attn.out_proj(own.transpose(1, 2).flatten(2))
-        return x + block.mlp(block.ln_2(x))
+        added = block.mlp(block.ln_2(x))
+        if mlps[layer]:
+            added[:, tokens] = other_mlp[:, tokens]
+        x = x + added
+        if stream[layer]:
+            x[:, tokens] = other_stream[:, tokens]
+        return x
 
     for hook, images in ((keep, originals), (exchange, pixels)):
         blocks = visual.transformer.resblocks

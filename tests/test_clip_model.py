@@ -20,14 +20,14 @@ def test_a_batch_that_needs_several_passes_gives_the_same(pixels, monkeypatch):
     five = pixels[[0, 1, 0, 1, 1]]
     original, heads = model.encode(five), np.zeros((5, model.layers, model.heads), bool)
     heads[1::2, -1] = True
-    patched = model.encode_with_patched_heads(five[::-1], five, heads)
+    patched = model.encode_patched(five[::-1], five, heads=heads)
     monkeypatch.setattr(forward, "WRITTEN_AT_ONCE", 2 * 16 * model.tower.tokens * model.tower.width)
     assert model._passes(5, by_token=False) == 3
     pieces = model.encode(five)
     for name in ("embedding", "heads", "mlps", "rest", "depths", "attention"):
         one, other = getattr(pieces, name), getattr(original, name)
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-6 * np.abs(other).max())
-    found = model.encode_with_patched_heads(five[::-1], five, heads)
+    found = model.encode_patched(five[::-1], five, heads=heads)
     np.testing.assert_allclose(found, patched, rtol=0, atol=2e-6 * np.abs(patched).max())
 
 

@@ -1,7 +1,6 @@
 """Every kind of vision tower at a small size: the library's embedding, taken apart exactly."""
 
 import csv
-from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward, images_at_once, join
 from helpers.clip.huggingface import Trunk
 from helpers.clip.names import open_clip_names
-from helpers.clip.patching import encode_patched
+from helpers.clip.patching import encode_patched, exchange
 from helpers.clip.towers import UnknownTower, open_tower
 from tests import tiny
 
@@ -129,33 +128,74 @@ def test_heads_are_the_sum_over_tokens(encoded):
     assert relative_error(encoding.tokens_along(directions), along) <= 1e-5
 
 
-@pytest.mark.parametrize("every_token", [True, False])
-def test_heads_are_patched_in_any_tower(encoded, every_token):
+def test_attention_of_every_head_is_known_in_any_tower(encoded):
+    _, tower, _, encoding = encoded
+    attention = encoding.attention_of_heads
+    assert attention.shape == (3, LAYERS, HEADS, *tower.grid)
+    assert (attention >= 0).all()
+    left = 1 - attention.sum((-2, -1))  # for class and register tokens
+    if tower.prefix:
+        assert (left > 0).all()
+    else:
+        np.testing.assert_allclose(left, 0, atol=1e-5)
+
+
+def test_what_heads_write_lies_in_the_directions_of_their_weights(encoded):
+    _, tower, _, encoding = encoded
+    with torch.no_grad():
+        weights = encoding._readout.head_weights(LAYERS - 1).numpy()
+    for head, own in enumerate(weights):
+        _, sizes, directions = np.linalg.svd(own.astype(float), full_matrices=False)
+        directions = directions[sizes > 1e-6 * sizes[0]]
+        written = encoding.heads[:, -1, head].astype(float)
+        within = written @ directions.T @ directions
+        assert relative_error(within, written) <= 1e-4
+        assert len(directions) < written.shape[1] or tower.pool.query
+
+
+PART = {"heads": (LAYERS, HEADS), "mlps": (LAYERS,), "stream": (LAYERS,)}
+
+
+def patched(tower, sides, *, tokens=None, **parts):
+    chosen, _ = exchange(tower, 3, parts | {"tokens": tokens}, "cpu")
+    with torch.inference_mode():
+        return encode_patched(tower, *sides, chosen).numpy()
+
+
+@pytest.mark.parametrize("part", PART)
+def test_parts_are_patched_in_any_tower(encoded, part):
     _, tower, images, encoding = encoded
     others = images.roll(1, dims=0)
-    chosen = torch.zeros(3, LAYERS, HEADS, dtype=torch.bool)
-    none = torch.zeros_like(chosen)
-    chosen[:, LAYERS - 2, 1] = True
-    patched = partial(encode_patched, tower, images, every_token=every_token)
-    with torch.inference_mode():
-        (same,) = patched(images, chosen[None])
-        other, untouched = patched(others, torch.stack([chosen, none]))
-    assert relative_error(same.numpy(), encoding.embedding) <= 1e-5
-    assert relative_error(untouched.numpy(), encoding.embedding) <= 1e-6
-    assert relative_error(other.numpy(), encoding.embedding) > 1e-3
+    chosen = np.zeros((2, 3, *PART[part]), bool)
+    chosen[0, :, LAYERS - 2] = True
+    same = patched(tower, (images, images), **{part: chosen[:1]})[0]
+    other, untouched = patched(tower, (images, others), **{part: chosen})
+    assert relative_error(same, encoding.embedding) <= 1e-5
+    assert relative_error(untouched, encoding.embedding) <= 1e-6
+    assert relative_error(other, encoding.embedding) > 1e-3
+
+
+def test_with_the_whole_residual_stream_an_image_becomes_the_other(encoded):
+    _, tower, images, encoding = encoded
+    others = images.roll(1, dims=0)
+    stream = np.eye(LAYERS, dtype=bool)[:, None].repeat(3, axis=1)
+    found = patched(tower, (images, others), stream=stream)
+    for own in found:
+        assert relative_error(own, np.roll(encoding.embedding, 1, axis=0)) <= 1e-5
+    nowhere = patched(tower, (images, others), stream=stream, tokens=np.zeros(tower.tokens, bool))
+    assert relative_error(nowhere[0], encoding.embedding) <= 1e-6
 
 
 def test_a_total_effect_goes_through_tokens_that_the_pool_does_not_read(encoded):
     _, tower, images, _ = encoded
-    chosen = torch.zeros(1, 3, LAYERS, HEADS, dtype=torch.bool)
+    chosen = np.zeros((1, 3, LAYERS, HEADS), bool)
     chosen[..., 0, 0] = True
-    with torch.inference_mode():
-        total, direct = (
-            encode_patched(tower, images, images.roll(1, dims=0), chosen, every_token=each)
-            for each in (True, False)
-        )
+    read = np.zeros(tower.tokens, bool)
+    read[tower.pool.reads] = True
+    sides = (images, images.roll(1, dims=0))
+    total, direct = (patched(tower, sides, heads=chosen, tokens=own) for own in (None, read))
     all_read = len(range(tower.tokens)[tower.pool.reads]) == tower.tokens
-    assert (relative_error(total.numpy(), direct.numpy()) <= 1e-6) == all_read
+    assert (relative_error(total, direct) <= 1e-6) == all_read
 
 
 @pytest.mark.parametrize("kind", ["mean, then norm", "norm, then mean", "SigLIP", "CoCa"])

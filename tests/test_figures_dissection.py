@@ -4,6 +4,7 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -134,3 +135,23 @@ def test_a_shift_of_nothing_is_drawn_as_nothing(parts):
     figures.excess_maps({"scenes": 0 * excess_of(NAMES)})
     (ax,) = figures.layer_bars({"scenes": 0 * parts}).axes
     assert all(bar.get_width() == 0 for bar in ax.patches)
+
+
+def undone(choices):
+    rows = [(choice, layer, 0.1 * layer, 0, 1) for choice in choices for layer in range(3)]
+    return pd.DataFrame(rows, columns=["choice", "layer", "mean", "low", "high"])
+
+
+def test_what_is_undone_by_layer_stands_beside_its_baseline():
+    table = undone(["heads", "heads of another image", "carrying"])
+    columns = [{"read": "tokens read", "heads": "all heads"}, {"carrying": "patches"}]
+    figure = figures.undone_by_layer(
+        {"photos": table, "scenes": table}, columns=columns, baseline="of another image"
+    )
+    assert len(figure.axes) == 4
+    parts, patches = figure.axes[:2]
+    lines = [line for line in parts.lines if len(line.get_xdata()) == 3]
+    assert [line.get_linestyle() for line in lines] == ["-", "--"]
+    np.testing.assert_allclose(lines[0].get_ydata(), [0, 0.1, 0.2])
+    texts = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in (parts, patches)]
+    assert texts == [["all heads", "of another image"], ["patches"]]

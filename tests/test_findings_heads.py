@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from helpers.analysis.findings.heads import Published, answer
+from helpers.analysis.findings.heads import Published, Weights, answer
 from helpers.analysis.probes import Agreement
 
 PUBLISHED = Published(small=0.28, large=0.48, q=0.001, names_small=34, names_large=30)
@@ -17,6 +17,14 @@ def agreeing(count, p=0.0001):
 
 def explained(*, few, many):
     return pd.DataFrame({5: [few, 0.64, 0.5], 20: [many, 0.95, 0.93]}, index=POOLS)
+
+
+def weights(own=(0.8, 0.74, 0.84), beyond=0.6, p=0.0001, untrained=0.3):
+    others, even = (0.07, 0.06, 0.08), (0.09, 0.09, 0.09)
+    rows = {"own": own, "others": others, "even": even, "beyond": (beyond + 0.1, beyond, 1)}
+    shares = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"])
+    before = pd.DataFrame({"mean": 0.25, "low": 0.2, "high": untrained}, ["own"])
+    return Weights(directions=3, shares=shares, untrained=before, labels=agreeing(14, p))
 
 
 def given(**changed):
@@ -38,6 +46,7 @@ def given(**changed):
         "consistency_at": pd.Series([0, 0.1, 0.3, 0.4, 0.15, 0.05]),
         "found_alone": 1,
         "left": {"variance": 0.99, "predictions": 0.9, "alone": 0.72},
+        "weights": weights(),
         "published": PUBLISHED,
     }
     return answer(**made | changed)
@@ -63,6 +72,7 @@ def test_labels_that_are_right_and_texts_that_say_little_are_said():
         "5: more; 20: hardly more",
         "more than by chance and untrained",
         "nearly",
+        "yes: directions and labels",
         "yes, but no more different names",
     ]
     assert table["beside it"].iloc[0] == "1 of 14 labels is a near-tie"
@@ -71,6 +81,23 @@ def test_labels_that_are_right_and_texts_that_say_little_are_said():
     )
     assert table["estimate"].iloc[5].startswith("mean CCS 2.9 [2.8, 3.0]; CCS@5 5%, CCS@4 15%")
     assert "strongest second: L4.H0, colour 25% and fill 19%" in table["beside it"].iloc[3]
+
+
+@pytest.mark.parametrize(
+    "made, said",
+    [
+        (weights(), "yes: directions and labels"),
+        (weights(p=0.4), "directions, but not labels"),
+        (weights(own=(0.1, 0.05, 0.12), beyond=-0.01), "labels, but not directions"),
+        (weights(untrained=0.78), "labels, but not directions"),
+        (weights(own=(0.1, 0.05, 0.12), beyond=0.01, p=0.4), "no"),
+    ],
+)
+def test_weights_agree_with_images_only_where_both_go_beyond_their_baselines(made, said):
+    row = given(weights=made).findings[7]
+    assert row.answer == said
+    assert "in any 3 that it can write 9%, untrained 25% [20%, " in row.beside
+    assert "the same label for 14 of 24 heads" in row.estimate
 
 
 def test_labels_that_are_right_by_chance_alone_are_not_called_right():

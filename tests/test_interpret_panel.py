@@ -16,6 +16,7 @@ from helpers.data import published
 from helpers.interpret import changes, choices
 from helpers.interpret.choices import UNNAMED
 from helpers.runs import open_run
+from helpers.runs.derived.attention import heads_attention
 
 
 @pytest.fixture
@@ -110,6 +111,25 @@ def test_at_the_runs_severity_a_panel_shows_the_runs_own_view(run):
     lead = shares[shares.index.str.contains("H")].idxmax()
     label = figure.axes[3].get_yticklabels()[0].get_text()
     assert label.split() == [lead, f"{shares[lead]:.0%}"]
+
+
+def test_attention_of_every_head_is_shown_before_and_after(run):
+    kept = heads_attention(run, "1.png", "noise").values
+    figure = changes.attention(run, "1.png", "noise", 1.0)
+    mosaics = [ax.images[0].get_array() for ax in figure.axes[2:]]
+    layers, heads, rows, columns = kept.shape[1:]
+    for mosaic in mosaics:
+        assert mosaic.shape == (layers * rows, heads * columns)
+    scale = kept.max(axis=(0, 3, 4))  # layers × heads
+    for own, mosaic in zip(kept, mosaics, strict=False):
+        for layer, head in ((0, 1), (layers - 1, 0)):  # the first layer is at the bottom
+            top, left = (layers - 1 - layer) * rows, head * columns
+            cell = mosaic[top : top + rows, left : left + columns]
+            np.testing.assert_allclose(cell, own[layer, head] / scale[layer, head], atol=2e-3)
+    np.testing.assert_allclose(mosaics[2], mosaics[1] - mosaics[0], atol=1e-6)
+    plt.close(figure)
+    panel = interpret.panel("attention", run, image="1.png", change="noise", severity=0.5)
+    assert "change noise · severity 0.5" in panel.page and "<img" in panel.page
 
 
 def test_an_image_of_ones_own_is_changed_and_no_severity_beyond_the_slider_is(run):

@@ -57,6 +57,14 @@ def test_a_figure_that_is_missing_is_named_and_no_picture_is_broken(run):
     assert "no figure" not in page
 
 
+def test_a_notebook_that_is_being_written_is_not_read(run):
+    write_notebook(run, number="02")
+    (run.folder / "notebooks" / "03_question.ipynb").write_text("")  # opened, not yet filled
+    page = write_report(run.folder, waiting=["03_question"]).read_text()
+    assert "Still being computed: 03_question" in page
+    assert "02_question.html" in page
+
+
 def test_a_figure_of_cells_that_were_left_out_is_not_missing(run):
     path = write_notebook(run, number=NAME[:2]).with_suffix(".ipynb")
     notebook = nbformat.read(path, as_version=4)

@@ -37,7 +37,9 @@ def partners(sources: ArrayLike, seed: int = 0) -> np.ndarray:
     return partner
 
 
-def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
+def attention_in_place(
+    original: ArrayLike, other: ArrayLike, size: int | tuple[int, int]
+) -> np.ndarray:
     """Attention similarity as published, from grids, a few maps at a time: (images, …)."""
     original, other = np.asarray(original), np.asarray(other)
     starts = range(0, max(len(original), 1), PAIRS_AT_ONCE)
@@ -45,14 +47,16 @@ def attention_in_place(original: ArrayLike, other: ArrayLike) -> np.ndarray:
     return np.concatenate(
         [
             scores.attention_similarity(
-                scores.attention_map(original[block]), scores.attention_map(other[block])
+                *(scores.attention_map(side[block], size) for side in (original, other))
             )
             for block in blocks
         ]
     )
 
 
-def between_images(grids: xr.DataArray, seed: int = 0) -> xr.DataArray:
+def between_images(
+    grids: xr.DataArray, seed: int = 0, *, size: int | tuple[int, int]
+) -> xr.DataArray:
     """Attention similarity of each original and that of another image of its source.
 
     Parameters
@@ -61,6 +65,8 @@ def between_images(grids: xr.DataArray, seed: int = 0) -> xr.DataArray:
         Attention as the model gives it, with the view ``original`` and the coordinate ``source``.
     seed : int
         Of the pairs; see `partners`.
+    size : int or tuple of int
+        Height and width of the views, to which maps are enlarged.
 
     Returns
     -------
@@ -72,7 +78,9 @@ def between_images(grids: xr.DataArray, seed: int = 0) -> xr.DataArray:
     partner = partners(grids["source"].values, seed)
     found = np.full(len(partner), np.nan)
     known = np.flatnonzero(partner >= 0)
-    found[known] = attention_in_place(originals.values[known], originals.values[partner[known]])
+    found[known] = attention_in_place(
+        originals.values[known], originals.values[partner[known]], size
+    )
     values = originals.isel(row=0, column=0, drop=True).copy(data=found)
     return values.expand_dims(augmentation=[TWO_IMAGES], axis=1)
 

@@ -35,6 +35,16 @@ CHOICES = {
 }
 """What heads carry most of, in words."""
 EFFECTS = ("direct", "direct path", "total")
+PARTS = {"read": "residual stream, tokens read out", "heads": "all heads", "mlps": "all MLPs"}
+"""What is patched of a layer, in words."""
+POSITIONS = {
+    "carrying": "patches that carry most",
+    "changed": "patches whose pixels change most",
+    "anywhere": "random patches",
+}
+"""Where the residual stream is patched, in words."""
+OF_ANOTHER = "of another image"
+PATCHES = 0.25  # of all, where the residual stream is patched
 TOP_SHARE = 0.1  # of the heads are patched
 
 
@@ -92,6 +102,43 @@ def choose_heads(
     )
 
 
+def choose_patches(
+    shares: np.ndarray, difference: np.ndarray, *, seed: int
+) -> dict[str, np.ndarray]:
+    """Choose a quarter of each image's patches in the ways of `POSITIONS`: (images, patches) each.
+
+    By what they carry of the shift, by how much their pixels change, and at random.
+    """
+    count = int(np.ceil(PATCHES * shares.shape[1]))
+    first = np.broadcast_to(np.arange(shares.shape[1]) < count, shares.shape)
+    drawn = np.random.default_rng(seed).permuted(first, axis=1)
+    chosen = [_largest(values, count) for values in (shares, difference)]
+    return dict(zip(POSITIONS, [*chosen, drawn], strict=True))
+
+
+def layer_table(undone: xr.DataArray) -> pd.DataFrame:
+    """Average what patching undoes at each layer, with intervals over images.
+
+    Parameters
+    ----------
+    undone : DataArray, (choice, layer, image)
+        Of one source; see `helpers.runs.derived.patching.patched_layers`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `choice`, `layer`, `mean`, `low` and `high`.
+    """
+    tables = {
+        choice: mean_with_interval(
+            undone.sel(choice=choice, drop=True).transpose("image", "layer").values
+        ).set_axis(undone["layer"].values)
+        for choice in undone["choice"].values
+    }
+    table = pd.concat(tables, names=["choice", "layer"]).reset_index()
+    return table[["choice", "layer", "mean", "low", "high"]]
+
+
 def _largest(shares: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(ties.largest_first(shares), axis=-1) < count
 
@@ -124,6 +171,24 @@ def removed(left: xr.DataArray, shift: xr.DataArray, original: xr.DataArray) -> 
     sides = [side.transpose(*axes, "feature").values for side in (left, shift, original)]
     share = along_shift((sides[1] - sides[0])[..., None, :], *sides[1:])[..., 0]
     return left.isel(feature=0, drop=True).transpose(*axes).copy(data=share)
+
+
+def undone(left: xr.DataArray, shift: xr.DataArray) -> xr.DataArray:
+    """Say which part of the way back to the original an embedding goes.
+
+    Parameters
+    ----------
+    left, shift : DataArray, (…, feature)
+        What is left of the shift, Δ', and the shift Δ, in the units of the embedding.
+
+    Returns
+    -------
+    DataArray, (…)
+        1 - ‖Δ'‖ / ‖Δ‖: 1 at the original, below 0 further away than without patching; 0 where there
+        is no shift.
+    """
+    before, after = (np.sqrt(np.square(side).sum("feature")) for side in (shift, left))
+    return (1 - after / before.where(before > 0)).fillna(0)
 
 
 def effect_table(removed: xr.DataArray) -> pd.DataFrame:

@@ -87,19 +87,24 @@ def codes(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     values = values - values.sel(view=ORIGINAL, drop=True).mean("image")
     length = np.sqrt(np.square(values.sel(view=ORIGINAL)).sum("feature").mean("image")).item()
     scaled = (values / (length or 1)).to_numpy()
-    atoms = unit_vectors(texts - texts.mean("text")).transpose("text", "feature")
-    found = sparse_encode(
-        scaled.reshape(-1, scaled.shape[-1]),
-        atoms.to_numpy().astype(np.float64),
-        algorithm="lasso_cd",
-        alpha=PENALTY,
-        positive=True,
-        max_iter=2000,
-    )
+    found = sparse_texts(scaled.reshape(-1, scaled.shape[-1]), texts)
     coords = {"image": values["image"].values, "view": values["view"].values}
     coords |= {"text": texts["text"].values, "property": ("text", texts["property"].values)}
     shape = (*scaled.shape[:2], -1)
     return xr.DataArray(found.reshape(shape), dims=("image", "view", "text"), coords=coords)
+
+
+def sparse_texts(vectors: np.ndarray, texts: xr.DataArray) -> np.ndarray:
+    """Write vectors, (n, features), as sparse non-negative sums of texts: (n, texts)."""
+    atoms = unit_vectors(texts - texts.mean("text")).transpose("text", "feature")
+    return sparse_encode(
+        vectors.astype(np.float64),
+        atoms.to_numpy().astype(np.float64),
+        algorithm="lasso_cd",
+        alpha=PENALTY,
+        positive=True,
+        max_iter=20_000,  # texts that hardly differ take many
+    )
 
 
 def differences(weights: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:

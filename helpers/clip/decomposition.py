@@ -28,6 +28,7 @@ import torch
 from helpers.checks import WorkbookError
 from helpers.clip.forward import Parts
 from helpers.clip.towers import Tower
+from helpers.clip.towers.norms import Norm
 
 
 class Readout:
@@ -45,6 +46,23 @@ class Readout:
         # layers × heads × pool heads × head width × inner: what a head writes, through its output
         self.head_matrices = written[:, :, None] @ self.inputs
         self.mlps = [block.mlp for block in tower.blocks]
+        self._blocks = tower.blocks
+
+    def head_weights(self, layer: int) -> torch.Tensor:
+        """Return what a layer's heads make of a token, heads × rows × features, up to a rotation.
+
+        A head's rows have the right singular vectors, and values, of its value matrix after the
+        norm's scale times its output matrix through the final norm's scale and the projection.
+        """
+        block, matrices = self._blocks[layer], self.head_matrices[layer]
+        norm, heads = Norm.of(block.enter), len(matrices)
+        value = block.attention.weight[-len(block.attention.weight) // 3 :].T
+        value = norm.before(value) if norm else value
+        reading = value.unflatten(1, (heads, -1)).transpose(0, 1)  # heads × width × head width
+        inner = torch.linalg.qr(reading).R[:, None] @ matrices  # heads × pool heads × … × inner
+        if self.outputs is not None:
+            inner = inner @ self.outputs.unflatten(0, (inner.shape[1], -1))
+        return inner.flatten(1, 2)
 
     def neurons(self, directions: torch.Tensor) -> torch.Tensor:
         """Return how far every neuron writes along directions of the embedding.
@@ -108,6 +126,17 @@ class Encoding:
         attention from all tokens, mean over heads and tokens.
         """
         return self._given(self._parts.attention.unflatten(1, self._readout.grid))
+
+    @cached_property
+    def attention_of_heads(self) -> np.ndarray:
+        """How much every head reads of each patch, n × layers × heads × rows × columns.
+
+        Attention from the class token, in every layer; where a tower pools several tokens, from all
+        of them, weighted as the pool reads them. With class and register tokens it sums to 1.
+        """
+        weights = self._kept("token_weights").sum(3)  # n × layers × heads × tokens
+        attention = weights / weights.sum(-1, keepdim=True)
+        return self._given(attention[..., self.prefix :].unflatten(-1, self._readout.grid))
 
     @property
     def prefix(self) -> int:

@@ -1,19 +1,23 @@
 """One forward pass that keeps what every part of a vision tower adds to the embedding.
 
 The modules and weights are the libraries' own; only the loop over the blocks is written out, so
-that each part of a block can be kept, and a head's output can be patched with that of another pass.
+that each part of a block can be kept, and exchanged for that of another pass.
 What is kept of a token is only its weighted sum over the tokens that the pool reads: a few numbers
 per head instead of one vector per token.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
 from helpers.clip.towers import Tower
 from helpers.clip.towers.blocks import Block
+
+if TYPE_CHECKING:
+    from helpers.clip.patching import Patch
 
 KEPT_AT_ONCE = 2**30
 """Bytes that a pass may keep until the weights of its pool are known."""
@@ -143,7 +147,7 @@ def run_block(
     *,
     is_last: bool,
     keys: bool = False,
-    patch: tuple[torch.Tensor, torch.Tensor] | None = None,
+    patch: "Patch | None" = None,
     hidden: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, BlockParts]:
     """Run a block, keeping what its parts add."""
@@ -151,16 +155,14 @@ def run_block(
     query, key, value = block.attention.project(block.enter(x), tokens, places)
     mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width
     own = slice(reads.start - tokens.start, reads.stop - tokens.start)
-    if patch:
-        heads, outputs = patch
-        outputs = outputs.unflatten(-1, (mixed.shape[1], -1)).transpose(1, 2).to(mixed.dtype)
-        mixed[:, :, own] = torch.where(heads[..., None, None], outputs, mixed[:, :, own])
+    mixed = patch.heads(mixed) if patch else mixed
     outputs = mixed.transpose(1, 2).flatten(2)
     outputs = block.alter(outputs) if block.alter else outputs
     added, inner, leave = block.write(outputs)
     x = x[:, tokens.start : tokens.stop] + added
     excited = block.mlp.excite(x)
     mlp = block.mlp.write(excited)
+    mlp = patch.mlp(mlp) if patch else mlp
     place = range(own.start, own.stop)
     kept = BlockParts(
         outputs=_take(outputs, place),

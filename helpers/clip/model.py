@@ -22,7 +22,7 @@ from helpers.clip.forward import (
 )
 from helpers.clip.gradients import gradient_weighted
 from helpers.clip.kernels import QuickLinear
-from helpers.clip.patching import encode_patched
+from helpers.clip.patching import encode_patched, exchange
 from helpers.clip.texts import encode_tokens
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 from helpers.data.preprocessing import Preprocessing
@@ -159,6 +159,15 @@ class Model:
         bias = getattr(self.clip, "logit_bias", None)
         return None if bias is None else bias.item()
 
+    def head_weights(self, layers: int) -> np.ndarray:
+        """Return what heads of the last layers write, whatever they read, from weights alone.
+
+        Of shape layers × heads × rows × features; see `Readout.head_weights`.
+        """
+        with torch.inference_mode():
+            found = [self._readout.head_weights(each) for each in range(-layers, 0)]
+        return torch.stack(found).float().cpu().numpy()
+
     @cached_property
     def _opened(self) -> Tower | str:
         """The tower, or why it can't be taken apart."""
@@ -240,40 +249,40 @@ class Model:
         with self._autocast(), QuickLinear():
             return forward(self.tower, pixels, **keeping)
 
-    def encode_with_patched_heads(
-        self,
-        pixels: np.ndarray,
-        originals: np.ndarray,
-        heads: np.ndarray,
-        *,
-        every_token: bool = True,
+    def encode_patched(
+        self, pixels: np.ndarray, originals: np.ndarray, **parts: np.ndarray | None
     ) -> np.ndarray:
-        """Encode images with some heads patched: they write what they wrote for other images.
+        """Encode images with some parts patched: they write what they wrote for other images.
 
         Of shape … × n × features.
 
-        What these heads write is exchanged in the forward pass, and all later layers respond:
-        activation patching.
+        What these parts write is exchanged in the forward pass, and all that follows responds:
+        activation patching. Parts are bool: ``heads`` (… × n × layers × heads), ``mlps`` and
+        ``stream``, the residual stream after a layer (… × n × layers), each at ``tokens`` (… × n ×
+        tokens; all by default).
         """
-        expected = (len(pixels), self.layers, self.heads)
-        if np.shape(heads)[-3:] != expected or len(originals) != len(pixels):
+        if len(originals) != len(pixels):
             raise WorkbookError(
-                f"Heads of shape {np.shape(heads)} and {len(originals)} original images"
-                f" don't fit {len(pixels)} images; heads must have the shape {expected}, with any"
-                " axes before."
+                f"{len(originals)} original images don't fit {len(pixels)} images; give as many."
             )
-        choices = torch.from_numpy(np.asarray(heads, bool)).reshape(-1, *expected).to(self.device)
+        chosen, leading = exchange(self.tower, len(pixels), parts, self.device)
         count = self._passes(len(pixels), by_token=False)
         with torch.inference_mode(), self._autocast(), QuickLinear():
             pieces = zip(
                 self._normalised(pixels).tensor_split(count),
                 self._normalised(originals).tensor_split(count),
-                choices.tensor_split(count, dim=1),
+                chosen.split(count),
                 strict=True,
             )
-            found = [encode_patched(self.tower, *own, every_token=every_token) for own in pieces]
-        embeddings = torch.cat(found, dim=1).float().cpu().numpy()
-        return embeddings.reshape(*np.shape(heads)[:-2], -1)
+            found = [encode_patched(self.tower, *own) for own in pieces]
+        return torch.cat(found, dim=1).float().cpu().numpy().reshape(*leading, -1)
+
+    @property
+    def read_tokens(self) -> np.ndarray:
+        """Which tokens the embedding is read from, bool: the class token, or the patches."""
+        found = np.zeros(self.tower.tokens, bool)
+        found[self.tower.pool.reads] = True
+        return found
 
     def gradient_maps(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Weight attention by gradients towards texts: a comparator of the exact account's maps.

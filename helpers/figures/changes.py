@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from helpers.figures import style
 from helpers.figures.images import change_map
 from helpers.figures.layout import bare, few_ticks, shortened
 
@@ -20,6 +21,7 @@ BEFORE, AFTER = "#88CCEE", "#882255"
 LEAST_SHARE = 0.25  # to which the axis of shares goes at least, so that small shares look small
 HEIGHT, PANEL, BOTTOM = 2.75, 1.9, 0.3  # inches
 LONGEST_ANSWER = 36
+PICTURE, MOSAIC, TITLE = 1.6, 3.6, 0.5  # inches
 
 
 def changed_pixels(
@@ -56,6 +58,85 @@ def shifted(
     else:
         _predictions(axes[4], predictions)
     return figure
+
+
+def attended(
+    original: np.ndarray,
+    changed: np.ndarray,
+    *,
+    title: str,
+    before: np.ndarray,
+    after: np.ndarray,
+) -> Figure:
+    """Draw an image, its changed view, and what every head of every layer reads of both.
+
+    Parameters
+    ----------
+    original, changed : ndarray of uint8, (h, w, 3)
+    title : str
+        Of the changed view.
+    before, after : ndarray, (layers, heads, rows, columns)
+        How much of each patch is read.
+
+    Returns
+    -------
+    Figure
+        Mosaics with a row per layer, the first at the bottom, and a column per head: before, after
+        and the difference, each head on a scale of its own.
+    """
+    layers, heads = before.shape[:2]
+    height = max(MOSAIC * layers / heads, 2 * PICTURE + TITLE)
+    size = PICTURE + 3 * (MOSAIC + 0.45) + 0.25, height + 0.85
+    figure = plt.figure(figsize=size, layout="none")
+    pictures = [
+        _at(figure, 0.05, height - PICTURE - place * (PICTURE + TITLE), PICTURE, PICTURE)
+        for place in (0, 1)
+    ]
+    _pair(pictures, original, changed, title)
+    for ax, name in zip(pictures, ("original", title), strict=True):
+        ax.set_title(name, fontsize=9)
+    most = np.maximum(before, after).max(axis=(2, 3), keepdims=True)
+    scale = np.where(most > 0, most, 1)
+    shown = {"before": before, "after": after, "after less before": after - before}
+    for place, (name, maps) in enumerate(shown.items()):
+        left = PICTURE + 0.45 + place * (MOSAIC + 0.45)
+        ax = _at(figure, left, 0, MOSAIC, height)
+        _mosaic(ax, maps / scale, signed=place == 2)
+        ax.set_title(name)
+    figure.text(
+        0.5,
+        0.01,
+        "columns are heads, rows layers; each head from 0 to the most that it reads of a patch,"
+        " before or after (difference: red more, blue less)",
+        ha="center",
+        va="bottom",
+        fontsize=9,
+    )
+    return figure
+
+
+def _at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Add axes at a place in inches, above the line at the bottom."""
+    whole = figure.get_figwidth(), figure.get_figheight()
+    place = left / whole[0], (bottom + 0.45) / whole[1], width / whole[0], height / whole[1]
+    return figure.add_axes(place)
+
+
+def _mosaic(ax: Axes, maps: np.ndarray, *, signed: bool) -> None:
+    layers, heads, rows, columns = maps.shape
+    joined = maps[::-1].transpose(0, 2, 1, 3).reshape(layers * rows, heads * columns)
+    colors = {"cmap": style.DIVERGING, "vmin": -1} if signed else {"cmap": style.HEAT, "vmin": 0}
+    extent = (-0.5, heads - 0.5, -0.5, layers - 0.5)
+    ax.imshow(joined, extent=extent, vmax=1, interpolation="nearest", **colors)
+    line = {"color": style.REFERENCE if signed else "white", "linewidth": 0.8}
+    ax.hlines(np.arange(1, layers) - 0.5, -0.5, heads - 0.5, **line)
+    ax.vlines(np.arange(1, heads) - 0.5, -0.5, layers - 0.5, **line)
+    for axis, letter in ((ax.xaxis, "H"), (ax.yaxis, "L")):
+        axis.set_major_locator(MaxNLocator(12, integer=True))
+        axis.set_major_formatter(lambda value, _, letter=letter: f"{letter}{value:.0f}")
+    ax.tick_params(labelsize=8)
+    ax.set(xlim=extent[:2], ylim=extent[2:])
+    bare(ax)
 
 
 def _row(*columns: tuple[float, float], right: float) -> tuple[Figure, list[Axes]]:

@@ -5,16 +5,19 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers.analysis.dissection import POOL, REST
 from helpers.analysis.head_names import on_grid
 from helpers.figures import style
+from helpers.figures.dots import SERIES
 from helpers.figures.layout import (
     bare,
     shortened,
@@ -28,6 +31,7 @@ VISIBLE = 0.002  # shares below this draw no bar that the legend would have to n
 LONGEST_TITLE = 12
 MAP_QUANTILE = 0.995  # a single head of a single change would leave all others pale
 MOST_COLUMNS = 10
+FURTHEST = -1  # times the shift away from the original: baselines may lie anywhere below
 OVERLAY_OPACITY = 0.85  # of the patches that moved most; those that didn't are clear
 OVERLAY_QUANTILE = 0.99
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -192,6 +196,71 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
     )
     bar.ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
+
+
+def undone_by_layer(
+    groups: Mapping[str, pd.DataFrame],
+    *,
+    columns: Sequence[Mapping[str, str]],
+    baseline: str,
+) -> Figure:
+    """Draw how much of shifts is undone by what is patched in each layer.
+
+    Parameters
+    ----------
+    groups : mapping of str to DataFrame
+        Source of images → columns `choice`, `layer`, `mean`, `low`, `high`.
+    columns : sequence of mappings of str to str
+        Choice → words; a column of panels each.
+    baseline : str
+        What stands behind a choice's name where it is the choice's baseline, drawn dashed.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row of panels per source. Bands are the intervals.
+    """
+    size = (5.6 * len(columns), 1.2 + 2.5 * len(groups))
+    figure, axes = plt.subplots(
+        len(groups), len(columns), figsize=size, squeeze=False, sharex=True, sharey=True
+    )
+    for row, (source, table) in zip(axes, groups.items(), strict=True):
+        for ax, choices in zip(row, columns, strict=True):
+            _lines_by_layer(ax, table, choices, baseline)
+        row[0].set_title(source)
+    for ax, choices in zip(axes[0], columns, strict=True):
+        dashed = any(line.get_linestyle() == "--" for line in ax.lines)
+        handles = [line for line in ax.lines if line.get_label() in choices.values()]
+        more = [Line2D([], [], color=style.REFERENCE, linestyle="--", label=baseline)]
+        ax.legend(
+            handles=handles + more * dashed,
+            loc="lower right",
+            bbox_to_anchor=(1, 1.02),
+            ncols=2,
+            fontsize=9,
+        )
+    for ax in axes[-1]:
+        ax.set_xlabel("patched after, or in, layer")
+    low, _ = axes[0, 0].get_ylim()
+    axes[0, 0].set_ylim(max(low, FURTHEST), 1.05)
+    figure.supylabel("part of the way back to the original", fontsize=11)
+    return figure
+
+
+def _lines_by_layer(
+    ax: Axes, table: pd.DataFrame, choices: Mapping[str, str], baseline: str
+) -> None:
+    for (choice, words), (color, marker) in zip(choices.items(), SERIES, strict=False):
+        own, other = (table[table["choice"] == name] for name in (choice, f"{choice} {baseline}"))
+        if len(own):
+            ax.fill_between(own["layer"], own["low"], own["high"], color=color, alpha=0.18, lw=0)
+            ax.plot(own["layer"], own["mean"], marker, ls="-", color=color, ms=5, label=words)
+        if other["mean"].notna().any():
+            ax.plot(other["layer"], other["mean"], "--", color=color, linewidth=1.2)
+    ax.axhline(0, color=style.INK, linewidth=0.8)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.grid(axis="y")
 
 
 def _heads_then_mlps(parts: Sequence[str]) -> list[str]:

@@ -88,6 +88,32 @@ def shift(run: Run, image: str | np.ndarray, change: str, severity: float) -> Fi
     )
 
 
+def attention(run: Run, image: str | np.ndarray, change: str, severity: float) -> Figure:
+    """Show what every head of every layer reads of an image, before and after a change.
+
+    Parameters
+    ----------
+    run : Run
+        Of a model with an exact account.
+    image, change, severity
+        As for `pixels`.
+
+    Returns
+    -------
+    Figure
+        As of `helpers.figures.changes.attended`.
+
+    Raises
+    ------
+    WorkbookError
+        If there is no such image or change, or it can't be made.
+    """
+    views = _views(run, image, change, severity)
+    run.require("account")
+    before, after = _of_each(run, views, lambda one: one.attention_of_heads[0], by_token=True)
+    return figures.attended(*views, title=_title(change, severity), before=before, after=after)
+
+
 def most_severe(run: Run) -> float:
     """Return up to which severity a run's changes are shown: as far as 09 goes, or its own."""
     return max(*scale_of(run.changes).severities, run.parameters.severity)
@@ -103,11 +129,13 @@ def _title(change: str, severity: float) -> str:
     return f"{style.label(change)}\nseverity {severity:.2f}"
 
 
-def _of_each(run: Run, views: list[np.ndarray], take: Callable[[Encoding], T]) -> list[T]:
+def _of_each(
+    run: Run, views: list[np.ndarray], take: Callable[[Encoding], T], *, by_token: bool = False
+) -> list[T]:
     """Encode views side by side, in threads that don't wait for each other on a busy machine."""
     model = run.model
     with lanes(len(views)) as pool:
-        return list(pool.map(lambda view: take(model.encode(view[None])), views))
+        return list(pool.map(lambda view: take(model.encode(view[None], by_token=by_token)), views))
 
 
 def _leading_heads(before: xr.DataArray, after: xr.DataArray) -> pd.Series:

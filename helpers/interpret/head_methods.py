@@ -276,7 +276,7 @@ def _patched(model: Model, pairs: Pairs, choices: Sequence[Sequence[str]]) -> np
         for head in heads:
             own[(slice(None), *place_of(head))] = True
     sides = (pairs.pixels, pairs.other_pixels)
-    patched = model.encode_with_patched_heads(*sides, chosen, every_token=False)
+    patched = model.encode_patched(*sides, heads=chosen, tokens=model.read_tokens)
     return np.stack([pairs.margin(own) for own in patched])
 
 

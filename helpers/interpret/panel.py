@@ -165,9 +165,10 @@ ANALYSES: Mapping[str, Analysis] = MappingProxyType(
         ),
         "change": Analysis(changes.pixels, OF_CHANGES, in_words=True),
         "shift": Analysis(changes.shift, OF_CHANGES, in_words=True),
+        "attention": Analysis(changes.attention, OF_CHANGES),
     }
 )
-"""The five analyses by name, and two of what a change does."""
+"""The five analyses by name, and three of what a change does."""
 
 
 def panel(analysis: str, run: Run, *, first: Figure | None = None, **chosen: object) -> "Panel":

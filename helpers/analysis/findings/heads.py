@@ -41,6 +41,26 @@ class Published:
     names_large: float
 
 
+@dataclass(frozen=True)
+class Weights:
+    """What weights alone say of heads.
+
+    Attributes
+    ----------
+    directions : int
+        Of each head.
+    shares, untrained : DataFrame
+        As of `helpers.analysis.head_weights.mean_shares`, and of the network before training.
+    labels : Agreement
+        Of labels from weights with those from images.
+    """
+
+    directions: int
+    shares: pd.DataFrame
+    untrained: pd.DataFrame
+    labels: Agreement
+
+
 def answer(
     *,
     labels: pd.Series,
@@ -53,6 +73,7 @@ def answer(
     consistency_at: pd.Series,
     found_alone: int,
     left: Mapping[str, float],
+    weights: Weights,
     published: Published,
 ) -> Answer:
     """Answer what each head responds to, and whether its label is right.
@@ -82,6 +103,7 @@ def answer(
     left : mapping of str to float
         ``variance`` and ``predictions`` that the last layers' heads leave of the embedding when
         earlier attention is ablated, and ``alone``, the variance when all else is ablated as well.
+    weights : Weights
     published : Published
 
     Returns
@@ -105,6 +127,7 @@ def answer(
         _explained(explained),
         _consistency(consistency, consistency_at, found_alone, counts.sum()),
         _layers(left),
+        _weights(weights),
         real,
     ]
     return Answer(sentence, findings)
@@ -216,6 +239,33 @@ def _layers(left: Mapping[str, float]) -> Finding:
         f"{left['variance']:.0%} of the variance and {left['predictions']:.0%} of the predictions"
         " left",
         f"without MLPs {left['alone']:.0%} of the variance",
+    )
+
+
+WEIGHTS_SAY = {
+    (True, True): "yes: directions and labels",
+    (True, False): "directions, but not labels",
+    (False, True): "labels, but not directions",
+    (False, False): "no",
+}
+"""Whether heads vary along their weights' directions, and whether the labels agree → in words."""
+
+
+def _weights(found: Weights) -> Finding:
+    own, others = (found.shares.loc[name] for name in ("own", "others"))
+    even, untrained = found.shares.loc["even", "mean"], found.untrained.loc["own"]
+    beyond = found.shares.loc["beyond", "low"] > 0 and own["low"] > max(even, untrained["high"])
+    names, form = found.labels, "{:.0%}"
+    return Finding(
+        "Do a head's weights alone show what images say of it?",
+        WEIGHTS_SAY[bool(beyond), _beyond_chance(names)],
+        f"{interval(*own[['mean', 'low', 'high']], form)} of its variance lies in the"
+        f" {found.directions} directions that it writes most strongly; the same label for"
+        f" {names.agreeing} of {names.heads} heads",
+        f"in other heads' directions {interval(*others[['mean', 'low', 'high']], form)}, in any"
+        f" {found.directions} that it can write {even:.0%}, untrained"
+        f" {interval(*untrained[['mean', 'low', 'high']], form)}; {names.chance:.0%} with shuffled"
+        f" labels (p = {names.p:.4f})",
     )
 
 

@@ -1,6 +1,6 @@
-"""Activation patching of heads on some images of a run."""
+"""Activation patching on some images of a run: of heads, and of whole layers and positions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,12 +8,13 @@ import xarray as xr
 
 from helpers.analysis import causal
 from helpers.analysis.dissection import head_shares
-from helpers.analysis.sources import by_source
+from helpers.analysis.sources import by_source, few_of_each
 from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
 from helpers.runs.derived.ordinary import ordinary_differences
 
 if TYPE_CHECKING:
+    from helpers.clip import Model
     from helpers.runs.run import Run
 
 MEASURED = 24
@@ -25,7 +26,11 @@ DRAWS = 2
 PASS = 32
 """Images in a forward pass: always as many, as another number rounds differently."""
 
-EVERY_TOKEN = {"direct path": False, "total": True}
+EXAMINED = 9
+"""Images of a source in which layers and positions are patched, at most, under one change each."""
+
+LAYERS = 6
+"""Layers in which they are patched, at most, evenly among all."""
 
 
 def patched_heads(run: "Run") -> xr.Dataset:
@@ -113,11 +118,98 @@ def _of_change(
     axes = ("image", "feature")
     original = xr.DataArray(before, dims=axes)
     shift = xr.DataArray(run.model.encode(pixels).embedding - before, dims=axes)
-    encode = run.model.encode_with_patched_heads
+    # Along the direct path, and in all; in the order of `causal.EFFECTS`.
     left = [
-        encode(pixels, originals, heads, every_token=every) - before
-        for every in EVERY_TOKEN.values()
+        run.model.encode_patched(pixels, originals, heads=heads, tokens=tokens) - before
+        for tokens in (run.model.read_tokens, None)
     ]
     return [
         causal.removed(xr.DataArray(own, dims=("choice", *axes)), shift, original) for own in left
     ]
+
+
+def patched_layers(run: "Run") -> xr.Dataset:
+    """Return what patching whole layers, and positions, undoes of some shifts.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Dataset
+        ``undone`` (choice, layer, image), float32, as of `helpers.analysis.causal.undone`, with the
+        coordinates ``source`` and ``augmentation`` (image): each image is seen under one change,
+        all in turn. A choice is one of `helpers.analysis.causal.PARTS`, put back to what it was for
+        the original or, with ``of another image`` behind its name, to what it is for another image
+        of the source; or one of `helpers.analysis.causal.POSITIONS`, where the residual stream
+        after the layer is put back. No ``read`` where a tower reads every token.
+
+    Raises
+    ------
+    WorkbookError
+        If the model gives no exact account.
+    """
+
+    def compute() -> xr.Dataset:
+        patches = few_of_each(run.dissection("patch_shares")["patch_shares"], EXAMINED)
+        found = [_layers_of_source(run, own) for own in by_source(patches).values()]
+        return xr.concat(found, "image").to_dataset(name="undone")
+
+    return derived(run, "patched_layers", compute, images=EXAMINED, layers=LAYERS)
+
+
+def _layers_of_source(run: "Run", patches: xr.DataArray) -> xr.DataArray:
+    images, model, axes = patches["image"], run.model, ("image", "feature")
+    names = np.resize(patches["augmentation"].values, len(images))
+    views = [run.views(*each) for each in zip(images.values, names[:, None], strict=True)]
+    originals = np.stack([own[ORIGINAL] for own in views])
+    pixels = np.stack([own[name] for own, name in zip(views, names, strict=True)])
+    own = patches.sel(image=images, augmentation=xr.DataArray(names, dims="image"))
+    chosen = causal.choose_patches(
+        own.transpose("image", "row", "column").values.reshape(len(images), -1),
+        np.array([_by_patch(*pair, model.grid) for pair in zip(originals, pixels, strict=True)]),
+        seed=run.parameters.seed,
+    )
+    before, after = model.encode(originals).embedding, model.encode(pixels).embedding
+    shift = xr.DataArray(after - before, dims=axes)
+    layers = np.unique(np.linspace(0, model.layers - 1, LAYERS).round().astype(int))
+    found = {}
+    for name, (step, parts) in _given(model, layers, chosen).items():
+        left = model.encode_patched(pixels, np.roll(originals, step, axis=0), **parts) - before
+        undone = causal.undone(xr.DataArray(left, dims=("layer", *axes)), shift)
+        found[name] = undone if len(images) > step else undone * np.nan
+    coords = {"layer": layers, "image": images.values, "augmentation": ("image", names)}
+    coords["source"] = ("image", images["source"].values)
+    choices = xr.Variable("choice", list(found))
+    return xr.concat(found.values(), choices).assign_coords(coords).astype(np.float32)
+
+
+def _given(
+    model: "Model", layers: np.ndarray, chosen: Mapping[str, np.ndarray]
+) -> dict[str, tuple[int, dict[str, np.ndarray]]]:
+    """Choice → how many images further the activations come from, and what is exchanged."""
+    one = np.eye(model.layers, dtype=bool)[layers][:, None]  # layers patched × 1 × layers
+    parts = {
+        "read": {"stream": one, "tokens": model.read_tokens},
+        "heads": {"heads": np.repeat(one[..., None], model.heads, axis=-1)},
+        "mlps": {"mlps": one},
+    }
+    if model.read_tokens.all():
+        parts.pop("read")  # all that there is
+    before = ((0, 0), (model.tower.prefix, 0))
+    positions = {
+        name: {"stream": one, "tokens": np.pad(patches, before)} for name, patches in chosen.items()
+    }
+    return (
+        {name: (0, own) for name, own in parts.items()}
+        | {f"{name} {causal.OF_ANOTHER}": (1, own) for name, own in parts.items()}
+        | {name: (0, own) for name, own in positions.items()}
+    )
+
+
+def _by_patch(original: np.ndarray, changed: np.ndarray, grid: tuple[int, int]) -> list[float]:
+    """Mean absolute difference of the pixels of every patch, row by row."""
+    difference = np.abs(changed.astype(float) - original).mean(axis=-1)
+    rows = np.array_split(difference, grid[0])
+    return [each.mean() for row in rows for each in np.array_split(row, grid[1], axis=1)]
