@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, SOURCES, Change, Source
+from helpers.data.change import NEEDS
 from helpers.data.images import Image, Images
 from helpers.data.sources import OWN_SOURCES
 from helpers.registry import Registry, Row
@@ -41,7 +42,9 @@ _reading: list[str] = []
 _of_this_file: list[tuple[str, str]] = []
 
 
-def change(*, severity: str, does: str = "", label: str | None = None) -> Callable[[F], F]:
+def change(
+    *, severity: str, does: str = "", label: str | None = None, needs: str = ""
+) -> Callable[[F], F]:
     """Register a change: ``function(pixels, severity, rng)`` returns the changed pixels.
 
     Parameters
@@ -52,6 +55,9 @@ def change(*, severity: str, does: str = "", label: str | None = None) -> Callab
         What the change does, in words; by default the function's docstring.
     label : str, optional
         Its name in figures; by default the function's, with spaces.
+    needs : {"", "model", "subject"}
+        What the function takes as its fourth argument: the run's model, or what is known of the
+        image. Views that need the model are drawn once and kept with the run.
 
     Returns
     -------
@@ -59,11 +65,12 @@ def change(*, severity: str, does: str = "", label: str | None = None) -> Callab
         A decorator, which returns the function as it is. See `helpers.data.change.Change` for what
         the function takes.
     """
+    one_of("needs", needs, ["", *NEEDS])
 
     def register(function: F) -> F:
         does_ = does or inspect.getdoc(function) or "your own"
         row = (*_named(function, label), function, does_, severity, _origin(function))
-        _add(CHANGES, Change(*row))
+        _add(CHANGES, Change(*row, needs=needs))
         return function
 
     return register

@@ -24,11 +24,14 @@ from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT
 from helpers.runs.paths import ARRAYS, RECORD
 from helpers.runs.record import read_undamaged
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.drawn import FOLDER
 from helpers.runs.storage.files import BLANK, sealed
 
 PACKED = ROOT / "tests" / "reference.zip"
 OF_THIS_RUN = ("made_in", "timings", "code")
 """Entries of ``run.json`` that are another's on every machine."""
+ATTACKED = ("brick", "rocket", "scene-20260-2", "scene-20260-97")
+"""Images whose adversarial views 15 shows; of the others it reads arrays alone."""
 LARGEST = 1e-6
 """Part of a variable's largest value below which a change isn't worth a line."""
 
@@ -43,7 +46,8 @@ def unpack(outputs):
 def pack(run):
     """Pack what notebooks read of a finished run: the same bytes for the same run."""
     arrays = (path for path in run.rglob("*") if ".zarr" in str(path.relative_to(run)))
-    files = sorted({*arrays, *run.rglob(RECORD)})
+    views = (path for image in ATTACKED for path in run.glob(f"attacks/{FOLDER}/*-{image}-*.npz"))
+    files = sorted({*arrays, *views, *run.rglob(RECORD)})
     kept = [path for path in files if path.is_file() and path.suffix not in (".lock", ".holder")]
     with ZipFile(PACKED, "w", ZIP_DEFLATED, compresslevel=9) as packed:
         for path in kept:

@@ -54,6 +54,20 @@ def test_a_planted_excess_is_found_and_an_ordinary_difference_has_none():
     np.testing.assert_allclose(found["share"] - found["ordinary"], found["excess"], atol=1e-12)
 
 
+def test_accounts_with_the_same_planted_head_are_alike():
+    shares, ordinary = made(80)
+    twin = shares.sel(augmentation=["planted"]).assign_coords(augmentation=["twin"])
+    twin = twin + np.random.default_rng(2).normal(0, 0.03, twin.shape)
+    both = xr.concat([shares, twin], "augmentation")
+    found = specificity.likeness(both, ordinary, "planted")
+    assert list(found.index) == ["ordinary", "twin"]
+    assert found.loc["twin", "low"] > found.loc["ordinary", "high"]
+    assert (found["low"] <= found["correlation"]).all()
+    assert (found["correlation"] <= found["high"]).all()
+    few = specificity.likeness(both.isel(image=slice(2)), ordinary.isel(image=slice(2)), "planted")
+    assert few["correlation"].isna().all()
+
+
 def test_the_distance_is_the_planted_one_and_else_stays_at_the_floor():
     shares, ordinary = made(200, spread=0.01)
     table = specificity.distances(specificity.with_control(shares, ordinary), ordinary)

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from helpers.analysis import pruning
 from helpers.analysis.findings.heads import Published, Weights, answer
 from helpers.analysis.probes import Agreement
 
@@ -128,3 +129,32 @@ def test_heads_that_do_not_vary_have_no_labels_and_published_ones_stay():
     assert [row.answer for row in found.findings] == ["yes, but no more different names"]
     unsure = Published(small=0.28, large=0.3, q=0.6, names_small=34, names_large=30)
     assert given(published=unsure).findings[-1].answer == "not shown"
+
+
+def losing(high, low, random, n=100):
+    rows = {pruning.HIGH: high, pruning.LOW: low, pruning.RANDOM: random}
+    rows[pruning.ALL] = (0.9,) * 3
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"]).assign(n=n)
+
+
+NEEDED = "Do answers need the heads of consistent concept more than random heads?"
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "random", "words"),
+    [
+        ((0.5, 0.4, 0.6), (0.1, 0.0, 0.2), (0.2, 0.1, 0.3), "more"),
+        ((0.1, 0.0, 0.2), (0.1, 0.0, 0.2), (0.2, 0.05, 0.4), "no more"),
+        ((0.0, 0.0, 0.1), (0.1, 0.0, 0.2), (0.2, 0.1, 0.4), "less than random ones"),
+    ],
+)
+def test_it_is_said_whether_answers_need_consistent_heads(high, low, random, words):
+    row = by_question(given(pruned={"scenes": losing(high, low, random)})).loc[NEEDED]
+    assert row["answer"].startswith(words)
+    assert row["beside it"].startswith("random heads: 20%")
+    assert row["beside it"].endswith("all of these heads: 90%")
+
+
+def test_without_known_answers_no_head_is_pruned():
+    found = given(pruned={"scenes": losing(*[(0.5, 0.4, 0.6)] * 3, n=0)})
+    assert NEEDED not in by_question(found).index

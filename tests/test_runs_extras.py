@@ -21,10 +21,14 @@ def run(parameters):
 
 def test_what_is_beside_a_run_is_said_with_its_time(run, monkeypatch):
     told = announcement(run)
-    listed = r"6 other severities \(10\), 2 other models \(11\), untrained networks \(03\)"
-    assert re.match(rf"Beside your images and model: {listed}; about \d+ (s|min) for", told)
+    listed = (
+        r"6 other severities \(10\), 2 other models \(11\), adversarial views \(15\), untrained"
+    )
+    assert re.match(
+        rf"Beside your images and model: {listed} networks \(03\); about \d+ (s|min) for", told
+    )
     rate = sum(part["seconds"] / part["images"] for part in run.timings.values())
-    images = 7 * (6 + 2) + 7 * 10  # the broken one is counted, too: it isn't known before
+    images = 7 * (6 + 2) + 3 * 7 + 7 * 10  # the broken one is counted, too: it isn't known before
     assert in_words(rate * images) in told
     monkeypatch.setattr(type(run), "of_study", False)
     assert "untrained networks" not in announcement(run)
@@ -46,7 +50,7 @@ def test_without_extras_nothing_is_beside_a_run(run, parameters):
         assert not code
         left[path.name[:2]] = whole
     assert {number for number, code in left.items() if code} == {
-        *("00", "03", "04", "08", "09", "10", "11", "12", "14")
+        *("00", "03", "04", "08", "09", "10", "11", "12", "14", "15")
     }
 
 

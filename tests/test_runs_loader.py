@@ -63,7 +63,7 @@ cv2.setNumThreads(4)
 cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 9)
 parameters = from_profile("quick", {"images": "scenes:2"})
 passes = [Batch(np.array([n]), [image]) for n, image in enumerate(open_images("scenes:2"))]
-asked = parameters, parameters.change_names, STUDY_PREPROCESSING
+asked = parameters, parameters.change_names, STUDY_PREPROCESSING, ()
 for drawn in drawn_by_processes(passes, *asked, processes=2):
     print(*drawn.ids)
 """

@@ -3,6 +3,7 @@
 import pytest
 
 from helpers.runs import open_run
+from helpers.runs.attacked import attacked_run
 from helpers.runs.compared import runs_in_training_order
 from helpers.runs.progress import all_progress, progress
 from helpers.runs.record import Record
@@ -21,7 +22,7 @@ from helpers.runs.severities import runs_by_severity
 def test_the_runs_below_a_run_are_known_before_they_are_opened(parameters, given):
     run = open_run(**parameters | given)
     _, expected, _ = progress(run.folder).steps
-    others = [*runs_by_severity(run).values(), *runs_in_training_order(run)]
+    others = [*runs_by_severity(run).values(), *runs_in_training_order(run), attacked_run(run)]
     below = {other.folder for other in others} - {run.folder}
     assert expected.total == len(run.images) * len(below)
 
@@ -31,7 +32,8 @@ def test_of_many_images_fewer_are_taken_at_other_severities(parameters, monkeypa
     run = open_run(**parameters | {"compare": []})
     _, expected, _ = progress(run.folder).steps
     severities = [other for other in runs_by_severity(run).values() if other.folder != run.folder]
-    assert expected.total == 3 * len(severities) + len(run.images)  # and the untrained model
+    # and of the untrained model, and attacked
+    assert expected.total == 3 * len(severities) + 2 * len(run.images)
 
 
 def test_a_run_is_told_of_without_running_the_file_that_extends_it(parameters, tmp_path):

@@ -58,6 +58,7 @@ KINDS = {
         "changes": ["noise"],
         "severity": 0.0,
     },
+    "attacks": lambda at: {"images": images(at, 3), "changes": "attacks"},
     "one class": lambda at: {"images": images(at, 3, below="cat")},
     "no texts": lambda at: {"images": images(at, 3), "model": tower_alone(at)},
     "no texts, one image": lambda at: {"images": images(at, 1), "model": tower_alone(at)},

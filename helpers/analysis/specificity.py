@@ -116,6 +116,31 @@ def distances(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> p
     return table.assign(q=q, own=q <= FALSE_DISCOVERY_RATE)
 
 
+def likeness(
+    shares: xr.DataArray, ordinary: xr.Dataset, change: str, *, seed: int = 0
+) -> pd.DataFrame:
+    """Correlate the excess shares of heads and MLPs under a change with those under all others.
+
+    Parameters
+    ----------
+    shares, ordinary, seed
+        As for `excess_shares`, of one source.
+    change : str
+
+    Returns
+    -------
+    DataFrame
+        By other change: `correlation` (Pearson over heads and MLPs), and `low` and `high`, how much
+        it varies with the images (95 %); NaN where too few moved.
+    """
+    names = shares["augmentation"].values.tolist()
+    influences = dict(zip(names, _influences(shares, ordinary), strict=True))
+    own = influences.pop(change)
+    rows = {name: _alike(own, other, seed) for name, other in influences.items()}
+    columns = ["correlation", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
 def specific_heads(excess: xr.Dataset) -> dict[str, list[str]]:
     """List the heads that are specific to each change, the largest excess first."""
     found = {}
@@ -240,6 +265,14 @@ def _varying(own: Influence, distance: float, seed: int) -> dict[str, float]:
         "floor": np.quantile(by_chance, 0.95),
         "p": (1 + (by_chance >= distance).sum()) / (1 + len(by_chance)),
     }
+
+
+def _alike(own: Influence, other: Influence, seed: int) -> tuple[float, float, float]:
+    if not (own.known and other.known):
+        return (np.nan,) * 3
+    pairs = zip(*(_resampled(each.excess, seed) for each in (own, other)), strict=True)
+    found = _correlation(own.excess.mean(axis=0), other.excess.mean(axis=0))
+    return found, *np.nanquantile([_correlation(*pair) for pair in pairs], TAILS)
 
 
 def _half_sum(values: np.ndarray) -> np.ndarray:

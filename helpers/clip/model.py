@@ -10,6 +10,7 @@ import torch
 from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
+from helpers.clip import attack
 from helpers.clip.ablating import Means, means_over, with_ablated
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
@@ -297,6 +298,39 @@ class Model:
             found = torch.cat([gradient_weighted(self.tower, *own) for own in each])
         return found.unflatten(-1, self.grid).cpu().numpy()
 
+    def repelled(self, pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
+        """Move an image's pixels, by a few grey levels each, so that its embedding moves far.
+
+        Projected gradient descent of the cosine with the original's embedding; see
+        `helpers.clip.attack`.
+
+        Parameters
+        ----------
+        pixels : ndarray of uint8, height × width × 3
+        radius : int
+            Grey levels of 255 by which any colour of a pixel may change.
+        start : ndarray, height × width × 3
+            From -1 to 1, times `radius`: where the descent starts.
+
+        Returns
+        -------
+        ndarray of uint8, height × width × 3
+
+        Raises
+        ------
+        WorkbookError
+            If the model gives no gradient along its pixels.
+        """
+        return attack.repelled(self, pixels, radius, start)
+
+    def embedded_with_gradient(self, images: torch.Tensor) -> torch.Tensor:
+        """Embed n × 3 × height × width grey levels of float32, to be differentiated by them."""
+        images = self._scaled(images / 255)
+        with torch.autocast(self.device, enabled=False):
+            if self.capabilities.account:  # of a tower with parts ablated, too
+                return forward(self.tower, images).embedding
+            return self.clip.encode_image(images)
+
     def means_over(self, pixels: np.ndarray) -> Means:
         """Average what heads write and how neurons fire, token by token.
 
@@ -314,7 +348,8 @@ class Model:
         WorkbookError
             If the model gives no exact account.
         """
-        with torch.inference_mode(), self._autocast(), QuickLinear():
+        # Numbers of inference mode could take no part in a later gradient.
+        with torch.no_grad(), self._autocast(), QuickLinear():
             return means_over(self.tower, self._normalised(pixels))
 
     def with_heads_ablated(self, heads: np.ndarray, means: Means) -> "Model":
@@ -355,7 +390,7 @@ class Model:
         masks = {own: np.zeros(shape, bool) for own, shape in shapes.items()}
         masks[name] = np.asarray(chosen, bool)
         on_device = {own: torch.from_numpy(mask).to(self.device) for own, mask in masks.items()}
-        with torch.inference_mode():
+        with torch.no_grad():
             altered = with_ablated(self.tower, means, **on_device)
         model = replace(self)
         model.__dict__.update(_opened=altered, _readout=self._readout)
@@ -389,13 +424,18 @@ class Model:
                 f"Images of shape {tuple(pixels.shape)} and type {kind} can't be encoded; give"
                 " uint8 RGB images, n × height × width × 3."
             )
-        images = self.upload(pixels).permute(0, 3, 1, 2)
+        images = self._sized(self.upload(pixels).permute(0, 3, 1, 2))
+        return self._scaled(v2.functional.to_dtype(images, torch.float32, scale=True))
+
+    def _scaled(self, images: torch.Tensor) -> torch.Tensor:
+        return v2.functional.normalize(self._sized(images), self.mean, self.std)
+
+    def _sized(self, images: torch.Tensor) -> torch.Tensor:
         size = list(self.image_size)
-        if list(images.shape[-2:]) != size:
-            bicubic = v2.InterpolationMode.BICUBIC
-            images = v2.functional.resize(images, size, interpolation=bicubic, antialias=True)
-        images = v2.functional.to_dtype(images, torch.float32, scale=True)
-        return v2.functional.normalize(images, self.mean, self.std)
+        if list(images.shape[-2:]) == size:
+            return images
+        bicubic = v2.InterpolationMode.BICUBIC
+        return v2.functional.resize(images, size, interpolation=bicubic, antialias=True)
 
     def _tokens(self, texts: Sequence[str]) -> torch.Tensor:
         if isinstance(texts, str) or not texts or not all(text.strip() for text in texts):

@@ -1,7 +1,7 @@
 """What a change to an image is: a row with a name, a function and what severity means."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,10 @@ OF_PIXELS = "of single pixels at any size"
 
 MAX_SEVERITY = 5.0
 """The largest severity."""
+
+MODEL, SUBJECT = "model", "subject"
+NEEDS = (MODEL, SUBJECT)
+"""What a change may need beside pixels: the model of the run, or what is known of the image."""
 
 
 def enlargement(pixels: np.ndarray) -> float:
@@ -65,12 +69,16 @@ class Change:
     at_other_sizes : str
         What becomes of its lengths in pixels, which are stated for 224, on views of another size:
         one of `SCALED` and `OF_PIXELS`, or "" where it has none.
+    needs : str
+        One of `NEEDS`, which `function` then takes as its fourth argument, or "": the model is a
+        `helpers.clip.Model`, the subject a `helpers.data.subject.Subject`.
     """
 
     name: str
     label: str
-    function: Callable[[np.ndarray, float, Draw], np.ndarray]
+    function: Callable[..., np.ndarray]
     parameters: str
     scaled: str
     origin: str = ""
     at_other_sizes: str = ""
+    needs: str = field(default="", kw_only=True)

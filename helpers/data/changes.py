@@ -9,11 +9,13 @@ from types import MappingProxyType
 import numpy as np
 
 from helpers.checks import WorkbookError, one_of
+from helpers.data.attacks import ATTACKS
 from helpers.data.augmentations import AUGMENTATIONS
-from helpers.data.change import MAX_SEVERITY, Change, Draw
+from helpers.data.change import MAX_SEVERITY, MODEL, SUBJECT, Change, Draw
 from helpers.data.corruptions import CORRUPTIONS
 from helpers.data.photography import PHOTOGRAPHY
 from helpers.data.preprocessing import STUDY_PREPROCESSING, Preprocessing
+from helpers.data.subject import UNKNOWN, Subject
 from helpers.registry import Registry
 
 ORIGINAL = "original"
@@ -25,7 +27,12 @@ VIEWS: tuple[str, ...] = (ORIGINAL, *STUDY)
 """The names of the study's views: the original, then the augmentations."""
 
 SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"study": STUDY, "corruptions": tuple(CORRUPTIONS), "photography": tuple(PHOTOGRAPHY)}
+    {
+        "study": STUDY,
+        "corruptions": tuple(CORRUPTIONS),
+        "photography": tuple(PHOTOGRAPHY),
+        "attacks": tuple(ATTACKS),
+    }
 )
 """Sets of changes by name."""
 
@@ -54,12 +61,14 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
             "severity (1: as one sees every day, 5: noticeable)",
         ),
+        "attacks": Scale((1.0, 2.0, 3.0, 4.0, 5.0), "severity (grey levels, or size)"),
     }
 )
 """The scale of every set."""
 
 CHANGES: Registry[Change] = Registry(
-    "change", [*AUGMENTATIONS.values(), *CORRUPTIONS.values(), *PHOTOGRAPHY.values()]
+    "change",
+    [row for rows in (AUGMENTATIONS, CORRUPTIONS, PHOTOGRAPHY, ATTACKS) for row in rows.values()],
 )
 """All changes by name; users add theirs (`helpers.extend`)."""
 
@@ -113,6 +122,7 @@ def views(
     severity: float = 1.0,
     changes: Sequence[str] = STUDY,
     preprocessing: Preprocessing = STUDY_PREPROCESSING,
+    subject: Subject = UNKNOWN,
 ) -> dict[str, np.ndarray]:
     """Draw the original and the changed views of an image.
 
@@ -142,6 +152,8 @@ def views(
         Names among `CHANGES`.
     preprocessing : Preprocessing
         How the image is brought to the size of views.
+    subject : Subject
+        What is known of the image, for changes that need it.
 
     Returns
     -------
@@ -151,17 +163,24 @@ def views(
     Raises
     ------
     WorkbookError
-        If the pixels, the seed or the severity are invalid, or a change fails.
+        If the pixels, the seed or the severity are invalid, or a change fails or needs a model.
     """
     _check(pixels, image_id, seed, severity)
     original = preprocessing(pixels)
     return {ORIGINAL: original} | {
-        name: changed(original, name, image_id, seed, severity) for name in changes
+        name: changed(original, name, image_id, seed, severity, subject=subject) for name in changes
     }
 
 
 def changed(
-    original: np.ndarray, name: str, image_id: str, seed: int = 0, severity: float = 1.0
+    original: np.ndarray,
+    name: str,
+    image_id: str,
+    seed: int = 0,
+    severity: float = 1.0,
+    *,
+    subject: Subject = UNKNOWN,
+    model: object = None,
 ) -> np.ndarray:
     """Draw one view of a resized image.
 
@@ -173,6 +192,10 @@ def changed(
         One of `CHANGES`.
     image_id, seed, severity
         What the draw depends on; see `views`.
+    subject : Subject
+        What is known of the image, for a change that needs it.
+    model : helpers.clip.Model, optional
+        That of the run, for a change that needs it.
 
     Returns
     -------
@@ -181,13 +204,19 @@ def changed(
     Raises
     ------
     WorkbookError
-        If the change fails, or returns no such pixels.
+        If the change fails, needs a model that isn't given, or returns no such pixels.
     """
     if severity == 0:
         return original.copy()
-    function = CHANGES[one_of("change", name, CHANGES)].function
-    draw = Draw(_key(seed, image_id, name))
-    view = _drawn(lambda: function(original.copy(), severity, draw), name, image_id, severity)
+    row = CHANGES[one_of("change", name, CHANGES)]
+    if row.needs == MODEL and model is None:
+        raise WorkbookError(
+            f"The change {name!r} needs a model, which pixels alone don't have; open a run of"
+            " these images, and take its views (run.views)."
+        )
+    given = [{MODEL: model, SUBJECT: subject}[row.needs]] if row.needs else []
+    arguments = (original.copy(), severity, Draw(_key(seed, image_id, name)), *given)
+    view = _drawn(lambda: row.function(*arguments), name, image_id, severity)
     found = getattr(view, "dtype", None), getattr(view, "shape", None)
     if found != (original.dtype, original.shape):
         raise WorkbookError(

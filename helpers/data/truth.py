@@ -5,7 +5,6 @@ asked only of images with a true answer: a photograph has no fill, and a scene s
 photographs.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -14,8 +13,8 @@ from helpers.data.changes import VIEWS
 from helpers.data.decode import UnreadableImage
 from helpers.data.images import LABEL, Image
 from helpers.data.photos import PHOTOS
+from helpers.data.subject import SCENE
 
-SCENE = re.compile(r"(?:.*/)?scene-(\d+)-(\d+)")
 CAPTION = "caption"
 PHOTOGRAPH = "photograph"
 MIRROR = "horizontal_flip"

@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from helpers.analysis import directions, dissection, ties
 from helpers.analysis.predictions import side_by_side
 from helpers.analysis.scores import embedding_similarity
+from helpers.checks import one_of
 from helpers.clip import Encoding
-from helpers.data import scale_of
+from helpers.data import CHANGES, scale_of
 from helpers.data.changes import changed
+from helpers.data.subject import UNKNOWN
 from helpers.figures import changes as figures
 from helpers.figures import style
 from helpers.interpret import choices
@@ -122,7 +124,14 @@ def most_severe(run: Run) -> float:
 def _views(run: Run, image: str | np.ndarray, change: str, severity: float) -> list[np.ndarray]:
     original = choices.pixels_of(run, image)
     name = image if isinstance(image, str) else OWN
-    return [original, changed(original, change, name, run.parameters.seed, severity)]
+    if not CHANGES[one_of("change", change, CHANGES)].needs:
+        return [original, changed(original, change, name, run.parameters.seed, severity)]
+    if isinstance(image, str) and severity == run.parameters.severity:
+        return list(run.views(image, [change]).values())
+    # Views that a severity is dragged through are kept by nobody.
+    subject = run.subject(image) if isinstance(image, str) else UNKNOWN
+    given = (name, run.parameters.seed, severity)
+    return [original, changed(original, change, *given, subject=subject, model=run.model)]
 
 
 def _title(change: str, severity: float) -> str:

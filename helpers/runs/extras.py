@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from helpers.clip.names import is_embedded
+from helpers.runs.attacked import folder_attacked
 from helpers.runs.compared import folders_of_others
 from helpers.runs.derived import untrained
 from helpers.runs.run import Run
 from helpers.runs.severities import folders_by_severity
+
+PASSES = 3
+"""Images that take as long as an adversarial view does."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ def extras_of(run: Run) -> Iterator[Extra]:
     yield Extra(at_severities, "10", sum(severities.values()))
     of_models = _counted(len(models), "other model", "other models")
     yield Extra(of_models, "11", len(models) * images)
+    attacked = sum(folder_attacked(run.parameters, images).values())
+    yield Extra("adversarial views", "15", PASSES * attacked)
     if run.of_study:
         # Whose image tower is large is known when it is built; but for the embedded ones, most are.
         few = not is_embedded(run.parameters.model)

@@ -12,7 +12,8 @@ import yaml
 from helpers.checks import WorkbookError, one_of
 from helpers.clip.embedded import files as embedded
 from helpers.clip.names import split
-from helpers.data import MAX_SEVERITY, names_of
+from helpers.data import CHANGES, MAX_SEVERITY, names_of
+from helpers.data.change import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -125,7 +126,7 @@ class Parameters:
             _check_text(name, getattr(self, name), optional=optional)
         for name, least in LEAST.items():
             _check_whole(name, getattr(self, name), least, optional=name == "limit")
-        _ = self.change_names  # refuses what is none
+        self._check_changes()
 
     @classmethod
     def from_record(cls, values: Mapping[str, object]) -> "Parameters":
@@ -137,6 +138,15 @@ class Parameters:
                 " two has no such parameter); run it anew with this version."
             )
         return cls(**values)
+
+    def _check_changes(self) -> None:
+        for name in self.change_names:
+            if self.cluster is not None and CHANGES[name].needs == MODEL:
+                raise WorkbookError(
+                    f"The change {name!r} needs the model, and its views are kept in the run's"
+                    " folder, which a cluster's workers don't share; leave out cluster or that"
+                    " change."
+                )
 
     @property
     def sources(self) -> list[str]:

@@ -11,12 +11,17 @@ from urllib.parse import unquote, urlsplit
 from helpers import extend
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import weights
-from helpers.data import Images
+from helpers.data import CHANGES, Images
+from helpers.data.change import SUBJECT
+from helpers.data.images import LABEL
 from helpers.runs.parameters import OUTPUTS, Parameters, profile_of
 from helpers.runs.storage.arrays import Arrays
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
 ARRAYS_VERSION = 6
+
+CLASSES = "classes"
+"""Entry of the identity: the classes of the images, where a change writes their names."""
 
 RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
 """What a run's folder has: what it says of itself, its report, and its arrays."""
@@ -27,19 +32,31 @@ def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[s
     one_of("precision", parameters.precision, weights.PRECISIONS)
     # The study's way is named by nothing, so that arrays of before there was another are read.
     way = parameters.preprocessed_for
-    return ({} if way == "study" else {"preprocessing": way}) | {
-        "images": images.fingerprint,
-        "seed": parameters.seed,
-        "severity": parameters.severity,
-        "changes": list(parameters.change_names),
-        "own": extend.fingerprint(parameters.change_names),
-        "model": parameters.model,
-        "weights": fingerprint,
-        "precision": weights.PRECISIONS[parameters.precision],
-        "layers": parameters.layers,
-        "albumentations": version("albumentations"),
-        "version": ARRAYS_VERSION,
-    }
+    return (
+        ({} if way == "study" else {"preprocessing": way})
+        | _classes(parameters, images)
+        | {
+            "images": images.fingerprint,
+            "seed": parameters.seed,
+            "severity": parameters.severity,
+            "changes": list(parameters.change_names),
+            "own": extend.fingerprint(parameters.change_names),
+            "model": parameters.model,
+            "weights": fingerprint,
+            "precision": weights.PRECISIONS[parameters.precision],
+            "layers": parameters.layers,
+            "albumentations": version("albumentations"),
+            "version": ARRAYS_VERSION,
+        }
+    )
+
+
+def _classes(parameters: Parameters, images: Images) -> dict[str, list[str]]:
+    if all(CHANGES[name].needs != SUBJECT for name in parameters.change_names):
+        return {}  # the metadata of a million images are not read without need
+    labels = images.metadata().get(LABEL, [])
+    named = sorted({label for label in labels if label})
+    return {CLASSES: named} if len(named) > 1 else {}
 
 
 def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:

@@ -12,11 +12,12 @@ import numpy as np
 
 from helpers.checks import WorkbookError
 from helpers.runs import paths
+from helpers.runs.attacked import folder_attacked
 from helpers.runs.compared import folders_of_others
 from helpers.runs.paths import ARRAYS, RECORD, REPORT
 from helpers.runs.record import read_undamaged
 from helpers.runs.report.provenance import origin_of
-from helpers.runs.runner import COMPARISON, KERNELS, SEVERITY, numbered_notebooks
+from helpers.runs.runner import ATTACK, COMPARISON, KERNELS, SEVERITY, numbered_notebooks
 from helpers.runs.severities import folders_by_severity
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.damage import DamagedArrays
@@ -124,6 +125,7 @@ def _expected(parameters: SimpleNamespace, images: int) -> dict[str, int]:
 # As of `helpers.runs.runner.READS`, but without opening, and so making, any run.
 BELOW = {
     SEVERITY: folders_by_severity,
+    ATTACK: folder_attacked,
     COMPARISON: lambda parameters, images: dict.fromkeys(folders_of_others(parameters), images),
 }
 

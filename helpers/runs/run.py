@@ -17,6 +17,7 @@ from helpers.checks import WorkbookError, one_of
 from helpers.clip import names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
 from helpers.data import (
+    CHANGES,
     STUDY,
     Images,
     Preprocessing,
@@ -24,7 +25,9 @@ from helpers.data import (
     open_images,
     views,
 )
+from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
+from helpers.data.subject import Subject, subject_of
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
 from helpers.runs.absolute import plain_models
@@ -148,12 +151,35 @@ class Run(Results):
         """How results name the model, such as ``embedded model``."""
         return names.title(self.parameters.model, self.parameters.pretrained)
 
-    def views(self, image_id: str, changes: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """Draw the views of one image, or those of some changes; see `helpers.data.views`."""
+    def views(
+        self,
+        image_id: str,
+        changes: Sequence[str] | None = None,
+        severity: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Draw the views of one image, or those of some changes; see `helpers.data.views`.
+
+        Those that need the model are drawn once, and read from the run's folder from then on.
+        """
         image = self._by_id[one_of("image", image_id, self._by_id)]
         given = self.parameters
+        severity = given.severity if severity is None else severity
         asked = self.changes if changes is None else changes
-        return views(image.pixels, image.id, given.seed, given.severity, asked, self.preprocessing)
+        plain = [name for name in asked if CHANGES[name].needs != MODEL]
+        how = (plain, self.preprocessing, self.subject(image_id))
+        drawn = views(image.pixels, image.id, given.seed, severity, *how)
+        kept = self._store.drawn_views
+        return {ORIGINAL: drawn[ORIGINAL]} | {
+            name: drawn[name]
+            if name in drawn
+            else kept.view(drawn[ORIGINAL], name, image.id, severity)
+            for name in asked
+        }
+
+    def subject(self, image_id: str) -> Subject:
+        """Return what changes may know of an image beside its pixels."""
+        image = self._by_id[one_of("image", image_id, self._by_id)]
+        return subject_of(image, self.identity.get(paths.CLASSES, ()))
 
     @property
     def of_study(self) -> bool:

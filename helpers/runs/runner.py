@@ -24,6 +24,7 @@ from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
 from helpers.cores import cores
 from helpers.runs import kernels
+from helpers.runs.attacked import attacked_run
 from helpers.runs.compared import compared_models, compared_run, runs_in_training_order
 from helpers.runs.extras import announcement
 from helpers.runs.fitting import fitted, lacks
@@ -36,13 +37,14 @@ from helpers.runs.run import Run
 from helpers.runs.severities import runs_by_severity
 from helpers.runs.storage.locks import ToldLock
 
-SUMMARY, SEVERITY, COMPARISON = "00_", "10_", "11_"
+SUMMARY, SEVERITY, COMPARISON, ATTACK = "00_", "10_", "11_", "15_"
 # What a reader wants first, and then what takes longest; the others follow by number.
 FIRST = ("09_", SEVERITY, "02_", "08_", COMPARISON)
 # Runs that a notebook reads beside its own.
 READS = {
     SEVERITY: lambda run: runs_by_severity(run).values(),
     COMPARISON: runs_in_training_order,
+    ATTACK: lambda run: [attacked_run(run)],
 }
 KERNELS = 2
 THREADS = "OMP_NUM_THREADS"

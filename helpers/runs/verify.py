@@ -21,6 +21,7 @@ from helpers.runs.paths import ARRAYS, RECORD, REPORT
 from helpers.runs.record import circumstances, read_undamaged
 from helpers.runs.report import provenance
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.drawn import FOLDER, DrawnViews, is_damaged
 from helpers.runs.storage.files import damaged_files, is_sealed
 
 SETTINGS = ("machine", "versions")
@@ -77,6 +78,8 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
     yield _check_texts(f"{name}texts", sorted(folder.glob("*texts.zarr")))
+    if kept := sorted((folder / FOLDER).glob("*")):
+        yield Check(f"{name}views", len(kept), [f"{p} is damaged" for p in kept if is_damaged(p)])
     if _executed(folder):
         yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
         yield _check_pages(f"{name}pages", folder)
@@ -180,7 +183,9 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
     rows = _drawn(np.flatnonzero(arrays.done()), share)
     batches = [Batch(own, [images[row] for row in own.tolist()]) for own in arrays.batches(rows)]
     exact = _is_as_computed(record)
-    return _compared(what, Engine(parameters, arrays.place), arrays, batches, exact)
+    views = DrawnViews(folder, record["identity"], lambda: engine.model)
+    engine = Engine(parameters, arrays.place, record["identity"], views)
+    return _compared(what, engine, arrays, batches, exact)
 
 
 def _is_as_computed(record: Mapping) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, interval, listed
+from helpers.analysis import pruning
+from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.labels import TOP, UNKNOWN
 from helpers.analysis.probes import Agreement
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
@@ -75,6 +76,7 @@ def answer(
     left: Mapping[str, float],
     weights: Weights,
     published: Published,
+    pruned: Mapping[str, pd.DataFrame] | None = None,
 ) -> Answer:
     """Answer what each head responds to, and whether its label is right.
 
@@ -105,6 +107,8 @@ def answer(
         earlier attention is ablated, and ``alone``, the variance when all else is ablated as well.
     weights : Weights
     published : Published
+    pruned : mapping of str to DataFrame, optional
+        Source → accuracy lost with heads (`helpers.analysis.pruning.accuracy_lost`).
 
     Returns
     -------
@@ -128,6 +132,7 @@ def answer(
         _consistency(consistency, consistency_at, found_alone, counts.sum()),
         _layers(left),
         _weights(weights),
+        *_pruned(pruned or {}),
         real,
     ]
     return Answer(sentence, findings)
@@ -267,6 +272,38 @@ def _weights(found: Weights) -> Finding:
         f" {interval(*untrained[['mean', 'low', 'high']], form)}; {names.chance:.0%} with shuffled"
         f" labels (p = {names.p:.4f})",
     )
+
+
+def _pruned(pruned: Mapping[str, pd.DataFrame]) -> list[Finding]:
+    known = {source: own for source, own in pruned.items() if own["n"].any()}
+    if not known:
+        return []
+    written = {
+        name: each(
+            {
+                s: interval(*own.loc[name, ["mean", "low", "high"]], "{:.0%}")
+                for s, own in known.items()
+            }
+        )
+        for name in (pruning.HIGH, pruning.LOW, pruning.RANDOM)
+    }
+    every = each({source: f"{own.loc[pruning.ALL, 'mean']:.0%}" for source, own in known.items()})
+    return [
+        Finding(
+            "Do answers need the heads of consistent concept more than random heads?",
+            once_or_each({source: _needed(own) for source, own in known.items()}),
+            f"accuracy lost with half of the heads: {pruning.HIGH} {written[pruning.HIGH]};"
+            f" {pruning.LOW} {written[pruning.LOW]}",
+            f"{pruning.RANDOM}: {written[pruning.RANDOM]}; {pruning.ALL}: {every}",
+        )
+    ]
+
+
+def _needed(own: pd.DataFrame) -> str:
+    high, random = own.loc[pruning.HIGH], own.loc[pruning.RANDOM]
+    if high["mean"] > random["high"]:
+        return "more"
+    return "less than random ones" if high["mean"] < random["low"] else "no more"
 
 
 def _published(found: Published) -> Finding:

@@ -241,6 +241,16 @@ def _paint(canvas: np.ndarray, item: dict, medium: Medium, grain: np.ndarray) ->
     return mask
 
 
+def object_alone(item: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one object on nothing: its colours, SIDE × SIDE × 3, and how much it covers, 0–1."""
+    window, cover, _ = _stencil(item, None)
+    x, y = (grid[window] for grid in _grid())
+    tones, covered = np.zeros((SIDE, SIDE, 3), np.float32), np.zeros((SIDE, SIDE), np.float32)
+    tones[window] = _tone(item, x - np.float32(item["x"]), y - np.float32(item["y"]))
+    covered[window] = cover
+    return tones, covered
+
+
 def _finish(canvas: np.ndarray, medium: Medium, grain: np.ndarray) -> np.ndarray:
     """Give the whole picture the look of its medium."""
     if medium.lit:

@@ -108,7 +108,7 @@ def _engine(job: Job) -> Engine:
             _engines.clear()  # a run that is over needs its model no longer
             _ = job.parameters.extension  # registers the rows of its file
             _check_rows(job.identity["own"])
-            engine = Engine(job.parameters, job.place)
+            engine = Engine(job.parameters, job.place, job.identity)
             engine.model  # noqa: B018  loaded once, and not by every thread
             _engines[job.key] = engine
         return _engines[job.key]

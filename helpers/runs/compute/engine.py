@@ -1,6 +1,6 @@
 """The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,8 @@ import numpy as np
 
 from helpers.analysis.scores import SCORES
 from helpers.cores import cores
-from helpers.data import STUDY_PREPROCESSING, Preprocessing, UnreadableImage
+from helpers.data import CHANGES, STUDY_PREPROCESSING, Preprocessing, UnreadableImage
+from helpers.data.change import MODEL
 from helpers.runs.compute.loader import Batch, Drawn, draw, drawn_by_processes
 from helpers.runs.compute.output_variables import (
     CONTENT,
@@ -27,7 +28,9 @@ from helpers.runs.compute.output_variables import (
     variables,
 )
 from helpers.runs.parameters import Parameters
+from helpers.runs.paths import CLASSES
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.drawn import DrawnViews
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,13 +103,26 @@ class Engine:
         The model, the draws and what is kept.
     place : str
         Path or URL of the arrays; see `helpers.runs.storage.arrays.Arrays`.
+    identity : mapping
+        What the values of the arrays depend on.
+    drawn_views : DrawnViews, optional
+        Those that need the model; left out where none does.
     lender : Engine, optional
         One of the same model, which is then loaded once for both.
     """
 
-    def __init__(self, parameters: Parameters, place: str, lender: "Engine | None" = None):
+    def __init__(
+        self,
+        parameters: Parameters,
+        place: str,
+        identity: Mapping[str, object],
+        drawn_views: DrawnViews | None = None,
+        lender: "Engine | None" = None,
+    ):
         self._parameters, self._lender = parameters, lender
         self._changes = parameters.change_names
+        self._classes = identity.get(CLASSES, ())
+        self._drawn_views = drawn_views
         self.asked = Asked(parameters.layers, len(self._changes), tuple(SCORES))
         self._arrays = Arrays(place)
         self._names: set[str] = set()  # of the variables that have room
@@ -185,16 +201,30 @@ class Engine:
         ]
 
     def _draw_and_visit(self, batch: Batch) -> _Visit:
-        return self._visit(draw(batch, self._parameters, self._changes, self.preprocessing))
+        return self._visit(draw(batch, *self._asked))
 
     def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
-        asked = (self._parameters, self._changes, self.preprocessing)
-        return drawn_by_processes(passes, *asked, processes)
+        return drawn_by_processes(passes, *self._asked, processes)
+
+    @property
+    def _asked(self) -> tuple[Parameters, Sequence[str], Preprocessing, Sequence[str]]:
+        return self._parameters, self._changes, self.preprocessing, self._classes
+
+    def _attack(self, drawn: Drawn) -> None:
+        """Put the views that need the model into their places."""
+        pixels, severity = drawn.pixels.numpy(), self._parameters.severity
+        for place, name in enumerate(self._changes, 1):
+            if CHANGES[name].needs == MODEL:
+                for own, image in zip(pixels, drawn.ids, strict=True):
+                    own[place] = self._drawn_views.view(own[0], name, image, severity)
 
     def _visit(self, drawn: Drawn) -> _Visit:
-        clock = _Clock({"draw": drawn.seconds})
         if not drawn.rows:
-            return _Visit([], {}, Outcome(0, drawn.unreadable, clock.seconds))
+            return _Visit([], {}, Outcome(0, drawn.unreadable, {"draw": drawn.seconds}))
+        clock = _Clock()
+        self._attack(drawn)
+        clock.lap("draw")
+        clock.seconds["draw"] += drawn.seconds
         pixels = self.model.upload(drawn.pixels)
         values = self._encoded(drawn.rows, pixels) | {CONTENT.name: np.stack(drawn.contents)}
         known = _finite(values)
@@ -268,8 +298,8 @@ def _not_finite(image: str) -> str:
 class _Clock:
     """Seconds between laps, by name."""
 
-    def __init__(self, before: dict[str, float] | None = None):
-        self.seconds = dict(before or {})
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
         self._last = perf_counter()
 
     def lap(self, name: str) -> None:

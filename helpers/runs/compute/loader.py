@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.data import Image, Preprocessing, UnreadableImage, views
+from helpers.data import CHANGES, Image, Preprocessing, UnreadableImage, views
+from helpers.data.change import MODEL
+from helpers.data.changes import ORIGINAL
+from helpers.data.subject import subject_of
 from helpers.runs.compute.output_variables import content_of
 from helpers.runs.parameters import Parameters
 
@@ -44,7 +47,8 @@ class Drawn:
     ids : list of str
         Names of the same images.
     pixels : Tensor of uint8, images × views × height × width × 3
-        The original first; None where no image is readable.
+        The original first, and in place of views that need the model; None where no image is
+        readable.
     contents : list of ndarray
         What `content_of` gives of each.
     unreadable : dict of str to str
@@ -66,9 +70,13 @@ class Drawn:
 
 
 def draw(
-    batch: Batch, parameters: Parameters, changes: Sequence[str], preprocessing: Preprocessing
+    batch: Batch,
+    parameters: Parameters,
+    changes: Sequence[str],
+    preprocessing: Preprocessing,
+    classes: Sequence[str] = (),
 ) -> Drawn:
-    """Read the images of a pass, and draw all their views.
+    """Read the images of a pass, and draw all their views but those that need the model.
 
     Parameters
     ----------
@@ -79,12 +87,15 @@ def draw(
         Their names. They are asked of the parameters once, when a run begins: to ask again would
         take up what has meanwhile been changed in the file that registers them.
     preprocessing : Preprocessing
+    classes : sequence of str
+        Of the images of the run, where a change asks for them.
 
     Returns
     -------
     Drawn
     """
     started = perf_counter()
+    plain = [name for name in changes if CHANGES[name].needs != MODEL]
     drawn, contents, unreadable = {}, [], {}
     for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
         try:
@@ -92,9 +103,11 @@ def draw(
         except UnreadableImage as error:
             unreadable[image.id] = str(error)
             continue
-        asked = (parameters.seed, parameters.severity, changes, preprocessing)
-        own = views(pixels, image.id, *asked)
-        drawn[row, image.id] = np.stack(list(own.values()))
+        asked = (parameters.seed, parameters.severity, plain, preprocessing)
+        own = views(pixels, image.id, *asked, subject_of(image, classes))
+        drawn[row, image.id] = np.stack(
+            [own.get(name, own[ORIGINAL]) for name in (ORIGINAL, *changes)]
+        )
         contents.append(content_of(pixels))
     import torch
 
@@ -129,6 +142,7 @@ def drawn_by_processes(
     parameters: Parameters,
     changes: Sequence[str],
     preprocessing: Preprocessing,
+    classes: Sequence[str],
     processes: int,
 ) -> Iterator[Drawn]:
     """Draw passes ahead, in processes of their own, in memory that a GPU copies from."""
@@ -138,7 +152,7 @@ def drawn_by_processes(
     from helpers.runs.compute.worker_pool import others_limited
 
     loader = DataLoader(
-        _Passes(passes, parameters, changes, preprocessing),
+        _Passes(passes, parameters, changes, preprocessing, classes),
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=processes,

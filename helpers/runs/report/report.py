@@ -55,6 +55,7 @@ ORDER = (
     "12",
     "13",
     "14",
+    "15",
     "A1",
 )
 """Numbers of the notebooks as a reader wants their answers."""
@@ -122,6 +123,11 @@ EXHIBITS = (
         "14_repairs",
         "What repairs give back on changed images and cost on clean ones: only a dot surely right"
         " of 0, and of its control's, helps.",
+    ),
+    Exhibit(
+        "15_views",
+        "Images under attack: what an adversarial view adds, 30 times as strong, cannot be seen in"
+        " it.",
     ),
     Exhibit(
         "13_planted",

@@ -18,6 +18,7 @@ from helpers.runs.parameters import Parameters
 from helpers.runs.record import Record, circumstances
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.damage import DamagedArrays, mend
+from helpers.runs.storage.drawn import DrawnViews
 from helpers.runs.storage.locks import ToldLock
 
 
@@ -36,8 +37,10 @@ class Store:
         self._parameters, self._images, self._identity = parameters, images, identity
         self._wanted, self._asked = wanted, set()
         place = paths.store(parameters.out, folder)
-        self._arrays, self.engine = Arrays(place), Engine(parameters, place, lender)
+        self._arrays = Arrays(place)
         self.record = Record(folder / paths.RECORD)
+        self.drawn_views = DrawnViews(folder, identity, lambda: self.engine.model, self.record.tell)
+        self.engine = Engine(parameters, place, identity, self.drawn_views, lender)
         self.lock = ToldLock(folder / "arrays.lock")
 
     def open(self) -> None:

@@ -1,0 +1,297 @@
+"""What notebook 15 finds: how far an attack moves a model, what it sees then, what carries that."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import pandas as pd
+import xarray as xr
+
+from helpers.analysis import becomes
+from helpers.analysis.findings import (
+    Answer,
+    Finding,
+    each,
+    in_a_sentence,
+    interval,
+    listed,
+    once_or_each,
+)
+from helpers.analysis.sources import by_source
+from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specific_heads
+from helpers.analysis.statistics import NOTHING_MOVED, anything_moved
+
+ADVERSARIAL, NOISE = "adversarial", "adversarial_noise"
+PASTED = "pasted"
+SHOWN = (PASTED, "typographic")
+"""Attacks that anyone can see."""
+
+TOO_FEW = "An attack on one or two images says little of a model."
+HALF = 0.5
+HARDLY = 0.1
+"""Part of what an adversarial view moves, below which noise hardly moves anything."""
+NAMED = 3
+VERBS = {
+    becomes.MORE_OFTEN: "more often answers {}",
+    becomes.DESCRIPTION: "sees {}",
+    becomes.ANOTHER: "sees {}",
+}
+"""Kinds of what is seen instead → how a sentence writes it."""
+WAYS = {
+    "as noise": "noise of its size goes by, not by those of a pasted object",
+    "as an object": "a pasted object goes by, not by those of noise",
+}
+PERCENT = "{:.0%}"
+
+
+def answer(
+    similarity: xr.DataArray,
+    moved: Mapping[str, pd.DataFrame],
+    seen: Mapping[str, pd.DataFrame] | None = None,
+    lost: Mapping[str, pd.DataFrame] | None = None,
+    account: Account | None = None,
+    likeness: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    name: Callable[[str], str] = str,
+) -> Answer:
+    """Choose the words of notebook 15; what the model can't answer is left out.
+
+    Parameters
+    ----------
+    similarity : DataArray, (image, augmentation)
+        Embedding similarity under the attacks, with the coordinate ``source`` (image).
+    moved : mapping of str to DataFrame
+        Source → by attack, `mean`, `low`, `high`: how far it moves embeddings, in units of the
+        distance between two images (`helpers.analysis.comparison.relative_shift`).
+    seen : mapping of str to DataFrame, optional
+        Source → `helpers.analysis.becomes.seen_instead`.
+    lost : mapping of str to DataFrame, optional
+        Source → accuracy lost, by attack (`helpers.analysis.predictions.over_questions`).
+    account : Account, optional
+        As of `helpers.analysis.specificity.account`.
+    likeness : mapping of str to DataFrame, optional
+        Source → `helpers.analysis.specificity.likeness` of the adversarial views.
+    name : callable
+        Writes a change within a sentence.
+
+    Returns
+    -------
+    Answer
+    """
+    if not anything_moved(1 - similarity.sel(augmentation=ADVERSARIAL)):
+        return Answer(NOTHING_MOVED, [])
+    findings, sentences = [_further(similarity)], []
+    if known := {s: own for s, own in moved.items() if own.loc[ADVERSARIAL].notna().all()}:
+        findings.insert(0, _distance(known))
+        sentences.append(_distance_in_a_sentence(known))
+    if seen:
+        findings.append(_seen(seen, name))
+        sentences.append(_seen_in_a_sentence(seen))
+    if answered := {s: own for s, own in (lost or {}).items() if own["n"].any()}:
+        findings += [_cost(answered), _cost_of_others(answered, name)]
+    if account and any(
+        pd.notna(own.loc[ADVERSARIAL, "floor"]) for own in account.distances.values()
+    ):
+        findings += [_account(account), _heads(account)]
+        sentences.append(_account_in_a_sentence(account))
+    if alike := {s: own for s, own in (likeness or {}).items() if own["correlation"].notna().all()}:
+        findings.append(_alike(alike))
+        sentences.append(_alike_in_a_sentence(alike))
+    if similarity.sizes["image"] < LEAST_IMAGES:
+        return Answer(TOO_FEW, findings)
+    return Answer(" ".join(sentence for sentence in sentences if sentence), findings)
+
+
+def _distance(moved: Mapping[str, pd.DataFrame]) -> Finding:
+    rows = {source: own.loc[ADVERSARIAL] for source, own in moved.items()}
+    return Finding(
+        "How far does an adversarial view move, in distances between two images?",
+        once_or_each({source: _how_far(row) for source, row in rows.items()}),
+        each({source: _written(row, "{:.2f}") for source, row in rows.items()}),
+        f"noise of its size: {each({s: f'{_of(own, NOISE):.3f}' for s, own in moved.items()})}",
+    )
+
+
+def _how_far(row: pd.Series) -> str:
+    if row["low"] > 1:
+        return "further than another image"
+    if row["high"] >= 1:
+        return "about as far as another image"
+    return (
+        "most of the way to another image"
+        if row["mean"] > HALF
+        else "part of the way to another image"
+    )
+
+
+def _distance_in_a_sentence(moved: Mapping[str, pd.DataFrame]) -> str:
+    far = in_a_sentence({s: _how_far(own.loc[ADVERSARIAL]) for s, own in moved.items()})
+    hardly = all(_of(own, NOISE) < HARDLY * own.loc[ADVERSARIAL, "mean"] for own in moved.values())
+    noise = "hardly moves it" if hardly else "moves it, too"
+    return (
+        f"A change of a few grey levels, made with the model at hand, moves an embedding {far};"
+        f" noise of the same size {noise}."
+    )
+
+
+def _of(own: pd.DataFrame, change: str) -> float:
+    return float(own.loc[change, "mean"])
+
+
+def _written(row: pd.Series, form: str = PERCENT) -> str:
+    return interval(row["mean"], row["low"], row["high"], form)
+
+
+def _further(similarity: xr.DataArray) -> Finding:
+    further = similarity.sel(augmentation=ADVERSARIAL) < similarity.sel(augmentation=NOISE)
+    counts = {
+        source: (int(own.sum()), own.sizes["image"]) for source, own in by_source(further).items()
+    }
+    found, count = (sum(side) for side in zip(*counts.values(), strict=True))
+    words = "on every image" if found == count else "on most" if found > HALF * count else "no"
+    return Finding(
+        "Does it move further than noise of its size?",
+        words,
+        each({source: f"{own} of {n}" for source, (own, n) in counts.items()}),
+        "half of them, if the attack were no better than noise",
+    )
+
+
+def _seen(seen: Mapping[str, pd.DataFrame], name: Callable[[str], str]) -> Finding:
+    return Finding(
+        "What does the model see instead?",
+        once_or_each({source: own.loc[ADVERSARIAL, "words"] for source, own in seen.items()}),
+        each({source: own.loc[ADVERSARIAL, "counts"] for source, own in seen.items()}),
+        "; ".join(
+            f"{name(change)}: "
+            + once_or_each({source: own.loc[change, "words"] for source, own in seen.items()})
+            for change in (NOISE, *SHOWN)
+        ),
+    )
+
+
+def _seen_in_a_sentence(seen: Mapping[str, pd.DataFrame]) -> str:
+    rows = {source: own.loc[ADVERSARIAL] for source, own in seen.items()}
+    found = {
+        source: VERBS[row["kind"]].format(row["words"].removeprefix("more often "))
+        for source, row in rows.items()
+        if row["kind"] in VERBS
+    }
+    if not found:
+        return "No answer surely becomes more frequent: every image goes its own way."
+    everywhere = len(set(found.values())) == 1 and len(found) == len(rows)
+    words = [own if everywhere else f"{own} on {source}" for source, own in found.items()]
+    return f"The model then {listed(words[:1] if everywhere else words)}."
+
+
+def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
+    rows = {source: own.loc[ADVERSARIAL] for source, own in lost.items()}
+    return Finding(
+        "Does it cost right answers?",
+        once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
+        f"accuracy lost: {each({source: _written(row) for source, row in rows.items()})}",
+        f"noise of its size: {each({s: f'{_of(own, NOISE):.0%}' for s, own in lost.items()})}",
+    )
+
+
+def _cost_of_others(lost: Mapping[str, pd.DataFrame], name: Callable[[str], str]) -> Finding:
+    costly = [
+        change for change in SHOWN if any(own.loc[change, "low"] > 0 for own in lost.values())
+    ]
+    return Finding(
+        "Which attacks that anyone can see cost right answers?",
+        listed([name(change) for change in costly]) if costly else "none surely",
+        "; ".join(
+            f"{name(change)}: {each({s: _written(own.loc[change]) for s, own in lost.items()})}"
+            for change in SHOWN
+        ),
+        f"adversarial: {each({s: f'{_of(own, ADVERSARIAL):.0%}' for s, own in lost.items()})}",
+    )
+
+
+def _account(account: Account) -> Finding:
+    rows = {source: own.loc[ADVERSARIAL] for source, own in account.distances.items()}
+    others = {s: f"{own.loc[ANOTHER, 'distance']:.2f}" for s, own in account.distances.items()}
+    return Finding(
+        "Do other parts carry it than carry a difference between two images?",
+        once_or_each({s: "yes" if row["own"] else "not surely" for s, row in rows.items()}),
+        "distance: "
+        + each({s: interval(row["distance"], row["low"], row["high"]) for s, row in rows.items()}),
+        f"another image: {each(others)}",
+    )
+
+
+def specific_to(account: Account, change: str) -> dict[str, pd.DataFrame]:
+    """List the heads that are specific to a change, the largest excess first, by source."""
+    return {
+        source: excess.sel(
+            augmentation=change, component=specific_heads(excess)[change]
+        ).to_dataframe()
+        for source, excess in account.excess.items()
+    }
+
+
+def _heads(account: Account) -> Finding:
+    own = specific_to(account, ADVERSARIAL)
+    others = specific_to(account, ANOTHER)
+    first = {source: table.head(NAMED) for source, table in own.items()}
+    return Finding(
+        "Which heads carry more of it than of a difference between two images?",
+        once_or_each({s: listed(table.index.tolist()) for s, table in first.items()}),
+        "excess share: "
+        + each(
+            {
+                s: ", ".join(
+                    interval(row.excess, row.low, row.high, "{:+.0%}") for row in table.itertuples()
+                )
+                or "–"
+                for s, table in first.items()
+            }
+        ),
+        f"of another image: {sum(map(len, others.values())) or 'none'}",
+    )
+
+
+def _account_in_a_sentence(account: Account) -> str:
+    apart = [s for s, own in account.distances.items() if own.loc[ADVERSARIAL, "own"]]
+    if not apart:
+        return "The parts that carry it are not surely others than carry any difference."
+    heads = any(len(specific_to(account, ADVERSARIAL)[source]) for source in apart)
+    named = "single heads among them" if heads else "though no single head surely"
+    where = _where(apart, account.distances)
+    return f"{where} is carried by other parts than a difference between two images, {named}."
+
+
+def _where(found: Sequence[str], every: Collection[str]) -> str:
+    return "It" if len(found) == len(every) else f"On {listed(found)} it"
+
+
+def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
+    def written(change: str) -> str:
+        rows = {source: own.loc[change] for source, own in likeness.items()}
+        return each(
+            {s: interval(row["correlation"], row["low"], row["high"]) for s, row in rows.items()}
+        )
+
+    return Finding(
+        "Is it carried as noise of its size is, or as a pasted object?",
+        once_or_each({source: _as_what(own) for source, own in likeness.items()}),
+        f"correlation of excess shares with noise's: {written(NOISE)}",
+        f"with a pasted object's: {written(PASTED)}",
+    )
+
+
+def _as_what(own: pd.DataFrame) -> str:
+    noise, pasted = own.loc[NOISE], own.loc[PASTED]
+    if noise["low"] > pasted["high"]:
+        return "as noise"
+    return "as an object" if pasted["low"] > noise["high"] else "not distinguished"
+
+
+def _alike_in_a_sentence(likeness: Mapping[str, pd.DataFrame]) -> str:
+    found = {source: _as_what(own) for source, own in likeness.items()}
+    where = {words: [s for s, own in found.items() if own == words] for words in WAYS}
+    said = [
+        f"{_where(sources, found)} goes by the parts that {WAYS[words]}."
+        for words, sources in where.items()
+        if sources
+    ]
+    return " ".join(said)

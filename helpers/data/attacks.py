@@ -1,0 +1,171 @@
+"""Attacks as rows of the table of changes: made to mislead a model, not met by accident.
+
+A wrong word is written on the image (*typographic*: G. Goh et al., "Multimodal Neurons in
+Artificial Neural Networks", Distill 2021), something small that is not there is pasted on it, or
+every colour of every pixel is changed by a few grey levels so that the embedding leaves its place:
+*adversarial*, by projected gradient descent (A. Madry et al., ICLR 2018, arXiv 1706.06083). Only
+the last needs the model. Beside it stands noise of the same largest size, which knows no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from helpers.data.change import MODEL, OF_PIXELS, SUBJECT, Change, Draw
+from helpers.data.opencv import cv2
+from helpers.data.photos import PHOTOS, open_photos
+from helpers.data.pixels import resized
+from helpers.data.subject import Subject
+
+LABEL_WIDTH, PATCH_SIDE = 0.19, 0.1
+"""How wide a label is at severity 1, in shorter sides of the image; and a patch, in sides."""
+
+OBJECT_RADIUS = 11.0
+"""Radius in pixels of 224 of a pasted object at severity 1; those of small ones begin at 22."""
+
+PADDING = 0.35
+"""Room around a word, in heights of its letters."""
+
+
+class Attackable(Protocol):
+    """What `adversarial` asks of a model."""
+
+    def repelled(self, pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
+        """Return pixels whose embedding is far from the original's."""
+
+
+def _typographic(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+    word = subject.wrong_words[rng.integers(len(subject.wrong_words))]
+    height, width = pixels.shape[:2]
+    wanted = LABEL_WIDTH * severity * min(height, width)
+    # Letters grow with their size: how wide they are at 100 says which size is wanted.
+    size = wanted / (_font(100.0).getlength(word) / 100 + 2 * PADDING)
+    size = max(1.0, min(size, height / (1 + 2 * PADDING)))
+    font = _font(size)
+    box = (round(font.getlength(word) + 2 * PADDING * size), round(size * (1 + 2 * PADDING)))
+    box = tuple(min(own, side) for own, side in zip(box, (width, height), strict=True))
+    left, top = _corner(rng, box, (width, height))
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((left, top, left + box[0] - 1, top + box[1] - 1), fill="white")
+    draw.text((left + box[0] / 2, top + box[1] / 2), word, "black", font, anchor="mm")
+    return np.array(image)
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    import matplotlib
+
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _corner(rng: Draw, box: Sequence[int], sides: Sequence[int]) -> list[int]:
+    """Place a box somewhere within an image: at the same part of the room, whatever its size."""
+    return [
+        round(part * (side - own))
+        for part, own, side in zip(rng.random(2), box, sides, strict=True)
+    ]
+
+
+def _pasted(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+    paste = _object if subject.is_scene else _patch
+    return paste(pixels, severity, rng, subject)
+
+
+def _object(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+    # A run on photographs need not load what draws scenes.
+    from helpers.data.scenes.drawing import SIDE, object_alone
+    from helpers.data.scenes.vocabulary import COLOURS, FILLS, SHAPES
+
+    said = " ".join(subject.captions)
+    choices = {
+        "shape": [name for name in SHAPES if name not in said] or SHAPES,
+        "colour": [name for name in COLOURS if name not in said] or list(COLOURS),
+        "fill": FILLS,
+    }
+    item = {name: of[rng.integers(len(of))] for name, of in choices.items()}
+    radius = OBJECT_RADIUS * severity
+    x, y = radius + rng.random(2) * (SIDE - 1 - 2 * radius)
+    placed = {"x": x, "y": y, "radius": radius, "angle": rng.uniform(-12, 12)}
+    tone, cover = object_alone(item | placed)
+    size = pixels.shape[1::-1]
+    if size != (SIDE, SIDE):
+        tone, cover = (cv2.resize(own, size) for own in (tone, cover))
+    return np.rint(pixels + cover[..., None] * (tone - pixels)).clip(0, 255).astype(np.uint8)
+
+
+def _patch(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+    others = [caption for caption in PHOTOS.values() if caption not in subject.captions]
+    photo = _square(others[rng.integers(len(others))])
+    height, width = pixels.shape[:2]
+    box = [max(1, round(PATCH_SIDE * severity * side)) for side in (width, height)]
+    left, top = _corner(rng, box, (width, height))
+    patch = resized(photo, box[::-1], Image.Resampling.BOX)
+    pixels[top : top + box[1], left : left + box[0]] = patch
+    return pixels
+
+
+@cache
+def _square(caption: str) -> np.ndarray:
+    """Return the middle of a bundled photograph, as large as the largest patch needs."""
+    photo = next(image.pixels for image in open_photos("photos") if image.caption == caption)
+    side = min(photo.shape[:2])
+    top, left = ((own - side) // 2 for own in photo.shape[:2])
+    return resized(photo[top : top + side, left : left + side], (224, 224), Image.Resampling.BOX)
+
+
+def _adversarial(pixels: np.ndarray, severity: float, rng: Draw, model: Attackable) -> np.ndarray:
+    start = rng.uniform(-1, 1, pixels.shape).astype(np.float32)
+    return model.repelled(pixels, int(severity), start)
+
+
+def _adversarial_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    signs = 2 * rng.integers(0, 2, pixels.shape) - 1
+    return (pixels + int(severity) * signs).clip(0, 255).astype(np.uint8)
+
+
+_LEVELS = "grey levels of 255, in whole numbers: below 1 nothing changes"
+
+_ROWS = (
+    Change(
+        "typographic",
+        "Wrong word",
+        _typographic,
+        "a word for something else on a white label: another class of the run's, or one of a list",
+        "width of the label: a fifth of the image's each",
+        needs=SUBJECT,
+    ),
+    Change(
+        "pasted",
+        "Pasted object",
+        _pasted,
+        "an object of the scenes' world that the scene hasn't; on others a photograph's middle",
+        "radius 11 of 224 pixels; of a photograph, a tenth of the side",
+        needs=SUBJECT,
+    ),
+    Change(
+        "adversarial",
+        "Adversarial",
+        _adversarial,
+        "ten steps of projected gradient descent away from the original's embedding",
+        _LEVELS,
+        at_other_sizes=OF_PIXELS,
+        needs=MODEL,
+    ),
+    Change(
+        "adversarial_noise",
+        "Noise of its size",
+        _adversarial_noise,
+        "as many grey levels up or down as the adversarial view may take, by chance",
+        _LEVELS,
+        at_other_sizes=OF_PIXELS,
+    ),
+)
+
+ATTACKS: Mapping[str, Change] = MappingProxyType({row.name: row for row in _ROWS})
+"""Attacks by name."""
