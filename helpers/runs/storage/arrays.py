@@ -203,9 +203,20 @@ class Arrays:
         try:
             for name, value in (*values.items(), (DONE, np.ones(len(rows), bool))):
                 array = self._variables[name]
-                array.oindex[_span(self._batch(rows[:1]) if per_batch(array) else rows)] = value
+                array.oindex[self._place(self._batch(rows[:1]) if per_batch(array) else rows)] = (
+                    value
+                )
         except ValueError as error:  # of a damaged chunk that has other images, too
             raise DamagedArrays(self.place) from error
+
+    def _place(self, rows: np.ndarray) -> slice | np.ndarray:
+        """Return where to write rows: in an object store as a slice, where they are neighbours.
+
+        Zarr reads no chunk that a slice overwrites whole. A disk's is read, and damage of it told.
+        """
+        if isinstance(self._store, Remembered) and len(rows) and (np.diff(rows) == 1).all():
+            return slice(int(rows[0]), int(rows[-1]) + 1)
+        return rows
 
     def ids(self) -> list[str]:
         """Return the ids of all images, finished or not."""
@@ -405,12 +416,6 @@ class Arrays:
             overwrite=True,  # left by a process that was killed meanwhile
             **options,
         )
-
-
-def _span(rows: np.ndarray) -> slice | np.ndarray:
-    """Return neighbouring rows as a slice: Zarr reads no chunk that a slice overwrites whole."""
-    is_span = len(rows) and (np.diff(rows) == 1).all()
-    return slice(int(rows[0]), int(rows[-1]) + 1) if is_span else rows
 
 
 def differences(there: Mapping, here: Mapping) -> str:
