@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .PHONY: study check audit test test-all test-style test-browser test-executed test-runs \
-	test-models test-parts test-notebooks test-kernels test-numeric soak \
+	test-models test-arrays test-parts test-notebooks test-kernels test-numeric soak \
 	reference notebooks lab bench towers train-embedded requirements
 
 # What Python compiles is kept, whatever the surroundings say: without, every process that imports
@@ -34,8 +34,8 @@ test: .venv
 
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync
 test-all:
-	@$(SIDE_BY_SIDE) test-notebooks test-executed test-runs test-parts test-models; \
-		first=$$?; $(SIDE_BY_SIDE) check test-browser && exit $$first
+	@$(SIDE_BY_SIDE) test-notebooks test-executed test-runs test-parts test-models \
+		test-arrays; first=$$?; $(SIDE_BY_SIDE) check test-browser && exit $$first
 
 check: test-style audit
 
@@ -52,6 +52,7 @@ EXECUTED := tests/test_readme.py $(patsubst %,tests/test_runs_%.py, \
 	background cli damage fitting kernels redraw runner stamps)
 RUNS := $(filter-out $(EXECUTED),$(wildcard tests/test_runs_*.py)) tests/test_degenerate.py \
 	tests/test_extend.py
+ARRAYS := $(wildcard tests/test_analysis_*.py tests/test_findings_*.py tests/test_figures_*.py)
 MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py)
 test-browser: .venv
 	@$(call timed,tests in a browser,$(BIN)/pytest $(BROWSER))
@@ -65,9 +66,12 @@ test-runs: .venv
 test-models: .venv
 	@$(call timed,tests of images and models,$(BIN)/pytest --tally test $(MODELS))
 
+test-arrays: .venv
+	@$(call timed,tests of functions on arrays,$(BIN)/pytest --tally test $(ARRAYS))
+
 test-parts: .venv
-	@$(call timed,tests of all else,$(BIN)/pytest --tally test \
-		$(filter-out $(BROWSER) $(EXECUTED) $(RUNS) $(MODELS),$(wildcard tests/test_*.py)))
+	@$(call timed,tests of all else,$(BIN)/pytest --tally test $(filter-out \
+		$(BROWSER) $(EXECUTED) $(RUNS) $(MODELS) $(ARRAYS),$(wildcard tests/test_*.py)))
 
 # Over the arrays of tests/reference.zip, so that every machine starts from the same bits.
 NBVAL := -p tests.nbval_numbers -p tests.nbval_reference --nbval --nbval-current-env \

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis.becomes import DESCRIPTION, NOTHING
+from helpers.analysis.findings import interval
 from helpers.analysis.findings.summary import NO_SHIFT, NO_UNIT, answer
 from helpers.analysis.specificity import ANOTHER
 
@@ -97,3 +98,9 @@ def test_sources_stand_within_the_sentence():
         "Noise moves embeddings furthest; the model then sees a star in photos and a square in"
         " scenes."
     )
+
+
+def test_no_zero_has_a_sign():
+    assert interval(0.08, -0.001, 0.16, "{:.0%}") == "8% [0%, 16%]"
+    assert interval(-0.004, -0.04, 0.0) == "0.00 [-0.04, 0.00]"
+    assert interval(0.5, float("nan"), float("nan")) == "0.50"

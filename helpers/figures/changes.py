@@ -97,7 +97,7 @@ def attended(
         ax.set_title(name, fontsize=9)
     most = np.maximum(before, after).max(axis=(2, 3), keepdims=True)
     scale = np.where(most > 0, most, 1)
-    shown = {"before": before, "after": after, "after less before": after - before}
+    shown = {"before": before, "after": after, "after minus before": after - before}
     for place, (name, maps) in enumerate(shown.items()):
         left = PICTURE + 0.45 + place * (MOSAIC + 0.45)
         ax = _at(figure, left, 0, MOSAIC, height)
@@ -106,7 +106,7 @@ def attended(
     figure.text(
         0.5,
         0.01,
-        "columns are heads, rows layers; each head from 0 to the most that it reads of a patch,"
+        "columns are heads, rows layers; each head from 0 to its most attention to a patch,"
         " before or after (difference: red more, blue less)",
         ha="center",
         va="bottom",

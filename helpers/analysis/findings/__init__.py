@@ -4,11 +4,13 @@ Each notebook has a module here, whose function ``answer`` chooses among fixed w
 `helpers.runs.results.Results.show_answer` renders them for notebooks, the summary and the report.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 import pandas as pd
 
+_MINUS_ZERO = re.compile(r"^-(?=0(\.0*)?%?$)")
 COLUMNS = ("question", "answer", "estimate", "beside it")
 
 
@@ -69,8 +71,8 @@ def interval(mean: float, low: float, high: float, form: str = "{:.2f}") -> str:
     """
     if pd.isna(mean):
         return "–"
-    around = "" if pd.isna(low) else f" [{form.format(low)}, {form.format(high)}]"
-    return form.format(mean) + around
+    written, *ends = (_MINUS_ZERO.sub("", form.format(value)) for value in (mean, low, high))
+    return written if pd.isna(low) else f"{written} [{', '.join(ends)}]"
 
 
 def each(by_source: Mapping[str, str]) -> str:

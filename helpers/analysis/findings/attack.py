@@ -20,8 +20,8 @@ from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specifi
 from helpers.analysis.statistics import NOTHING_MOVED, anything_moved
 
 ADVERSARIAL, NOISE = "adversarial", "adversarial_noise"
-PASTED = "pasted"
-SHOWN = (PASTED, "typographic")
+PASTED, WORD = "pasted", "typographic"
+SHOWN = (PASTED, WORD)
 """Attacks that anyone can see."""
 
 TOO_FEW = "An attack on one or two images says little of a model."
@@ -36,8 +36,8 @@ VERBS = {
 }
 """Kinds of what is seen instead → how a sentence writes it."""
 WAYS = {
-    "as noise": "noise of its size goes by, not by those of a pasted object",
-    "as an object": "a pasted object goes by, not by those of noise",
+    "as noise": "that of noise of its size, not that of a pasted object",
+    "as an object": "that of a pasted object, not that of noise",
 }
 PERCENT = "{:.0%}"
 
@@ -86,7 +86,7 @@ def answer(
         findings.append(_seen(seen, name))
         sentences.append(_seen_in_a_sentence(seen))
     if answered := {s: own for s, own in (lost or {}).items() if own["n"].any()}:
-        findings += [_cost(answered), _cost_of_others(answered, name)]
+        findings += [_cost(answered), _cost_of_words(answered)]
     if account and any(
         pd.notna(own.loc[ADVERSARIAL, "floor"]) for own in account.distances.values()
     ):
@@ -127,8 +127,8 @@ def _distance_in_a_sentence(moved: Mapping[str, pd.DataFrame]) -> str:
     hardly = all(_of(own, NOISE) < HARDLY * own.loc[ADVERSARIAL, "mean"] for own in moved.values())
     noise = "hardly moves it" if hardly else "moves it, too"
     return (
-        f"A change of a few grey levels, made with the model at hand, moves an embedding {far};"
-        f" noise of the same size {noise}."
+        "A change of a few grey levels, computed from the model's own gradients, moves an embedding"
+        f" {far}; noise of the same size {noise}."
     )
 
 
@@ -192,17 +192,13 @@ def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
     )
 
 
-def _cost_of_others(lost: Mapping[str, pd.DataFrame], name: Callable[[str], str]) -> Finding:
-    costly = [
-        change for change in SHOWN if any(own.loc[change, "low"] > 0 for own in lost.values())
-    ]
+def _cost_of_words(lost: Mapping[str, pd.DataFrame]) -> Finding:
+    """Say what a wrong word costs; a pasted object changes what is true, and is not judged."""
+    rows = {source: own.loc[WORD] for source, own in lost.items()}
     return Finding(
-        "Which attacks that anyone can see cost right answers?",
-        listed([name(change) for change in costly]) if costly else "none surely",
-        "; ".join(
-            f"{name(change)}: {each({s: _written(own.loc[change]) for s, own in lost.items()})}"
-            for change in SHOWN
-        ),
+        "Does a wrong word cost right answers?",
+        once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
+        f"accuracy lost: {each({source: _written(row) for source, row in rows.items()})}",
         f"adversarial: {each({s: f'{_of(own, ADVERSARIAL):.0%}' for s, own in lost.items()})}",
     )
 
@@ -235,7 +231,7 @@ def _heads(account: Account) -> Finding:
     first = {source: table.head(NAMED) for source, table in own.items()}
     return Finding(
         "Which heads carry more of it than of a difference between two images?",
-        once_or_each({s: listed(table.index.tolist()) for s, table in first.items()}),
+        once_or_each({s: _first_of(table) for s, table in own.items()}),
         "excess share: "
         + each(
             {
@@ -250,18 +246,28 @@ def _heads(account: Account) -> Finding:
     )
 
 
+def _first_of(heads: pd.DataFrame) -> str:
+    more = [f"{len(heads) - NAMED} more"] if len(heads) > NAMED else []
+    return listed([*heads.index[:NAMED], *more])
+
+
 def _account_in_a_sentence(account: Account) -> str:
-    apart = [s for s, own in account.distances.items() if own.loc[ADVERSARIAL, "own"]]
+    rows = {s: own.loc[ADVERSARIAL] for s, own in account.distances.items()}
+    apart = [source for source, row in rows.items() if row["own"]]
     if not apart:
         return "The parts that carry it are not surely others than carry any difference."
     heads = any(len(specific_to(account, ADVERSARIAL)[source]) for source in apart)
-    named = "single heads among them" if heads else "though no single head surely"
-    where = _where(apart, account.distances)
-    return f"{where} is carried by other parts than a difference between two images, {named}."
+    some = "some heads" if heads else "some parts, though no single head,"
+    where = "" if len(apart) == len(rows) else f"on {listed(apart)} "
+    much = "mostly " if all(row["distance"] < HALF for row in rows.values()) else ""
+    return (
+        f"Its shift is carried {much}by what carries any difference between two images;"
+        f" {where}{some} surely carry more of it."
+    )
 
 
-def _where(found: Sequence[str], every: Collection[str]) -> str:
-    return "It" if len(found) == len(every) else f"On {listed(found)} it"
+def _start(found: Sequence[str], every: Collection[str]) -> str:
+    return "Its excess" if len(found) == len(every) else f"On {listed(found)} its excess"
 
 
 def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
@@ -290,8 +296,6 @@ def _alike_in_a_sentence(likeness: Mapping[str, pd.DataFrame]) -> str:
     found = {source: _as_what(own) for source, own in likeness.items()}
     where = {words: [s for s, own in found.items() if own == words] for words in WAYS}
     said = [
-        f"{_where(sources, found)} goes by the parts that {WAYS[words]}."
-        for words, sources in where.items()
-        if sources
+        f"{_start(sources, found)} is {WAYS[words]}." for words, sources in where.items() if sources
     ]
     return " ".join(said)
