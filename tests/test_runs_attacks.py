@@ -133,6 +133,18 @@ def test_the_views_that_were_drawn_are_verified(run):
     assert all(not check.wrong for check in verify(run.folder, share=1.0))
 
 
+def test_images_whose_views_are_not_kept_are_not_computed_again(run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(run.folder, moved)
+    first, *others = sorted((moved / "views").iterdir())
+    for path in others:
+        path.unlink()
+    (again,) = [check for check in verify(moved, share=1.0) if check.what == "images computed again"]
+    assert not again.wrong
+    assert again.count == 1
+    assert again.note.endswith("3 left out, as views that the model drew of them are not kept")
+
+
 def test_the_words_are_the_runs_classes(run, given):
     assert run.identity[CLASSES] == ["cat", "dog"]
     assert run.subject(run.images.ids[0]).wrong_words == ("dog",)

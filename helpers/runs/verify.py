@@ -6,14 +6,15 @@ Nothing is written, and nothing mended: opening the run does that.
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from helpers.checks import WorkbookError
 from helpers.clip import weights
-from helpers.data import open_images
+from helpers.data import CHANGES, open_images
+from helpers.data.change import MODEL
 from helpers.runs import paths
 from helpers.runs.compute.engine import Batch, Engine
 from helpers.runs.parameters import Parameters
@@ -180,12 +181,19 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
     arrays = Arrays(paths.store(parameters.out, folder))
     if images.ids != arrays.ids():
         return Check(what, 0, [f"{folder}: the source holds other images than the run had"])
-    rows = _drawn(np.flatnonzero(arrays.done()), share)
+    views = DrawnViews(folder, record["identity"], lambda: engine.model)
+    needing = [name for name in parameters.change_names if CHANGES[name].needs == MODEL]
+    # A view that the model draws anew, on another processor, is another view.
+    done = np.flatnonzero(arrays.done())
+    known = [row for row in done if views.are_kept(needing, images.ids[row])]
+    rows = _drawn(np.array(known, int), share)
     batches = [Batch(own, [images[row] for row in own.tolist()]) for own in arrays.batches(rows)]
     exact = _is_as_computed(record)
-    views = DrawnViews(folder, record["identity"], lambda: engine.model)
     engine = Engine(parameters, arrays.place, record["identity"], views)
-    return _compared(what, engine, arrays, batches, exact)
+    check = _compared(what, engine, arrays, batches, exact)
+    left = len(done) - len(known)
+    note = f"; {left} left out, as views that the model drew of them are not kept" if left else ""
+    return replace(check, note=check.note + note)
 
 
 def _is_as_computed(record: Mapping) -> bool:

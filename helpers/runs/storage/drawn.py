@@ -4,12 +4,13 @@ Their pixels follow from float32 products, which differ between processors and n
 So whatever shows, encodes or checks such a view later reads the pixels that were encoded first.
 """
 
+import glob
 import hashlib
 import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
@@ -53,12 +54,15 @@ class DrawnViews:
             difference = self._keep(path, drawn - original)  # modulo 256
         return original + difference
 
+    def are_kept(self, names: Iterable[str], image_id: str) -> bool:
+        """Tell whether views of an image are kept, of all these changes."""
+        return all(any(self._folder.glob(f"{glob.escape(_stem(n, image_id))}-*")) for n in names)
+
     def _path(self, original: np.ndarray, name: str, image_id: str, severity: float) -> Path:
         depends_on = [self._identity[entry] for entry in DEPENDS_ON]
         key = json.dumps([*depends_on, image_id, float(severity), CHANGES[name].origin])
         digest = hashlib.sha256(key.encode() + original.tobytes()).hexdigest()
-        readable = re.sub(r"[^\w.-]", "_", image_id)[-LONGEST:]
-        return self._folder / f"{name}-{readable}-{digest[:8]}.npz"
+        return self._folder / f"{_stem(name, image_id)}-{digest[:8]}.npz"
 
     def _kept(self, path: Path) -> np.ndarray | None:
         if not path.exists():
@@ -82,6 +86,11 @@ class DrawnViews:
         finally:
             partial.unlink(missing_ok=True)
         return difference
+
+
+def _stem(name: str, image_id: str) -> str:
+    readable = re.sub(r"[^\w.-]", "_", image_id)[-LONGEST:]
+    return f"{name}-{readable}"
 
 
 def is_damaged(path: Path) -> bool:
