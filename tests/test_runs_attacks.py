@@ -139,7 +139,9 @@ def test_images_whose_views_are_not_kept_are_not_computed_again(run, tmp_path):
     first, *others = sorted((moved / "views").iterdir())
     for path in others:
         path.unlink()
-    (again,) = [check for check in verify(moved, share=1.0) if check.what == "images computed again"]
+    (again,) = [
+        check for check in verify(moved, share=1.0) if check.what == "images computed again"
+    ]
     assert not again.wrong
     assert again.count == 1
     assert again.note.endswith("3 left out, as views that the model drew of them are not kept")
