@@ -136,7 +136,7 @@ def test_the_views_that_were_drawn_are_verified(run):
 def test_images_whose_views_are_not_kept_are_not_computed_again(run, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(run.folder, moved)
-    first, *others = sorted((moved / "views").iterdir())
+    _, *others = sorted((moved / "views").iterdir())
     for path in others:
         path.unlink()
     (again,) = [
