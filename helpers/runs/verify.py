@@ -5,7 +5,7 @@ Nothing is written, and nothing mended: opening the run does that.
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,10 +32,15 @@ TOLERANCES = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-5, "uint8": 0.0, "
 
 Whole numbers are choices, which near-ties turn on another machine.
 """
-SHARES = ("shares", "patch_shares")
-"""Parts of a shift are compared as parts of the whole: 1, and not the largest of them.
+WHOLES: Mapping[str, Callable[[Mapping[str, np.ndarray]], float]] = {
+    "shares": lambda stored: 1.0,
+    "patch_shares": lambda stored: 1.0,
+    "l2_distance": lambda stored: float(np.linalg.norm(stored["embedding"], axis=-1).max()),
+}
+"""What differences of nearly equal numbers are compared with, in place of their largest value.
 
-Where a network hardly moves, as an untrained one, a part is a difference of nearly equal numbers.
+Where a view hardly moves, or a network hardly moves anything, as an untrained one, the digits that
+processors share are those of the shift or of the embeddings, and not of what is left of them.
 """
 
 
@@ -228,10 +233,11 @@ def _compared(
         stored = arrays.rows(rows, values)
         for place, row in enumerate(rows.tolist()):
             again.append(row)
+            own = {name: of_all[place] for name, of_all in stored.items()}
             differing = [
                 name
                 for name, value in values.items()
-                if not _agree(name, stored[name][place], value[place], exact)
+                if not _agree(own[name], value[place], exact, _whole(name, own))
             ]
             if differing:
                 wrong.append(f"{arrays.place}: {ids[row]!r} has another {', '.join(differing)} now")
@@ -242,10 +248,15 @@ def _compared(
     )
 
 
-def _agree(name: str, stored: np.ndarray, again: np.ndarray, exact: bool) -> bool:
+def _whole(name: str, stored: Mapping[str, np.ndarray]) -> float:
+    if name in WHOLES:
+        return WHOLES[name](stored)
+    return np.abs(np.nan_to_num(stored[name].astype(float))).max()
+
+
+def _agree(stored: np.ndarray, again: np.ndarray, exact: bool, whole: float) -> bool:
     again = again.astype(stored.dtype)
     if exact:
         return stored.tobytes() == again.tobytes()
-    largest = np.abs(np.nan_to_num(stored.astype(float))).max()
-    bound = TOLERANCES[stored.dtype.name] * (1 if name in SHARES else largest)
+    bound = TOLERANCES[stored.dtype.name] * whole
     return np.allclose(stored.astype(float), again, rtol=0, atol=bound, equal_nan=True)
