@@ -131,8 +131,18 @@ def alike(noise, pasted):
 @pytest.mark.parametrize(
     ("noise", "pasted", "words", "said"),
     [
-        ((0.9, 0.8, 1.0), (0.1, 0.0, 0.3), "as noise", "is that of noise of its size, not"),
-        ((0.1, 0.0, 0.3), (0.9, 0.8, 1.0), "as an object", "is that of a pasted object, not"),
+        (
+            (0.9, 0.8, 1.0),
+            (0.1, 0.0, 0.3),
+            "as noise",
+            "are those that carry noise of its size, not",
+        ),
+        (
+            (0.1, 0.0, 0.3),
+            (0.9, 0.8, 1.0),
+            "as an object",
+            "are those that carry a pasted object, not",
+        ),
         ((0.5, 0.2, 0.7), (0.3, 0.0, 0.5), "not distinguished", ""),
     ],
 )

@@ -36,8 +36,8 @@ VERBS = {
 }
 """Kinds of what is seen instead → how a sentence writes it."""
 WAYS = {
-    "as noise": "that of noise of its size, not that of a pasted object",
-    "as an object": "that of a pasted object, not that of noise",
+    "as noise": "are those that carry noise of its size, not those that carry a pasted object",
+    "as an object": "are those that carry a pasted object, not those that carry noise of its size",
 }
 PERCENT = "{:.0%}"
 
@@ -267,7 +267,8 @@ def _account_in_a_sentence(account: Account) -> str:
 
 
 def _start(found: Sequence[str], every: Collection[str]) -> str:
-    return "Its excess" if len(found) == len(every) else f"On {listed(found)} its excess"
+    where = "" if len(found) == len(every) else f" on {listed(found)}"
+    return f"The parts that carry more of it{where} than usual"
 
 
 def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
@@ -296,6 +297,6 @@ def _alike_in_a_sentence(likeness: Mapping[str, pd.DataFrame]) -> str:
     found = {source: _as_what(own) for source, own in likeness.items()}
     where = {words: [s for s, own in found.items() if own == words] for words in WAYS}
     said = [
-        f"{_start(sources, found)} is {WAYS[words]}." for words, sources in where.items() if sources
+        f"{_start(sources, found)} {WAYS[words]}." for words, sources in where.items() if sources
     ]
     return " ".join(said)
