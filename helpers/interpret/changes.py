@@ -117,7 +117,7 @@ def attention(run: Run, image: str | np.ndarray, change: str, severity: float) -
 
 
 def most_severe(run: Run) -> float:
-    """Return up to which severity a run's changes are shown: as far as 09 goes, or its own."""
+    """Return up to which severity a run's changes are shown: as far as 10 goes, or its own."""
     return max(*scale_of(run.changes).severities, run.parameters.severity)
 
 

@@ -178,7 +178,7 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
         parameters = Parameters.from_record(record["parameters"])
     except WorkbookError as error:
         by_cell = record["parameters"]["extend"] is None
-        if by_cell:  # as notebook 11 does
+        if by_cell:  # as notebook 12 does
             return Check(what, 0, [], "not possible: what draws them was registered in a notebook")
         return Check(what, 0, [f"{folder}: {error}"])
     try:
