@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from helpers.analysis.findings import Answer, Finding
 from helpers.checks import WorkbookError
 from helpers.runs import open_run
+from helpers.runs.record import Record
 from helpers.runs.report.provenance import mark
 from helpers.runs.report.report import EXHIBITS, ORDER, share_report, write_report
 from helpers.runs.runner import numbered_notebooks
@@ -71,6 +72,24 @@ def test_a_figure_of_cells_that_were_left_out_is_not_missing(run):
     notebook.cells[1].metadata |= {"left_out": f'run.save_figure(f, "{NAME}")', "lacks": ["why"]}
     nbformat.write(notebook, path)
     assert "no figure" not in write_report(run.folder).read_text()
+
+
+def test_a_figure_that_only_some_runs_have_is_not_missing(run):
+    write_notebook(run, number="09")
+    page = write_report(run.folder).read_text()
+    assert "no figure 09_answers" in page
+    assert "09_class_lost" not in page
+    save_figure(run, "09_class_lost")
+    assert "figures/09_class_lost.png" in write_report(run.folder).read_text()
+
+
+def test_how_a_model_was_opened_is_told_without_the_senders_folders(run, parameters, monkeypatch):
+    monkeypatch.setattr("helpers.runs.report.report.is_embedded", lambda name: False)
+    images = parameters["images"]
+    Record(run.folder / "run.json").update(opened_as=f"A model: GELU; read from {images}.")
+    page = write_report(run.folder).read_text()
+    assert "Opened as A model: GELU" in page
+    assert images not in page.split("</header>")[0]
 
 
 def test_a_figure_describes_itself_in_report_and_notebook(run):

@@ -233,7 +233,7 @@ def _headline(run: StoredRun) -> dict[str, object]:
         "question": QUESTION,
         "model": run.title,
         "is_embedded": is_embedded(run.parameters["model"]),
-        "opened_as": run.record.get("opened_as", ""),
+        "opened_as": run.shorten(run.record.get("opened_as", "")),
         "preprocessing": str(Preprocessing(**told)) if told else "",
         "name": run.name,
         "count": run.scores.sizes["image"],
