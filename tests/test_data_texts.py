@@ -13,9 +13,8 @@ from helpers.clip import embedded
 from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES
 from helpers.data.texts import POOLS, Texts, open_texts
-from helpers.data.texts.make import MAKERS, with_article, write
+from helpers.data.texts.make import MAKERS, with_article, words_of, write
 from helpers.data.texts.pools import FOLDER
-from helpers.data.texts.vocabulary import VOCABULARY
 
 CLIP_CONTEXT = 77
 
@@ -58,11 +57,11 @@ def test_general_pool_is_large_and_no_property_fills_it():
 
 
 def test_general_pool_has_many_words_and_few_templates():
-    groups = [group for groups in VOCABULARY.values() for group in groups]
-    assert len({word for group in groups for word in group.words}) > 2000
+    groups = [group for of in words_of("vocabulary.yaml").values() for group in of]
+    assert len({word for group in groups for word in group["words"]}) > 2000
     for group in groups:
-        assert not [word for word, times in Counter(group.words).items() if times > 1]
-        for template in group.templates:
+        assert not [word for word, times in Counter(group["words"]).items() if times > 1]
+        for template in group["templates"]:
             assert len(re.findall(r"\{a?\}", template)) == 1
 
 

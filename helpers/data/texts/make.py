@@ -4,12 +4,13 @@ import csv
 import re
 from pathlib import Path
 
+import yaml
+
 from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES
 from helpers.data.texts.files import PROPERTY_COLUMN, TEXT_COLUMN, VALUE_COLUMN, Row
 from helpers.data.texts.pools import FOLDER, POOLS
-from helpers.data.texts.scene_prompts import PHOTOGRAPH_PROMPTS, SCENE_PROMPTS
-from helpers.data.texts.vocabulary import VOCABULARY
+from helpers.data.texts.templates import PHOTOGRAPH_PROMPTS
 
 PHOTOGRAPH = "photograph"
 
@@ -27,34 +28,30 @@ def with_article(word: str) -> str:
     return f"an {word}" if vowel or word.startswith(SPELLED_LIKE_CONSONANTS) else f"a {word}"
 
 
-def general() -> list[Row]:
-    """Return descriptions of images in general, from the vocabulary.
+def words_of(file: str) -> dict:
+    """Read a YAML file of this folder, every word as a text."""
+    return yaml.load((FOLDER / file).read_text(encoding="utf-8"), yaml.BaseLoader)
 
-    Returns
-    -------
-    list of Row
-    """
+
+def general() -> list[Row]:
+    """Return descriptions of images in general."""
     return [
         Row(template.format(word, a=with_article(word)), name, word)
-        for name, groups in VOCABULARY.items()
+        for name, groups in words_of("vocabulary.yaml").items()
         for group in groups
-        for word in group.words
-        for template in group.templates
+        for word in group["words"]
+        for template in group["templates"]
     ]
 
 
 def scenes() -> list[Row]:
-    """Return descriptions of scenes by one property each, and of the bundled photographs.
-
-    Returns
-    -------
-    list of Row
-    """
+    """Return descriptions of scenes by one property each, and of the bundled photographs."""
+    further = words_of("scene_prompts.yaml")
     drawn = [
         Row(VOWEL_AFTER_A.sub("an ", one.write(prompt, value)), name, value)
         for name, one in PROPERTIES.items()
         for value in one.values
-        for prompt in one.prompts + SCENE_PROMPTS[name]
+        for prompt in (*one.prompts, *further[name])
     ]
     photographed = [
         Row(prompt.format(caption), PHOTOGRAPH, caption)
@@ -69,13 +66,7 @@ MAKERS = {"general": general, "scenes": scenes}
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Write the files of all pools.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to.
-    """
+    """Write the files of all pools."""
     for name, rows in MAKERS.items():
         with open(folder / POOLS[name].file, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")

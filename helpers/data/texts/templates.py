@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data.texts.pools import Texts
-from helpers.data.texts.scene_prompts import PHOTOGRAPH_PROMPTS
 
 PLACE = "{}"
 CLASS = "label"
 """The property of texts that name classes, as images' metadata call it."""
+
+PHOTOGRAPH_PROMPTS = (PLACE, f"a picture of {PLACE}")
+"""Sentences for captions of photographs, as the embedded models were taught."""
 
 
 def _of_open_clip(name: str) -> Callable[[], tuple[str, ...]]:
