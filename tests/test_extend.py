@@ -1,6 +1,5 @@
 """Rows of one's own: changes, scores, labellers and sources, in a cell or a file."""
 
-from dataclasses import replace
 from shutil import copy
 
 import numpy as np
@@ -161,7 +160,7 @@ def test_a_score_registered_later_is_none_of_the_runs(parameters, file):
         return (changed - original)[..., 0]
 
     assert "first_feature" not in run.scores()
-    assert run.parameters == replace(run.parameters)
+    assert run.parameters == run.parameters.replace()
 
 
 def test_a_score_compares_what_there_is():

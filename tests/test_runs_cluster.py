@@ -95,6 +95,6 @@ def test_workers_without_a_row_that_a_cell_registered_are_told(parameters):
 def test_an_engine_serves_one_run_alone(parameters):
     run = open_run(**parameters)
     job = cluster.Job(run.parameters, str(run.folder / "arrays.zarr"), run.identity)
-    again = replace(job, parameters=replace(run.parameters, seed=7))
+    again = replace(job, parameters=run.parameters.replace(seed=7))
     assert cluster._engine(job) is cluster._engine(job)
     assert cluster._engine(again) is not cluster._engine(job)

@@ -2,7 +2,18 @@ import pytest
 
 from helpers.checks import WorkbookError
 from helpers.runs.absolute import plain_models
-from helpers.runs.parameters import from_profile, parse_value, profile_of, profiles, split_model
+from helpers.runs.parameters import (
+    DEFAULT_PROFILE,
+    ROOT,
+    Parameters,
+    as_argument,
+    described,
+    from_profile,
+    parse_value,
+    profile_of,
+    profiles,
+    split_model,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +94,20 @@ def test_compared_models_are_split_at_the_first_colon(text, model):
 @pytest.mark.parametrize("profile", sorted(profiles()))
 def test_every_profile_is_valid(profile):
     from_profile(profile, {"images": "photos"})
+
+
+def test_the_default_profile_says_what_each_parameter_is():
+    lines = profiles()[DEFAULT_PROFILE].read_text().splitlines()[-len(Parameters.model_fields) :]
+    comments = {line.partition(":")[0]: line.partition("  # ")[2] for line in lines}
+    assert comments == {name: described(name)["hint"] for name in Parameters.model_fields}
+
+
+def test_the_readme_lists_the_parameters_in_their_words():
+    readme = (ROOT / "README.md").read_text()
+    for name, value in from_profile(DEFAULT_PROFILE, {}):
+        default = "None" if value is None else f"`{as_argument(value)}`"
+        row = f"| `{name}` | {default} | {Parameters.model_fields[name].description} |"
+        assert row in readme.splitlines(), row
 
 
 @pytest.mark.parametrize(

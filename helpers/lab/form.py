@@ -1,18 +1,20 @@
 """A form for the parameters of a run."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import ipywidgets as widgets
 
 from helpers.checks import WorkbookError
 from helpers.clip import embedded
 from helpers.data import CHANGES, SETS
+from helpers.data.texts import POOLS
 from helpers.runs.absolute import absolute_paths
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
     as_argument,
+    described,
     from_profile,
     parse_value,
     profiles,
@@ -23,34 +25,17 @@ WIDE = widgets.Layout(width="38em")
 STYLE = {"description_width": "7em"}
 
 
-@dataclass(frozen=True)
-class Field:
-    """A parameter that has a line of its own; it is written as after ``-p``."""
-
-    name: str
-    hint: str  # what stands in the line while it is empty, which means none
-    offered: Callable[[], Sequence[str]] = tuple  # gives values to choose from; others may be typed
-
-    def build(self) -> widgets.Combobox:
-        """Make the widget."""
-        return widgets.Combobox(
-            description=self.name,
-            placeholder=self.hint,
-            options=list(self.offered()),
-            layout=WIDE,
-            style=STYLE,
-        )
-
-
-FIELDS = (
-    Field("images", "~/photos, or a list: [photos, ~/photos]"),
-    Field("limit", "all; or a number, drawn at random"),
-    Field("changes", "a set, a change, or a list", lambda: [*SETS, *CHANGES]),
-    Field("severity", "from 0 to 5"),
-    Field("model", "ViT-B-32, a hub id, or a folder", lambda: list(embedded.NAMES)),
-    Field("pretrained", "none; or a tag such as openai, or a file"),
-    Field("texts", "what suits the model; or a file", lambda: ["general", "scenes"]),
-)
+OFFERED: Mapping[str, tuple[Iterable[str], ...]] = {
+    "images": (),
+    "limit": (),
+    "changes": (SETS, CHANGES),
+    "severity": (),
+    "model": (embedded.NAMES,),
+    "pretrained": (),
+    "texts": (POOLS,),
+}
+"""Parameters that have a line of their own → lists of values to choose from; others may be
+typed."""
 
 
 class Form:
@@ -63,7 +48,7 @@ class Form:
         others = widgets.Textarea(
             description="others", placeholder="seed 3\nlayers 2", layout=WIDE, style=STYLE
         )
-        fields = {field.name: field.build() for field in FIELDS}
+        fields = {name: _line(name, offered) for name, offered in OFFERED.items()}
         self.controls: dict[str, widgets.Widget] = {"profile": profile, **fields, "others": others}
         profile.observe(lambda _: self._fill(), "value")
         self._fill()
@@ -75,7 +60,7 @@ class Form:
 
     def parameters(self) -> Parameters:
         """Return what is filled in, with absolute paths; the rest is as in the profile."""
-        texts = {field.name: self.controls[field.name].value.strip() for field in FIELDS} | dict(
+        texts = {name: self.controls[name].value.strip() for name in OFFERED} | dict(
             map(_pair, self.controls["others"].value.strip().splitlines())
         )
         values = {name: parse_value(name, text) if text else None for name, text in texts.items()}
@@ -83,9 +68,22 @@ class Form:
 
     def _fill(self) -> None:
         values = values_of(self.controls["profile"].value)
-        for field in FIELDS:
-            value = values[field.name]
-            self.controls[field.name].value = "" if value is None else as_argument(value)
+        for name in OFFERED:
+            value = values[name]
+            self.controls[name].value = "" if value is None else as_argument(value)
+
+
+def _line(name: str, offered: Sequence[Iterable[str]]) -> widgets.Combobox:
+    """Make the line of a parameter, which is written as after ``-p``; empty, it means none."""
+    hint = described(name)["hint"]
+    return widgets.Combobox(
+        description=name,
+        placeholder=hint,
+        tooltip=hint,
+        options=list(chain(*offered)),
+        layout=WIDE,
+        style=STYLE,
+    )
 
 
 def _pair(line: str) -> tuple[str, str]:

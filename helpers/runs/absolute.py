@@ -1,6 +1,5 @@
 """Parameters that mean the same in any folder."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from helpers.data import absolute
@@ -13,8 +12,7 @@ def absolute_paths(parameters: Parameters) -> Parameters:
 
     Notebooks run in a folder of their own, where a relative path would mean another place.
     """
-    return replace(
-        plain_models(parameters),
+    return plain_models(parameters).replace(
         images=[absolute(source) for source in parameters.sources],
         out=_folder(parameters.out),
         texts=_file(parameters.texts),
@@ -28,7 +26,7 @@ def plain_models(parameters: Parameters) -> Parameters:
     compare = parameters.compare and [
         ":".join(filter(None, _model(*split_model(each)))) for each in parameters.compare
     ]
-    return replace(parameters, model=model, pretrained=pretrained, compare=compare)
+    return parameters.replace(model=model, pretrained=pretrained, compare=compare)
 
 
 def _folder(out: str | None) -> str | None:

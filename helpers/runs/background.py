@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from helpers.checks import WorkbookError
@@ -44,7 +43,7 @@ def start(parameters: Parameters) -> Path:
     folder = Run(parameters).folder
     if who := writer(folder):
         raise WorkbookError(f"{folder} is being written by {who} already; wait, or stop it.")
-    values = {name: as_argument(value) for name, value in asdict(parameters).items()}
+    values = {name: as_argument(value) for name, value in parameters}
     given = [text for pair in values.items() for text in ("-p", *pair)]
     with (folder / LOG).open("w") as log:
         _started[folder] = subprocess.Popen(

@@ -10,19 +10,18 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from helpers.checks import WorkbookError
-from helpers.runs.absolute import absolute_paths
 from helpers.runs.drawing import FORMATS, Drawing
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
     compared_with,
+    described,
     from_profile,
     parse_value,
     profiles,
@@ -150,7 +149,8 @@ def _add_runs(add: Callable) -> None:
         _argument("--out", metavar="DIR", help="folder of the run"),
         help="run the notebooks and write a report",
         description="Run the numbered notebooks with one set of parameters and write a report.",
-        epilog=f"Parameters: {', '.join(field.name for field in fields(Parameters))}.",
+        epilog=_list_of_parameters(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     share = "part of the images (default: 0.01; at least one)"
     add(
@@ -169,6 +169,11 @@ def _add_runs(add: Callable) -> None:
         description="Run the notebooks again with the parameters in the run's run.json, and tell"
         " where versions, weights, images or values are not as they were.",
     )
+
+
+def _list_of_parameters() -> str:
+    hints = [f"  {name:14} {described(name)['hint']}" for name in Parameters.model_fields]
+    return "\n".join(["parameters:", *hints])
 
 
 def _add_lists(add: Callable) -> None:
@@ -304,6 +309,8 @@ def _repeat(given: argparse.Namespace) -> int:
 
 
 def _parameters(given: argparse.Namespace) -> Parameters:
+    from helpers.runs.absolute import absolute_paths
+
     values = {name: parse_value(name, value) for name, value in given.values}
     if given.out is not None:
         values["out"] = given.out

@@ -4,10 +4,11 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
 
 import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip.embedded import files as embedded
@@ -22,122 +23,187 @@ DEFAULT_PROFILE = "quick"
 NEUTRAL = ("extras", "device", "batch_size", "workers", "cluster", "out")
 """Parameters that results don't depend on."""
 
+PREPROCESSINGS = ("study", "model")
+"""Ways to bring images to the size of views: squashed to 224 × 224, or as the model's own code."""
 
-@dataclass(frozen=True)
-class Parameters:
+
+def _as_text(value: object) -> object:
+    """Return numbers as text: papermill's own -p makes numbers of what looks like one."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_sources(value: object) -> object:
+    """Return a list that was given as text, as by papermill's own -p, as a list."""
+    value = _as_text(value)
+    return _parse_list_or_text(value) if isinstance(value, str) else value
+
+
+def _none_empty(sources: str | list[str]) -> str | list[str]:
+    if not sources or not all(sources):
+        raise ValueError
+    return sources
+
+
+def _all_models(listed: list[str] | None) -> list[str] | None:
+    if not all(split_model(one)[0] for one in listed or ()):
+        raise ValueError
+    return listed
+
+
+def _parameter(hint: str, meaning: str = "", *, valid: str = "a text", **limits: object) -> object:
+    """Describe a parameter.
+
+    The hint is shown by ``workbook run --help``, the form and the comment in each notebook's
+    parameters cell, the meaning by the README's table, and what is valid by an error.
+    """
+    return Field(
+        description=meaning or hint, json_schema_extra={"hint": hint, "valid": valid}, **limits
+    )
+
+
+def _whole(hint: str, meaning: str = "", *, least: int = 1, or_else: str = "") -> object:
+    return _parameter(hint, meaning, valid=f"a whole number >= {least}{or_else}", ge=least)
+
+
+Text = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+TRUE_OR_FALSE = "true or false"
+
+
+class Parameters(BaseModel, frozen=True, strict=True):
     """What a run is made of; every notebook has these names in its parameters cell.
-
-    Attributes
-    ----------
-    images : str or list of str
-        Sources of images: ``photos``, ``scenes:200``, a folder, shards or a list file.
-    limit : int or None
-        Number of images, drawn at random with `seed`; None takes all.
-    seed : int
-        Seed of the random subset and of every augmentation's draw.
-    changes : str or list of str
-        What is done to the images: one of `helpers.data.SETS` or of `helpers.data.CHANGES`, or a
-        list of them.
-    severity : float
-        Strength of the changes; of ``study``, 1 is what was published.
-    extend : str or None
-        A ``.py`` file that registers changes, scores, labellers or sources of images
-        (`helpers.extend`). It is user code, and it is run.
-    model, pretrained : str, str or None
-        What `helpers.clip.load` opens.
-    device, precision : str
-        Where and in which numbers the model runs.
-    preprocessing : str or None
-        One of `PREPROCESSINGS`: how images are brought to the size of views. None takes ``study``
-        for an embedded model and ``model`` for any other.
-    texts : str or None
-        Pool of texts that heads and shifts are read with: a name or file that
-        `helpers.data.texts.open_texts` takes; None takes the pool that suits the model.
-    layers : int
-        How many of the last layers' heads are kept for reading and searching.
-    compare : list of str or None
-        Models that this one is compared with, such as ``ViT-B-32:laion2b_s34b_b79k``; see
-        `split_model`. The untrained network is always one. None adds, for an embedded model, its
-        earlier states and the other one, and for any other model nothing.
-    compare_fully : bool
-        Whether the compared models get all notebooks and a report, too.
-    extras : bool
-        Whether what goes beyond the run's own images and model is computed, too: other severities,
-        compared models, other fillings, patched heads (`helpers.runs.extras`).
-    batch_size : int
-        Images that are computed and written together. Results don't depend on it.
-    workers : int
-        Threads that take images from file to scores, side by side; each has its share of the cores.
-        Results don't depend on it.
-    cluster : str or None
-        Dask cluster that computes the arrays: ``local:N`` for N processes on this machine, or the
-        address of a scheduler, such as ``tcp://node1:8786``. None computes in this process.
-        Results don't depend on it.
-    out : str or None
-        Folder of the run; None picks one below ``outputs/``. A URL that fsspec opens, such as
-        ``s3://bucket/run``, keeps the arrays there and all else below ``outputs/``.
 
     Raises
     ------
     WorkbookError
-        If a value is out of its range.
+        If there is no such parameter, or a value is out of its range.
     """
 
-    images: str | list[str]
-    limit: int | None
-    seed: int
-    changes: str | list[str]
-    severity: float
-    extend: str | None
-    model: str
-    pretrained: str | None
-    device: str
-    precision: str
-    preprocessing: str | None
-    texts: str | None
-    layers: int
-    compare: list[str] | None
-    compare_fully: bool
-    extras: bool
-    batch_size: int
-    workers: int
-    cluster: str | None
-    out: str | None
+    images: Annotated[
+        str | list[str], BeforeValidator(_as_sources), AfterValidator(_none_empty)
+    ] = _parameter(
+        "photos, scenes:N, a folder, shards or a list file; or several",
+        "one source or a list of them",
+        valid="one source or a list of them, such as photos, scenes:200 or the path of a folder"
+        " (-p images ~/photos)",
+    )
+    limit: int | None = _whole(
+        "number of images, drawn at random with the seed; None takes all",
+        or_else=", or null for no limit",
+    )
+    seed: int = _whole("of the random subset and of every change's draw", least=0)
+    changes: str | list[str] = _parameter(
+        "study, corruptions, photography, attacks, a change, or a list of these",
+        "what is done to images: a set (`study`, `corruptions`, `photography`, `attacks`), a"
+        " change, or a list of both",
+        valid="a set, a change, or a list of them",
+    )
+    severity: float = _parameter(
+        f"strength of the changes, 0 to {MAX_SEVERITY:g}; of the study's, 1 is what was published",
+        valid=f"a number from 0 to {MAX_SEVERITY:g}",
+        ge=0,
+        le=MAX_SEVERITY,
+        allow_inf_nan=False,
+    )
+    extend: Text | None = _parameter(
+        "a .py file with changes, scores, ... of your own; it is run",
+        "a `.py` file with changes, scores, labellers of heads or sources of your own; **it is"
+        " run**, also when a run that names it is verified, repeated or redrawn",
+    )
+    model: Text = _parameter(
+        "embedded-clip, ViT-B-32, a hub id, a folder, ...; see `workbook models`",
+        "a name of ours or of open_clip's, a hub id or a folder of transformers ([all"
+        " ways](helpers/clip/README.md))",
+    )
+    pretrained: Text | None = _parameter(
+        "open_clip's tag, such as openai, or a local weights file",
+        "open_clip's tag, or a local `.safetensors` or `.pt` file",
+    )
+    device: Text = _parameter(
+        "auto takes a GPU where there is one",
+        "where the model runs; `auto` takes a GPU where there is one",
+    )
+    precision: Text = _parameter(
+        "auto is float32; bfloat16 is faster and keeps three digits",
+        "in which numbers; `auto` is float32 (`bfloat16` is faster)",
+    )
+    preprocessing: Literal[PREPROCESSINGS] | None = _parameter(
+        "study: squashed to 224; model: its own way; None takes what suits it",
+        "how images become views: `study` (squashed to 224 × 224, for the embedded models) or"
+        " `model` (size, crop and interpolation of the model's own code, for all others); None"
+        " takes what suits the model",
+        valid=f"{' or '.join(PREPROCESSINGS)}, or null for what suits the model (study for the"
+        " embedded ones)",
+    )
+    texts: Text | None = _parameter(
+        "general, scenes or a file of texts; None takes what suits the model",
+        "pool to read heads and shifts with: `general` (3,563 descriptions), `scenes`, a `.txt` (a"
+        " text a line) or `.csv` (`text`, and perhaps `property` and the `value` that it names);"
+        " None takes the pool that suits the model",
+    )
+    layers: int = _whole("how many of the last layers' heads are read")
+    compare: Annotated[list[str] | None, AfterValidator(_all_models)] = _parameter(
+        "models that 11 compares with this one; None takes what suits the model",
+        "models that 11 compares with this one, such as `[ViT-B-32:openai]`; None takes what suits"
+        " the model: the untrained network, and of an embedded model its earlier states and the"
+        " other one",
+        valid="a list of models, such as [ViT-B-32:openai, embedded:304], [] for none, or null for"
+        " what suits the model",
+    )
+    compare_fully: bool = _parameter(
+        "True gives them all notebooks and a report, too", valid=TRUE_OR_FALSE
+    )
+    extras: bool = _parameter(
+        "False leaves out what goes beyond the images and the model: 10 to 12 and more",
+        "False leaves out what goes beyond your images and model: other severities (10), compared"
+        " models (11), examples (12), attacks (15), other fillings and ten untrained networks (03,"
+        " 04), patched heads (08), and tries methods on a fifth of the fresh scenes (06, 07); a"
+        " later run without it goes on from there",
+        valid=TRUE_OR_FALSE,
+    )
+    batch_size: int = _whole(
+        "images that are computed and written together",
+        "images per chunk on disk; changes the speed and nothing else",
+    )
+    workers: int = _whole(
+        "threads that take images from file to scores",
+        "threads that take images from file to scores; changes the speed and nothing else",
+    )
+    cluster: Annotated[str, Field(pattern=r"^(local:0*[1-9][0-9]*|\w+://.+)$")] | None = _parameter(
+        "a Dask cluster that computes the arrays: local:N or tcp://host:port",
+        "a Dask cluster that computes the arrays: `local:8` for 8 processes, or `tcp://host:8786`",
+        valid="local:N, tcp://host:port, or null for none",
+    )
+    out: Text | None = _parameter(
+        "folder of the run; None picks one below outputs/",
+        "folder of the run, also as `--out DIR`; None picks one below `outputs/`; a URL such as"
+        " `s3://bucket/run` keeps the arrays there",
+    )
 
-    def __post_init__(self):
-        for name in ("images", *TEXTS):  # papermill's own -p makes numbers of what looks like one
-            object.__setattr__(self, name, _as_text(name, getattr(self, name)))
-        sources = self.images if isinstance(self.images, list) else [self.images]
-        named = sources and all(isinstance(source, str) and source for source in sources)
-        models = isinstance(self.compare, list) and all(map(_is_model, self.compare))
-        models = models or self.compare is None
-        number = isinstance(self.severity, int | float) and not isinstance(self.severity, bool)
-        for name, valid, expected in (
-            ("images", named, IMAGES),
-            ("cluster", self.cluster is None or re.fullmatch(CLUSTERS, str(self.cluster)), CLUSTER),
-            ("compare", models, COMPARED),
-            ("compare_fully", isinstance(self.compare_fully, bool), "true or false"),
-            ("extras", isinstance(self.extras, bool), "true or false"),
-            ("preprocessing", self.preprocessing in (None, *PREPROCESSINGS), PREPROCESSED),
-            ("severity", number and 0 <= self.severity <= MAX_SEVERITY, SEVERITIES),
-        ):
-            _check(valid, name, getattr(self, name), expected)
-        for name, optional in TEXTS.items():
-            _check_text(name, getattr(self, name), optional=optional)
-        for name, least in LEAST.items():
-            _check_whole(name, getattr(self, name), least, optional=name == "limit")
+    def __init__(self, **values: object):
+        for name in values:
+            one_of("parameter", name, type(self).model_fields)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            name = error.errors()[0]["loc"][0]
+            raise WorkbookError(
+                f"{name} has no value {values.get(name)!r}; give {described(name)['valid']}."
+            ) from None
         self._check_changes()
 
     @classmethod
     def from_record(cls, values: Mapping[str, object]) -> "Parameters":
         """Take the parameters from what ``run.json`` says of them."""
-        names = {field.name for field in fields(cls)}
-        if differing := sorted(names ^ values.keys()):
+        if differing := sorted(cls.model_fields.keys() ^ values.keys()):
             raise WorkbookError(
                 f"The run is of another version of the workbook ({', '.join(differing)}: one of the"
                 " two has no such parameter); run it anew with this version."
             )
         return cls(**values)
+
+    def replace(self, **changed: object) -> "Parameters":
+        """Return these parameters with some of them changed."""
+        return Parameters(**dict(self) | changed)
 
     def _check_changes(self) -> None:
         for name in self.change_names:
@@ -176,39 +242,6 @@ class Parameters:
         return names_of(self.changes)
 
 
-PREPROCESSINGS = ("study", "model")
-"""Ways to bring images to the size of views: squashed to 224 × 224, or as the model's own code."""
-
-PREPROCESSED = (
-    f"{' or '.join(PREPROCESSINGS)}, or null for what suits the model (study for the embedded ones)"
-)
-IMAGES = (
-    "one source or a list of them, such as photos, scenes:200 or the path of a folder"
-    " (-p images ~/photos)"
-)
-
-CLUSTERS = r"local:0*[1-9][0-9]*|\w+://.+"
-
-CLUSTER = "local:N, tcp://host:port, or null for none"
-SEVERITIES = f"a number from 0 to {MAX_SEVERITY:g}"
-TEXTS = {
-    "model": False,
-    "device": False,
-    "precision": False,
-    "pretrained": True,
-    "preprocessing": True,
-    "texts": True,
-    "out": True,
-    "extend": True,
-}
-"""Parameters that are texts → whether they may be left out."""
-LEAST = {"limit": 1, "seed": 0, "batch_size": 1, "workers": 1, "layers": 1}
-COMPARED = (
-    "a list of models, such as [ViT-B-32:openai, embedded:304], [] for none, or null for what suits"
-    " the model"
-)
-
-
 def split_model(text: str) -> tuple[str, str | None]:
     """Split a model as `compare` lists it into its name and its weights."""
     return split(text)
@@ -230,6 +263,11 @@ def _beside(model: str) -> list[str]:
     return [*others, *(f"{model}:{step}" for step in reversed(embedded.checkpoints(model)))]
 
 
+def described(name: str) -> Mapping[str, str]:
+    """Return a parameter's ``hint``, in a line, and what is ``valid``, in words."""
+    return Parameters.model_fields[name].json_schema_extra
+
+
 def profiles() -> dict[str, Path]:
     """Return the named sets of parameters: name → YAML file."""
     return {path.stem: path for path in sorted((NOTEBOOKS / "parameters").glob("*.yaml"))}
@@ -237,11 +275,7 @@ def profiles() -> dict[str, Path]:
 
 def from_profile(profile: str, overrides: Mapping[str, object]) -> Parameters:
     """Read a profile's parameters, with some replaced."""
-    values = values_of(profile)
-    names = [field.name for field in fields(Parameters)]
-    for name in overrides:
-        one_of("-p", name, names)
-    return Parameters(**values | dict(overrides))
+    return Parameters(**values_of(profile) | dict(overrides))
 
 
 def values_of(profile: str) -> dict[str, object]:
@@ -260,8 +294,11 @@ def parse_value(name: str, text: str) -> object:
     """Turn a command line's text into the value of a parameter."""
     if text.lower() in ("null", "none"):
         return None
+    kind = Parameters.model_fields[name].annotation if name in Parameters.model_fields else str
+    kinds = {get_origin(one) or one for one in get_args(kind) or (kind,)}
+    parse = next((_PARSERS[one] for one in _PARSERS if one in kinds), str)
     try:
-        return _PARSERS.get(name, str)(text)
+        return parse(text)
     except (ValueError, yaml.YAMLError):
         return text
 
@@ -273,14 +310,6 @@ def as_argument(value: object) -> str:
     return (
         yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()
     )
-
-
-def _as_text(name: str, value: object) -> object:
-    """Return numbers as text, and a list of sources that was given as text as a list."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    is_list = name == "images" and isinstance(value, str) and value.startswith("[")
-    return _parse_list_or_text(value) if is_list else value
 
 
 def _parse_list_or_text(text: str) -> str | list[str]:
@@ -297,19 +326,7 @@ def _parse_list_or_text(text: str) -> str | list[str]:
     return [one.strip(" \"'") for one in parts] if text.endswith("]") else text
 
 
-_PARSERS = {
-    "images": _parse_list_or_text,
-    "changes": _parse_list_or_text,
-    "compare": _parse_list_or_text,
-    "compare_fully": yaml.safe_load,
-    "extras": yaml.safe_load,
-    "layers": int,
-    "limit": int,
-    "seed": int,
-    "severity": float,
-    "batch_size": int,
-    "workers": int,
-}
+_PARSERS = {list: _parse_list_or_text, bool: yaml.safe_load, int: int, float: float}
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -317,26 +334,5 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _same_results(profile: str, parameters: Parameters) -> bool:
-    given = asdict(parameters)
     expected = values_of(profile)
-    return all(given[name] == expected[name] for name in given if name not in NEUTRAL)
-
-
-def _check_whole(name: str, value: object, least: int, *, optional: bool = False) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    expected = f"a whole number >= {least}" + (", or null for no limit" if optional else "")
-    _check(whole or (optional and value is None), name, value, expected)
-
-
-def _is_model(value: object) -> bool:
-    return isinstance(value, str) and split_model(value)[0] != ""
-
-
-def _check_text(name: str, value: object, *, optional: bool = False) -> None:
-    text = isinstance(value, str) and value != ""
-    _check(text or (optional and value is None), name, value, "a text")
-
-
-def _check(valid: object, name: str, value: object, expected: str) -> None:
-    if not valid:
-        raise WorkbookError(f"{name} has no value {value!r}; give {expected}.")
+    return all(value == expected[name] for name, value in parameters if name not in NEUTRAL)

@@ -1,7 +1,6 @@
 """Doing a run again from its ``run.json``, and telling what is not as it was."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +42,7 @@ def again(record: Mapping, out: Path) -> Run:
     Run
     """
     return Run(
-        replace(Parameters.from_record(record["parameters"]), out=str(out.expanduser().absolute()))
+        Parameters.from_record(record["parameters"]).replace(out=str(out.expanduser().absolute()))
     )
 
 

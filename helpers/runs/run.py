@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ class Run(Results):
 
     def _write_record(self) -> None:
         self._record.update(
-            parameters=asdict(self.parameters) | {"out": _far(self.parameters.out)},
+            parameters=self.parameters.model_dump() | {"out": _far(self.parameters.out)},
             made_in=self._made_in(),
             left_out={kind: list(left) for kind, left in self.images.left_out.items()},
             identity=self.identity,
@@ -346,12 +346,12 @@ class Run(Results):
         -------
         Run
         """
-        parameters = replace(self.parameters, **changes)
+        parameters = self.parameters.replace(**changes)
         if parameters == self.parameters:
             return self
         out = paths.below(self.parameters.out, self.folder, name)
         same = all(getattr(parameters, of) == getattr(self.parameters, of) for of in OF_MODEL)
-        return Run(replace(parameters, out=out), wanted, self if same else None)
+        return Run(parameters.replace(out=out), wanted, self if same else None)
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's scores, computing what is missing.
@@ -418,8 +418,6 @@ def _far(out: str | None) -> str | None:
 
 def open_run(**parameters: object) -> Run:
     """Open the run of these parameters, reading what is on disk for them."""
-    for name in parameters:
-        one_of("parameter", name, [field.name for field in fields(Parameters)])
     return Run(plain_models(Parameters(**parameters)))
 
 
@@ -440,7 +438,7 @@ def run_from(names: Mapping[str, object]) -> Run:
     WorkbookError
         If a parameter is missing: the parameters cell has not been run, or lacks it.
     """
-    expected = [field.name for field in fields(Parameters)]
+    expected = list(Parameters.model_fields)
     if missing := [name for name in expected if name not in names]:
         raise WorkbookError(
             f"The parameters {', '.join(missing)} have no value; run the parameters cell, which"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -210,7 +209,7 @@ def execute(source: Path, run: Run, executed: Path) -> None:
 
 def _given(run: Run) -> dict[str, object]:
     """Return the parameters that notebooks get: with the folder, also if the run has chosen it."""
-    return asdict(run.parameters) | {"out": run.parameters.out or str(run.folder)}
+    return run.parameters.model_dump() | {"out": run.parameters.out or str(run.folder)}
 
 
 def _origin(run: Run) -> str:

@@ -1,7 +1,6 @@
 """A finished run, read from its folder alone: no image, no weights and no model are needed."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -67,7 +66,7 @@ class StoredRun:
         """The parameters that open this very run, wherever its folder was when it was made."""
         given = Parameters.from_record(self.parameters)
         is_far = given.out is not None and paths.is_url(given.out)
-        return given if is_far else replace(given, out=str(self.folder))
+        return given if is_far else given.replace(out=str(self.folder))
 
     @property
     def title(self) -> str:

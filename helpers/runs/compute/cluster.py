@@ -8,7 +8,7 @@ again by another, over whatever the first had written.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ class Job:
     @property
     def key(self) -> str:
         """The same for jobs that one engine serves."""
-        return json.dumps([asdict(self.parameters), self.place, self.identity])
+        return json.dumps([self.parameters.model_dump(), self.place, self.identity])
 
 
 def fill(job: Job, batches: Sequence[Batch]) -> Iterator[Outcome]:
