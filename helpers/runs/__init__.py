@@ -1,5 +1,8 @@
 """Images × views × model → arrays on disk; and the notebooks and the report that show them."""
 
-from helpers.runs.run import Run, open_run, run_from
+import lazy_loader
 
-__all__ = ["Run", "open_run", "run_from"]
+# The command line lists models, or shows its help, without what computes.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"run": ["Run", "open_run", "run_from"]}
+)
