@@ -12,7 +12,7 @@ from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
 from helpers.lab.desk import WITHOUT_KERNEL
 from helpers.runs.fitting import OF_RUN, fitted
-from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, from_profile
+from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, described, from_profile
 from helpers.runs.report.notebook_page import heading
 from helpers.runs.runner import numbered_notebooks
 from helpers.runs.stamps import KEY, stamp_of
@@ -68,7 +68,9 @@ def test_the_parameters_cell_holds_the_default_profile(notebook):
     values = {}
     exec(cell.source, values)
     values.pop("__builtins__")
-    assert values == vars(from_profile(DEFAULT_PROFILE, {}))
+    assert values == dict(from_profile(DEFAULT_PROFILE, {}))
+    comments = [line.partition("  # ")[2] for line in cell.source.splitlines()]
+    assert comments == [described(name)["hint"] for name in values]
 
 
 def test_it_asks_answers_and_closes_with_limits(notebook):
