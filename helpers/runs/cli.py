@@ -1,6 +1,5 @@
 """The command line: ``workbook run``, and what is done with runs, models and images."""
 
-import argparse
 import errno
 import os
 import select
@@ -10,10 +9,11 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+import click
 
 from helpers.checks import WorkbookError
 from helpers.runs.drawing import FORMATS, Drawing
@@ -45,12 +45,18 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    given = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with _each_warning_once():
-            code = given.command(given)
+        # Not click's own `main`, which has other exit codes for a pipe that nobody reads.
+        with _each_warning_once(), workbook.make_context("workbook", given) as context:
+            code = workbook.invoke(context)
         sys.stdout.flush()
         return code
+    except click.exceptions.Exit as end:  # after --help
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except WorkbookError as error:
         print(f"workbook: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -97,146 +103,52 @@ def _unwritten(error: OSError) -> str:
     return f"{file}: {error.strerror}. What is there is sound; the same command goes on from there."
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="workbook",
-        description="What does a change to an image do to CLIP, and which part of CLIP does it?",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_runs, _add_lists, _add_results, _add_comparisons):
-        add(partial(_add, commands))
-    return parser
+class InOrder(click.Group):
+    """Commands that are listed as they stand here, and not by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(self.commands)
 
 
-def _add(
-    commands, function: Callable[[argparse.Namespace], int], *arguments: tuple, **options: object
-) -> None:
-    """Add the command that a function carries out, under its name."""
-    command = commands.add_parser(function.__name__.removeprefix("_"), **options)
-    for names, settings in arguments:
-        command.add_argument(*names, **settings)
-    command.set_defaults(command=function)
+@click.group(
+    cls=InOrder,
+    help="What does a change to an image do to CLIP, and which part of CLIP does it?",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def workbook() -> None:
+    """Hold the commands."""
 
 
-def _argument(*names: str, **settings: object) -> tuple:
-    return names, settings
-
-
-def _folder(path: str) -> Path:
+def _absolute(path: str) -> Path:
     return Path(path).expanduser().absolute()
 
 
-def _add_runs(add: Callable) -> None:
-    folder = _argument("folder", metavar="RUN", type=_folder, help="folder of the run")
-    add(
-        _run,
-        _argument(
-            "profile",
-            nargs="?",
-            default=DEFAULT_PROFILE,
-            metavar="PROFILE",
-            help=f"set of parameters: {', '.join(profiles())} (default: {DEFAULT_PROFILE})",
-        ),
-        _argument(
-            "-p",
-            nargs=2,
-            action="append",
-            default=[],
-            metavar=("NAME", "VALUE"),
-            dest="values",
-            help="replace a parameter, such as -p images ~/photos; may be repeated",
-        ),
-        _argument("--out", metavar="DIR", help="folder of the run"),
-        help="run the notebooks and write a report",
-        description="Run the numbered notebooks with one set of parameters and write a report.",
-        epilog=_list_of_parameters(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    share = "part of the images (default: 0.01; at least one)"
-    add(
-        _verify,
-        folder,
-        _argument("--share", type=float, default=0.01, help=share),
-        help="check a finished run",
-        description="Check all checksums of a run, then compute a random share of its images anew"
-        " and compare. The exit code is 0 only if all agrees. Nothing is written.",
-    )
-    add(
-        _repeat,
-        folder,
-        _argument("--out", metavar="DIR", help="folder of the new one (default: RUN-again)"),
-        help="do a run again",
-        description="Run the notebooks again with the parameters in the run's run.json, and tell"
-        " where versions, weights, images or values are not as they were.",
-    )
+RUN = click.argument("folder", metavar="RUN", type=_absolute, help="folder of the run")
+RUNS = click.argument("folders", metavar="RUN...", nargs=-1, required=True, help="folders of runs")
+HINTS = [f"  {name:14} {described(name)['hint']}" for name in Parameters.model_fields]
 
 
-def _list_of_parameters() -> str:
-    hints = [f"  {name:14} {described(name)['hint']}" for name in Parameters.model_fields]
-    return "\n".join(["parameters:", *hints])
+@workbook.command(epilog="\n".join(["\b", "Parameters:", *HINTS]))
+@click.argument(
+    "profile",
+    default=DEFAULT_PROFILE,
+    help=f"set of parameters: {', '.join(profiles())} (default: {DEFAULT_PROFILE})",
+)
+@click.option(
+    "-p",
+    "values",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="replace a parameter, such as -p images ~/photos; may be repeated",
+)
+@click.option("--out", metavar="DIR", help="folder of the run")
+def run(profile: str, values: Sequence[tuple[str, str]], out: str | None) -> int:
+    """Run the notebooks and write a report.
 
-
-def _add_lists(add: Callable) -> None:
-    model = "a name of open_clip's, a folder or a hub id: show its weights, tag by tag"
-    source = "a named source, folder, shards, list or image; or several: [photos, ~/photos]"
-    add(
-        _models,
-        _argument("name", nargs="?", metavar="NAME", help=model),
-        help="list the models: what works with each, and which weights are here",
-    )
-    add(
-        _images,
-        _argument("source", metavar="SOURCE", help=source),
-        help="list what a source of images holds",
-    )
-
-
-def _add_results(add: Callable) -> None:
-    place = "a file NAME.html (default: report.html in the run's folder), or a folder"
-    notebooks = "such as 08 (default: all)"
-    add(
-        _report,
-        _argument("run", metavar="RUN", help="folder of the run"),
-        _argument("--out", metavar="PLACE", help=place),
-        help="write a run's report to send to others",
-        description="Write the report of a finished run as one file, or as a folder with the pages"
-        " of its notebooks. It opens without a network and names no folder of this machine.",
-    )
-    add(
-        _figures,
-        _argument("run", metavar="RUN", type=_folder, help="folder of the run"),
-        _argument("--format", default="pdf", help=f"{', '.join(FORMATS)} (default: pdf)"),
-        _argument("--width", type=float, metavar="INCHES", help="of a column, such as 6.75"),
-        _argument("--notebooks", nargs="+", default=[], metavar="NN", help=notebooks),
-        help="draw a run's figures again, for print",
-        description="Draw the figures of a run again from its arrays, in another format, into"
-        " RUN/figures/FORMAT. The run stays as it is.",
-    )
-
-
-def _add_comparisons(add: Callable) -> None:
-    of_runs = partial(_argument, "runs", nargs="+", metavar="RUN")
-    out = partial(_argument, "--out")
-    page, table = "comparison.html", "gathered.csv"
-    add(
-        _compare,
-        of_runs(help="folders of the runs, the one to compare with first"),
-        out(metavar="NAME.html", default=page, help=f"(default: {page})"),
-        help="put runs side by side",
-        description="Write the scores of runs side by side, and how each differs from the first:"
-        " image by image where they share images.",
-    )
-    add(
-        _gather,
-        of_runs(help="folders of runs, or folders that hold some"),
-        out(metavar="NAME.csv", default=table, help=f"(default: {table})"),
-        help="gather the scores of runs into one table",
-        description="Write the mean scores of runs as one tidy CSV, a row for each run, source of"
-        " images, score and change, with the parameters in which the runs differ.",
-    )
-
-
-def _run(given: argparse.Namespace) -> int:
+    All numbered notebooks, with one set of parameters.
+    """
     # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from helpers.runs import kernels
@@ -244,7 +156,7 @@ def _run(given: argparse.Namespace) -> int:
     from helpers.runs.texts import open_pool
 
     kernels.allow_forks()
-    parameters = _parameters(given)
+    parameters = _parameters(profile, values, out)
     texts = open_pool(parameters)
     _check_texts(texts)
     opened_as = _check_models(parameters, texts)
@@ -280,11 +192,19 @@ def _told_if_a_cell_fails(work: Callable[[], str]) -> int:
     return 0
 
 
-def _verify(given: argparse.Namespace) -> int:
-    from helpers.runs.verify import verify
+@workbook.command()
+@RUN
+@click.option("--share", default=0.01, help="part of the images (default: 0.01; at least one)")
+def verify(folder: Path, share: float) -> int:
+    """Check a finished run.
+
+    All checksums, and a random share of its images, which is computed anew and compared. The exit
+    code is 0 only if all agrees. Nothing is written.
+    """
+    from helpers.runs import verify
 
     wrong = []
-    for check in verify(given.folder, given.share):
+    for check in verify.verify(folder, share):
         note = f", {check.note}" if check.note else ""
         print(f"{check.what:45} {check.count:7,} checked, {len(check.wrong):3} wrong{note}")
         wrong += check.wrong
@@ -294,27 +214,35 @@ def _verify(given: argparse.Namespace) -> int:
     return FAILED if wrong else 0
 
 
-def _repeat(given: argparse.Namespace) -> int:
+@workbook.command()
+@RUN
+@click.option("--out", metavar="DIR", help="folder of the new one (default: RUN-again)")
+def repeat(folder: Path, out: str | None) -> int:
+    """Do a run again.
+
+    Runs the notebooks with the parameters in the run's run.json, and tells where versions, weights,
+    images or values are not as they were.
+    """
     from helpers.runs import repeat
 
-    record = repeat.recorded(given.folder)
+    record = repeat.recorded(folder)
     changes = list(repeat.changed_circumstances(record))
-    run = repeat.again(record, _folder(given.out or f"{given.folder}-again"))
+    run = repeat.again(record, _absolute(out or f"{folder}-again"))
     code = _study(run)
     if code == 0:
-        changes += repeat.changed_results(record, given.folder, run)
+        changes += repeat.changed_results(record, folder, run)
     for sentence in changes or ["Nothing differs."]:
         print(sentence)
     return code
 
 
-def _parameters(given: argparse.Namespace) -> Parameters:
+def _parameters(profile: str, given: Sequence[tuple[str, str]], out: str | None) -> Parameters:
     from helpers.runs.absolute import absolute_paths
 
-    values = {name: parse_value(name, value) for name, value in given.values}
-    if given.out is not None:
-        values["out"] = given.out
-    return absolute_paths(from_profile(given.profile, values))
+    values = {name: parse_value(name, value) for name, value in given}
+    if out is not None:
+        values["out"] = out
+    return absolute_paths(from_profile(profile, values))
 
 
 def _check_texts(pool: "Texts") -> None:
@@ -345,33 +273,45 @@ def _check_models(parameters: Parameters, pool: "Texts") -> str:
     return opened_as
 
 
-def _models(given: argparse.Namespace) -> int:
+@workbook.command()
+@click.argument(
+    "name",
+    required=False,
+    help="a name of open_clip's, a folder or a hub id: show its weights, tag by tag",
+)
+def models(name: str | None) -> int:
+    """List the models, what works with each, and weights."""
     from helpers.clip import listing
 
-    for line in listing.model(given.name) if given.name else listing.models():
+    for line in listing.model(name) if name else listing.models():
         print(line)
     return 0
 
 
-def _images(given: argparse.Namespace) -> int:
+@workbook.command()
+@click.argument(
+    "source", help="a named source, folder, shards, list or image; or several: [photos, ~/photos]"
+)
+def images(source: str) -> int:
+    """List what a source of images holds."""
     from helpers.data import UnreadableImage, open_images
     from helpers.data.paths import printable
 
-    images = open_images(parse_value("images", given.source))
-    print(f"{len(images)} images")
-    for sentence in images.left_out.sentences():
+    found = open_images(parse_value("images", source))
+    print(f"{len(found)} images")
+    for sentence in found.left_out.sentences():
         print(f"left out: {sentence}")
-    for name, values in images.metadata().items():
+    for name, values in found.metadata().items():
         print(f"{name}: {_counted(values)}")
-    for image in islice(images, SHOWN_IMAGES):
+    for image in islice(found, SHOWN_IMAGES):
         try:
             height, width, _ = image.pixels.shape
             captions = "".join(f", {printable(caption)}" for caption in image.captions)
             print(f"{image.id}: {width}×{height}{captions}")
         except UnreadableImage as error:
             print(error)
-    if len(images) > SHOWN_IMAGES:
-        print(f"and {len(images) - SHOWN_IMAGES} more")
+    if len(found) > SHOWN_IMAGES:
+        print(f"and {len(found) - SHOWN_IMAGES} more")
     return 0
 
 
@@ -385,34 +325,78 @@ def _counted(values: "pd.Series") -> str:
     return ", ".join(shown + more)
 
 
-def _report(given: argparse.Namespace) -> int:
+@workbook.command()
+@RUN
+@click.option(
+    "--out",
+    metavar="PLACE",
+    help="a file NAME.html (default: report.html in the run's folder), or a folder",
+)
+def report(folder: Path, out: str | None) -> int:
+    """Write a run's report to send to others.
+
+    One file, or a folder with the pages of the run's notebooks. It opens without a network and
+    names no folder of this machine.
+    """
     from helpers.runs.report.report import share_report
 
-    out = Path(given.out or Path(given.run) / "report.html").expanduser().absolute()
-    print(f"Report: {share_report(Path(given.run), out)}")
+    print(f"Report: {share_report(folder, _absolute(out or folder / 'report.html'))}")
     return 0
 
 
-def _figures(given: argparse.Namespace) -> int:
+@workbook.command()
+@RUN
+@click.option("--format", default="pdf", help=f"{', '.join(FORMATS)} (default: pdf)")
+@click.option("--width", type=float, metavar="INCHES", help="of a column, such as 6.75")
+@click.option(
+    "--notebooks",
+    multiple=True,
+    metavar="NN",
+    help="one, such as 08; may be repeated (default: all)",
+)
+def figures(folder: Path, format: str, width: float | None, notebooks: Sequence[str]) -> int:
+    """Draw a run's figures again, for print.
+
+    From its arrays, in another format, into RUN/figures/FORMAT. The run stays as it is.
+    """
     from helpers.runs.redraw import redraw
 
     return _told_if_a_cell_fails(
-        lambda: f"Figures: {redraw(given.run, Drawing(given.format, given.width), given.notebooks)}"
+        lambda: f"Figures: {redraw(folder, Drawing(format, width), notebooks)}"
     )
 
 
-def _compare(given: argparse.Namespace) -> int:
+@workbook.command()
+@RUNS
+@click.option(
+    "--out", metavar="NAME.html", default="comparison.html", type=_absolute, show_default=True
+)
+def compare(folders: Sequence[str], out: Path) -> int:
+    """Put runs side by side.
+
+    The scores of runs, and how each differs from the first: image by image where they share images.
+    """
     from helpers.runs.compare import write_comparison
 
-    page, table = write_comparison(given.runs, Path(given.out).expanduser().absolute())
+    page, table = write_comparison(folders, out)
     print(f"Comparison: {page}\nTable: {table}")
     return 0
 
 
-def _gather(given: argparse.Namespace) -> int:
+@workbook.command()
+@RUNS
+@click.option(
+    "--out", metavar="NAME.csv", default="gathered.csv", type=_absolute, show_default=True
+)
+def gather(folders: Sequence[str], out: Path) -> int:
+    """Gather the scores of runs into one table.
+
+    The mean scores as one tidy CSV, a row for each run, source of images, score and change, with
+    the parameters in which the runs differ.
+    """
     from helpers.runs.gather import write_gathered
 
-    print(f"Table: {write_gathered(given.runs, Path(given.out).expanduser().absolute())}")
+    print(f"Table: {write_gathered(folders, out)}")
     return 0
 
 
