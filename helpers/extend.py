@@ -23,11 +23,11 @@ from runpy import run_path
 from typing import TYPE_CHECKING, TypeVar
 
 from helpers.checks import WorkbookError, one_of
-from helpers.data import CHANGES, SOURCES, Change, Source
-from helpers.data.change import NEEDS
+from helpers.data import CHANGES, SOURCES, Source
+from helpers.data.change import NEEDS, row_of
 from helpers.data.images import Image, Images
 from helpers.data.sources import OWN_SOURCES
-from helpers.registry import Registry, Row
+from helpers.registry import Registry, Row, named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,8 +69,8 @@ def change(
 
     def register(function: F) -> F:
         does_ = does or inspect.getdoc(function) or "your own"
-        row = (*_named(function, label), function, does_, severity, _origin(function))
-        _add(CHANGES, Change(*row, needs=needs))
+        own = {"label": label, "needs": needs, "origin": _origin(function)}
+        _add(CHANGES, row_of(function, does_, severity, **own))
         return function
 
     return register
@@ -102,7 +102,7 @@ def score(
     one_of("needs", needs, COMPARED)
 
     def register(function: F) -> F:
-        row = (*_named(function, label), function, needs, higher_is_closer, "own")
+        row = (*named(function, label), function, needs, higher_is_closer, "own")
         _add(SCORES, Score(*row, _origin(function)))
         return function
 
@@ -126,7 +126,7 @@ def labeller(*, label: str | None = None) -> Callable[[F], F]:
     from helpers.analysis.labels import LABELLERS, NamedLabeller
 
     def register(function: F) -> F:
-        _add(LABELLERS, NamedLabeller(*_named(function, label), function, _origin(function)))
+        _add(LABELLERS, NamedLabeller(*named(function, label), function, _origin(function)))
         return function
 
     return register
@@ -250,11 +250,6 @@ def _add(registry: Registry, row: Row) -> None:
         )
     _of_this_file.append(key)
     registry.add(row)
-
-
-def _named(function: Callable, label: str | None) -> tuple[str, str]:
-    name = function.__name__
-    return name, label or name.replace("_", " ").capitalize()
 
 
 def _origin(function: Callable) -> str:

@@ -1,6 +1,6 @@
 """Tables that users can add rows to: changes, scores, labellers and sources of images."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from helpers.checks import WorkbookError
@@ -69,3 +69,9 @@ class Registry(Mapping[str, R], Generic[R]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def named(function: Callable, label: str | None) -> tuple[str, str]:
+    """Return the name of the row of a function, and its label: by default its name, in words."""
+    name = function.__name__
+    return name, label or name.replace("_", " ").capitalize()

@@ -7,16 +7,15 @@ every colour of every pixel is changed by a few grey levels so that the embeddin
 the last needs the model. Beside it stands noise of the same largest size, which knows no model.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from helpers.data.change import MODEL, OF_PIXELS, SUBJECT, Change, Draw
+from helpers.data.change import MODEL, OF_PIXELS, SUBJECT, Change, Draw, change_in
 from helpers.data.opencv import cv2
 from helpers.data.photos import PHOTOS, open_photos
 from helpers.data.pixels import resized
@@ -31,6 +30,12 @@ OBJECT_RADIUS = 11.0
 PADDING = 0.35
 """Room around a word, in heights of its letters."""
 
+ATTACKS: dict[str, Change] = {}
+"""Attacks by name."""
+
+_LEVELS = "grey levels of 255, in whole numbers: below 1 nothing changes"
+_attack = partial(change_in, ATTACKS)
+
 
 class Attackable(Protocol):
     """What `adversarial` asks of a model."""
@@ -39,7 +44,9 @@ class Attackable(Protocol):
         """Return pixels whose embedding is far from the original's."""
 
 
-def _typographic(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+@_attack("width of the label: a fifth of the image's each", label="Wrong word", needs=SUBJECT)
+def typographic(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+    """A word for something else on a white label: another class of the run's, or one of a list."""
     word = subject.wrong_words[rng.integers(len(subject.wrong_words))]
     height, width = pixels.shape[:2]
     wanted = LABEL_WIDTH * severity * min(height, width)
@@ -72,7 +79,13 @@ def _corner(rng: Draw, box: Sequence[int], sides: Sequence[int]) -> list[int]:
     ]
 
 
-def _pasted(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+@_attack(
+    "radius 11 of 224 pixels; of a photograph, a tenth of the side",
+    label="Pasted object",
+    needs=SUBJECT,
+)
+def pasted(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> np.ndarray:
+    """An object of the scenes' world that the scene hasn't; on others a photograph's middle."""
     paste = _object if subject.is_scene else _patch
     return paste(pixels, severity, rng, subject)
 
@@ -119,53 +132,15 @@ def _square(caption: str) -> np.ndarray:
     return resized(photo[top : top + side, left : left + side], (224, 224), Image.Resampling.BOX)
 
 
-def _adversarial(pixels: np.ndarray, severity: float, rng: Draw, model: Attackable) -> np.ndarray:
+@_attack(_LEVELS, OF_PIXELS, needs=MODEL)
+def adversarial(pixels: np.ndarray, severity: float, rng: Draw, model: Attackable) -> np.ndarray:
+    """Ten steps of projected gradient descent away from the original's embedding."""
     start = rng.uniform(-1, 1, pixels.shape).astype(np.float32)
     return model.repelled(pixels, int(severity), start)
 
 
-def _adversarial_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_attack(_LEVELS, OF_PIXELS, label="Noise of its size")
+def adversarial_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """As many grey levels up or down as the adversarial view may take, by chance."""
     signs = 2 * rng.integers(0, 2, pixels.shape) - 1
     return (pixels + int(severity) * signs).clip(0, 255).astype(np.uint8)
-
-
-_LEVELS = "grey levels of 255, in whole numbers: below 1 nothing changes"
-
-_ROWS = (
-    Change(
-        "typographic",
-        "Wrong word",
-        _typographic,
-        "a word for something else on a white label: another class of the run's, or one of a list",
-        "width of the label: a fifth of the image's each",
-        needs=SUBJECT,
-    ),
-    Change(
-        "pasted",
-        "Pasted object",
-        _pasted,
-        "an object of the scenes' world that the scene hasn't; on others a photograph's middle",
-        "radius 11 of 224 pixels; of a photograph, a tenth of the side",
-        needs=SUBJECT,
-    ),
-    Change(
-        "adversarial",
-        "Adversarial",
-        _adversarial,
-        "ten steps of projected gradient descent away from the original's embedding",
-        _LEVELS,
-        at_other_sizes=OF_PIXELS,
-        needs=MODEL,
-    ),
-    Change(
-        "adversarial_noise",
-        "Noise of its size",
-        _adversarial_noise,
-        "as many grey levels up or down as the adversarial view may take, by chance",
-        _LEVELS,
-        at_other_sizes=OF_PIXELS,
-    ),
-)
-
-ATTACKS: Mapping[str, Change] = MappingProxyType({row.name: row for row in _ROWS})
-"""Attacks by name."""

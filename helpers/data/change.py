@@ -1,9 +1,15 @@
 """What a change to an image is: a row with a name, a function and what severity means."""
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+from helpers.registry import named
+
+F = TypeVar("F", bound=Callable)
 
 SIZE = 224
 """Height and width of the study's views in pixels, for which lengths in pixels are stated."""
@@ -81,4 +87,30 @@ class Change:
     scaled: str
     origin: str = ""
     at_other_sizes: str = ""
-    needs: str = field(default="", kw_only=True)
+    needs: str = ""
+
+
+def row_of(
+    function: Callable[..., np.ndarray],
+    parameters: str,
+    scaled: str,
+    at_other_sizes: str = "",
+    *,
+    label: str | None = None,
+    needs: str = "",
+    origin: str = "",
+) -> Change:
+    """Describe a function, whose name is the change's, as a row of the table of changes."""
+    name, label = named(function, label)
+    return Change(name, label, function, parameters, scaled, origin, at_other_sizes, needs)
+
+
+def change_in(table: dict[str, Change], *told: str, **more: str) -> Callable[[F], F]:
+    """Add a function's row to a set of the workbook's own; its docstring says what it does."""
+
+    def register(function: F) -> F:
+        does = inspect.getdoc(function).removesuffix(".")
+        table[function.__name__] = row_of(function, does[0].lower() + does[1:], *told, **more)
+        return function
+
+    return register

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from numbers import Real
-from types import MappingProxyType
 
 import numpy as np
 
@@ -26,14 +25,12 @@ STUDY: tuple[str, ...] = tuple(AUGMENTATIONS)
 VIEWS: tuple[str, ...] = (ORIGINAL, *STUDY)
 """The names of the study's views: the original, then the augmentations."""
 
-SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "study": STUDY,
-        "corruptions": tuple(CORRUPTIONS),
-        "photography": tuple(PHOTOGRAPHY),
-        "attacks": tuple(ATTACKS),
-    }
-)
+SETS: Mapping[str, tuple[str, ...]] = {
+    "study": STUDY,
+    "corruptions": tuple(CORRUPTIONS),
+    "photography": tuple(PHOTOGRAPHY),
+    "attacks": tuple(ATTACKS),
+}
 """Sets of changes by name."""
 
 
@@ -53,17 +50,14 @@ class Scale:
     axis: str
 
 
-SCALES: Mapping[str, Scale] = MappingProxyType(
-    {
-        "study": Scale((0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0), "severity (1: as published)"),
-        "corruptions": Scale((1.0, 2.0, 3.0, 4.0, 5.0), "severity (ImageNet-C's five levels)"),
-        "photography": Scale(
-            (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
-            "severity (1: as one sees every day, 5: noticeable)",
-        ),
-        "attacks": Scale((1.0, 2.0, 3.0, 4.0, 5.0), "severity (grey levels, or size)"),
-    }
-)
+SCALES: Mapping[str, Scale] = {
+    "study": Scale((0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0), "severity (1: as published)"),
+    "corruptions": Scale((1.0, 2.0, 3.0, 4.0, 5.0), "severity (ImageNet-C's five levels)"),
+    "photography": Scale(
+        (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0), "severity (1: as one sees every day, 5: noticeable)"
+    ),
+    "attacks": Scale((1.0, 2.0, 3.0, 4.0, 5.0), "severity (grey levels, or size)"),
+}
 """The scale of every set."""
 
 CHANGES: Registry[Change] = Registry(

@@ -16,17 +16,22 @@ from it. In all of them:
 """
 
 import math
-from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from PIL.Image import Resampling
 
-from helpers.data.change import OF_PIXELS, SCALED, SIZE, Change, Draw, enlargement
+from helpers.data.change import OF_PIXELS, SCALED, SIZE, Change, Draw, change_in, enlargement
 from helpers.data.noise import enlarged, motion_blurred, plasma, poisson, zoomed
 from helpers.data.opencv import cv2
 from helpers.data.pixels import grey, jpeg, levels, reduced, unit
 
 GREY_LEVELS = 256
+
+CORRUPTIONS: dict[str, Change] = {}
+"""The fifteen corruptions by name, in the published order."""
+
+_corruption = partial(change_in, CORRUPTIONS)
 
 
 def _at(severity: float, *settings: float) -> float:
@@ -43,25 +48,33 @@ def _levels(values: np.ndarray) -> np.ndarray:
     return (np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def _gaussian_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("standard deviation 0.08, 0.12, 0.18, 0.26, 0.38 of full scale", OF_PIXELS)
+def gaussian_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Normal noise on every colour of every pixel (ImageNet-C)."""
     scale = _at(severity, 0, 0.08, 0.12, 0.18, 0.26, 0.38)
     return _levels(_unit(pixels) + scale * rng.standard_normal(pixels.shape))
 
 
-def _shot_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("60, 25, 12, 5, 3 photons for white", OF_PIXELS)
+def shot_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Poisson noise of counted photons (ImageNet-C)."""
     # The number of photons of white; its reciprocal, the variance, grows evenly from 0.
     photons = 1 / _at(severity, 0, 1 / 60, 1 / 25, 1 / 12, 1 / 5, 1 / 3)
     means = [level / 255 * photons for level in range(GREY_LEVELS)]
     return _levels(poisson(rng.random(pixels.shape), pixels, means) / photons)
 
 
-def _impulse_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("3, 6, 9, 17, 27 % of them", OF_PIXELS)
+def impulse_noise(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Colours set to 0 or 255 (ImageNet-C)."""
     amount = _at(severity, 0, 0.03, 0.06, 0.09, 0.17, 0.27)
     hit, salt = rng.random(pixels.shape) < amount, rng.random(pixels.shape) < 0.5
     return np.where(hit, np.where(salt, 255, 0), pixels).astype(np.uint8)
 
 
-def _defocus_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("radius 3, 4, 6, 8, 10 pixels", SCALED)
+def defocus_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """A disk (ImageNet-C)."""
     radius = _at(severity, 0, 3, 4, 6, 8, 10)
     alias = _at(severity, 0.1, 0.1, 0.5, 0.5, 0.5, 0.5)
     size = 3 if radius <= 8 else 5
@@ -73,7 +86,9 @@ def _defocus_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     return _levels(cv2.filter2D(_unit(pixels), -1, kernel))
 
 
-def _glass_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("sigma 0.7–1.5, reach 1–4 pixels, 1–3 times", SCALED)
+def glass_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Blur, near pixels copied over each other, blur (ImageNet-C)."""
     sigma = _at(severity, 0, 0.7, 0.9, 1, 1.1, 1.5) * enlargement(pixels)
     reach = max(1, round(_at(severity, 0, 1, 2, 2, 3, 4) * enlargement(pixels)))
     times = max(1, round(_at(severity, 1, 2, 1, 3, 2, 2)))
@@ -107,13 +122,17 @@ def _copied(draws: np.ndarray, reach: int, shape: tuple[int, int]) -> list[int]:
     return origins
 
 
-def _motion_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("radius 10–20, sigma 3–15 pixels", SCALED)
+def motion_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Along a line within 45° of the horizontal (ImageNet-C)."""
     radius, sigma = _at(severity, 0, 10, 15, 15, 15, 20), _at(severity, 0, 3, 5, 8, 12, 15)
     scale = enlargement(pixels)
     return levels(motion_blurred(unit(pixels), radius * scale, sigma * scale, rng.uniform(-45, 45)))
 
 
-def _zoom_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("up to 1.11, 1.15, 1.20, 1.24, 1.30 times")
+def zoom_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Mean of enlargements (ImageNet-C)."""
     # By rounding, 1.11 is among the first severity's factors; of the others, none has its end.
     end = _at(severity, 1, 1.11, 1.16, 1.21, 1.26, 1.31)
     factors = np.arange(1, end, _at(severity, 0.01, 0.01, 0.01, 0.02, 0.02, 0.03))
@@ -122,7 +141,9 @@ def _zoom_blur(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     return _levels((original + total) / (len(factors) + 1))
 
 
-def _snow(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("density and size of flakes; 20–45 % whitened", SCALED)
+def snow(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Flakes in motion over a whitened image (ImageNet-C)."""
     mean, scale = _at(severity, -0.7, 0.1, 0.2, 0.55, 0.55, 0.55), 0.3
     zoom = _at(severity, 3, 3, 2, 4, 4.5, 2.5)
     least = _at(severity, 0.5, 0.5, 0.5, 0.9, 0.85, 0.85)
@@ -139,7 +160,9 @@ def _snow(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     return _levels(kept * original + (1 - kept) * whitened + flakes + flakes[::-1, ::-1])
 
 
-def _frost(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("image × 1–0.6 + crystals × 0.4–0.75", SCALED)
+def frost(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Crystals, drawn here in place of photographs of frost (ImageNet-C)."""
     kept = _at(severity, 1, 1, 0.8, 0.7, 0.65, 0.6)
     added = _at(severity, 0, 0.4, 0.6, 0.7, 0.7, 0.75)
     return _levels(kept * _unit(pixels) + added * _crystals(rng, pixels.shape))
@@ -160,7 +183,9 @@ def _crystals(rng: Draw, shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(0.456 + 0.673 * frost[..., None] * np.array([0.86, 0.94, 1.0]), 0, 1)
 
 
-def _fog(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("density 1.5, 2, 2.5, 2.5, 3, ever finer", SCALED)
+def fog(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """A fractal cloud (ImageNet-C)."""
     density = _at(severity, 0, 1.5, 2, 2.5, 2.5, 3)
     decay = _at(severity, 2, 2, 2, 1.7, 1.5, 1.4)
     original = _unit(pixels)
@@ -169,7 +194,9 @@ def _fog(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     return _levels(fogged * brightest / (brightest + density))
 
 
-def _brightness(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("0.1, 0.2, 0.3, 0.4, 0.5 of full scale")
+def brightness(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Added to the value of hue, saturation and value (ImageNet-C)."""
     # A sum to the value of hue, saturation and value, which scales all three colours.
     added = _at(severity, 0, 0.1, 0.2, 0.3, 0.4, 0.5)
     original = _unit(pixels)
@@ -178,7 +205,9 @@ def _brightness(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     return _levels(np.where(value > 0, original / np.where(value > 0, value, 1), 1) * brighter)
 
 
-def _contrast(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("0.4, 0.3, 0.2, 0.1, 0.05 of them remain")
+def contrast(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Differences from the mean colour (ImageNet-C)."""
     kept = _at(severity, 1, 0.4, 0.3, 0.2, 0.1, 0.05)
     original = _unit(pixels)
     means = pixels.mean(axis=(0, 1)) / 255
@@ -199,7 +228,9 @@ _ELASTIC = tuple(
 )
 
 
-def _elastic_transform(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("five settings, from a tilted image to fine ripples", SCALED)
+def elastic_transform(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """An affine map and smoothed displacements, mirrored at the border (ImageNet-C)."""
     # Settings of neighbouring severities are far apart, so displacements are interpolated.
     fields, corners = (
         rng.uniform(-1, 1, (2, SIZE, SIZE)).astype(np.float32),
@@ -251,140 +282,14 @@ def _displaced(
     return np.stack([a * column + b * row + c for a, b, c in matrix])
 
 
-def _pixelate(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("0.6, 0.5, 0.4, 0.3, 0.25 of the side")
+def pixelate(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Reduced to fewer pixels (ImageNet-C)."""
     part = _at(severity, 1, 0.6, 0.5, 0.4, 0.3, 0.25)
     return reduced(pixels, part, Resampling.BOX, int)
 
 
-def _jpeg_compression(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+@_corruption("quality 25, 18, 15, 10, 7", OF_PIXELS, label="JPEG compression")
+def jpeg_compression(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
+    """Written as JPEG and read (ImageNet-C)."""
     return jpeg(pixels, round(_at(severity, 95, 25, 18, 15, 10, 7)))
-
-
-def _row(
-    name: str, label: str, function: Callable, parameters: str, scaled: str, sizes: str = ""
-) -> Change:
-    told = f"{parameters} (ImageNet-C)"
-    return Change(name, label, function, told, scaled, at_other_sizes=sizes)
-
-
-_ROWS = (
-    _row(
-        "gaussian_noise",
-        "Gaussian noise",
-        _gaussian_noise,
-        "normal noise on every colour of every pixel",
-        "standard deviation 0.08, 0.12, 0.18, 0.26, 0.38 of full scale",
-        OF_PIXELS,
-    ),
-    _row(
-        "shot_noise",
-        "Shot noise",
-        _shot_noise,
-        "Poisson noise of counted photons",
-        "60, 25, 12, 5, 3 photons for white",
-        OF_PIXELS,
-    ),
-    _row(
-        "impulse_noise",
-        "Impulse noise",
-        _impulse_noise,
-        "colours set to 0 or 255",
-        "3, 6, 9, 17, 27 % of them",
-        OF_PIXELS,
-    ),
-    _row(
-        "defocus_blur",
-        "Defocus blur",
-        _defocus_blur,
-        "a disk",
-        "radius 3, 4, 6, 8, 10 pixels",
-        SCALED,
-    ),
-    _row(
-        "glass_blur",
-        "Glass blur",
-        _glass_blur,
-        "blur, near pixels copied over each other, blur",
-        "sigma 0.7–1.5, reach 1–4 pixels, 1–3 times",
-        SCALED,
-    ),
-    _row(
-        "motion_blur",
-        "Motion blur",
-        _motion_blur,
-        "along a line within 45° of the horizontal",
-        "radius 10–20, sigma 3–15 pixels",
-        SCALED,
-    ),
-    _row(
-        "zoom_blur",
-        "Zoom blur",
-        _zoom_blur,
-        "mean of enlargements",
-        "up to 1.11, 1.15, 1.20, 1.24, 1.30 times",
-    ),
-    _row(
-        "snow",
-        "Snow",
-        _snow,
-        "flakes in motion over a whitened image",
-        "density and size of flakes; 20–45 % whitened",
-        SCALED,
-    ),
-    _row(
-        "frost",
-        "Frost",
-        _frost,
-        "crystals, drawn here in place of photographs of frost",
-        "image × 1–0.6 + crystals × 0.4–0.75",
-        SCALED,
-    ),
-    _row(
-        "fog",
-        "Fog",
-        _fog,
-        "a fractal cloud",
-        "density 1.5, 2, 2.5, 2.5, 3, ever finer",
-        SCALED,
-    ),
-    _row(
-        "brightness",
-        "Brightness",
-        _brightness,
-        "added to the value of hue, saturation and value",
-        "0.1, 0.2, 0.3, 0.4, 0.5 of full scale",
-    ),
-    _row(
-        "contrast",
-        "Contrast",
-        _contrast,
-        "differences from the mean colour",
-        "0.4, 0.3, 0.2, 0.1, 0.05 of them remain",
-    ),
-    _row(
-        "elastic_transform",
-        "Elastic transform",
-        _elastic_transform,
-        "an affine map and smoothed displacements, mirrored at the border",
-        "five settings, from a tilted image to fine ripples",
-        SCALED,
-    ),
-    _row(
-        "pixelate",
-        "Pixelate",
-        _pixelate,
-        "reduced to fewer pixels",
-        "0.6, 0.5, 0.4, 0.3, 0.25 of the side",
-    ),
-    _row(
-        "jpeg_compression",
-        "JPEG compression",
-        _jpeg_compression,
-        "written as JPEG and read",
-        "quality 25, 18, 15, 10, 7",
-        OF_PIXELS,
-    ),
-)
-
-CORRUPTIONS: Mapping[str, Change] = {row.name: row for row in _ROWS}
-"""The fifteen corruptions by name, in the published order."""
