@@ -71,7 +71,7 @@ class Registry(Mapping[str, R], Generic[R]):
         return len(self._rows)
 
 
-def named(function: Callable, label: str | None) -> tuple[str, str]:
+def named(function: Callable, label: str | None = None) -> tuple[str, str]:
     """Return the name of the row of a function, and its label: by default its name, in words."""
     name = function.__name__
     return name, label or name.replace("_", " ").capitalize()

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from helpers.analysis.maps import enlarge
 from helpers.checks import WorkbookError
-from helpers.registry import Registry
+from helpers.registry import Registry, named
 
 PATCH_GRID = 4
 DETAIL_GRID = 8
@@ -311,15 +311,15 @@ class Score:
 
 
 _ROWS = (
-    # name, label, function, needs, higher is closer, equation
-    ("embedding_similarity", "Embedding similarity", embedding_similarity, "embedding", True, "4"),
-    ("l2_distance", "L2 distance", l2_distance, "embedding", False, "5"),
-    ("attention_similarity", "Attention similarity", attention_similarity, "attention", True, "6"),
-    ("patch_similarity", "Patch similarity", patch_similarity, "pixels", True, "7-8"),
-    ("edge_similarity", "Edge similarity", edge_similarity, "pixels", True, "9-11"),
-    ("detail_similarity", "Detail similarity", detail_similarity, "pixels", True, "12"),
+    # function, needs, higher is closer, equation
+    (embedding_similarity, "embedding", True, "4"),
+    (l2_distance, "embedding", False, "5"),
+    (attention_similarity, "attention", True, "6"),
+    (patch_similarity, "pixels", True, "7-8"),
+    (edge_similarity, "pixels", True, "9-11"),
+    (detail_similarity, "pixels", True, "12"),
 )
-SCORES: Registry[Score] = Registry("score", [Score(*row) for row in _ROWS])
+SCORES: Registry[Score] = Registry("score", [Score(*named(row[0]), *row) for row in _ROWS])
 """All scores by name; users add theirs (`helpers.extend`)."""
 
 
