@@ -132,43 +132,29 @@ def labeller(*, label: str | None = None) -> Callable[[F], F]:
     return register
 
 
-def source(*, description: str) -> Callable[[F], F]:
+def source(function: F) -> F:
     """Register a source of images: ``function(rest)`` yields pairs of an id and how to read it.
 
-    Written ``NAME`` or ``NAME:REST``; the function gets what stands behind the colon, or "". It
-    yields pairs of an id and a function without arguments that returns pixels (uint8, height ×
-    width × 3), read when they are asked for; then, perhaps, a caption, and metadata: a dict of
-    texts, of which ``label`` names the class.
-
-    Parameters
-    ----------
-    description : str
-        What it gives, in a line.
-
-    Returns
-    -------
-    callable
-        A decorator, which returns the function as it is.
+    A decorator without arguments, which returns the function as it is. The source is written
+    ``NAME`` or ``NAME:REST``; the function gets what stands behind the colon, or "". It yields
+    pairs of an id and a function without arguments that returns pixels (uint8, height × width × 3),
+    read when they are asked for; then, perhaps, a caption, and metadata: a dict of texts, of which
+    ``label`` names the class.
     """
+    name = function.__name__
 
-    def register(function: F) -> F:
-        name = function.__name__
+    def listed(spec: str) -> Images:
+        rows = function(spec.partition(":")[2])
+        found = Images(_image(*row) for row in rows)
+        if not found:
+            raise WorkbookError(f"The source {spec!r} gave no image.")
+        return found
 
-        def listed(spec: str) -> Images:
-            rows = function(spec.partition(":")[2])
-            found = Images(_image(*row) for row in rows)
-            if not found:
-                raise WorkbookError(f"The source {spec!r} gave no image.")
-            return found
-
-        is_named = lambda spec: spec.partition(":")[0] == name  # noqa: E731
-        _check_free(name)
-        OWN_SOURCES[name] = Source(
-            f"{name}:…", description, is_named, listed, is_path=False, origin=_origin(function)
-        )
-        return function
-
-    return register
+    is_named = lambda spec: spec.partition(":")[0] == name  # noqa: E731
+    _check_free(name)
+    origin = _origin(function)
+    OWN_SOURCES[name] = Source(f"{name}:…", is_named, listed, is_path=False, origin=origin)
+    return function
 
 
 def _check_free(name: str) -> None:

@@ -122,7 +122,7 @@ def test_a_labeller_names_heads_beside_the_property():
 
 
 def test_a_source_opens_by_its_name():
-    @extend.source(description="N grey images")
+    @extend.source
     def greys(number):
         for level in range(int(number or 2)):
             yield f"grey-{level}", lambda level=level: np.full((9, 9, 3), level, np.uint8)
@@ -132,7 +132,7 @@ def test_a_source_opens_by_its_name():
     assert images[2].pixels.mean() == 2
     assert len(open_images("greys")) == 2
     with pytest.raises(WorkbookError, match="'photos' is a source already"):
-        extend.source(description="mine")(_called("photos"))
+        extend.source(_called("photos"))
 
 
 def _called(name):

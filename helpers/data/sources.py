@@ -33,8 +33,6 @@ class Source:
     ----------
     form : str
         How such a source is written.
-    description : str
-        What it gives, in a line.
     recognises : callable
         Whether a text names a source of this kind.
     open : callable
@@ -46,7 +44,6 @@ class Source:
     """
 
     form: str
-    description: str
     recognises: Callable[[str], bool]
     open: Callable[[str], Images]
     is_path: bool = True
@@ -95,41 +92,22 @@ def _is_folder(spec: str) -> bool:
 
 
 SOURCES: tuple[Source, ...] = (
-    Source(
-        "photos",
-        "the photographs bundled with scikit-image (write ./photos for a folder of that name)",
-        lambda spec: spec == "photos",
-        open_photos,
-        is_path=False,
-    ),
+    Source("photos", lambda spec: spec == "photos", open_photos, is_path=False),
     Source(
         "scenes:N",
-        f"N drawn scenes with captions ({DEFAULT_SCENES} if only scenes is written)",
         lambda spec: re.match("scenes(:|$)", spec) is not None,
         open_scenes,
         is_path=False,
     ),
     Source(
         "SHARD.tar",
-        "WebDataset shards, several as in cc3m-{00000..00003}.tar or shards/*.tar",
         _is_file_with(SHARD_SUFFIX, ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
         open_shards,
     ),
-    Source(
-        "LIST.csv",
-        f"a file that names images, a path a line or a table with a header ({', '.join(SUFFIXES)})",
-        _is_file_with(*SUFFIXES),
-        open_list,
-    ),
-    Source(
-        "FOLDER",
-        "all images in a folder and the folders below it, or else all shards",
-        _is_folder,
-        open_folder,
-    ),
+    Source("LIST.csv", _is_file_with(*SUFFIXES), open_list),
+    Source("FOLDER", _is_folder, open_folder),
     Source(
         "IMAGE.jpg",
-        "one image file",
         lambda spec: is_image(os.path.basename(spec)) and os.path.isfile(os.path.expanduser(spec)),
         open_image,
     ),

@@ -5,6 +5,6 @@ helpers.data.texts.make` writes the pools' files from the YAML files beside it a
 the scenes.
 """
 
-from helpers.data.texts.pools import MEMORISED, POOLS, Pool, Texts, open_texts
+from helpers.data.texts.pools import MEMORISED, POOLS, Texts, open_texts
 
-__all__ = ["MEMORISED", "POOLS", "Pool", "Texts", "open_texts"]
+__all__ = ["MEMORISED", "POOLS", "Texts", "open_texts"]

@@ -9,7 +9,7 @@ import yaml
 from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES
 from helpers.data.texts.files import PROPERTY_COLUMN, TEXT_COLUMN, VALUE_COLUMN, Row
-from helpers.data.texts.pools import FOLDER, POOLS
+from helpers.data.texts.pools import FOLDER, file_of
 from helpers.data.texts.templates import PHOTOGRAPH_PROMPTS
 
 PHOTOGRAPH = "photograph"
@@ -68,7 +68,7 @@ MAKERS = {"general": general, "scenes": scenes}
 def write(folder: Path = FOLDER) -> None:
     """Write the files of all pools."""
     for name, rows in MAKERS.items():
-        with open(folder / POOLS[name].file, "w", newline="", encoding="utf-8") as file:
+        with open(folder / file_of(name), "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows([(TEXT_COLUMN, PROPERTY_COLUMN, VALUE_COLUMN), *rows()])
 

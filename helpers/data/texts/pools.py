@@ -59,21 +59,15 @@ class Texts:
         return grouped
 
 
-@dataclass(frozen=True)
-class Pool:
-    """One row of the table of pools."""
-
-    file: str  # name of its data file, which `helpers.data.texts.make` writes
-    description: str  # what it holds, in a line
+POOLS = ("general", "scenes")
+"""The workbook's own: descriptions of images in general, for any CLIP; and of the scenes by their
+properties and of the photographs, for the embedded models. `helpers.data.texts.make` writes them.
+"""
 
 
-POOLS: Mapping[str, Pool] = {
-    "general": Pool("general.csv", "descriptions of images in general, for any CLIP"),
-    "scenes": Pool(
-        "scenes.csv", "the scenes' properties and the photographs, for the embedded models"
-    ),
-}
-"""Name → pool."""
+def file_of(pool: str) -> str:
+    """Name the file of one of `POOLS`."""
+    return f"{pool}.csv"
 
 
 def open_texts(source: str | PathLike) -> Texts:
@@ -84,7 +78,7 @@ def open_texts(source: str | PathLike) -> Texts:
         )
     spec = fspath(source)
     if spec in POOLS:
-        return _texts(spec, read(FOLDER / POOLS[spec].file))
+        return _texts(spec, read(FOLDER / file_of(spec)))
     if not spec.lower().endswith(SUFFIXES):
         one_of("texts", spec, [*POOLS, *(f"FILE{suffix}" for suffix in SUFFIXES)])
     path = expand(spec)
