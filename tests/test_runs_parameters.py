@@ -1,6 +1,7 @@
 import pytest
 
 from helpers.checks import WorkbookError
+from helpers.clip.names import split_model
 from helpers.runs.absolute import plain_models
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
@@ -12,7 +13,6 @@ from helpers.runs.parameters import (
     parse_value,
     profile_of,
     profiles,
-    split_model,
 )
 
 

@@ -51,7 +51,7 @@ def resolve(name: str, pretrained: str | None = None) -> Named:
         If the name means nothing.
     """
     if pretrained is None:
-        name, pretrained = split(name)
+        name, pretrained = split_model(name)
     if is_embedded(name):
         return Named(EMBEDDED, name, pretrained)
     bare = _without_scheme(name)
@@ -66,7 +66,7 @@ def resolve(name: str, pretrained: str | None = None) -> Named:
     raise unknown(name)
 
 
-def split(text: str) -> tuple[str, str | None]:
+def split_model(text: str) -> tuple[str, str | None]:
     """Split a model as the parameter ``compare`` lists it into its name and its weights.
 
     Parameters

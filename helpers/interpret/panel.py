@@ -29,7 +29,6 @@ from helpers.interpret import analyses, changes, choices
 from helpers.interpret.choices import ALL
 from helpers.lab.elements import SPINNER, alert, shown
 from helpers.runs.compared import compared_models, compared_run
-from helpers.runs.parameters import split_model
 from helpers.runs.run import Run
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to choose."
@@ -348,7 +347,7 @@ class Panel:
 def _runs(run: Run) -> dict[str, Callable[[], Run]]:
     """Models that can be chosen: title → how to open its run of the same images."""
     others = {
-        names.title(*split_model(model)): partial(compared_run, run, model)
+        names.title(*names.split_model(model)): partial(compared_run, run, model)
         for model in compared_models(run)
     }
     return {run.title: lambda: run} | others

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from helpers.clip.names import split_model
 from helpers.data import absolute
-from helpers.runs.parameters import Parameters, split_model
+from helpers.runs.parameters import Parameters
 from helpers.runs.paths import is_url
 
 

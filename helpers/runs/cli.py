@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from helpers.checks import WorkbookError
+from helpers.clip.names import split_model
 from helpers.runs.drawing import FORMATS, Drawing
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
@@ -25,7 +26,6 @@ from helpers.runs.parameters import (
     from_profile,
     parse_value,
     profiles,
-    split_model,
 )
 
 if TYPE_CHECKING:

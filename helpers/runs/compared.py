@@ -8,7 +8,8 @@ from pathlib import Path
 from helpers.analysis.scores import SCORES
 from helpers.clip import names
 from helpers.clip.embedded.files import UNTRAINED
-from helpers.runs.parameters import Parameters, compared_with, split_model
+from helpers.clip.names import split_model
+from helpers.runs.parameters import Parameters, compared_with
 from helpers.runs.run import Run
 
 WANTED = ("embedding", "shares")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip.embedded import files as embedded
-from helpers.clip.names import split
+from helpers.clip.names import split_model
 from helpers.data import CHANGES, MAX_SEVERITY, names_of
 from helpers.data.change import MODEL
 
@@ -240,11 +240,6 @@ class Parameters(BaseModel, frozen=True, strict=True):
         # Also in another process, to which parameters were sent.
         _ = self.extension
         return names_of(self.changes)
-
-
-def split_model(text: str) -> tuple[str, str | None]:
-    """Split a model as `compare` lists it into its name and its weights."""
-    return split(text)
 
 
 def compared_with(parameters: Parameters) -> list[str]:

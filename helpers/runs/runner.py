@@ -21,13 +21,14 @@ from tqdm import tqdm
 
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
+from helpers.clip.names import split_model
 from helpers.cores import cores
 from helpers.runs import kernels
 from helpers.runs.attacked import attacked_run
 from helpers.runs.compared import compared_models, compared_run, runs_in_training_order
 from helpers.runs.extras import announcement
 from helpers.runs.fitting import fitted, lacks
-from helpers.runs.parameters import NOTEBOOKS, split_model
+from helpers.runs.parameters import NOTEBOOKS
 from helpers.runs.paths import REPORT
 from helpers.runs.record import helpers_digest
 from helpers.runs.report.provenance import damage_of, mark, origin_of

@@ -8,9 +8,9 @@ import xarray as xr
 
 from helpers.analysis.order import moved_by
 from helpers.analysis.sources import few_of_each
+from helpers.clip.names import split_model
 from helpers.runs.compared import untrained_model
 from helpers.runs.derived.kept import derived
-from helpers.runs.parameters import split_model
 
 if TYPE_CHECKING:
     from helpers.clip import Model
