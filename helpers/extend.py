@@ -27,7 +27,7 @@ from helpers.data import CHANGES, SOURCES, Source
 from helpers.data.change import NEEDS, row_of
 from helpers.data.images import Image, Images
 from helpers.data.sources import OWN_SOURCES
-from helpers.registry import Registry, Row, named
+from helpers.registry import Registry, named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -226,7 +226,7 @@ def _rows_from(digest: str):
         _of_this_file.clear()
 
 
-def _add(registry: Registry, row: Row) -> None:
+def _add(registry: Registry, row: object) -> None:
     """Add a row; a cell may be executed again, but a file says each name once."""
     key = (registry.kind, row.name)
     if _reading and key in _of_this_file:

@@ -13,7 +13,7 @@ from helpers.data.sources import OWN_SOURCES
 @contextmanager
 def left_alone() -> Iterator[None]:
     """Leave the tables as they were."""
-    tables = [CHANGES._rows, SCORES._rows, labels.LABELLERS._rows, OWN_SOURCES]
+    tables = [CHANGES, SCORES, labels.LABELLERS, OWN_SOURCES]
     before = [dict(table) for table in tables]
     try:
         yield

@@ -183,7 +183,7 @@ def test_a_crop_enlarges_a_window(photo):
 )
 def test_what_a_change_returns_is_checked(monkeypatch, returned, told):
     row = Change("odd", "Odd", lambda pixels, severity, rng: returned, "", "", "own")
-    monkeypatch.setitem(CHANGES._rows, "odd", row)
+    monkeypatch.setitem(CHANGES, "odd", row)
     with pytest.raises(WorkbookError, match=f"The change 'odd' returned .*{told}"):
         changed(GREY, "odd", "a")
 

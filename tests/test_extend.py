@@ -171,7 +171,7 @@ def test_a_score_compares_what_there_is():
 def forget(registry, *names):
     """Take rows out again, as for a process that never registered them."""
     for name in names:
-        registry._rows.pop(name)
+        registry.pop(name)
 
 
 def test_a_run_is_told_where_its_own_rows_are_not_registered(parameters, file, tmp_path):

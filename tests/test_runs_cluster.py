@@ -89,7 +89,7 @@ def test_workers_without_a_row_that_a_cell_registered_are_told(parameters):
         with pytest.raises(WorkbookError, match="don't have the 'change dimmed' of this run"):
             run.compute()
     finally:
-        del CHANGES._rows["dimmed"]
+        del CHANGES["dimmed"]
 
 
 def test_an_engine_serves_one_run_alone(parameters):
