@@ -21,7 +21,7 @@ from helpers.runs.parameters import (
     values_of,
 )
 
-WIDE = widgets.Layout(width="38em")
+WIDE = widgets.Layout(width="44em")
 STYLE = {"description_width": "7em"}
 
 
