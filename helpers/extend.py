@@ -173,22 +173,7 @@ def _image(
 
 
 def load(path: str) -> str:
-    """Run a file that registers rows, unless it was the last one that was run.
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    str
-        The SHA-256 of its text.
-
-    Raises
-    ------
-    WorkbookError
-        If it can't be read, or fails.
-    """
+    """Run a file that registers rows, unless it was the last one run, and return its SHA-256."""
     file = Path(path).expanduser().resolve()
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -252,17 +237,9 @@ def _origin(function: Callable) -> str:
 
 
 def fingerprint(changes: Iterable[str]) -> dict[str, str]:
-    """Return what tells users' rows apart that the arrays of a run depend on.
+    """Return the hashes of users' code that a run's arrays depend on: name → hash.
 
-    Parameters
-    ----------
-    changes : iterable of str
-        The run's changes.
-
-    Returns
-    -------
-    dict of str to str
-        Name → hash of its code, of own changes among them, and of all own scores and sources.
+    That is, of their changes among those given, and of all their scores and sources.
     """
     from helpers.analysis.scores import SCORES
 

@@ -36,15 +36,7 @@ def enlargement(pixels: np.ndarray) -> float:
 class Draw(np.random.Generator):
     """The random generator of one change of one image; the same for every severity.
 
-    Parameters
-    ----------
-    key : int
-        What all is drawn from.
-
-    Attributes
-    ----------
-    key : int
-        For libraries that bring a generator of their own: ``random.Random(draw.key)``.
+    Libraries that bring a generator of their own take its key: ``random.Random(draw.key)``.
     """
 
     def __init__(self, key: int):

@@ -58,28 +58,10 @@ def refilled(
     seed: int = 0,
     severity: float = 1.0,
 ) -> np.ndarray:
-    """Draw a view with something else where it shows nothing of the image.
+    """Draw a view with one of `FILLINGS` where it shows nothing of the image.
 
-    Parameters
-    ----------
-    original : ndarray of uint8, height × width × 3
-        The resized image.
-    name : str
-        One of `FILLED`.
-    filling : str
-        One of `FILLINGS`: "black"; "mean", the image's mean colour; or, beyond an image's edge,
-        "reflect", the image mirrored there.
-    image_id, seed, severity
-        What the draw depends on, which is the same for all fillings; see `helpers.data.views`.
-
-    Returns
-    -------
-    ndarray of uint8, height × width × 3
-
-    Raises
-    ------
-    WorkbookError
-        If the filling or the augmentation is unknown, or the transform fails.
+    These are black, the image's mean colour and, beyond an image's edge, the image mirrored there.
+    The draw is the same for all of them.
     """
     one_of("augmentation that fills", name, FILLED)
     settings = FILLINGS[one_of("filling", filling, FILLINGS)](original)

@@ -23,18 +23,7 @@ def grey(values: np.ndarray) -> np.ndarray:
 
 
 def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """Write pixels as JPEG and read them again.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, height × width × 3
-    quality : int
-        From 1 to 95, as of Pillow.
-
-    Returns
-    -------
-    ndarray of uint8, height × width × 3
-    """
+    """Write pixels as JPEG of a quality from 1 to 95 and read them again."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return np.array(Image.open(file))

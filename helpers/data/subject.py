@@ -46,18 +46,7 @@ UNKNOWN = Subject()
 
 
 def subject_of(image: Image, classes: Iterable[str] = ()) -> Subject:
-    """Say what is known of an image of a run whose images have some classes.
-
-    Parameters
-    ----------
-    image : Image
-    classes : iterable of str
-        Names of the classes of all images.
-
-    Returns
-    -------
-    Subject
-    """
+    """Say what is known of an image of a run whose images have some classes."""
     try:
         captions, label = image.captions, image.label
     except UnreadableImage:  # a run reports it when it reads the pixels

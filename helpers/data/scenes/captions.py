@@ -71,24 +71,7 @@ def full_caption(
     rng: np.random.Generator,
     held_out: bool = False,
 ) -> Caption:
-    """Say as much as fits: every object, the medium and, for up to three objects, the background.
-
-    Parameters
-    ----------
-    objects : list of dict
-        Attributes of each object.
-    medium, background : str
-        Attributes of the picture.
-    rng : numpy.random.Generator
-        Chooses the template.
-    held_out : bool
-        Use the templates kept for evaluation.
-
-    Returns
-    -------
-    Caption
-        At most `LONGEST` words.
-    """
+    """Say what fits: every object, the medium and, for up to three objects, the background."""
     claims = [{name: item[name] for name in _ROOM[len(objects)]} for item in objects]
     scene = {"medium": medium}
     if len(objects) < 4:

@@ -20,25 +20,10 @@ class Row(NamedTuple):
 
 
 def read(path: Path) -> list[Row]:
-    """Read texts and their properties.
+    """Read texts and their properties, in the file's order; what is not said is None.
 
     A text file has one text a line, without properties; empty lines are passed over. A CSV file
     starts with a header that names a column text and perhaps columns property and value.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Ends in one of `SUFFIXES`, in any case.
-
-    Returns
-    -------
-    list of Row
-        In the file's order; what is not said is None.
-
-    Raises
-    ------
-    WorkbookError
-        If the file can't be read, names no text, or names one several times.
     """
     try:
         rows = _READERS[path.suffix.lower()](read_text(path))
