@@ -6,12 +6,10 @@ import xarray as xr
 from scipy import stats
 
 from helpers.analysis import order
-from helpers.analysis.statistics import (
-    PUBLISHED_GROUPS,
-)
-from helpers.analysis.ties import TOLERANCE
+from helpers.analysis.statistics import PUBLISHED_GROUPS
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS
+from helpers.ties import TOLERANCE
 
 NAMES = list(AUGMENTATIONS)
 STATED = [name for group in PUBLISHED_GROUPS.values() for name in group]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analysis import ties
+from helpers import ties
 
 
 @pytest.mark.parametrize("bit", [-1e-7, 0, 1e-7])

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.analysis import becomes
 from helpers.analysis.concepts import Concepts
-from helpers.analysis.findings import answers as findings
+from helpers.findings import answers as findings
 from tests.test_analysis_becomes import N, answers, made  # noqa: F401
 
 NO_GAIN = "Under which changes does no answer surely gain?"

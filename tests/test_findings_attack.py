@@ -6,10 +6,10 @@ import pytest
 import xarray as xr
 
 from helpers.analysis import becomes
-from helpers.analysis.findings import attack as findings
 from helpers.analysis.specificity import account
-from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.data import SETS
+from helpers.findings import NOTHING_MOVED
+from helpers.findings import attack as findings
 from tests.test_analysis_specificity import PLANTED, made
 
 ATTACKS = SETS["attacks"]

@@ -6,9 +6,9 @@ import pytest
 import xarray as xr
 
 from helpers.analysis import causal, neurons
-from helpers.analysis.findings import dissection as findings
 from helpers.analysis.specificity import ANOTHER, Account, account
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED
+from helpers.findings import dissection as findings
 from tests.test_analysis_specificity import PLANTED, made
 
 CHANGES = ["ordinary", "planted"]

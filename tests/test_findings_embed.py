@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import energy
-from helpers.analysis.findings import embed
-from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
+from helpers.analysis.statistics import mean_with_interval
+from helpers.findings import NOTHING_MOVED, embed
 from tests.test_analysis_energy import collapsed, exchanged, scattered, views
 
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from helpers.analysis import pruning
-from helpers.analysis.findings.heads import Published, Weights, answer
 from helpers.analysis.probes import Agreement
+from helpers.findings.heads import Published, Weights, answer
 
 PUBLISHED = Published(small=0.28, large=0.48, q=0.001, names_small=34, names_large=30)
 COLUMNS = ["value", "low", "high", "chance", "chance_low", "chance_high"]

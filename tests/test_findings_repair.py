@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import repair, spurious
-from helpers.analysis.findings import repair as findings
+from helpers.findings import repair as findings
 
 
 def gains(mean_shift, control=0.0):

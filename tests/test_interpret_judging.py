@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from helpers.analysis import head_truth
-from helpers.analysis.findings.methods import FEW, MOST, verdicts
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.clip.embedded.files import NAMES
+from helpers.findings.methods import FEW, MOST, verdicts
 from helpers.interpret import head_methods, judging
 
 

@@ -57,7 +57,7 @@ CELLS = (
     "figure.subplots(3)[0].set(title=captions[1], xlabel=captions[0])\n"
     "run.save_figure(figure, '09_answers')\n"
     "display(figure)",
-    "from helpers.analysis.findings import Answer, Finding\n"
+    "from helpers.findings import Answer, Finding\n"
     "rows = [Finding(*[caption] * 4) for caption in captions]\n"
     "run.show_answer(Answer(' '.join(captions), rows), '09')",
 )

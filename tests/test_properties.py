@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from open_clip.transformer import VisionTransformer
 
-from helpers.analysis import clustering, dissection, scores, statistics, ties
+from helpers import ties
+from helpers.analysis import clustering, dissection, scores, statistics
 from helpers.analysis.maps import intersection_over_union
 from helpers.analysis.statistics import (
     false_discovery_rates,

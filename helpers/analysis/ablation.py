@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from helpers.analysis.scores import embedding_similarity
-from helpers.analysis.ties import first_largest
+from helpers.ties import first_largest
 
 MLP = ".MLP"
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.directions import zero_shot
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, TAILS, false_discovery_rates
 from helpers.data.changes import ORIGINAL

@@ -10,7 +10,7 @@ import xarray as xr
 
 from helpers.analysis.labels import written_labels
 from helpers.analysis.neighbours import nearest
-from helpers.analysis.ties import first_largest
+from helpers.ties import first_largest
 
 TEXTS = 5
 IMAGES = 4

@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.dissection import along_shift
 from helpers.analysis.statistics import (
     FALSE_DISCOVERY_RATE,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.directions import normalised
 from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError, one_of

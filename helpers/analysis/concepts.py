@@ -14,7 +14,7 @@ import xarray as xr
 from scipy import stats
 from sklearn.decomposition import sparse_encode
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.becomes import answered
 from helpers.analysis.directions import unit_vectors
 from helpers.analysis.sources import evenly

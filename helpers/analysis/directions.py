@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.checks import WorkbookError
 
 ALL_TEXTS = "all texts"
@@ -82,7 +82,7 @@ def zero_shot(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
     -------
     Dataset
         ``prediction`` (…, property), the number of the value among the property's, the first of
-        those that are tied (`helpers.analysis.ties`); ``margin``, its cosine similarity less that
+        those that are tied (`helpers.ties`); ``margin``, its cosine similarity less that
         of the second best. Properties of a single value pose no question and are left out.
 
     Raises

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import probes, ties
+from helpers import ties
+from helpers.analysis import probes
 from helpers.analysis.concepts import sparse_texts
 from helpers.analysis.head_names import head_name
 from helpers.analysis.labels import UNKNOWN

@@ -29,9 +29,9 @@ import xarray as xr
 from helpers.analysis.directions import normalised
 from helpers.analysis.statistics import TAILS, false_discovery_rates, resample_counts
 from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
-from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 from helpers.registry import Registry
+from helpers.ties import first_largest
 
 POOLS_DRAWN = 5
 """Of each kind of `POOLS_BY_CHANCE`."""

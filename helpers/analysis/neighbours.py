@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helpers.analysis.ties import TOLERANCE, largest_first
 from helpers.checks import WorkbookError, one_of
+from helpers.ties import TOLERANCE, largest_first
 
 ROWS_AT_ONCE = 512  # of the matrix of all similarities; 27 MB for 13,312 images
 

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.causal import GENERIC, OWN, RANDOM
 from helpers.analysis.dissection import NO_SHIFT, fewest_for_half
 from helpers.analysis.sources import by_source

@@ -17,9 +17,9 @@ from scipy import stats
 
 from helpers.analysis.scores import embedding_similarity
 from helpers.analysis.statistics import CONFIDENCE, PUBLISHED_GROUPS, RESAMPLES, resampled_means
-from helpers.analysis.ties import merged
 from helpers.checks import WorkbookError
 from helpers.data.changes import ORIGINAL
+from helpers.ties import merged
 
 CHANCE = "chance"
 Groups = Sequence[Sequence[str]]

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.head_names import on_grid
 from helpers.analysis.neighbours import to_unit_embeddings
 from helpers.checks import WorkbookError

@@ -3,8 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
+from helpers.ties import first_largest
 
 COMPONENTS = 2
 

@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.dissection import POOL, as_shares
 from helpers.analysis.head_names import is_head
 from helpers.analysis.sources import SOURCE, by_source

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from helpers.analysis import ties
+from helpers import ties
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
 
@@ -42,9 +42,6 @@ PUBLISHED_CORRELATES = ("edge_similarity", "detail_similarity")
 
 FALSE_DISCOVERY_RATE = 0.05
 """What families of tests are held to (Benjamini and Hochberg)."""
-
-NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
-"""What findings say in place of a winner where `anything_moved` is false."""
 
 
 def anything_moved(differences: ArrayLike) -> bool:

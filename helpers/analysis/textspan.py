@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 from threadpoolctl import threadpool_limits
 
-from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
 from helpers.cores import cores
+from helpers.ties import first_largest
 
 REFERENCE_RANK = 80
 """Dimensions that the reference implementation keeps of a head's span, where it has as many."""
@@ -46,7 +46,7 @@ def textspan(
 
     Texts are projected onto the span of the first `rank` right singular vectors of a head's
     contributions. Then, k times: the text along whose projection the centred contributions have the
-    largest standard deviation is chosen (of tied ones the first, see `helpers.analysis.ties`), and
+    largest standard deviation is chosen (of tied ones the first, see `helpers.ties`), and
     its direction removed from contributions and texts.
     """
     data, texts = np.asarray(contributions), np.asarray(text_embeddings)

@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from helpers.analysis import directions, dissection, ties
+from helpers import ties
+from helpers.analysis import directions, dissection
 from helpers.analysis.predictions import side_by_side
 from helpers.analysis.scores import embedding_similarity
 from helpers.checks import one_of

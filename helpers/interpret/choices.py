@@ -11,11 +11,11 @@ import xarray as xr
 
 from helpers.analysis.labels import UNKNOWN
 from helpers.analysis.neighbours import to_unit_embeddings
-from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
 from helpers.data import published, views
 from helpers.runs.derived.readings import head_readings
 from helpers.runs.run import Run
+from helpers.ties import first_largest
 
 ALL = "all"
 """In place of a layer or head: the sum over all of them."""

@@ -8,7 +8,6 @@ import xarray as xr
 
 from helpers.analysis import dissection, probes
 from helpers.analysis.directions import normalised
-from helpers.analysis.ties import first_largest
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
 from helpers.interpret import choices, scoring
@@ -16,6 +15,7 @@ from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
 from helpers.runs.compared import untrained_run
 from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
+from helpers.ties import first_largest
 
 FRESH = 5_000
 """Number of the first fresh scene: none before it is in a run of the default size."""

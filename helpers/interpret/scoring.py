@@ -27,7 +27,6 @@ from helpers.analysis.neighbours import (
     to_unit_embeddings,
 )
 from helpers.analysis.statistics import mean_with_interval
-from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import Model
 from helpers.data import SIZE
@@ -35,6 +34,7 @@ from helpers.data.scenes import HELD_OUT_SEED, Scene, scene, sentence
 from helpers.data.scenes.drawing import draw_scene
 from helpers.interpret import choices
 from helpers.runs.run import Run
+from helpers.ties import first_largest
 
 SCENES_AT_ONCE = 8  # in a forward pass; what heads read at every patch fills memory
 PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})

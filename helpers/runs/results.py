@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
     from matplotlib.figure import Figure
 
-    from helpers.analysis.findings import Answer
+    from helpers.findings import Answer
 
 ANSWER = "answer"
 """Ends the name of the table of a notebook's answer; its first row is the sentence."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from helpers.analysis import causal, directions, predictions, repair, spurious, ties
+from helpers import ties
+from helpers.analysis import causal, directions, predictions, repair, spurious
 from helpers.analysis.dissection import head_shares
 from helpers.analysis.head_names import head_name
 from helpers.analysis.sources import GROUP, METADATA, by_source

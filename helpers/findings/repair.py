@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from helpers.analysis import repair, spurious
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
 
 NO_TRUTH = "No image has a known answer or class, so there is nothing to measure repairs by."
 POINTS = "{:+.1%}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, interval
+from helpers.findings import Answer, Finding, interval
 
 MOSTLY = 0.5
 

@@ -7,9 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import statistics
-from helpers.analysis.findings import Answer, Finding, each, interval, listed
-from helpers.analysis.findings.metrics import EMBEDDING, PARTS, WORDS
 from helpers.analysis.sources import by_source
+from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed
+from helpers.findings.metrics import EMBEDDING, PARTS, WORDS
 
 PLACES = {
     "most": "Which moves embeddings most?",
@@ -89,7 +89,7 @@ def answer(
     departing : Dataset
         As of `helpers.runs.derived.departures.departures`, of the same source.
     correlated : DataFrame
-        As of `helpers.analysis.findings.metrics.correlations`, of that source.
+        As of `helpers.findings.metrics.correlations`, of that source.
     draws : DataFrame
         As of `of_two_draws`, of all sources.
     clusters : mapping of str to sequence of frozenset
@@ -104,7 +104,7 @@ def answer(
     Answer
     """
     if not statistics.anything_moved(1 - scores[EMBEDDING]):
-        return Answer(statistics.NOTHING_MOVED, [])
+        return Answer(NOTHING_MOVED, [])
     order, found_order = _of_order(scores, stated, words)
     patch, found_patch = _of_patches(scores, departing)
     return Answer(

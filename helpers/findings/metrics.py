@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import order, statistics
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.sources import by_source
+from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
 
 EMBEDDING = "embedding_similarity"
 COMPARED = ("attention_similarity", "patch_similarity", "edge_similarity", "detail_similarity")
@@ -117,7 +117,7 @@ def answer(
     Answer
     """
     if not statistics.anything_moved(1 - scores[EMBEDDING]):
-        return Answer(statistics.NOTHING_MOVED, [])
+        return Answer(NOTHING_MOVED, [])
     sentences, findings = _of_scores(correlated)
     if agreement:
         said, found = _of_order(agreement, noise)

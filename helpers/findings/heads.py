@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from helpers.analysis import pruning
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
 from helpers.analysis.labels import TOP, UNKNOWN
 from helpers.analysis.probes import Agreement
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
-from helpers.analysis.ties import first_largest, ranked
+from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.ties import first_largest, ranked
 
 LITTLE = 0.05
 """Of a head's variance: what texts must explain beyond mixtures to be said to explain more."""

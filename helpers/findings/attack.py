@@ -6,7 +6,11 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import becomes
-from helpers.analysis.findings import (
+from helpers.analysis.sources import by_source
+from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specific_heads
+from helpers.analysis.statistics import anything_moved
+from helpers.findings import (
+    NOTHING_MOVED,
     Answer,
     Finding,
     each,
@@ -15,9 +19,6 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.sources import by_source
-from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specific_heads
-from helpers.analysis.statistics import NOTHING_MOVED, anything_moved
 
 ADVERSARIAL, NOISE = "adversarial", "adversarial_noise"
 PASTED, WORD = "pasted", "typographic"

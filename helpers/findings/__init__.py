@@ -12,6 +12,8 @@ import pandas as pd
 
 _MINUS_ZERO = re.compile(r"^-(?=0(\.0*)?%?$)")
 COLUMNS = ("question", "answer", "estimate", "beside it")
+NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
+"""What stands in place of a winner where `statistics.anything_moved` is false."""
 
 
 @dataclass(frozen=True)

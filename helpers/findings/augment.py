@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.analysis.findings import (
+from helpers.findings import (
     Answer,
     Finding,
     capital,
@@ -13,7 +13,7 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.ties import ranked
+from helpers.ties import ranked
 
 NOTHING_CHANGED = "No change alters any pixel."
 BLACK = 0.01

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
 
 HALF = 0.5
 """Of all that attention lacks under a flip: what it must gain to be said to follow, or not to."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, capital, each, interval, listed
+from helpers.findings import Answer, Finding, capital, each, interval, listed
 
 MOST, SOME, FEW = "yes", "in part", "seldom"
 HALF = 0.5

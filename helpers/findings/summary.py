@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from helpers.analysis.becomes import NOTHING
-from helpers.analysis.findings import (
+from helpers.analysis.specificity import ANOTHER
+from helpers.findings import (
     Answer,
     Finding,
     capital,
@@ -14,9 +15,8 @@ from helpers.analysis.findings import (
     interval,
     once_or_each,
 )
-from helpers.analysis.findings.severity import earliest
-from helpers.analysis.specificity import ANOTHER
-from helpers.analysis.ties import ranked
+from helpers.findings.severity import earliest
+from helpers.ties import ranked
 
 HALF = 0.5
 PERCENT = "{:.0%}"

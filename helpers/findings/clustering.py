@@ -15,7 +15,10 @@ from helpers.analysis.clustering import (
     stability,
 )
 from helpers.analysis.fillings import PUBLISHED
-from helpers.analysis.findings import (
+from helpers.analysis.mean_shift import Directions
+from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
+from helpers.findings import (
+    NOTHING_MOVED,
     Answer,
     Finding,
     capital,
@@ -24,8 +27,6 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.mean_shift import Directions
-from helpers.analysis.statistics import FALSE_DISCOVERY_RATE, NOTHING_MOVED
 
 RESTATES = 0.8
 """Rank correlation from which on distances are called a restatement of lengths."""

@@ -5,8 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import causal, ties
-from helpers.analysis.findings import (
+from helpers import ties
+from helpers.analysis import causal
+from helpers.analysis.head_names import is_head
+from helpers.analysis.neurons import Account as NeuronAccount
+from helpers.analysis.sources import by_source
+from helpers.analysis.specificity import ANOTHER, Account
+from helpers.analysis.statistics import mean_with_interval
+from helpers.findings import (
+    NOTHING_MOVED,
     Answer,
     Finding,
     capital,
@@ -16,11 +23,6 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.head_names import is_head
-from helpers.analysis.neurons import Account as NeuronAccount
-from helpers.analysis.sources import by_source
-from helpers.analysis.specificity import ANOTHER, Account
-from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
 
 Name = Callable[[str], str]
 NAMED = 4

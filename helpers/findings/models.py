@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.findings import (
+from helpers.findings import (
+    NOTHING_MOVED,
     Answer,
     Finding,
     each,
@@ -14,8 +15,7 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.statistics import NOTHING_MOVED
-from helpers.analysis.ties import ranked
+from helpers.ties import ranked
 
 ALONE = "No other model was compared."
 TOO_FEW = "A single image has no other to hold its shifts against."

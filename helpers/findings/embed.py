@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from helpers.analysis.energy import ANOTHER_IMAGE, PARTS, collapses
-from helpers.analysis.findings import (
+from helpers.data.changes import ORIGINAL
+from helpers.findings import (
+    NOTHING_MOVED,
     Answer,
     Finding,
     capital,
@@ -14,9 +16,7 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.statistics import NOTHING_MOVED
-from helpers.analysis.ties import ranked
-from helpers.data.changes import ORIGINAL
+from helpers.ties import ranked
 
 TOLERANCE = 1e-6
 HALF = 0.4

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from helpers.analysis.findings import Answer, Finding, each, interval, once_or_each
-from helpers.analysis.ties import ranked
+from helpers.findings import Answer, Finding, each, interval, once_or_each
+from helpers.ties import ranked
 
 NEARLY = 0.99
 

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import ties
-from helpers.analysis.findings import (
+from helpers import ties
+from helpers.analysis.severity import overlapping
+from helpers.findings import (
+    NOTHING_MOVED,
     Answer,
     Finding,
     capital,
@@ -16,8 +18,6 @@ from helpers.analysis.findings import (
     listed,
     once_or_each,
 )
-from helpers.analysis.severity import overlapping
-from helpers.analysis.statistics import NOTHING_MOVED
 
 REFERENCE = 1.0
 """The severity that others are held against."""

@@ -6,9 +6,9 @@ import pandas as pd
 
 from helpers.analysis.becomes import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
 from helpers.analysis.concepts import Concepts
-from helpers.analysis.findings import Answer, Finding, each, interval, listed, once_or_each
-from helpers.analysis.ties import ranked
 from helpers.data.changes import ORIGINAL
+from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.ties import ranked
 
 MOST = 3
 """Changes of each kind that the sentence names, and that have a row of their own."""
