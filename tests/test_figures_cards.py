@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from helpers.analysis.cards import strongest
+from helpers.analysis.roles import standing_out
 from helpers.figures import cards, style
-from tests.test_analysis_cards import deck  # noqa: F401
+from tests.test_analysis_roles import deck  # noqa: F401
 
 TEXTS = [f"text {number}" for number in range(28)]
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
@@ -23,7 +23,7 @@ def close_figures():
 def test_a_sheet_has_a_cell_per_head(deck):  # noqa: F811
     heads = [deck.sel(layer=5, head=head) for head in (0, 1)]
     figure = cards.contact_sheet(
-        heads, texts=TEXTS, images=[IMAGES, IMAGES], facts=map(strongest, heads)
+        heads, texts=TEXTS, images=[IMAGES, IMAGES], facts=map(standing_out, heads)
     )
     cells = [cell for cell in figure.subfigs if cell.axes]
     assert [cell.get_suptitle() for cell in cells] == ["L5.H0: size or shape", "L5.H1: colour"]

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy.cluster import hierarchy
 
-from helpers.analysis.clustering import cluster
+from helpers.analysis.proximity import cluster
 from helpers.data import AUGMENTATIONS
 from helpers.figures import clustering as figures
 from helpers.figures import style

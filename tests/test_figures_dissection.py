@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis.dissection import component_labels
-from helpers.analysis.head_names import is_head
+from helpers.analysis.dissection import component_labels, is_head
 from helpers.data import AUGMENTATIONS
 from helpers.figures import dissection as figures
 from helpers.figures import style

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from matplotlib.collections import LineCollection
 
-from helpers.analysis.energy import PARTS
+from helpers.analysis.shifts import PARTS
 from helpers.data import VIEWS
 from helpers.figures import embeddings, style
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from helpers.analysis.neighbours import SIMILARITIES
+from helpers.analysis.proximity import SIMILARITIES
 from helpers.findings.interpret import EmptyPatch, answer
 
 WORDINGS = ["pair", "colour", "shape", "position"]

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from helpers.analysis.maps import enlarge, foreground
-from helpers.analysis.neighbours import (
+from helpers.analysis.maps import foreground
+from helpers.analysis.proximity import (
     SIMILARITIES,
     chance_precision,
     occurrences,
     precision,
     to_unit_embeddings,
 )
+from helpers.analysis.scores import enlarge
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.scenes import scene

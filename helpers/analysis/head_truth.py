@@ -12,8 +12,12 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis.order import bias_corrected
-from helpers.analysis.statistics import false_discovery_rates, resample_counts, share_with_interval
+from helpers.analysis.statistics import (
+    bias_corrected,
+    false_discovery_rates,
+    resample_counts,
+    share_with_interval,
+)
 from helpers.checks import WorkbookError
 
 RESAMPLES = 500

@@ -19,7 +19,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helpers.analysis.maps import enlarge
 from helpers.checks import WorkbookError
 from helpers.registry import Registry
 
@@ -29,6 +28,10 @@ UNIFORM_BELOW = 1e-6
 # Equation (10) divides by the maximum, so the scale of grey cancels; in thousandths, grey and its
 # differences are whole numbers that float32 holds exactly for uint8 images.
 GREY_IN_THOUSANDTHS = np.array([299, 587, 114], dtype=np.float32)
+
+PIXEL_EFFECTS = ("change", "pixels", "black", "grain")
+
+_COMPARED = ("pixel_change", "patch_similarity", "edge_similarity", "detail_similarity")
 
 
 def embedding_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
@@ -249,9 +252,6 @@ def detail_similarity(
     return _pair_by_pair(describe, compare, original, augmented)
 
 
-PIXEL_EFFECTS = ("change", "pixels", "black", "grain")
-
-
 def pixel_effects(drawn: np.ndarray) -> dict[str, np.ndarray]:
     """Measure what changes do to pixels: how many, by how much, and what is left of a picture."""
     views = drawn.astype(np.float32)
@@ -319,6 +319,8 @@ _ROWS = (
     ("edge_similarity", "Edge similarity", edge_similarity, "pixels", True, "9-11"),
     ("detail_similarity", "Detail similarity", detail_similarity, "pixels", True, "12"),
 )
+
+
 SCORES: Registry[Score] = Registry("score", [Score(*row) for row in _ROWS])
 """All scores by name; users add theirs (`helpers.extend`)."""
 
@@ -507,9 +509,6 @@ def _described(image: np.ndarray) -> tuple[np.ndarray, ...]:
     return _as_float32(image), _edge_map(image), _patch_deviations(image)
 
 
-_COMPARED = ("pixel_change", "patch_similarity", "edge_similarity", "detail_similarity")
-
-
 def _compared(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> list[float]:
     """Compare two descriptions, in the order of `_COMPARED`."""
     (pixels, edges, deviations), (other_pixels, other_edges, other_deviations) = one, other
@@ -520,3 +519,25 @@ def _compared(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> lis
         _edge_likeness(edges, other_edges),
         _detail_likeness(deviations, other_deviations),
     ]
+
+
+def enlarge(maps: ArrayLike, size: int | tuple[int, int]) -> np.ndarray:
+    """Resize maps on a grid of patches bilinearly to an image; their scale stays as it is.
+
+    Of shape (…, height, width).
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    sides = np.broadcast_to(size, 2).tolist()
+    if maps.ndim < 2 or min(sides) < 1:
+        raise WorkbookError(
+            f"Maps of shape {maps.shape} can't be resized to {size} pixels; they need the axes"
+            " (…, rows, columns) and a size of at least 1."
+        )
+    down, across = map(bilinear_weights, maps.shape[-2:], sides)
+    return down @ maps @ across.T
+
+
+def bilinear_weights(n: int, size: int) -> np.ndarray:
+    """Return weights, size × n, that interpolate n samples at the centres of `size` pixels."""
+    centres = (np.arange(size) + 0.5) * n / size - 0.5
+    return np.stack([np.interp(centres, np.arange(n), sample) for sample in np.eye(n)], axis=1)

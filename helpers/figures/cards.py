@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure, SubFigure
 
-from helpers.analysis.head_names import head_name
+from helpers.analysis.dissection import head_name
 from helpers.figures import style
 
 SHEET_COLUMNS = 3
@@ -35,13 +35,13 @@ def contact_sheet(
     Parameters
     ----------
     cards : sequence of Dataset
-        Parts of `helpers.analysis.cards.head_cards`, such as the heads of a layer.
+        Parts of `helpers.analysis.roles.head_cards`, such as the heads of a layer.
     texts : sequence of str
         The pool.
     images : iterable of sequence of ndarray
         Each head's top images.
     facts : iterable of mapping
-        What stands out on each card: results of `helpers.analysis.cards.strongest`.
+        What stands out on each card: results of `helpers.analysis.roles.standing_out`.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from helpers.analysis.clustering import Clustering
+from helpers.analysis.proximity import Clustering
 from helpers.figures import style
 from helpers.figures.layout import axes_or_new, few_ticks, panels, tall, tick_views
 
@@ -98,7 +98,7 @@ def distances_by_length(
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Title of a panel → `helpers.analysis.clustering.distances_beside_lengths`.
+        Title of a panel → `helpers.analysis.proximity.distances_beside_lengths`.
     named : mapping of str to tuple of str
         Title of a panel → the pair of changes whose name is written.
 

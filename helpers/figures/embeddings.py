@@ -84,7 +84,7 @@ def energy_parts(tables: Mapping[str, pd.DataFrame], *, changes: Sequence[str]) 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Source → as of `helpers.analysis.energy.energy`.
+        Source → as of `helpers.analysis.shifts.energy`.
     changes : sequence of str
         The order of the rows.
 

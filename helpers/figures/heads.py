@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from helpers.analysis.head_names import head_name
+from helpers.analysis.dissection import head_name
 from helpers.figures import style
 from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.analysis.becomes import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
-from helpers.analysis.concepts import Concepts
+from helpers.analysis.flips import Concepts
 from helpers.data.changes import ORIGINAL
 from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings.seen import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
 from helpers.ties import ranked
 
 MOST = 3
@@ -37,9 +37,9 @@ def answer(
     Parameters
     ----------
     seen : mapping of str to DataFrame
-        Source → `helpers.analysis.becomes.seen_instead`.
+        Source → `helpers.findings.seen.seen_instead`.
     gained : mapping of str to DataFrame
-        Source → `helpers.analysis.becomes.most_gained`.
+        Source → `helpers.analysis.flips.most_gained`.
     lost : mapping of str to DataFrame
         Source → accuracy lost by change (`helpers.analysis.predictions.over_questions`), NaN where
         no true answer is known.
@@ -48,7 +48,7 @@ def answer(
     concepts : mapping of str to Concepts
         By source.
     depths : mapping of str to DataFrame, optional
-        Source → `helpers.analysis.becomes.arises`; None where the model gives no depths.
+        Source → `helpers.analysis.flips.arises`; None where the model gives no depths.
     classes : tuple of two mappings, optional
         Accuracy and accuracy lost, where images come with classes of their own.
     name : callable

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import becomes
 from helpers.analysis.sources import by_source
 from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specific_heads
 from helpers.analysis.statistics import anything_moved
@@ -19,6 +18,8 @@ from helpers.findings import (
     listed,
     once_or_each,
 )
+from helpers.findings.seen import ANOTHER as ANOTHER_ANSWER
+from helpers.findings.seen import DESCRIPTION, MORE_OFTEN
 
 ADVERSARIAL, NOISE = "adversarial", "adversarial_noise"
 PASTED, WORD = "pasted", "typographic"
@@ -31,9 +32,9 @@ HARDLY = 0.1
 """Part of what an adversarial view moves, below which noise hardly moves anything."""
 NAMED = 3
 VERBS = {
-    becomes.MORE_OFTEN: "more often answers {}",
-    becomes.DESCRIPTION: "sees {}",
-    becomes.ANOTHER: "sees {}",
+    MORE_OFTEN: "more often answers {}",
+    DESCRIPTION: "sees {}",
+    ANOTHER_ANSWER: "sees {}",
 }
 """Kinds of what is seen instead → how a sentence writes it."""
 WAYS = {
@@ -61,9 +62,9 @@ def answer(
         Embedding similarity under the attacks, with the coordinate ``source`` (image).
     moved : mapping of str to DataFrame
         Source → by attack, `mean`, `low`, `high`: how far it moves embeddings, in units of the
-        distance between two images (`helpers.analysis.comparison.relative_shift`).
+        distance between two images (`helpers.analysis.shifts.relative_shift`).
     seen : mapping of str to DataFrame, optional
-        Source → `helpers.analysis.becomes.seen_instead`.
+        Source → `helpers.findings.seen.seen_instead`.
     lost : mapping of str to DataFrame, optional
         Source → accuracy lost, by attack (`helpers.analysis.predictions.over_questions`).
     account : Account, optional

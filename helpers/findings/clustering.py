@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.clustering import (
+from helpers.analysis.proximity import (
     PUBLISHED_METHOD,
     Clustering,
     cluster,
     mean_cosine_distance,
     stability,
 )
-from helpers.analysis.fillings import PUBLISHED
-from helpers.analysis.mean_shift import Directions
+from helpers.analysis.shifts import PUBLISHED, Directions
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
 from helpers.findings import (
     NOTHING_MOVED,
@@ -110,12 +109,12 @@ def answer(
     directions : mapping of str to Directions
         By source of images, as all others.
     distances : mapping of str to DataFrame
-        As of `helpers.analysis.clustering.distances_beside_lengths`.
+        As of `helpers.analysis.proximity.distances_beside_lengths`.
     trees : mapping of str to Tree
     words : mapping of str to str
         How a change is called within a sentence.
     refilled : mapping of str to DataFrame, optional
-        As of `helpers.analysis.fillings.cosines_refilled`. None where the changes are not the
+        As of `helpers.analysis.shifts.cosines_refilled`. None where the changes are not the
         published study's.
 
     Returns

@@ -6,11 +6,10 @@ import pandas as pd
 import xarray as xr
 
 from helpers import ties
-from helpers.analysis import causal
-from helpers.analysis.head_names import is_head
-from helpers.analysis.neurons import Account as NeuronAccount
+from helpers.analysis import patching
+from helpers.analysis.dissection import is_head
 from helpers.analysis.sources import by_source
-from helpers.analysis.specificity import ANOTHER, Account
+from helpers.analysis.specificity import ANOTHER, Account, NeuronAccount
 from helpers.analysis.statistics import mean_with_interval
 from helpers.findings import (
     NOTHING_MOVED,
@@ -57,7 +56,7 @@ def answer(
         As of `helpers.analysis.specificity.account`.
     removed : DataArray, (effect, choice, image, augmentation), optional
         As of `helpers.runs.derived.patching.patched_heads`; none where nothing was patched.
-    neurons : helpers.analysis.neurons.Account, optional
+    neurons : helpers.analysis.specificity.NeuronAccount, optional
         None where the model gives none.
     name : callable
         Writes a change within a sentence.
@@ -79,7 +78,7 @@ def answer(
     sentences = [_in_a_sentence(known, name), _specific_in_a_sentence(known, heads)]
     if removed is not None and removed.sizes["image"] > 1:
         patched = {s: own for s, own in by_source(removed).items() if s in known}
-        beyond = {source: causal.beyond(own) for source, own in patched.items()}
+        beyond = {source: patching.beyond(own) for source, own in patched.items()}
         findings += [_patching(patched, beyond, name), _passed_on(patched)]
         sentences.append(_patching_in_a_sentence(beyond))
     if neurons is not None:
@@ -172,7 +171,10 @@ def _specific_in_a_sentence(
 
 def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
     under = {}
-    for choice, called in ((causal.OTHERS, "another change's"), (causal.GENERIC, "generic ones")):
+    for choice, called in (
+        (patching.OTHERS, "another change's"),
+        (patching.GENERIC, "generic ones"),
+    ):
         more = _more(beyond, choice)
         counts = {s: how_many(int(own.sum()), len(own)) for s, own in more.items()}
         if counts:
@@ -308,7 +310,7 @@ def _patching(
             source: listed_changes(more.index[more].tolist(), more.index, name)
             for source, more in _more(beyond, choice).items()
         }
-        for choice in (causal.OTHERS, causal.GENERIC)
+        for choice in (patching.OTHERS, patching.GENERIC)
     )
     cells = {}
     for source, own in patched.items():
@@ -319,7 +321,7 @@ def _patching(
             if choice in total.index and not pd.isna(total[choice])
         )
     random = {
-        source: f"{own.sel(effect='total', choice=causal.RANDOM).mean().item():.0%}"
+        source: f"{own.sel(effect='total', choice=patching.RANDOM).mean().item():.0%}"
         for source, own in patched.items()
     }
     return Finding(
@@ -331,12 +333,16 @@ def _patching(
     )
 
 
-_CHOICE_WORDS = {causal.OWN: "own", causal.OTHERS: "another's", causal.GENERIC: "generic"}
+_CHOICE_WORDS = {
+    patching.OWN: "own",
+    patching.OTHERS: "another's",
+    patching.GENERIC: "generic",
+}
 
 
 def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
-    steps = {s: _steps(own.sel(choice=causal.OWN)) for s, own in patched.items()}
-    random = {s: _steps(own.sel(choice=causal.RANDOM)) for s, own in patched.items()}
+    steps = {s: _steps(own.sel(choice=patching.OWN)) for s, own in patched.items()}
+    random = {s: _steps(own.sel(choice=patching.RANDOM)) for s, own in patched.items()}
     surely = [own["passed on"]["low"] > 0 for own in steps.values()]
     words = "yes" if all(surely) else "on some images" if any(surely) else "not surely"
     less = [own["other tokens"]["mean"] < HALF * own["passed on"]["mean"] for own in steps.values()]
@@ -361,7 +367,7 @@ def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
 def _steps(removed: xr.DataArray) -> dict[str, pd.Series]:
     """Measure what is removed beyond the direct effect, and what of that other tokens pass on."""
     direct, path, total = (
-        removed.sel(effect=each_).mean("augmentation") for each_ in causal.EFFECTS
+        removed.sel(effect=each_).mean("augmentation") for each_ in patching.EFFECTS
     )
     return {"passed on": _mean(total - direct), "other tokens": _mean(total - path)}
 
@@ -417,13 +423,13 @@ def _ablating(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
         "ablating one in a hundred: "
         + each(
             {
-                s: f"own {own[causal.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
+                s: f"own {own[patching.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
                 for s, own in rows.items()
             }
         ),
         each(
             {
-                s: f"generic {own[causal.GENERIC]:.0%}, random {own[causal.RANDOM]:.0%}"
+                s: f"generic {own[patching.GENERIC]:.0%}, random {own[patching.RANDOM]:.0%}"
                 for s, own in rows.items()
             }
         ),
@@ -435,7 +441,7 @@ def _by_choice(removed: xr.DataArray) -> pd.Series:
 
 
 def _beyond_generic(removed: xr.DataArray) -> pd.Series:
-    own, generic = (removed.sel(choice=each_) for each_ in (causal.OWN, causal.GENERIC))
+    own, generic = (removed.sel(choice=each_) for each_ in (patching.OWN, patching.GENERIC))
     return _mean((own - generic).mean("augmentation"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from helpers.analysis.energy import ANOTHER_IMAGE, PARTS, collapses
+from helpers.analysis.shifts import ANOTHER_IMAGE, PARTS, collapses
 from helpers.data.changes import ORIGINAL
 from helpers.findings import (
     NOTHING_MOVED,
@@ -37,7 +37,7 @@ def answer(
         Source → mean cosine similarity of original and changed image, by change
         (`helpers.analysis.statistics.mean_with_interval`).
     energy : mapping of str to DataFrame
-        Source → `helpers.analysis.energy.energy`.
+        Source → `helpers.analysis.shifts.energy`.
     name : callable
         Writes a change within a sentence.
 

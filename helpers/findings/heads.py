@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import pruning
+from helpers.analysis import roles
 from helpers.analysis.labels import TOP, UNKNOWN
 from helpers.analysis.probes import Agreement
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
@@ -51,7 +51,7 @@ class Weights:
     directions : int
         Of each head.
     shares, untrained : DataFrame
-        As of `helpers.analysis.head_weights.mean_shares`, and of the network before training.
+        As of `helpers.analysis.probes.mean_shares`, and of the network before training.
     labels : Agreement
         Of labels from weights with those from images.
     """
@@ -97,7 +97,7 @@ def answer(
         first and mixtures of them second; a column for each number of texts.
     consistency : DataFrame
         Mean association in rows ``model`` and ``untrained``, with the columns of
-        `helpers.analysis.labels.summarise_scores`.
+        `helpers.analysis.roles.summarise_scores`.
     consistency_at : Series
         K → share of the heads with a concept consistency score of K.
     found_alone : int
@@ -108,7 +108,7 @@ def answer(
     weights : Weights
     published : Published
     pruned : mapping of str to DataFrame, optional
-        Source → accuracy lost with heads (`helpers.analysis.pruning.accuracy_lost`).
+        Source → accuracy lost with heads (`helpers.analysis.roles.accuracy_lost`).
 
     Returns
     -------
@@ -285,22 +285,22 @@ def _pruned(pruned: Mapping[str, pd.DataFrame]) -> list[Finding]:
                 for s, own in known.items()
             }
         )
-        for name in (pruning.HIGH, pruning.LOW, pruning.RANDOM)
+        for name in (roles.HIGH, roles.LOW, roles.RANDOM)
     }
-    every = each({source: f"{own.loc[pruning.ALL, 'mean']:.0%}" for source, own in known.items()})
+    every = each({source: f"{own.loc[roles.ALL, 'mean']:.0%}" for source, own in known.items()})
     return [
         Finding(
             "Do answers need the heads of consistent concept more than random heads?",
             once_or_each({source: _needed(own) for source, own in known.items()}),
-            f"accuracy lost with half of the heads: {pruning.HIGH} {written[pruning.HIGH]};"
-            f" {pruning.LOW} {written[pruning.LOW]}",
-            f"{pruning.RANDOM}: {written[pruning.RANDOM]}; {pruning.ALL}: {every}",
+            f"accuracy lost with half of the heads: {roles.HIGH} {written[roles.HIGH]};"
+            f" {roles.LOW} {written[roles.LOW]}",
+            f"{roles.RANDOM}: {written[roles.RANDOM]}; {roles.ALL}: {every}",
         )
     ]
 
 
 def _needed(own: pd.DataFrame) -> str:
-    high, random = own.loc[pruning.HIGH], own.loc[pruning.RANDOM]
+    high, random = own.loc[roles.HIGH], own.loc[roles.RANDOM]
     if high["mean"] > random["high"]:
         return "more"
     return "less than random ones" if high["mean"] < random["low"] else "no more"

@@ -108,7 +108,7 @@ def answer(
         As of `agreement`, of the groups `BEYOND_NOISE` and `NOISE_FIRST`. None where the changes
         are not the published study's.
     fillings : mapping of str to DataFrame, optional
-        Source → `helpers.analysis.fillings.shares_of_filling`.
+        Source → `helpers.analysis.shifts.shares_of_filling`.
     parameters : int
         Of the model's image tower.
 

@@ -40,9 +40,9 @@ def answer(
         Source → how far changes (rows) move models (columns), in units of the distance between two
         images.
     orders : mapping of str to Dataset
-        Source → `helpers.analysis.comparison.rank_correlations`.
+        Source → `helpers.analysis.order.rank_correlations`.
     depths : mapping of str to DataFrame, optional
-        Source → `helpers.analysis.comparison.later_than_untrained`.
+        Source → `helpers.analysis.dissection.later_than_untrained`.
     own, untrained : str
         Titles of the run's model and of the untrained network.
     name : callable

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import statistics
+from helpers.analysis.order import PUBLISHED_CORRELATES, PUBLISHED_GROUPS
 from helpers.analysis.sources import by_source
 from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed
 from helpers.findings.metrics import EMBEDDING, PARTS, WORDS
@@ -32,12 +33,9 @@ DRAWS = ("one draw", "two draws")
 
 def found_groups(similarity: pd.Series) -> dict[str, list[str]]:
     """Fill the published groups, as large as they are, in a run's own order."""
-    stated = [name for names in statistics.PUBLISHED_GROUPS.values() for name in names]
+    stated = [name for names in PUBLISHED_GROUPS.values() for name in names]
     ordered = iter(similarity[stated].sort_values(kind="stable").index)
-    return {
-        group: [next(ordered) for _ in names]
-        for group, names in statistics.PUBLISHED_GROUPS.items()
-    }
+    return {group: [next(ordered) for _ in names] for group, names in PUBLISHED_GROUPS.items()}
 
 
 def of_two_draws(scores: xr.Dataset, redrawn: xr.Dataset, seed: int = 0) -> pd.DataFrame:
@@ -127,7 +125,7 @@ def _of_order(
     means = statistics.mean_with_interval(scores[EMBEDDING])
     found, findings, shared = found_groups(means["mean"]), [], {}
     for group, question in PLACES.items():
-        published, own = statistics.PUBLISHED_GROUPS[group], found[group]
+        published, own = PUBLISHED_GROUPS[group], found[group]
         shared[group] = len(set(published) & set(own)) / len(published)
         verdict = {1: "as published", 0: "others"}.get(shared[group], "in part as published")
         rows = means.loc[own, ["mean", "low", "high"]]
@@ -154,7 +152,7 @@ def _of_length(scores: xr.Dataset, stated: pd.Series) -> Finding:
 
 
 def _of_correlation(correlated: pd.DataFrame) -> Finding:
-    own = correlated[correlated["row"].isin(statistics.PUBLISHED_CORRELATES)]
+    own = correlated[correlated["row"].isin(PUBLISHED_CORRELATES)]
     parts = {part: rows.set_index("row") for part, rows in own.groupby("series")}
     surely = [name for name, low in parts[PARTS[0]]["low"].items() if low > 0]
     rest = [name for name, low in parts[PARTS[1]]["low"].items() if low > 0]

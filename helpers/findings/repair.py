@@ -4,13 +4,18 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.analysis import repair, spurious
+from helpers.analysis import patching, probes
 from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
 
 NO_TRUTH = "No image has a known answer or class, so there is nothing to measure repairs by."
 POINTS = "{:+.1%}"
 PERCENT = "{:.0%}"
-SHOWN = (repair.MEAN_SHIFT, repair.SHIFTS, repair.SPECIFIC, repair.MILD)
+SHOWN = (
+    patching.MEAN_SHIFT,
+    patching.SHIFTS,
+    patching.SPECIFIC_HEADS,
+    patching.MILD,
+)
 
 
 def answer(
@@ -26,11 +31,11 @@ def answer(
     Parameters
     ----------
     gains : mapping of str to DataFrame
-        Source → as of `helpers.analysis.repair.gains`.
+        Source → as of `helpers.analysis.patching.repair_gains`.
     control : mapping of str to DataFrame
         The same where every image moves by the same known shift.
     curves : mapping of str to DataFrame, optional
-        As of `helpers.analysis.spurious.curves`; None where the model gives no account.
+        As of `helpers.analysis.probes.worst_group_curves`; None where the model gives no account.
     even : float, optional
         The worst group of a probe that was not misled.
     moved : bool
@@ -58,7 +63,7 @@ def _is_known(name: str, gains: Mapping[str, pd.DataFrame]) -> bool:
 
 
 def _verdict(gains: Mapping[str, pd.DataFrame]) -> str:
-    helping = repair.any_helps(gains)
+    helping = patching.helping_repairs(gains)
     if not helping:
         return (
             "No repair surely answers more questions rightly after a change than its control does:"
@@ -70,7 +75,7 @@ def _verdict(gains: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _verdict_on_spurious(curves: Mapping[str, pd.DataFrame]) -> str:
-    table = spurious.judged(curves)
+    table = probes.judged_ablation(curves)
     helping = table.index[table["helps"]].tolist()
     if not helping:
         return (
@@ -86,7 +91,7 @@ def _verdict_on_spurious(curves: Mapping[str, pd.DataFrame]) -> str:
 def _repair(name: str, gains: Mapping[str, pd.DataFrame]) -> Finding:
     rows = {source: own.loc[name] for source, own in gains.items()}
     words = {source: _in_words(row) for source, row in rows.items()}
-    control = {source: own.loc[repair.CONTROL[name]] for source, own in gains.items()}
+    control = {source: own.loc[patching.CONTROL[name]] for source, own in gains.items()}
     return Finding(
         f"Does {NAMES[name]} help?",
         once_or_each(words),
@@ -94,16 +99,16 @@ def _repair(name: str, gains: Mapping[str, pd.DataFrame]) -> Finding:
         + each({s: _written(row, "gain") for s, row in rows.items()})
         + "; clean: "
         + each({s: f"{row['cost']:+.1%}" for s, row in rows.items()}),
-        f"{repair.CONTROL[name]}: "
+        f"{patching.CONTROL[name]}: "
         + each({s: f"{own['gain']:+.1%}" for s, own in control.items()}),
     )
 
 
 NAMES = {
-    repair.MEAN_SHIFT: "subtracting the change's mean shift",
-    repair.SHIFTS: "projecting out the leading directions of shifts",
-    repair.SPECIFIC: "ablating specific heads",
-    repair.MILD: "averaging over mild views",
+    patching.MEAN_SHIFT: "subtracting the change's mean shift",
+    patching.SHIFTS: "projecting out the leading directions of shifts",
+    patching.SPECIFIC_HEADS: "ablating specific heads",
+    patching.MILD: "averaging over mild views",
 }
 
 
@@ -118,29 +123,29 @@ def _written(row: pd.Series, name: str) -> str:
 
 
 def _noticed(control: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: own.loc[repair.MEAN_SHIFT] for source, own in control.items()}
+    rows = {source: own.loc[patching.MEAN_SHIFT] for source, own in control.items()}
     found = {s: "yes" if row["gain_low"] > 0 else "not here" for s, row in rows.items()}
     return Finding(
         "Would a repair be noticed, if every image moved the same way?",
         once_or_each(found),
         "subtracting the mean shift: "
         + each({s: _written(row, "gain") for s, row in rows.items()}),
-        f"{repair.OTHERS_MEAN}: "
-        + each({s: f"{own.loc[repair.OTHERS_MEAN, 'gain']:+.1%}" for s, own in control.items()}),
+        f"{patching.OTHERS_MEAN}: "
+        + each({s: f"{own.loc[patching.OTHERS_MEAN, 'gain']:+.1%}" for s, own in control.items()}),
     )
 
 
 def _worst(curves: Mapping[str, pd.DataFrame], even: float | None) -> Finding:
-    table = spurious.judged(curves)
-    others = table.drop(index=spurious.AT_RANDOM)
-    random = table.loc[spurious.AT_RANDOM]
+    table = probes.judged_ablation(curves)
+    others = table.drop(index=probes.AT_RANDOM)
+    random = table.loc[probes.AT_RANDOM]
     beside = f"no head ablated: {random['plain']:.0%}; random heads: {random['mean']:.0%}"
     if even is not None:
         beside += f"; a probe that was not misled: {even:.0%}"
     return Finding(
         "Does a misled probe do better without the heads of the spurious feature?",
         "yes" if others["helps"].any() else "not surely",
-        f"worst group, {spurious.FIXED} heads ablated: "
+        f"worst group, {probes.FIXED} heads ablated: "
         + ", ".join(
             f"by {name} {interval(row['mean'], row['low'], row['high'], PERCENT)}"
             for name, row in others.iterrows()

@@ -4,17 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.analysis.becomes import NOTHING
 from helpers.analysis.specificity import ANOTHER
-from helpers.findings import (
-    Answer,
-    Finding,
-    capital,
-    each,
-    in_a_sentence,
-    interval,
-    once_or_each,
-)
+from helpers.findings import Answer, Finding, capital, each, in_a_sentence, interval, once_or_each
+from helpers.findings.seen import NOTHING
 from helpers.findings.severity import earliest
 from helpers.ties import ranked
 
@@ -44,9 +36,9 @@ def answer(
     ----------
     moved : mapping of str to DataFrame
         Source → by change, `mean`, `low`, `high`: how far it moves embeddings, in units of the
-        distance between two images (`helpers.analysis.comparison.relative_shift`).
+        distance between two images (`helpers.analysis.shifts.relative_shift`).
     seen : mapping of str to DataFrame, optional
-        Source → `helpers.analysis.becomes.seen_instead`.
+        Source → `helpers.findings.seen.seen_instead`.
     lost : mapping of str to DataFrame, optional
         Source → accuracy lost, by change (`helpers.analysis.predictions.over_questions`).
     account : DataFrame, optional

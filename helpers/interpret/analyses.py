@@ -9,9 +9,9 @@ Wherever the id of an image is taken, an image of one's own is taken too: uint8,
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers.analysis.head_names import head_name
-from helpers.analysis.maps import enlarge
-from helpers.analysis.neighbours import SIMILARITIES, Neighbours, nearest
+from helpers.analysis.dissection import head_name
+from helpers.analysis.proximity import SIMILARITIES, Neighbours, nearest
+from helpers.analysis.scores import enlarge
 from helpers.figures.interpretation import image_neighbours as draw_image_neighbours
 from helpers.figures.interpretation import text_neighbours as draw_text_neighbours
 from helpers.figures.interpretation import topic_maps as draw_topic_maps
@@ -39,7 +39,7 @@ def property_neighbours(run: Run, image: str | np.ndarray, property: str) -> Fig
     -------
     Figure
         The image and its 4 nearest, by the mean contribution over these heads, a row for each of
-        `helpers.analysis.neighbours.SIMILARITIES`.
+        `helpers.analysis.proximity.SIMILARITIES`.
 
     Raises
     ------

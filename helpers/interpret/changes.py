@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from helpers import ties
-from helpers.analysis import directions, dissection
+from helpers.analysis import dissection, predictions
 from helpers.analysis.predictions import side_by_side
 from helpers.analysis.scores import embedding_similarity
 from helpers.checks import one_of
@@ -163,4 +163,4 @@ def _predictions(run: Run, embeddings: Sequence[np.ndarray]) -> pd.DataFrame:
 @lru_cache(maxsize=4)
 def _pool(run: Run) -> xr.DataArray:
     # As in 08: a caption of a photograph from the training says which picture was learnt by heart.
-    return directions.ensembles(directions.without(run.text_embeddings(), "photograph"))
+    return predictions.ensembles(predictions.without(run.text_embeddings(), "photograph"))

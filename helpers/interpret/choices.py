@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from helpers.analysis.labels import UNKNOWN
-from helpers.analysis.neighbours import to_unit_embeddings
+from helpers.analysis.proximity import to_unit_embeddings
 from helpers.checks import WorkbookError, one_of
 from helpers.data import published, views
 from helpers.runs.derived.readings import head_readings

@@ -13,10 +13,10 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import labels, probes
-from helpers.analysis.directions import normalised, without
-from helpers.analysis.dissection import components
-from helpers.analysis.head_names import head_name, place_of
+from helpers.analysis.dissection import components, head_name, place_of
 from helpers.analysis.head_truth import planted_ranks
+from helpers.analysis.predictions import without
+from helpers.analysis.proximity import normalised
 from helpers.clip import Encoding, Model
 from helpers.data.scenes import PROPERTIES, Scene, scene
 from helpers.data.texts import MEMORISED, open_texts

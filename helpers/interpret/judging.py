@@ -17,7 +17,7 @@ import xarray as xr
 from scipy import stats
 from tqdm import tqdm
 
-from helpers.analysis.head_names import place_of
+from helpers.analysis.dissection import place_of
 from helpers.analysis.head_truth import planted_ranks
 from helpers.checks import WorkbookError
 from helpers.clip import Model, load, weights

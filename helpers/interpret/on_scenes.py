@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import dissection, probes
-from helpers.analysis.directions import normalised
+from helpers.analysis.proximity import normalised
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
 from helpers.interpret import choices, scoring

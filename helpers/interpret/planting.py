@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from helpers.analysis.head_names import head_name
+from helpers.analysis.dissection import head_name
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, scene
 

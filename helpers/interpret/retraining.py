@@ -20,7 +20,7 @@ import xarray as xr
 from open_clip.model import CLIP
 from tqdm import tqdm
 
-from helpers.analysis.head_names import place_of
+from helpers.analysis.dissection import place_of
 from helpers.checks import WorkbookError
 from helpers.clip import Model, load, weights
 from helpers.clip.embedded import captioned, files

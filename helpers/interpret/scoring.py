@@ -16,16 +16,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.directions import normalised
-from helpers.analysis.head_names import head_name
-from helpers.analysis.maps import coarse, enlarge, foreground, intersection_over_union
-from helpers.analysis.neighbours import (
+from helpers.analysis.dissection import head_name
+from helpers.analysis.maps import coarse, foreground, intersection_over_union
+from helpers.analysis.proximity import (
     SIMILARITIES,
     chance_precision,
+    normalised,
     occurrences,
     precision,
     to_unit_embeddings,
 )
+from helpers.analysis.scores import enlarge
 from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import Model
@@ -235,7 +236,7 @@ def hub_shares(run: Run, count: int) -> pd.DataFrame:
     -------
     DataFrame
         A row per head such as ``L3.H1``, a column for each of
-        `helpers.analysis.neighbours.SIMILARITIES`: share of the other images that have the head's
+        `helpers.analysis.proximity.SIMILARITIES`: share of the other images that have the head's
         commonest neighbour. NaN for a single image.
     """
     layers, others = choices.searched_layers(run), len(choices.image_ids(run)) - 1

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.analysis import device_scores, scores
+from helpers.analysis import scores
 from helpers.data import views
 from helpers.data.scenes import scene
+from helpers.runs.compute import device_scores
 
 
 @pytest.fixture(scope="module")

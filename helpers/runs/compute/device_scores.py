@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from helpers.analysis.maps import bilinear_weights
-from helpers.analysis.scores import DETAIL_GRID, GREY_IN_THOUSANDTHS, PATCH_GRID, UNIFORM_BELOW
+from helpers.analysis.scores import (
+    DETAIL_GRID,
+    GREY_IN_THOUSANDTHS,
+    PATCH_GRID,
+    UNIFORM_BELOW,
+    bilinear_weights,
+)
 
 NAN = float("nan")
 

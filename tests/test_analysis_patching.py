@@ -1,10 +1,10 @@
-"""Patching heads: which, how much of a shift goes, and what that is held against."""
+"""Patching heads: which, how much of a shift goes; and repairs where the right answer is known."""
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from helpers.analysis import causal, dissection
+from helpers.analysis import dissection, patching
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, open_images, views
 from helpers.runs import open_run
@@ -31,20 +31,20 @@ def heads():
 
 
 def test_images_that_choose_are_not_measured():
-    choosing, measuring = causal.split(20, 6, seed=1)
+    choosing, measuring = patching.split(20, 6, seed=1)
     assert len(measuring) == 6
     assert sorted([*choosing, *measuring]) == list(range(20))
-    assert len(causal.split(7, 32, seed=0)[1]) == 3
-    assert [list(part) for part in causal.split(1, 32, seed=0)] == [[0], [0]]
-    assert not np.array_equal(measuring, causal.split(20, 6, seed=2)[1])
+    assert len(patching.split(7, 32, seed=0)[1]) == 3
+    assert [list(part) for part in patching.split(1, 32, seed=0)] == [[0], [0]]
+    assert not np.array_equal(measuring, patching.split(20, 6, seed=2)[1])
 
 
 def test_heads_are_chosen_by_this_change_by_others_and_by_ordinary_differences(heads):
     reference = heads[0, 0] + 1
-    chosen = causal.choose_heads(heads, reference, 6, draws=2, seed=0)
+    chosen = patching.choose_heads(heads, reference, 6, draws=2, seed=0)
     names = ["own", "others", "others", "generic", "random", "random"]
     assert chosen["choice"].values.tolist() == names
-    assert (chosen.sum(["layer", "head"]) == causal.top_count(20)).all()
+    assert (chosen.sum(["layer", "head"]) == patching.top_count(20)).all()
     mean = heads.mean("image")
     top = [set(np.argsort(-own.values.ravel())[:2]) for own in mean]
     places = [
@@ -64,7 +64,7 @@ def test_heads_are_chosen_by_this_change_by_others_and_by_ordinary_differences(h
 
 
 def test_what_there_is_not_is_not_chosen(heads):
-    chosen = causal.choose_heads(heads[:, :1], heads[0, 0] * np.nan, 2, draws=1, seed=0)
+    chosen = patching.choose_heads(heads[:, :1], heads[0, 0] * np.nan, 2, draws=1, seed=0)
     assert chosen["choice"].values.tolist() == ["own", "random"]
 
 
@@ -99,7 +99,9 @@ def test_with_all_heads_back_nothing_of_the_shift_remains(model, encoded):
 
 def removed(left, shift, original):
     sides = (left, shift, original.embedding)
-    return causal.removed(*(xr.DataArray(side, dims=("image", "feature")) for side in sides)).item()
+    return patching.removed(
+        *(xr.DataArray(side, dims=("image", "feature")) for side in sides)
+    ).item()
 
 
 def test_no_shift_has_no_effect_and_no_nan():
@@ -107,7 +109,7 @@ def test_no_shift_has_no_effect_and_no_nan():
     shift = xr.DataArray(rng.normal(size=(2, 3)), dims=("image", "feature"))
     shift[1] = 0
     original = xr.DataArray(rng.normal(size=(2, 3)), dims=("image", "feature"))
-    found = causal.removed(xr.concat([0.25 * shift, shift], "k"), shift, original)
+    found = patching.removed(xr.concat([0.25 * shift, shift], "k"), shift, original)
     np.testing.assert_allclose(found, [[0.75, 0], [0, 0]], atol=1e-12)
 
 
@@ -127,33 +129,33 @@ def effects():
 
 
 def test_effects_are_means_over_images(effects):
-    table = causal.effect_table(effects)
+    table = patching.effect_table(effects)
     assert table.loc[("total", "own", NAMES[0]), "mean"] == pytest.approx(0.6, abs=0.02)
     assert table.loc[("direct", "random", NAMES[1]), "mean"] == pytest.approx(0.1, abs=0.02)
     assert len(table) == 2 * 4 * 2
 
 
 def test_own_heads_remove_more_only_where_they_do(effects):
-    found = causal.beyond(effects)["more"].unstack("choice")
+    found = patching.beyond(effects)["more"].unstack("choice")
     assert found["others"].tolist() == [True, True] and found["random"].all()
     assert found.loc[NAMES[0], "generic"].item() is False
     assert found.loc[NAMES[1], "generic"].item() is True
-    few = causal.beyond(effects[:, :, :2])
+    few = patching.beyond(effects[:, :, :2])
     assert not few["more"].any() and few["q"].isna().all()
-    same = causal.beyond(xr.zeros_like(effects))
+    same = patching.beyond(xr.zeros_like(effects))
     assert not same["more"].any()
 
 
 def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
     run = open_run(**parameters | {"images": "scenes:3", "severity": 1.0})
     found = patched_heads(run)["removed"]
-    assert found["effect"].values.tolist() == list(causal.EFFECTS)
-    assert set(found["choice"].values) == set(causal.CHOICES)
+    assert found["effect"].values.tolist() == list(patching.EFFECTS)
+    assert set(found["choice"].values) == set(patching.CHOICES)
     (image,) = found["image"].values
     heads = dissection.head_shares(run.dissection()["shares"])
     reference = dissection.head_shares(ordinary_differences(run)["shares"]).mean("image")
     choosing = heads.sel(image=[each for each in heads["image"].values if each != image])
-    chosen = causal.choose_heads(choosing, reference, 1, draws=1, seed=0)
+    chosen = patching.choose_heads(choosing, reference, 1, draws=1, seed=0)
     drawn, name = run.views(image), heads["augmentation"].values[1]
     original, changed = (run.model.encode(drawn[view][None]) for view in ("original", name))
     shift = changed.embedding - original.embedding
@@ -173,8 +175,8 @@ def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
 def test_a_quarter_of_the_patches_is_chosen_by_what_they_carry_and_at_random():
     rng = np.random.default_rng(0)
     shares, difference = rng.random((2, 40, 10))
-    chosen = causal.choose_patches(shares, difference, seed=0)
-    assert list(chosen) == list(causal.POSITIONS)
+    chosen = patching.choose_patches(shares, difference, seed=0)
+    assert list(chosen) == list(patching.POSITIONS)
     for own in chosen.values():
         assert own.shape == (40, 10) and (own.sum(axis=1) == 3).all()
     for name, values in (("carrying", shares), ("changed", difference)):
@@ -186,17 +188,21 @@ def test_a_quarter_of_the_patches_is_chosen_by_what_they_carry_and_at_random():
 def test_patching_layers_and_positions_undoes_what_it_must(parameters):
     run = open_run(**parameters | {"images": "scenes:3", "severity": 1.0})
     found = patched_layers(run)["undone"]
-    another = [f"{name} {causal.OF_ANOTHER}" for name in causal.PARTS]
-    assert found["choice"].values.tolist() == [*causal.PARTS, *another, *causal.POSITIONS]
+    another = [f"{name} {patching.OF_ANOTHER}" for name in patching.PARTS]
+    assert found["choice"].values.tolist() == [
+        *patching.PARTS,
+        *another,
+        *patching.POSITIONS,
+    ]
     assert found["layer"].values.tolist() == list(range(6))
     moved = found["augmentation"].values
     assert len(set(moved)) == 3
     last = found.sel(layer=5)
     np.testing.assert_allclose(last.sel(choice="read"), 1, atol=1e-4)  # the class token is all
-    np.testing.assert_allclose(last.sel(choice=list(causal.POSITIONS)), 0, atol=1e-4)
+    np.testing.assert_allclose(last.sel(choice=list(patching.POSITIONS)), 0, atol=1e-4)
     assert (found.sel(choice="read").mean("image").diff("layer") > -0.05).all()
-    for name in causal.PARTS:
-        other = found.sel(choice=f"{name} {causal.OF_ANOTHER}")
+    for name in patching.PARTS:
+        other = found.sel(choice=f"{name} {patching.OF_ANOTHER}")
         assert float(found.sel(choice=name).mean()) > float(other.mean())
     image, change = found["image"].values[1], moved[1]
     drawn = run.views(image, [change])
@@ -209,7 +215,7 @@ def test_patching_layers_and_positions_undoes_what_it_must(parameters):
     shift = (after - before)[0]
     expected = 1 - np.linalg.norm(left - before) / np.linalg.norm(shift)
     assert found.sel(choice="mlps", layer=2)[1].item() == pytest.approx(expected, abs=1e-3)
-    table = causal.layer_table(found)
+    table = patching.layer_table(found)
     own = table[(table["choice"] == "mlps") & (table["layer"] == 2)]
     assert own["mean"].item() == pytest.approx(float(found.sel(choice="mlps", layer=2).mean()))
 
@@ -217,5 +223,86 @@ def test_patching_layers_and_positions_undoes_what_it_must(parameters):
 def test_one_image_has_no_other_to_be_patched_with(parameters):
     run = open_run(**parameters | {"images": "scenes:1", "severity": 1.0})
     found = patched_layers(run)["undone"]
-    another = found["choice"].str.contains(causal.OF_ANOTHER)
+    another = found["choice"].str.contains(patching.OF_ANOTHER)
     assert found[another].isnull().all() and found[~another].notnull().all()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def embedded(rng, images=20, features=16):
+    """Images that a change moves by one vector, and another change by another."""
+    originals = rng.normal(size=(images, features))
+    moved = originals[:, None] + rng.normal(size=(1, 2, features)) * 5
+    values = np.concatenate([originals[:, None], moved], axis=1)
+    return xr.DataArray(
+        values,
+        dims=("image", "view", "feature"),
+        coords={"image": np.arange(images), "view": ["original", "a", "b"]},
+    )
+
+
+def test_subtracting_the_mean_shift_undoes_a_known_one(rng):
+    values = embedded(rng)
+    found = patching.repaired(values[:10], values[10:])
+    before = values[10:].sel(view="original").values
+    own = found.sel(repair=patching.MEAN_SHIFT)
+    for choice in range(2):
+        for view in ("a", "b"):
+            np.testing.assert_allclose(own.sel(view=view)[choice], before, atol=1e-12)
+    # An original is taken for a changed view, of one change after the other.
+    assert not np.allclose(own.sel(view="original")[0], own.sel(view="original")[1])
+    other = found.sel(repair=patching.OTHERS_MEAN, view="a")[0]
+    assert not np.allclose(other, before, atol=0.1)
+
+
+def test_projecting_out_leaves_nothing_along_shifts(rng):
+    values = embedded(rng)
+    found = patching.repaired(values[:10], values[10:]).sel(repair=patching.SHIFTS)[0]
+    between = (found.sel(view="a") - found.sel(view="original")).values
+    assert np.abs(between).max() < 1e-9
+
+
+def right(rng, gains, images=60):
+    """Right answers: none repaired, and repairs that change some of them."""
+    plain = rng.random((images, 3, 4)) < 0.6
+    rows = {patching.PLAIN: plain}
+    for name, share in gains.items():
+        rows[name] = plain | ((rng.random(plain.shape) < share) & (np.arange(3) > 0)[:, None])
+    return xr.DataArray(
+        np.stack(list(rows.values())).astype(float),
+        dims=("repair", "image", "view", "property"),
+        coords={"repair": list(rows), "view": ["original", "a", "b"], "image": np.arange(images)},
+    )
+
+
+def test_a_repair_helps_that_gains_more_than_its_control(rng):
+    found = patching.repair_gains(right(rng, {patching.MEAN_SHIFT: 0.4, patching.OTHERS_MEAN: 0.1}))
+    assert found.loc[patching.MEAN_SHIFT, "helps"]
+    assert found.loc[patching.MEAN_SHIFT, "cost"] == 0
+    assert not found.loc[patching.OTHERS_MEAN, "helps"]
+    assert patching.helping_repairs({"scenes": found}) == [patching.MEAN_SHIFT]
+
+
+def test_a_repair_that_gains_what_its_control_gains_does_not_help(rng):
+    found = patching.repair_gains(right(rng, {patching.MEAN_SHIFT: 0.3, patching.OTHERS_MEAN: 0.3}))
+    assert found.loc[patching.MEAN_SHIFT, "gain_low"] > 0
+    assert patching.helping_repairs({"scenes": found}) == []
+
+
+def test_images_that_a_repair_was_not_measured_on_count_for_none(rng):
+    values = right(rng, {patching.MILD: 0.3})
+    values[1, 40:] = np.nan
+    pairs = values.isel(image=slice(40))
+    np.testing.assert_allclose(
+        patching.repair_gains(values)["gain"], patching.repair_gains(pairs)["gain"]
+    )
+
+
+def test_a_known_shift_is_the_same_for_every_image(rng):
+    values = embedded(rng)
+    found = patching.with_known_shift(values)
+    shift = found.sel(view="a") - found.sel(view="original")
+    assert np.ptp(shift.values, axis=0).max() < 1e-9
