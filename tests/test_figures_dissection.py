@@ -16,19 +16,17 @@ from helpers.figures import style
 NAMES = list(AUGMENTATIONS)
 
 
+def ticks(ax, axis="y"):
+    return [label.get_text() for label in getattr(ax, f"get_{axis}ticklabels")()]
+
+
 @pytest.fixture(autouse=True)
-def close_figures():
-    with plt.rc_context(), warnings.catch_warnings():
+def drawn_without_a_warning(styled):
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        style.apply()
         yield
         for number in plt.get_fignums():
             plt.figure(number).canvas.draw()
-        plt.close("all")
-
-
-def ticks(ax, axis="y"):
-    return [label.get_text() for label in getattr(ax, f"get_{axis}ticklabels")()]
 
 
 @pytest.fixture

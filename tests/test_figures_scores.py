@@ -16,15 +16,9 @@ from helpers.analysis.scores import SCORES
 from helpers.data import AUGMENTATIONS
 from helpers.figures import scores, style
 
+pytestmark = pytest.mark.usefixtures("styled")
+
 NAMES = list(AUGMENTATIONS)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    with plt.rc_context():
-        style.apply()
-        yield
-        plt.close("all")
 
 
 @pytest.fixture

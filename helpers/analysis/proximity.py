@@ -276,9 +276,6 @@ class Clustering:
         t = 0.7 max(Z[:, 2]).
     labels : numpy.ndarray, (augmentations,)
         Cluster numbers of equation (1), from 1.
-    cophenetic : float
-        Cophenetic correlation: how well heights in the tree reproduce the distances; 1 is
-        perfect, NaN if all distances are equal.
     """
 
     names: tuple[str, ...]
@@ -287,7 +284,6 @@ class Clustering:
     linkage: np.ndarray
     threshold: float
     labels: np.ndarray
-    cophenetic: float
 
     def members(self) -> list[tuple[str, ...]]:
         """List the clusters.
@@ -319,7 +315,7 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
     Returns
     -------
     Clustering
-        The tree, its clusters at 0.7 of its height and its cophenetic correlation.
+        The tree, and its clusters at 0.7 of its height.
 
     Raises
     ------
@@ -340,7 +336,6 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
         threshold=threshold,
         # A height tied with the threshold is below it.
         labels=hierarchy.fcluster(tree, threshold * (1 + ties.TOLERANCE), criterion="distance"),
-        cophenetic=_cophenetic_correlation(tree, condensed),
     )
 
 
@@ -407,8 +402,3 @@ def _check_distances(distances: np.ndarray, names: Sequence[str]) -> None:
             "The matrix to cluster isn't one of distances, which are symmetric, not negative and "
             "zero on the diagonal; pass distances, not similarities."
         )
-
-
-def _cophenetic_correlation(tree: np.ndarray, condensed: np.ndarray) -> float:
-    with np.errstate(invalid="ignore"):
-        return float(hierarchy.cophenet(tree, condensed)[0])

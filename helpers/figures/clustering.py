@@ -10,7 +10,7 @@ from scipy.cluster import hierarchy
 
 from helpers.analysis.proximity import Clustering
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, few_ticks, panels, tall, tick_views
+from helpers.figures.layout import few_ticks, panels, tall, tick_views
 
 
 def leaf_order(linkage: np.ndarray) -> list[int]:
@@ -35,43 +35,8 @@ def draw_tree(ax: Axes, linkage: np.ndarray, *, threshold: float = np.inf) -> No
     ax.set_ylim(len(linkage) + 0.5, -0.5)
 
 
-def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | None = None) -> Axes:
-    """Tree of augmentations with the threshold of its clusters (figure 4d of the study)."""
-    ax = axes_or_new(ax, tall((6.5, 4.2), len(clustering.names)))
-    draw_tree(ax, clustering.linkage, threshold=clustering.threshold)
-    names = [clustering.names[leaf] for leaf in leaf_order(clustering.linkage)]
-    ax.axvline(clustering.threshold, color=style.REFERENCE, linestyle=":", linewidth=1.6)
-    ax.annotate(
-        f"t = {clustering.threshold:.3g}",
-        (clustering.threshold, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="center",
-        fontsize=10,
-    )
-    ax.scatter(
-        np.zeros(len(names)),
-        range(len(names)),
-        s=60,
-        marker="s",
-        color=[style.color(name) for name in names],
-        clip_on=False,
-        zorder=3,
-    )
-    ax.yaxis.tick_right()
-    tick_views(ax, names)
-    ax.tick_params(axis="y", length=0, pad=8)
-    ax.spines["left"].set_visible(False)
-    ax.set_xlabel("height of the join")
-    few_ticks(ax, 5)
-    stated = f"{clustering.method} linkage, cophenetic correlation {clustering.cophenetic:.2f}"
-    ax.set_title(stated if title is None else title, pad=20)
-    return ax
-
-
 def trees(clusterings: Mapping[str, Clustering]) -> Figure:
-    """Draw several trees of changes side by side.
+    """Draw trees of changes with the thresholds of their clusters (figure 4d of the study).
 
     Parameters
     ----------
@@ -86,7 +51,7 @@ def trees(clusterings: Mapping[str, Clustering]) -> Figure:
     size = tall((5.6, 3.9), most)
     figure, axes = panels(len(clusterings), columns=2, size=size)
     for (title, tree), ax in zip(clusterings.items(), axes, strict=True):
-        dendrogram(tree, title=title, ax=ax)
+        _dendrogram(ax, tree, title)
     return figure
 
 
@@ -119,6 +84,38 @@ def distances_by_length(
     figure.supxlabel("how far the two move images: sum of cosine distances", fontsize=11)
     figure.supylabel("cosine distance between the two", fontsize=11)
     return figure
+
+
+def _dendrogram(ax: Axes, clustering: Clustering, title: str) -> None:
+    """Tree of augmentations with the threshold of its clusters (figure 4d of the study)."""
+    draw_tree(ax, clustering.linkage, threshold=clustering.threshold)
+    names = [clustering.names[leaf] for leaf in leaf_order(clustering.linkage)]
+    ax.axvline(clustering.threshold, color=style.REFERENCE, linestyle=":", linewidth=1.6)
+    ax.annotate(
+        f"t = {clustering.threshold:.3g}",
+        (clustering.threshold, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=10,
+    )
+    ax.scatter(
+        np.zeros(len(names)),
+        range(len(names)),
+        s=60,
+        marker="s",
+        color=[style.color(name) for name in names],
+        clip_on=False,
+        zorder=3,
+    )
+    ax.yaxis.tick_right()
+    tick_views(ax, names)
+    ax.tick_params(axis="y", length=0, pad=8)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("height of the join")
+    few_ticks(ax, 5)
+    ax.set_title(title, pad=20)
 
 
 def _name(ax: Axes, table: pd.DataFrame, pair: tuple[str, str]) -> None:

@@ -18,7 +18,7 @@ from helpers.clip import Encoding
 from helpers.data import CHANGES, scale_of
 from helpers.data.changes import changed
 from helpers.data.subject import UNKNOWN
-from helpers.figures import changes as figures
+from helpers.figures import images as figures
 from helpers.figures import style
 from helpers.interpret import choices
 from helpers.runs.compute.worker_pool import lanes
@@ -104,7 +104,7 @@ def attention(run: Run, image: str | np.ndarray, change: str, severity: float) -
     Returns
     -------
     Figure
-        As of `helpers.figures.changes.attended`.
+        As of `helpers.figures.images.attended`.
 
     Raises
     ------

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import names
 from helpers.data.decode import decode
-from helpers.figures.descriptions import describe
+from helpers.figures.layout import describe
 from helpers.interpret import analyses, changes, choices
 from helpers.interpret.choices import ALL
 from helpers.lab.elements import SPINNER, alert, shown

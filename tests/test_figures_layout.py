@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from helpers.figures.descriptions import MOST, describe
+from helpers.figures.layout import MOST, describe
 
 
 @pytest.fixture
