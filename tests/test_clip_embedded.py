@@ -12,26 +12,14 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from helpers.checks import WorkbookError
-from helpers.clip.embedded import (
-    NAMES,
-    RECIPES,
-    build,
-    captioned,
-    checkpoints,
-    evaluate,
-    examples,
-    folder,
-    losses,
-    taught,
-    train,
-    trainer,
-    weights_file,
-)
+from helpers.clip.embedded import NAMES, RECIPES, build, checkpoints, folder, weights_file
 from helpers.clip.embedded.initial import new_model, normalise
-from helpers.clip.embedded.settings import Settings, Stage
-from helpers.clip.embedded.text import encode_texts, known_tokens, tokenize, tokenizer
+from helpers.clip.embedded.text import known_tokens, tokenizer
 from helpers.data import scenes
 from helpers.data.photos import PHOTOS
+from helpers.training import captioned, evaluate, examples, losses, taught, train, trainer
+from helpers.training.settings import Settings, Stage
+from helpers.training.text import encode_texts, tokenize
 
 TINY = {
     name: dataclasses.replace(

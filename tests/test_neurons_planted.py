@@ -16,7 +16,7 @@ from helpers.analysis import specificity
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, views
 from helpers.data.scenes import scene
-from helpers.interpret.planting import Detector
+from helpers.head_benchmark.planting import Detector
 
 LAYER, PLACE, TARGET = 3, 123, "noise"
 NAMES = list(AUGMENTATIONS)

@@ -62,9 +62,9 @@ def answer(
         Heads whose maps find the pair more often than chance, and heads.
     empty_patch : EmptyPatch
     neighbours : DataFrame
-        As of `helpers.interpret.scoring.score_neighbours`.
+        As of `helpers.head_benchmark.scoring.score_neighbours`.
     hubs : DataFrame
-        As of `helpers.interpret.scoring.hub_shares`.
+        As of `helpers.head_benchmark.scoring.hub_shares`.
     equal : float
         What a hub's share would be if all images were neighbours equally often.
     beside : DataFrame

@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analysis import head_truth
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.clip.embedded.files import NAMES
 from helpers.findings.methods import FEW, MOST, verdicts
-from helpers.interpret import head_methods, judging
+from helpers.head_benchmark import comparison, judging, methods
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +18,11 @@ def judged():
 
 def hits(judged):
     heads = {name: own.patched.sizes["head"] for name, own in judged.items()}
-    return {n: head_truth.planted_hits(own.planted, heads[n]) for n, own in judged.items()}
+    return {n: comparison.planted_hits(own.planted, heads[n]) for n, own in judged.items()}
 
 
 def orders(judged):
-    return {n: head_truth.agreement(j.scored, j.patched) for n, j in judged.items()}
+    return {n: comparison.agreement(j.scored, j.patched) for n, j in judged.items()}
 
 
 def test_every_method_was_asked_about_every_plant_and_head(judged):
@@ -44,7 +43,7 @@ def test_the_verdicts_stand_when_a_part_is_measured_again(judged):
     model, heads = load(name, device="cpu"), judged[name].patched["head"].values.tolist()
     chosen = judging.plants(["medium", "colour"], heads)[::8]
     again = judging.places(model, chosen, heads).pivot_table("place", "method", "property")
-    assert "contributions (08)" in sure and head_methods.PATCHING in sure
+    assert "contributions (08)" in sure and methods.PATCHING in sure
     assert (again.loc[sure].mean(axis=1) < 2).all()
 
 

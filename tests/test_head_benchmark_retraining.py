@@ -6,8 +6,8 @@ from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.scenes import PROPERTIES, scene
 from helpers.data.scenes.captions import full_caption
-from helpers.interpret import retraining
-from helpers.interpret.head_methods import heads_of
+from helpers.head_benchmark import retraining
+from helpers.head_benchmark.methods import heads_of
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Train an embedded model: `python -m helpers.clip.embedded.train embedded-clip`.
+"""Train an embedded model: `python -m helpers.training.train embedded-clip`.
 
 Every few minutes the state is written to the folder; started again, training goes on from there.
 """
@@ -12,18 +12,20 @@ from pathlib import Path
 import pandas as pd
 import torch
 from open_clip.model import CLIP
+from safetensors.torch import save_file
 from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
-from helpers.clip.embedded import weights
-from helpers.clip.embedded.batches import Batches
-from helpers.clip.embedded.captioned import CaptionedBatches
-from helpers.clip.embedded.evaluate import Encoders, validate
 from helpers.clip.embedded.files import RECIPES, WEIGHTS
-from helpers.clip.embedded.settings import Settings
-from helpers.clip.embedded.taught import TaughtBatches
-from helpers.clip.embedded.text import known_tokens, tokenize
-from helpers.clip.embedded.trainer import Trainer
+from helpers.clip.embedded.text import known_tokens
+from helpers.clip.embedded.weights import ROWS
+from helpers.training.batches import Batches
+from helpers.training.captioned import CaptionedBatches
+from helpers.training.evaluate import Encoders, validate
+from helpers.training.settings import Settings
+from helpers.training.taught import TaughtBatches
+from helpers.training.text import tokenize
+from helpers.training.trainer import Trainer
 
 SAVE_SECONDS = 180
 LOG_STEPS = 20
@@ -39,6 +41,13 @@ def batches(settings: Settings, start: int, device: torch.device) -> Iterator[di
     """Draw batches in processes of their own, from a step on."""
     for batch in DataLoader(batches_of(settings, start), batch_size=None, num_workers=DRAWING):
         yield tree_map(lambda part: part.to(device), batch)
+
+
+def save_weights(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> None:
+    """Write weights in half precision."""
+    half = {name: tensor.detach().half().contiguous() for name, tensor in weights.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(half | {ROWS: rows.to(torch.int32)}, path)
 
 
 class Table:
@@ -87,7 +96,7 @@ class Reporter:
 
     def export(self, model: CLIP, path: Path) -> None:
         """Write weights as the workbook loads them."""
-        weights.save(model.state_dict(), known_tokens(self.trainer.settings.name), path)
+        save_weights(model.state_dict(), known_tokens(self.trainer.settings.name), path)
 
     def _when(self) -> dict[str, int]:
         step = self.trainer.step

@@ -45,17 +45,17 @@ def notebooks() -> Markdown:
     return Markdown("\n".join(["| notebook | question |", "|---|---|", *rows]))
 
 
-def desk() -> "Desk":
-    """Open the desk; as the last line of a cell it is shown.
+def dashboard() -> "Dashboard":
+    """Open the dashboard; as the last line of a cell it is shown.
 
     Returns
     -------
-    Desk
+    Dashboard
     """
-    return Desk()
+    return Dashboard()
 
 
-class Desk:
+class Dashboard:
     """Runs, and a form for another one."""
 
     def __init__(self):
@@ -183,7 +183,7 @@ def _name(folder: Path) -> str:
 
 
 def _link(report: Path) -> str:
-    """Link a page if JupyterLab serves the folder that it lies in; else tell its path."""
+    """Link a page if JupyterLab serves the folder that it lies in; else write its path."""
     above = {process.pid for process in psutil.Process().parents()}
     for server in list_running_servers():
         root = Path(server["root_dir"])
@@ -194,12 +194,12 @@ def _link(report: Path) -> str:
 
 
 def _step(step: Step) -> str:
-    told = f"{step.done:,} of {step.total:,}"
+    caption = f"{step.done:,} of {step.total:,}"
     if step.done < step.total and step.seconds_each:
         left = timedelta(seconds=round(step.seconds_left))
-        told += f" · {_rate(step.seconds_each)} · about {left} left"
+        caption += f" · {_rate(step.seconds_each)} · about {left} left"
     values = f'aria-label="progress of {step.name}" value="{step.done}" max="{step.total}"'
-    return f"<p><progress {values}></progress> {step.name}: {told}</p>"
+    return f"<p><progress {values}></progress> {step.name}: {caption}</p>"
 
 
 def _rate(seconds_each: float) -> str:

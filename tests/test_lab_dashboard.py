@@ -1,11 +1,11 @@
-"""The form and the desk of the index, without a browser."""
+"""The form and the dashboard of the index, without a browser."""
 
 import asyncio
 
 import pytest
 
 from helpers.checks import WorkbookError
-from helpers.lab.desk import Desk
+from helpers.lab.dashboard import Dashboard
 from helpers.lab.form import Form
 from helpers.runs import background, open_run, paths
 from helpers.runs.absolute import absolute_paths
@@ -50,30 +50,30 @@ def test_what_is_no_parameter_is_told(name, text, told):
 
 def test_the_desk_shows_runs_and_what_can_be_done_with_them(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
-    desk = Desk()
-    assert "no run on this machine" in desk._table.value
+    dashboard = Dashboard()
+    assert "no run on this machine" in dashboard._table.value
     run = open_run(**parameters)
     run.compute()
-    assert not desk.look()
-    assert desk.runs.value == run.folder
-    assert "<td>unfinished</td><td>7 of 7</td>" in desk._table.value
-    assert "images: 7 of 7" in desk._steps.value
-    assert desk.buttons["Stop"].disabled
-    assert not desk.buttons["Go on"].disabled
+    assert not dashboard.look()
+    assert dashboard.runs.value == run.folder
+    assert "<td>unfinished</td><td>7 of 7</td>" in dashboard._table.value
+    assert "images: 7 of 7" in dashboard._steps.value
+    assert dashboard.buttons["Stop"].disabled
+    assert not dashboard.buttons["Go on"].disabled
 
 
 def test_a_button_tells_what_is_wrong_and_watches_what_it_started(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
-    desk = Desk()
+    dashboard = Dashboard()
 
     async def press():
-        desk.form.controls["images"].value = "/nowhere"
-        desk.buttons["Start"].click()
-        assert 'role="alert"' in desk._message.value and "/nowhere" in desk._message.value
+        dashboard.form.controls["images"].value = "/nowhere"
+        dashboard.buttons["Start"].click()
+        assert 'role="alert"' in dashboard._message.value and "/nowhere" in dashboard._message.value
         monkeypatch.setattr(background, "start", lambda parameters: None)
-        desk.form.controls["images"].value = "photos"
-        desk.buttons["Start"].click()
-        assert desk._message.value == ""
-        await desk._watching
+        dashboard.form.controls["images"].value = "photos"
+        dashboard.buttons["Start"].click()
+        assert dashboard._message.value == ""
+        await dashboard._watching
 
     asyncio.run(press())

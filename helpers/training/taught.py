@@ -10,8 +10,12 @@ from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn import functional
 
-from helpers.clip.embedded.batches import Batches, photograph_caption, stacked_pixels
-from helpers.clip.embedded.examples import (
+from helpers.clip.embedded.initial import normalise
+from helpers.clip.embedded.text import PHOTO_PROMPTS
+from helpers.data import scenes
+from helpers.data.scenes import HELD_OUT_COMBINATIONS, PROPERTIES, captions
+from helpers.training.batches import Batches, photograph_caption, stacked_pixels
+from helpers.training.examples import (
     EASY,
     GRID,
     OBJECT_PROPERTIES,
@@ -20,12 +24,9 @@ from helpers.clip.embedded.examples import (
     Example,
     from_scene,
 )
-from helpers.clip.embedded.initial import normalise
-from helpers.clip.embedded.losses import contrastive_loss, property_loss
-from helpers.clip.embedded.settings import Taught
-from helpers.clip.embedded.text import PHOTO_PROMPTS, encode_texts, tokenize
-from helpers.data import scenes
-from helpers.data.scenes import HELD_OUT_COMBINATIONS, PROPERTIES, captions
+from helpers.training.losses import contrastive_loss, property_loss
+from helpers.training.settings import Taught
+from helpers.training.text import encode_texts, tokenize
 
 PAIRS = (
     ("colour", "shape"),

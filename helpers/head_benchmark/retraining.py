@@ -4,7 +4,7 @@ The heads of an embedded model are trained on for a little while by CLIP's loss,
 leave out one property; all else in the model stays as it is. Then the heads so retrained take their
 places in the model as it was, one at a time: what of the property is lost with which?
 
-`python -m helpers.interpret.retraining embedded-clip` writes the answer to the model's folder.
+`python -m helpers.head_benchmark.retraining embedded-clip` writes the answer to the model's folder.
 """
 
 import argparse
@@ -23,13 +23,14 @@ from tqdm import tqdm
 from helpers.analysis.dissection import place_of
 from helpers.checks import WorkbookError
 from helpers.clip import Model, load, weights
-from helpers.clip.embedded import captioned, files
-from helpers.clip.embedded.batches import stacked_pixels
-from helpers.clip.embedded.examples import Example
-from helpers.clip.embedded.settings import Settings
-from helpers.clip.embedded.train import batches_of
+from helpers.clip.embedded import files
 from helpers.data.scenes import PROPERTIES, captions
-from helpers.interpret.head_methods import heads_of, pair_of_scenes, prompts, value_of
+from helpers.head_benchmark.methods import heads_of, pair_of_scenes, prompts, value_of
+from helpers.training import captioned
+from helpers.training.batches import stacked_pixels
+from helpers.training.examples import Example
+from helpers.training.settings import Settings
+from helpers.training.train import batches_of
 
 LEFT_OUT = tuple(name for name in PROPERTIES if name != "count")
 """Properties that captions can leave out: those that list all objects tell their number."""
@@ -230,7 +231,7 @@ def read(name: str) -> xr.DataArray:
     if set(table.pop("weights")) != {own}:
         raise WorkbookError(
             f"{path} was measured with other weights of {name}; measure it anew:"
-            f" python -m helpers.interpret.retraining {name}"
+            f" python -m helpers.head_benchmark.retraining {name}"
         )
     stacked = table.rename_axis(columns="head").stack()
     return stacked.to_xarray().transpose("training", "pair", "property", "head")

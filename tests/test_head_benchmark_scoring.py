@@ -16,7 +16,8 @@ from helpers.analysis.scores import enlarge
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.scenes import scene
-from helpers.interpret import choices, scoring
+from helpers.head_benchmark import scoring
+from helpers.interpret import choices
 from helpers.runs import open_run
 
 

@@ -14,14 +14,14 @@ import xarray as xr
 
 from helpers.analysis import labels, probes
 from helpers.analysis.dissection import components, head_name, place_of
-from helpers.analysis.head_truth import planted_ranks
 from helpers.analysis.predictions import without
 from helpers.analysis.proximity import normalised
 from helpers.clip import Encoding, Model
 from helpers.data.scenes import PROPERTIES, Scene, scene
 from helpers.data.texts import MEMORISED, open_texts
-from helpers.interpret.planting import Plant
-from helpers.interpret.scoring import WORDINGS, differing_scenes, score_heads
+from helpers.head_benchmark.comparison import planted_ranks
+from helpers.head_benchmark.planting import Plant
+from helpers.head_benchmark.scoring import WORDINGS, differing_scenes, score_heads
 
 FRESH = 7_000  # scenes from here on are nobody else's
 AT_ONCE = 32
@@ -167,7 +167,7 @@ def truth(model: Model, names: Sequence[str], heads: Sequence[str], count: int) 
     return xr.DataArray(np.stack(found, axis=1), coords, ("pair", "property", "head"))
 
 
-def methods(
+def scores(
     model: Model, names: Sequence[str], heads: Sequence[str], amount: Amount
 ) -> dict[str, xr.DataArray]:
     """Ask every method for the heads of each property.
@@ -306,11 +306,11 @@ def planted(
     Returns
     -------
     DataFrame, (plants, methods)
-        At which place a method puts the planted head (`helpers.analysis.head_truth`).
+        At which place a method puts the planted head (`helpers.head_benchmark.comparison`).
     """
     rows = {}
     for plant in plants:
         own = plant.planted_in(model, prompts(model, plant.name))
-        asked = methods(own, [plant.name], heads, amount)
+        asked = scores(own, [plant.name], heads, amount)
         rows[f"{plant.name} in {plant.label}"] = planted_ranks(asked, plant.name, plant.label)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("planted")

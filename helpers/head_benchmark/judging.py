@@ -4,7 +4,7 @@ What plants heads, or chooses among them greedily, amplifies the last bits in wh
 differ. So it is measured by a command of its own, in as many cases as make the verdict the same on
 every processor, and notebook 13 reads it:
 
-`python -m helpers.interpret.judging embedded-clip` writes it to the model's folder.
+`python -m helpers.head_benchmark.judging embedded-clip` writes it to the model's folder.
 """
 
 import argparse
@@ -18,14 +18,14 @@ from scipy import stats
 from tqdm import tqdm
 
 from helpers.analysis.dissection import place_of
-from helpers.analysis.head_truth import planted_ranks
 from helpers.checks import WorkbookError
 from helpers.clip import Model, load, weights
 from helpers.clip.embedded import files
 from helpers.data.scenes import PROPERTIES
-from helpers.interpret import head_methods
-from helpers.interpret.head_methods import Amount, heads_of, methods, prompts
-from helpers.interpret.planting import Plant
+from helpers.head_benchmark import methods
+from helpers.head_benchmark.comparison import planted_ranks
+from helpers.head_benchmark.methods import Amount, heads_of, prompts
+from helpers.head_benchmark.planting import Plant
 
 SCENES = 100
 SURE = 0.01  # p of a property that the model distinguishes better than chance
@@ -51,7 +51,7 @@ class Judged:
 
 def answered(model: Model) -> list[str]:
     """List the properties that a model distinguishes better than chance."""
-    right = (head_methods.accuracies(model, SCENES) * SCENES).round().astype(int)
+    right = (methods.accuracies(model, SCENES) * SCENES).round().astype(int)
     chance = {name: 1 / len(row.values) for name, row in PROPERTIES.items()}
     tested = {n: stats.binomtest(k, SCENES, chance[n], "greater").pvalue for n, k in right.items()}
     return [name for name, p in tested.items() if p < SURE]
@@ -71,7 +71,9 @@ def places(model: Model, chosen: Iterable[Plant], heads: list[str]) -> pd.DataFr
     rows = []
     for plant in chosen:
         altered = plant.planted_in(model, prompts(model, plant.name))
-        found = planted_ranks(methods(altered, [plant.name], heads, FEWER), plant.name, plant.label)
+        found = planted_ranks(
+            methods.scores(altered, [plant.name], heads, FEWER), plant.name, plant.label
+        )
         rows += [(plant.name, plant.label, method, place) for method, place in found.items()]
     return pd.DataFrame(rows, columns=["property", "head", "method", "place"])
 
@@ -80,11 +82,11 @@ def measure(name: str) -> None:
     """Measure an embedded model, and write the tables to its folder."""
     model = load(name, device="cpu")
     names, heads, amount = answered(model), heads_of(model, LAYERS), Amount()
-    patched = head_methods.truth(model, names, heads, amount.pairs).rename("effect")
+    patched = methods.truth(model, names, heads, amount.pairs).rename("effect")
     _write(model, patched.to_series(), PATCHED)
     scored = {
         method: own.rename("score").to_series()
-        for method, own in methods(model, names, heads, amount).items()
+        for method, own in methods.scores(model, names, heads, amount).items()
     }
     _write(model, pd.concat(scored, names=["method"]), SCORED)
     found = places(model, tqdm(plants(names, heads)), heads)
@@ -130,7 +132,7 @@ def _read(path: Path, fingerprint: str) -> pd.DataFrame:
     if table is None or set(table.pop("weights")) != {fingerprint}:
         raise WorkbookError(
             f"{path} was not measured with these weights; measure it anew:"
-            f" python -m helpers.interpret.judging {path.parent.name}"
+            f" python -m helpers.head_benchmark.judging {path.parent.name}"
         )
     return table
 

@@ -1,4 +1,4 @@
-"""Measure an embedded model on held-out scenes: `python -m helpers.clip.embedded.evaluate NAME`.
+"""Measure an embedded model on held-out scenes: `python -m helpers.training.evaluate NAME`.
 
 Pictures, prompts, caption templates, some combinations of shape and colour, and the places of the
 photographs' crops are none of those in training. Writes `evaluation.csv` and `recall.csv` beside
@@ -17,10 +17,9 @@ import torch
 from open_clip.model import CLIP
 from scipy import stats
 
-from helpers.clip.embedded.examples import SUBJECTS, crop, read_photographs
 from helpers.clip.embedded.files import NAMES, folder
 from helpers.clip.embedded.initial import new_model, normalise
-from helpers.clip.embedded.text import HELD_OUT_PHOTO_PROMPTS, tokenize
+from helpers.clip.embedded.text import HELD_OUT_PHOTO_PROMPTS
 from helpers.clip.embedded.weights import build
 from helpers.data.scenes import (
     HELD_OUT_COMBINATIONS,
@@ -31,6 +30,8 @@ from helpers.data.scenes import (
     sentence,
 )
 from helpers.data.scenes.vocabulary import COUNTS
+from helpers.training.examples import SUBJECTS, crop, read_photographs
+from helpers.training.text import tokenize
 
 SCENES = 2000
 VALIDATION_SCENES, VALIDATION_SEED = 400, HELD_OUT_SEED + 1

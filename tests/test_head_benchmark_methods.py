@@ -3,9 +3,9 @@ import pytest
 
 from helpers.clip import load
 from helpers.data.scenes import PROPERTIES
-from helpers.interpret import head_methods, planting
+from helpers.head_benchmark import methods, planting
 
-AMOUNT = head_methods.Amount(pairs=3, scenes=100, segmented=3)
+AMOUNT = methods.Amount(pairs=3, scenes=100, segmented=3)
 
 
 @pytest.fixture(scope="module")
@@ -15,40 +15,38 @@ def model():
 
 @pytest.fixture(scope="module")
 def heads(model):
-    return head_methods.heads_of(model, 2)
+    return methods.heads_of(model, 2)
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_a_pair_differs_in_one_property_alone(name):
     for index in range(4):
-        one, other = head_methods.pair_of_scenes(name, index)
-        assert head_methods.value_of(one, name) != head_methods.value_of(other, name)
+        one, other = methods.pair_of_scenes(name, index)
+        assert methods.value_of(one, name) != methods.value_of(other, name)
         rest = [
             each
             for each, row in PROPERTIES.items()
             if each not in (name, "count") and (row.of == "scene" or name != "count")
         ]
-        assert all(
-            head_methods.value_of(one, each) == head_methods.value_of(other, each) for each in rest
-        )
+        assert all(methods.value_of(one, each) == methods.value_of(other, each) for each in rest)
 
 
 def test_patching_all_heads_and_restoring_them_are_two_sides(model, heads):
     """With two heads, patching the one is all that restoring the other leaves."""
-    pairs = head_methods.Pairs.drawn(model, "colour", range(3))
+    pairs = methods.Pairs.drawn(model, "colour", range(3))
     two = heads[-2:]
-    patched = head_methods.patching_effects(model, pairs, two)
-    restored = head_methods.restoring_effects(model, pairs, two)
+    patched = methods.patching_effects(model, pairs, two)
+    restored = methods.restoring_effects(model, pairs, two)
     before = pairs.margin(pairs.first.embedding)
-    (both,) = head_methods._patched(model, pairs, [two])
+    (both,) = methods._patched(model, pairs, [two])
     whole = ((before - both) / pairs.gap)[:, None]
     np.testing.assert_allclose(whole - restored, patched[:, ::-1], atol=1e-5)
 
 
 def test_a_direct_effect_is_the_heads_part_in_the_difference(model):
-    pairs = head_methods.Pairs.drawn(model, "medium", range(3))
-    everything = head_methods.heads_of(model, model.layers)
-    found = head_methods.contribution_effects(model, pairs, everything)
+    pairs = methods.Pairs.drawn(model, "medium", range(3))
+    everything = methods.heads_of(model, model.layers)
+    found = methods.contribution_effects(model, pairs, everything)
     own = pairs.first.heads[:, 4, 1] / np.linalg.norm(pairs.first.embedding, axis=1)[:, None]
     other = pairs.other.heads[:, 4, 1] / np.linalg.norm(pairs.other.embedding, axis=1)[:, None]
     expected = ((own - other) * pairs.along).sum(axis=1) / pairs.gap
@@ -57,7 +55,7 @@ def test_a_direct_effect_is_the_heads_part_in_the_difference(model):
 
 def test_every_method_scores_every_head(model, heads):
     names = ["colour", "medium"]
-    found = head_methods.methods(model, names, heads, AMOUNT)
+    found = methods.scores(model, names, heads, AMOUNT)
     assert len(found) == 7
     for method, scores in found.items():
         assert list(scores["property"].values) == names
@@ -68,12 +66,12 @@ def test_every_method_scores_every_head(model, heads):
 
 def test_a_planted_head_is_found_by_contributions_and_by_patching(model, heads):
     plant = planting.Plant("medium", layer=4, head=3)
-    places = head_methods.planted(model, [plant], heads, AMOUNT)
+    places = methods.planted(model, [plant], heads, AMOUNT)
     assert places.index.tolist() == ["medium in L4.H3"]
-    assert places[["contributions (08)", head_methods.PATCHING]].iloc[0].tolist() == [1, 1]
+    assert places[["contributions (08)", methods.PATCHING]].iloc[0].tolist() == [1, 1]
 
 
 def test_accuracies_are_those_of_the_model(model):
-    found = head_methods.accuracies(model, 40)
+    found = methods.accuracies(model, 40)
     assert found["colour"] > 0.9
-    assert head_methods.accuracies(load("embedded", "0", "cpu"), 40).mean() < 0.5
+    assert methods.accuracies(load("embedded", "0", "cpu"), 40).mean() < 0.5

@@ -327,7 +327,7 @@ class Panel:
 
     def _picture(self, figure: Figure) -> str:
         words = describe(figure) if self._analysis.in_words else ""
-        return _picture(figure, f"{self._told()} {words}".strip())
+        return _picture(figure, f"{self._caption()} {words}".strip())
 
     def _chosen(self) -> dict[str, object]:
         values = {name: self.controls[name].value for name in self._analysis.controls}
@@ -335,11 +335,11 @@ class Panel:
             values["image"] = self._uploads[values["image"]]
         return values
 
-    def _told(self) -> str:
+    def _caption(self) -> str:
         return " · ".join(f"{name} {widget.value}" for name, widget in self.controls.items())
 
     def _show(self, picture: str, notices: list[str] | None = None) -> None:
-        lines = [self._told(), *(notices or [])]
+        lines = [self._caption(), *(notices or [])]
         self.page = picture + "".join(f"<p>{escape(line)}</p>" for line in lines)
         if self._handle is not None:
             self._handle.update(HTML(self.page))

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from helpers.clip.embedded.examples import (
+from helpers.clip.embedded.text import PHOTO_PROMPTS
+from helpers.data.opencv import cv2
+from helpers.training.examples import (
     SUBJECTS,
     Example,
     mirror,
     photograph_example,
     read_photographs,
 )
-from helpers.clip.embedded.settings import Settings
-from helpers.clip.embedded.text import PHOTO_PROMPTS
-from helpers.data.opencv import cv2
+from helpers.training.settings import Settings
 
 
 class Batches(IterableDataset):

@@ -9,13 +9,13 @@ from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn import functional
 
-from helpers.clip.embedded.batches import Batches, photograph_caption, stacked_pixels
-from helpers.clip.embedded.examples import Example, from_scene
 from helpers.clip.embedded.initial import normalise
-from helpers.clip.embedded.text import encode_texts, tokenize
 from helpers.data.scenes import compositions
 from helpers.data.scenes.contrasts import SET_SIZE, contrast_set
 from helpers.data.scenes.vocabulary import COUNTS
+from helpers.training.batches import Batches, photograph_caption, stacked_pixels
+from helpers.training.examples import Example, from_scene
+from helpers.training.text import encode_texts, tokenize
 
 CAPTIONS = (compositions.full_caption, compositions.partial_caption)
 

@@ -8,9 +8,9 @@ from open_clip.model import CLIP
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from helpers.clip.embedded import captioned, taught
 from helpers.clip.embedded.initial import new_model
-from helpers.clip.embedded.settings import Settings
+from helpers.training import captioned, taught
+from helpers.training.settings import Settings
 
 LARGEST_SCALE = 100.0  # CLIP's own limit on the inverse temperature
 LARGEST_GRADIENT = 5.0

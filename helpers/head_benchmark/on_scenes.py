@@ -10,7 +10,8 @@ from helpers.analysis import dissection, probes
 from helpers.analysis.proximity import normalised
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
-from helpers.interpret import choices, scoring
+from helpers.head_benchmark import scoring
+from helpers.interpret import choices
 from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
 from helpers.runs.compared import untrained_run
 from helpers.runs.derived.kept import derived
@@ -71,7 +72,7 @@ def maps_on_scenes(run: Run) -> xr.Dataset:
     -------
     Dataset
         ``maps`` and ``levels`` (wording, scene, map or level), as of
-        `helpers.interpret.scoring.score_together`, of `PAIR` and every wording; ``untrained``
+        `helpers.head_benchmark.scoring.score_together`, of `PAIR` and every wording; ``untrained``
         (scene, map), of the network before training on `PAIR`. ``contrast``, ``chance`` and
         ``empty_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `TOLD`.
         ``example`` (place, thing, layer, head, row, column): maps of `PAIR`'s two texts in the
@@ -91,7 +92,7 @@ def gradients_on_scenes(run: Run) -> xr.DataArray:
     Returns
     -------
     DataArray, (wording, scene, map)
-        As of `helpers.interpret.scoring.score_gradients`; to compare with ``maps`` there.
+        As of `helpers.head_benchmark.scoring.score_gradients`; to compare with ``maps`` there.
     """
 
     def score() -> xr.Dataset:
@@ -113,7 +114,8 @@ def neighbours_on_scenes(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As of `helpers.interpret.scoring.score_neighbours`, of `PROPERTY_NEIGHBOURS` neighbours.
+        As of `helpers.head_benchmark.scoring.score_neighbours`, of `PROPERTY_NEIGHBOURS`
+        neighbours.
     """
     count = _some(run, SEARCHED)
 

@@ -4,8 +4,8 @@ import pytest
 import xarray as xr
 from scipy.stats import spearmanr
 
-from helpers.analysis import head_truth
 from helpers.checks import WorkbookError
+from helpers.head_benchmark import comparison
 
 PAIRS, PROPERTIES, HEADS = 12, ["colour", "shape"], [f"L0.H{n}" for n in range(20)]
 
@@ -23,7 +23,7 @@ def truth():
 def test_a_method_that_knows_the_truth_agrees_and_one_that_guesses_does_not(truth):
     known = np.arctan(truth.mean("pair"))
     guessed = known.copy(data=np.random.default_rng(1).random(known.shape))
-    table = head_truth.agreement({"known": known, "guessed": guessed}, truth)
+    table = comparison.agreement({"known": known, "guessed": guessed}, truth)
     assert table.loc["known", "correlation"] == pytest.approx(1)
     assert table.loc["known", ["first", "few", "properties"]].tolist() == [2, 1, 2]
     assert table.loc["known", "q"] < 0.01
@@ -34,7 +34,7 @@ def test_a_method_that_knows_the_truth_agrees_and_one_that_guesses_does_not(trut
 def test_the_correlation_is_spearmans_mean_over_properties(truth):
     rng = np.random.default_rng(2)
     scores = truth.mean("pair") + 0.5 * rng.random((len(PROPERTIES), len(HEADS)))
-    row = head_truth.agreement({"one": scores}, truth).loc["one"]
+    row = comparison.agreement({"one": scores}, truth).loc["one"]
     each = [
         spearmanr(scores.sel(property=n), truth.mean("pair").sel(property=n)).statistic
         for n in PROPERTIES
@@ -46,14 +46,14 @@ def test_the_correlation_is_spearmans_mean_over_properties(truth):
 def test_a_property_of_which_a_method_says_nothing_is_left_out(truth):
     scores = truth.mean("pair").copy()
     scores[1] = np.nan
-    row = head_truth.agreement({"one": scores}, truth).loc["one"]
+    row = comparison.agreement({"one": scores}, truth).loc["one"]
     assert (row["properties"], row["first"]) == (1, 1)
     assert row["correlation"] == pytest.approx(1)
 
 
 def test_other_heads_are_told(truth):
     with pytest.raises(WorkbookError, match="axis head of a method differs"):
-        head_truth.agreement({"one": truth.mean("pair")[:, ::-1]}, truth)
+        comparison.agreement({"one": truth.mean("pair")[:, ::-1]}, truth)
 
 
 def test_places_and_hits_of_planted_heads(truth):
@@ -61,12 +61,12 @@ def test_places_and_hits_of_planted_heads(truth):
     nothing = scores.copy(data=np.full(scores.shape, np.nan))
     best, second = (-scores.sel(property="shape")).argsort().values[:2]
     asked = {"one": scores, "nothing": nothing}
-    first = head_truth.planted_ranks(asked, "shape", HEADS[best])
+    first = comparison.planted_ranks(asked, "shape", HEADS[best])
     assert first["one"] == 1
     assert np.isnan(first["nothing"])
-    next_ = head_truth.planted_ranks(asked, "shape", HEADS[second])
+    next_ = comparison.planted_ranks(asked, "shape", HEADS[second])
     assert next_["one"] == 2
-    hits = head_truth.planted_hits(pd.DataFrame([first, next_]), len(HEADS))
+    hits = comparison.planted_hits(pd.DataFrame([first, next_]), len(HEADS))
     assert hits.loc["one", ["plants", "first", "rate", "median"]].tolist() == [2, 1, 0.5, 1.5]
     assert hits.loc["one", "low"] < 0.5 < hits.loc["one", "high"]
     assert hits.loc["nothing", "plants"] == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import interpret
+from helpers import interpret, lab
 from helpers.analysis import labels
 from helpers.checks import WorkbookError
 from helpers.data import published
@@ -34,7 +34,7 @@ def upload(panel, name, colour):
 
 
 def test_a_second_upload_of_the_same_name_is_an_image_of_its_own(run):
-    panel = interpret.panel("segmentation", run, text="a red object")
+    panel = lab.panel("segmentation", run, text="a red object")
     pages = []
     for colour in ("red", "blue", "green"):
         upload(panel, "a.png", colour)
@@ -46,7 +46,7 @@ def test_a_second_upload_of_the_same_name_is_an_image_of_its_own(run):
 
 
 def test_an_upload_named_like_an_image_of_the_run_leaves_that_image(run):
-    panel = interpret.panel("segmentation", run, image="0.png", text="a red object")
+    panel = lab.panel("segmentation", run, image="0.png", text="a red object")
     before = panel.page
     upload(panel, "0.png", "red")
     assert panel.controls["image"].value == "0.png (2)"
@@ -57,13 +57,13 @@ def test_an_upload_named_like_an_image_of_the_run_leaves_that_image(run):
 
 def test_an_image_of_ones_own_is_offered_beside_those_of_the_run(run):
     own = np.zeros((32, 32, 3), np.uint8)
-    panel = interpret.panel("segmentation", run, image=own, text="a red object")
+    panel = lab.panel("segmentation", run, image=own, text="a red object")
     assert panel.controls["image"].value == "your image"
     assert 'alt="model embedded model · image your image · text a red object' in panel.page
 
 
 def test_one_image_names_no_head_and_the_panel_says_so(parameters):
-    panel = interpret.panel("property_neighbours", open_run(**parameters | {"limit": 1}))
+    panel = lab.panel("property_neighbours", open_run(**parameters | {"limit": 1}))
     assert UNNAMED.split("'")[0] in panel.page
     assert "<img" not in panel.page
 
@@ -92,7 +92,7 @@ def similarity(panel):
 
 @pytest.mark.parametrize("name", ["change", "shift"])
 def test_a_slider_moves_picture_and_numbers(run, name):
-    panel = interpret.panel(name, run, image="1.png", change="noise", severity=0)
+    panel = lab.panel(name, run, image="1.png", change="noise", severity=0)
     slider, found = panel.controls["severity"], {}
     assert slider.max == 3
     for severity in (0.0, 0.5, 3.0):
@@ -128,22 +128,22 @@ def test_attention_of_every_head_is_shown_before_and_after(run):
             np.testing.assert_allclose(cell, own[layer, head] / scale[layer, head], atol=2e-3)
     np.testing.assert_allclose(mosaics[2], mosaics[1] - mosaics[0], atol=1e-6)
     plt.close(figure)
-    panel = interpret.panel("attention", run, image="1.png", change="noise", severity=0.5)
+    panel = lab.panel("attention", run, image="1.png", change="noise", severity=0.5)
     assert "change noise · severity 0.5" in panel.page and "<img" in panel.page
 
 
 def test_an_image_of_ones_own_is_changed_and_no_severity_beyond_the_slider_is(run):
     own = np.zeros((32, 32, 3), np.uint8)
-    panel = interpret.panel("change", run, image=own, change="noise", severity=2)
+    panel = lab.panel("change", run, image=own, change="noise", severity=2)
     assert "image your image · change noise · severity 2.0" in panel.page
     for severity in (3.5, "1"):
         with pytest.raises(WorkbookError, match="give a number from 0 to 3"):
-            interpret.panel("change", run, severity=severity)
+            lab.panel("change", run, severity=severity)
 
 
 def test_other_changes_than_the_studys_go_to_their_own_end(parameters):
     own = open_run(**parameters | {"changes": ["fog", "jpeg"], "severity": 4.5})
-    panel = interpret.panel("change", own, severity=5)
+    panel = lab.panel("change", own, severity=5)
     assert panel.controls["change"].options == ("fog", "jpeg")
 
 
@@ -160,7 +160,7 @@ def test_panels_open_without_a_model_on_what_is_kept(without_model):
     run, maps = without_model
     texts = {"text": "a red object", "other": "a blue object"}
     figure = interpret.contrast(run, "1.png", *texts.values(), maps=maps)
-    panel = interpret.panel("contrast", run, first=figure, image="1.png", **texts)
+    panel = lab.panel("contrast", run, first=figure, image="1.png", **texts)
     assert "<img" in panel.page and "text a red object · other a blue object" in panel.page
     assert not plt.fignum_exists(figure.number)
     own = choices.first_text(run, *choices.clearest_head(run, next(iter(panel_properties(run)))))
@@ -169,7 +169,7 @@ def test_panels_open_without_a_model_on_what_is_kept(without_model):
         ("image_neighbours", {}),
         ("text_neighbours", {"text": own}),
     ):
-        assert "<img" in interpret.panel(name, run, **chosen).page
+        assert "<img" in lab.panel(name, run, **chosen).page
 
 
 def panel_properties(run):
