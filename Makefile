@@ -53,7 +53,7 @@ EXECUTED := tests/test_readme.py $(patsubst %,tests/test_runs_%.py, \
 RUNS := $(filter-out $(EXECUTED),$(wildcard tests/test_runs_*.py)) tests/test_degenerate.py \
 	tests/test_extend.py
 ARRAYS := $(wildcard tests/test_analysis_*.py tests/test_findings_*.py tests/test_figures_*.py)
-MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py)
+MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py) tests/test_training.py
 test-browser: .venv
 	@$(call timed,tests in a browser,$(BIN)/pytest $(BROWSER))
 
