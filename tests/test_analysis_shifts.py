@@ -60,13 +60,13 @@ def test_planted_directions_are_found(rng):
     assert pair["estimate"].item() == pytest.approx(1 / np.sqrt(2), abs=0.06)
     assert pair["low"] < 1 / np.sqrt(2) < pair["high"]
     assert pair["q"].item() <= 0.05
-    assert np.argwhere(found.told().to_numpy()).tolist() == [[0, 1], [1, 0]]
+    assert np.argwhere(found.distinct().to_numpy()).tolist() == [[0, 1], [1, 0]]
 
 
 def test_a_pair_whose_interval_holds_0_is_not_told(rng):
     found = shifts.mean_shift_directions(shift_of(planted(rng)), n_resamples=199)
     found.cosines["low"][:] = -0.1
-    assert not found.told().to_numpy().any()
+    assert not found.distinct().to_numpy().any()
 
 
 def test_what_two_shifts_of_one_image_share_is_no_common_direction(rng):

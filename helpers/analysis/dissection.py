@@ -7,9 +7,9 @@ it accounts for. Shares sum to 1; a component that works against the shift has a
 Where there is no shift all shares are 0, and means over images count them as that.
 
 The *mean ablation* of a component replaces what it added to each image's embedding by its mean over
-the images: the embedding keeps its place and loses what the component told images apart by. Source:
-Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and 4. They ablate all
-MLPs and all but the last four layers' attention; here both choices are shown.
+the images: the embedding keeps its place and loses what distinguished images in the component.
+Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and 4. They
+ablate all MLPs and all but the last four layers' attention; here both choices are shown.
 
 Heads are named ``L3.H1``, which is head 1 of layer 3, both counted from 0.
 """

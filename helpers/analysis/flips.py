@@ -459,9 +459,9 @@ def _known_or_answered(truth: pd.DataFrame, answers: xr.DataArray) -> pd.DataFra
     return known if (known != "").any(axis=None) else own
 
 
-def _pairs(lacking: np.ndarray, having: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    count = min(len(lacking), len(having))
-    return np.stack([rng.permutation(side)[:count] for side in (lacking, having)], axis=1)
+def _pairs(missing: np.ndarray, having: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    count = min(len(missing), len(having))
+    return np.stack([rng.permutation(side)[:count] for side in (missing, having)], axis=1)
 
 
 def _exchanged(weights: xr.DataArray, pairs: np.ndarray) -> pd.DataFrame:

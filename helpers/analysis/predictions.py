@@ -237,12 +237,12 @@ def side_by_side(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
     names = found["property"].values
     values = [texts["text"].values[texts["property"].values == name] for name in names]
     columns = {"original": found["prediction"][0], "changed": found["prediction"][1]}
-    told = {
+    answers = {
         view: [own[number] for own, number in zip(values, numbers.values, strict=True)]
         for view, numbers in columns.items()
     }
     margins = {"original_margin": found["margin"][0], "margin": found["margin"][1]}
-    return pd.DataFrame(told | {name: own.values for name, own in margins.items()}, index=names)
+    return pd.DataFrame(answers | {name: own.values for name, own in margins.items()}, index=names)
 
 
 def lost(right: xr.DataArray) -> xr.DataArray:

@@ -4,9 +4,9 @@ Every score takes `(original, augmented)` with any leading axes, which broadcast
 shape (images, 1, …) against (images, 9, …) gives (images, 9), and what belongs to the original
 alone is computed once. Results are float64. Where an equation has no value (a zero vector, an image
 without an edge, no patch with any detail, numbers that are not finite) the score is NaN, so that
-means leave it out and n tells. Of an image beside one of a single colour, such as a black one, a
-saturated one or one of a single pixel, edge and detail similarity have no value; all other scores
-have.
+means leave it out and n counts the rest. Of an image beside one of a single colour, such as a
+black one, a saturated one or one of a single pixel, edge and detail similarity have no value; all
+other scores have.
 
 Equation numbers are those of Dahal, Murad and Rahimi, "Embedding Shift Dissection on CLIP",
 CVPR-W MIV 2025, arXiv 2503.23495, supplement A.1.

@@ -15,7 +15,7 @@ from helpers.analysis.order import CHANCE, MODEL, PIXELS, SAME_IMAGES, UNTRAINED
 from helpers.figures import style
 from helpers.figures.layout import panels
 
-# Hues of Paul Tol's "bright" scheme, with a marker each: told apart in grey, too.
+# Hues of Paul Tol's "bright" scheme, with a marker each: distinguished in grey, too.
 SERIES = (
     ("#222222", "o"),
     ("#EE6677", "D"),

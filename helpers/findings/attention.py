@@ -7,7 +7,7 @@ import pandas as pd
 from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
 
 HALF = 0.5
-"""Of all that attention lacks under a flip: what it must gain to be said to follow, or not to."""
+"""Of all that attention loses under a flip: what it must gain to be said to follow, or not to."""
 
 BY_SOURCE = Mapping[str, pd.DataFrame]
 

@@ -65,7 +65,7 @@ def matrix_of(directions: Directions) -> pd.DataFrame:
     """Return the cosines below the diagonal that are surely not 0; NaN in place of all others."""
     count = len(directions.common)
     below = np.tril(np.ones((count, count), bool), k=-1)
-    kept = directions.cosines["estimate"].to_pandas().where(directions.told() & below)
+    kept = directions.cosines["estimate"].to_pandas().where(directions.distinct() & below)
     return kept.iloc[1:, :-1]
 
 
@@ -83,7 +83,7 @@ def pairs_of(directions: Directions) -> pd.DataFrame:
     """
     names = directions.common.index
     upper = np.triu(np.ones(2 * (len(names),), bool), k=1)
-    kept = directions.told().to_numpy() & upper
+    kept = directions.distinct().to_numpy() & upper
     rows = [
         [names[a], names[b], *(directions.cosines[n].values[a, b] for n in INTERVAL)]
         for a, b in np.argwhere(kept)

@@ -51,8 +51,8 @@ def answer(
     """
     judged = verdicts(planted, agreement).drop(mark)
     groups = {verdict: list(judged.index[judged == verdict]) for verdict in VERDICTS}
-    told = [_clause(verdict, names) for verdict, names in groups.items() if names]
-    text = "; ".join(told)
+    clauses = [_clause(verdict, names) for verdict, names in groups.items() if names]
+    text = "; ".join(clauses)
     rows = [
         _finding(method, verdict, planted, agreement, mark) for method, verdict in judged.items()
     ]

@@ -60,15 +60,15 @@ def seen_instead(answers: xr.DataArray) -> pd.DataFrame:
 def described(values: dict[str, str]) -> str:
     """Make one description of answers to several questions."""
     adjectives = [values[name] for name in ADJECTIVES if name in values]
-    told = {"background"}
+    covered = {"background"}
     phrase = ""
     if adjectives or "shape" in values:
         phrase = _counted(adjectives, values.get("shape", "object"), values.get("count"))
-        told |= {*ADJECTIVES, "shape", "count"}
+        covered |= {*ADJECTIVES, "shape", "count"}
     if "background" in values:
         background = f"on {_with_article(values['background'] + ' background')}"
         phrase = f"{phrase or 'something'} {background}"
-    others = [value for name, value in values.items() if name not in told]
+    others = [value for name, value in values.items() if name not in covered]
     return ", ".join([phrase] * bool(phrase) + others)
 
 

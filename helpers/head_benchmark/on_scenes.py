@@ -22,7 +22,7 @@ FRESH = 5_000
 """Number of the first fresh scene: none before it is in a run of the default size."""
 
 SCENES = 300
-"""Scenes of one object, which tell about the properties of objects; and as many of one to four."""
+"""Scenes of one object, which show the properties of objects; and as many of one to four."""
 
 SCENES_AT_ONCE = 30
 
@@ -97,7 +97,7 @@ def gradients_on_scenes(run: Run) -> xr.DataArray:
 
     def score() -> xr.Dataset:
         drawn = _drawn(_some(run, OF_TWO))
-        found = {name: scoring.score_gradients(run.model, *told) for name, told in drawn.items()}
+        found = {name: scoring.score_gradients(run.model, *pair) for name, pair in drawn.items()}
         return xr.concat(found.values(), pd.Index(found, name="wording")).to_dataset(name="maps")
 
     return derived(run, "gradients_on_scenes", score, scenes=_some(run, OF_TWO))["maps"]
@@ -145,7 +145,7 @@ def _drawn(scenes: int) -> dict[str, tuple[list[Scene], str]]:
 def _scored_maps(run: Run) -> xr.Dataset:
     drawn = _drawn(_some(run, OF_TWO))
     pairs = drawn[PAIR][0]
-    together = {name: scoring.score_together(run.model, *told) for name, told in drawn.items()}
+    together = {name: scoring.score_together(run.model, *pair) for name, pair in drawn.items()}
     alone = [scoring.score_heads(run.model, *drawn[name]) for name in TOLD]
     bare = scoring.score_together(untrained_run(run).model, *drawn[PAIR])["maps"]
     fits = together[PAIR]["maps"].sel(map=scoring.MAPS[1]).values

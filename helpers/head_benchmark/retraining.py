@@ -33,7 +33,7 @@ from helpers.training.settings import Settings
 from helpers.training.train import batches_of
 
 LEFT_OUT = tuple(name for name in PROPERTIES if name != "count")
-"""Properties that captions can leave out: those that list all objects tell their number."""
+"""Properties that captions can leave out: those that list all objects give their number."""
 NOTHING = None
 """In place of a property: the captions of the control leave out nothing more."""
 TRAININGS = range(2)
@@ -60,14 +60,14 @@ def batches(model_name: str, training: int) -> Iterator[list[Example]]:
 def without(caption: captions.Caption, name: str | None) -> str:
     """Write a caption anew, by the first template, without what it says about a property."""
     whole, *objects = (
-        {claim: value for claim, value in told.items() if claim != name}
-        for told in (caption.scene, *caption.objects)
+        {claim: value for claim, value in claims.items() if claim != name}
+        for claims in (caption.scene, *caption.objects)
     )
     return captions.sentence(whole, objects)
 
 
 def texts_of(scenes: Sequence[Example], name: str | None, seed: tuple[int, ...]) -> list[str]:
-    """Write a full caption of every scene, then one that tells a part."""
+    """Write a full caption of every scene, then one that describes a part."""
     rng = np.random.default_rng(seed)
     return [
         without(write(one.objects, one.scene["medium"], one.scene["background"], rng), name)
@@ -148,7 +148,7 @@ class Question:
         return cls(np.stack([one.pixels for one in scenes]), first - other)
 
     def gaps(self, model: Model) -> np.ndarray:
-        """Say how far a model tells each pair apart: the difference of its margins, (pairs,)."""
+        """Say how far a model distinguishes each pair: the difference of its margins, (pairs,)."""
         embeddings = model.encode(self.pixels).embedding
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         return np.einsum("pf,pf->p", np.subtract(*np.split(embeddings, 2)), self.along)
@@ -171,8 +171,8 @@ def unlearnt(
     Returns
     -------
     DataFrame, pairs × (heads and `ALL_HEADS`)
-        By how much less the pairs are told apart than with the control's head in that place, as a
-        part of how far the model tells them apart; and the same with all heads at once.
+        By how much less the pairs are distinguished than with the control's head in that place, as
+        a part of how far the model distinguishes them; and the same with all heads at once.
     """
     lost = {
         head: question.gaps(with_head_of(model, control, head))

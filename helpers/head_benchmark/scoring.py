@@ -80,7 +80,7 @@ def paired_scene(index: int) -> Scene:
 
 
 def differing_scenes(number: int, wording: str) -> list[Scene]:
-    """Draw the first held-out scenes of two things that a wording tells apart."""
+    """Draw the first held-out scenes of two things that a wording distinguishes."""
     drawn = (scene(index, count="two") for index in count())
     return list(islice((one for one in drawn if len(set(_texts(one, wording))) == 2), number))
 

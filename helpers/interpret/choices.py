@@ -24,7 +24,7 @@ UNNAMED = (
     "No head of this run could be named after a property: with one image, or none that differ,"
     " no head's contribution varies; take a run of more images."
 )
-"""What is told where `heads_by_property` finds nothing."""
+"""What is shown where `heads_by_property` finds nothing."""
 
 HEADS_AT_HAND = 32  # 27 MB each for 13,312 images of 512 features
 IMAGES_AT_HAND = 64  # 0.15 MB each

@@ -75,7 +75,7 @@ class Words:
     place: int
 
     def build(self, name: str, run: Run) -> widgets.Text:
-        """Make the widget; it tells of a text when it is finished."""
+        """Make the widget; it reports a text when it is finished."""
         text = run.texts.texts[self.place]
         return widgets.Text(text, description=name, continuous_update=False)
 
@@ -98,7 +98,7 @@ class Slider:
     step: float
 
     def build(self, name: str, run: Run) -> widgets.FloatSlider:
-        """Make the widget, set to 1 as runs are by default; it tells of every step."""
+        """Make the widget, set to 1 as runs are by default; it reports every step."""
         return widgets.FloatSlider(
             1.0, min=0, max=self.most(run), step=self.step, description=name, readout_format=".2f"
         )

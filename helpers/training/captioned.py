@@ -24,7 +24,7 @@ class CaptionedBatches(Batches):
     """Batches whose scenes are whole contrast sets.
 
     A batch is a dict of pixels (pictures × 3 × 224 × 224, uint8) and captions (tokens: first a full
-    caption of each picture, then one that tells a part).
+    caption of each picture, then one that describes a part).
     """
 
     drawn_at_once = SET_SIZE
@@ -45,8 +45,8 @@ class CaptionedBatches(Batches):
 
     def collate(self, examples: list[Example], rng: np.random.Generator) -> dict:
         """Write the captions."""
-        told = [caption_of(one, write, rng) for write in CAPTIONS for one in examples]
-        tokens = tokenize(told, self.settings.name)
+        written = [caption_of(one, write, rng) for write in CAPTIONS for one in examples]
+        tokens = tokenize(written, self.settings.name)
         return {"pixels": stacked_pixels(examples), "captions": torch.from_numpy(tokens)}
 
 

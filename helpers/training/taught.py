@@ -42,8 +42,8 @@ def caption_of(example: Example, rng: np.random.Generator, full: bool) -> captio
     if example.subject is not None:
         said = {"subject": example.subject}
         return captions.Caption(photograph_caption(example, rng), said, ())
-    told = (list(example.objects), example.scene["medium"], example.scene["background"], rng)
-    return (captions.full_caption if full else captions.random_caption)(*told)
+    facts = (list(example.objects), example.scene["medium"], example.scene["background"], rng)
+    return (captions.full_caption if full else captions.random_caption)(*facts)
 
 
 def is_true(caption: captions.Caption, example: Example) -> bool:
@@ -142,9 +142,9 @@ class TaughtBatches(Batches):
 
     def collate(self, examples: list[Example], rng: np.random.Generator) -> dict:
         """Write captions and questions; see the class."""
-        told = [caption_of(one, rng, full) for full in (True, False) for one in examples]
-        truth = [[is_true(caption, one) for one in examples] for caption in told]
-        tokens = tokenize([caption.text for caption in told], self.settings.name)
+        written = [caption_of(one, rng, full) for full in (True, False) for one in examples]
+        truth = [[is_true(caption, one) for one in examples] for caption in written]
+        tokens = tokenize([caption.text for caption in written], self.settings.name)
         taught = self.settings.taught.patch_weights
         return {
             "pixels": stacked_pixels(examples),
