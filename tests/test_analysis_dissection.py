@@ -105,7 +105,7 @@ def test_heads_come_on_their_grid_and_back():
     labels = component_labels(12, 11)
     values = np.random.default_rng(0).random((2, 3, len(labels)))
     shares = as_shares(values, labels)
-    grid = dissection.head_shares(shares)
+    grid = dissection.on_grid(shares)
     assert grid.sizes == {"image": 2, "augmentation": 3, "layer": 12, "head": 11}
     for layer, head in [(0, 0), (2, 10), (11, 9)]:
         expected = shares.sel(component=f"L{layer}.H{head}")

@@ -82,7 +82,7 @@ def encoded(model):
 
 def test_without_what_heads_wrote_their_shares_are_gone(encoded):
     _, original, augmented = encoded
-    shares = dissection.head_shares(dissection.shares(original, augmented))
+    shares = dissection.on_grid(dissection.shares(original, augmented))
     patched = np.random.default_rng(0).random((1, 6, 6)) < 0.3
     shift = augmented.embedding - original.embedding
     left = shift - (augmented.heads - original.heads)[patched].sum(axis=0)
@@ -152,8 +152,8 @@ def test_patching_in_a_run_equals_the_effects_one_by_one(parameters):
     assert found["effect"].values.tolist() == list(patching.EFFECTS)
     assert set(found["choice"].values) == set(patching.CHOICES)
     (image,) = found["image"].values
-    heads = dissection.head_shares(run.dissection()["shares"])
-    reference = dissection.head_shares(ordinary_differences(run)["shares"]).mean("image")
+    heads = dissection.on_grid(run.dissection()["shares"])
+    reference = dissection.on_grid(ordinary_differences(run)["shares"]).mean("image")
     choosing = heads.sel(image=[each for each in heads["image"].values if each != image])
     chosen = patching.choose_heads(choosing, reference, 1, draws=1, seed=0)
     drawn, name = run.views(image), heads["augmentation"].values[1]

@@ -43,6 +43,9 @@ LAYER = re.compile(r"L(\d+)\.")
 MLP = ".MLP"
 
 
+# Names of heads
+
+
 def head_name(layer: int, head: int) -> str:
     """Name a head."""
     return f"L{layer}.H{head}"
@@ -68,7 +71,17 @@ def place_of(name: str) -> tuple[int, int]:
 
 
 def on_grid(components: xr.DataArray) -> xr.DataArray:
-    """Put the heads among components on a grid of layers and heads: (…, layer, head)."""
+    """Put the heads among components on a grid of layers and heads.
+
+    Parameters
+    ----------
+    components : DataArray, (…, component)
+        Such as shares, labelled as by `component_labels`.
+
+    Returns
+    -------
+    DataArray, (…, layer, head)
+    """
     heads = components.sel(component=[n for n in components["component"].values if is_head(n)])
     layer, head = np.array([place_of(name) for name in heads["component"].values]).T
     index = pd.MultiIndex.from_arrays([layer, head], names=["layer", "head"])
@@ -76,6 +89,9 @@ def on_grid(components: xr.DataArray) -> xr.DataArray:
         xr.Coordinates.from_pandas_multiindex(index, "component")
     )
     return grid.unstack("component")
+
+
+# Shares
 
 
 def shares(original: "Encoding", augmented: "Encoding") -> xr.DataArray:
@@ -190,28 +206,13 @@ def part_shares(shares: xr.DataArray) -> xr.DataArray:
     return xr.concat(summed, pd.Index(parts, name="part")).transpose(..., "part")
 
 
-def head_shares(shares: xr.DataArray) -> xr.DataArray:
-    """Return the shares of the heads on their grid.
-
-    Parameters
-    ----------
-    shares : DataArray, (…, component)
-        Shares, labelled and ordered as by `component_labels`.
-
-    Returns
-    -------
-    DataArray, (…, layer, head)
-    """
-    return on_grid(shares)
-
-
 def named_heads(heads: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
     """Turn a grid of heads into one axis of labelled heads.
 
     Parameters
     ----------
     heads : DataArray or Dataset, (…, layer, head)
-        As of `head_shares`.
+        As of `on_grid`.
 
     Returns
     -------
@@ -243,6 +244,9 @@ def _part_of(label: str) -> str:
 
 def _layer_then_kind(part: str) -> tuple[float, str]:
     return (np.inf, part) if part in (POOL, REST) else (int(part.split()[0][1:]), part.lower())
+
+
+# Depth
 
 
 def shares_by_layer(shares: xr.DataArray) -> xr.DataArray:
@@ -315,6 +319,9 @@ def _in_pairs(values: xr.DataArray) -> xr.DataArray:
     # Every image is in the pairs of others, too, and so counts twice.
     mean = values.mean("image")
     return mean + 2 * (values - mean)
+
+
+# Mean ablation
 
 
 def mean_ablated(parts: xr.DataArray, kept: Sequence[str]) -> np.ndarray:

@@ -45,6 +45,9 @@ MOST_IMAGES = 100
 """Of each source: with thousands of texts, the views of an image take a quarter of a second."""
 
 
+# Answers
+
+
 def before_after(answers: xr.DataArray) -> pd.DataFrame:
     """Count which answer every answer becomes.
 
@@ -284,6 +287,9 @@ def _most_gained_first(rows: pd.DataFrame, changes: Sequence[str]) -> pd.DataFra
     keys = rows.assign(order=order.codes, falling=-rows["gain"])
     by = keys.sort_values(["order", "falling", "property", "answer"], kind="stable")
     return by.drop(columns=["order", "falling"]).reset_index(drop=True)
+
+
+# Concepts
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ UNKNOWN = ""
 Labeller = Callable[[Sequence[str]], str]
 
 
+# TEXTSPAN
+
+
 @dataclass(frozen=True)
 class TextSpan:
     """Texts chosen for one or several heads, the most telling first."""
@@ -209,6 +212,9 @@ def _check(data: np.ndarray, texts: np.ndarray, k: int, rank: int | None) -> Non
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+# Labels
 
 
 @dataclass(frozen=True)

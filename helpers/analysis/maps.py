@@ -197,6 +197,9 @@ def _known_mean(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return np.where(count, total / np.where(count, count, 1), np.nan)
 
 
+# Regions
+
+
 def foreground(maps: ArrayLike) -> np.ndarray:
     """Choose the pixels that speak for a text, without knowing the truth: (…, height, width).
 

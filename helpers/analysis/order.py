@@ -182,6 +182,9 @@ def _tails(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+# By score and by model
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Augmentations ordered by how far they move images, and how sure that order is.

@@ -72,6 +72,9 @@ REPAIR_CONFIDENCE = 1 - 0.05 / len(CONTROL)
 """Of an interval: those of all repairs hold together with at least 95 % (Bonferroni)."""
 
 
+# Patching
+
+
 def split(images: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw the images on which effects are measured; the others choose the heads.
 
@@ -277,6 +280,9 @@ def _p_of_more(differences: np.ndarray) -> np.ndarray:
     p = (differences.mean(axis=0) <= 0).astype(float)
     p[varies] = stats.ttest_1samp(differences[:, varies], 0, alternative="greater").pvalue
     return p
+
+
+# Repair
 
 
 def repaired(learning: xr.DataArray, measuring: xr.DataArray) -> xr.DataArray:

@@ -21,6 +21,9 @@ from helpers.data.changes import ORIGINAL
 ALL_TEXTS = "all texts"
 
 
+# Zero-shot
+
+
 def without(texts: xr.DataArray, property: str) -> xr.DataArray:
     """Leave the texts about a property out of a pool.
 
@@ -121,7 +124,7 @@ def answered(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     embeddings : DataArray, (…, feature)
         Normalised or not.
     texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.predictions.ensembles`.
+        Values and their properties, as of `ensembles`.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def named(predictions: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     predictions : DataArray of int, (…, property)
-        As of `helpers.analysis.predictions.zero_shot`.
+        As of `zero_shot`.
     texts : DataArray, (text, feature)
         As for `answered`.
 
@@ -146,18 +149,15 @@ def named(predictions: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     DataArray of str, (…, property)
     """
     predictions = predictions.transpose(..., "property")
+    values, properties = texts["text"].values.astype(object), texts["property"].values
     names = [
-        _values(texts, name)[predictions.sel(property=name).values] for name in _names(predictions)
+        values[properties == name][predictions.sel(property=name).values]
+        for name in predictions["property"].values
     ]
     return predictions.copy(data=np.stack(names, axis=-1))
 
 
-def _values(texts: xr.DataArray, name: str) -> np.ndarray:
-    return texts["text"].values[texts["property"].values == name].astype(object)
-
-
-def _names(answers: xr.DataArray) -> list[str]:
-    return answers["property"].values.tolist()
+# Against the truth
 
 
 def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.DataArray:
@@ -166,7 +166,7 @@ def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.Da
     Parameters
     ----------
     texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.predictions.ensembles`.
+        Values and their properties, as of `ensembles`.
     truth : mapping of str to DataFrame of str
         View → a row per image, a column per property, "" where nothing is known; as of
         `helpers.data.truth.truth_of_views`.
@@ -213,7 +213,7 @@ def judged(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
     embeddings : DataArray, (…, image, view, …, feature)
         Embeddings of views, of early read-outs or of patched passes, normalised or not.
     texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.predictions.ensembles`.
+        Values and their properties, as of `ensembles`.
     true : DataArray of int, (view, image, property)
         As of `true_values`, of these images and views and perhaps others.
 
@@ -234,15 +234,11 @@ def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
 def side_by_side(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
     """Put the zero-shot predictions for an image before and after a change side by side."""
     found = zero_shot(embeddings, texts)
-    names = found["property"].values
-    values = [texts["text"].values[texts["property"].values == name] for name in names]
-    columns = {"original": found["prediction"][0], "changed": found["prediction"][1]}
-    answers = {
-        view: [own[number] for own, number in zip(values, numbers.values, strict=True)]
-        for view, numbers in columns.items()
-    }
-    margins = {"original_margin": found["margin"][0], "margin": found["margin"][1]}
-    return pd.DataFrame(answers | {name: own.values for name, own in margins.items()}, index=names)
+    before, after = named(found["prediction"], texts).values
+    margin_before, margin = found["margin"].values
+    columns = {"original": before, "changed": after}
+    columns |= {"original_margin": margin_before, "margin": margin}
+    return pd.DataFrame(columns, index=found["property"].values)
 
 
 def lost(right: xr.DataArray) -> xr.DataArray:

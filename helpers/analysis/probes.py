@@ -56,6 +56,9 @@ FIXED = 4
 PENALTY = 1.0
 
 
+# Known attributes
+
+
 def by_head(components: xr.DataArray) -> xr.DataArray:
     """Take the heads out of all that embeddings are the sum of: (image, layer, head, feature)."""
     return on_grid(components).transpose("image", "layer", "head", "feature")
@@ -233,6 +236,9 @@ def _check(contributions: xr.DataArray, attributes: Attributes, least: int) -> N
             )
 
 
+# Weights
+
+
 def leading_directions(weights: np.ndarray) -> xr.Dataset:
     """Find the directions that heads write most strongly.
 
@@ -365,6 +371,9 @@ def first_texts(weights: xr.DataArray) -> pd.DataFrame:
         for head in leading["head"].values
     ]
     return pd.DataFrame(texts, names, list(POLES))
+
+
+# Misled probes
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ def normalised(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
+# Neighbours
+
+
 def _inner_products(queries: np.ndarray, contributions: np.ndarray) -> np.ndarray:
     return queries @ contributions.T
 
@@ -194,6 +197,9 @@ def _check(contributions: np.ndarray, query: np.ndarray, count: int) -> None:
         )
     if count < 1:
         raise WorkbookError(f"count has no value {count!r}; ask for 1 neighbour or more.")
+
+
+# Clusters of augmentations
 
 
 def cosine_distances(embeddings: ArrayLike) -> np.ndarray:

@@ -73,6 +73,9 @@ TEXTS = 5
 IMAGES = 4
 
 
+# How clear roles are
+
+
 def explained_by_chance(
     contributions: xr.DataArray, texts: xr.DataArray, k: int, rank: int | None = None
 ) -> xr.DataArray:
@@ -282,6 +285,9 @@ def _per_property(properties: np.ndarray) -> float:
     return len(known) / len(np.unique(known.astype(str))) if len(known) else np.nan
 
 
+# Counts by published label
+
+
 def shares_by_model(marks: pd.DataFrame) -> pd.DataFrame:
     """Say of each model which share of its heads has each mark.
 
@@ -358,6 +364,9 @@ def _compared(mark: np.ndarray, is_large: np.ndarray) -> dict[str, float]:
     ]
     small, large = (own[0] / sum(own) for own in table)
     return {"small": small, "large": large, "p": float(stats.fisher_exact(table).pvalue)}
+
+
+# Pruning
 
 
 def chosen_heads(consistency: np.ndarray, *, seed: int = 0) -> dict[str, np.ndarray]:
@@ -440,6 +449,9 @@ def _accuracy(right: xr.DataArray) -> xr.DataArray:
     return right.mean("property").mean(["image", "view"])
 
 
+# Cards
+
+
 def head_cards(
     readings: xr.Dataset,
     images: xr.DataArray,
@@ -459,7 +471,7 @@ def head_cards(
     variance, answers : DataArray, (layer, head, attribute)
         Results of `helpers.analysis.probes.variance_between` and `share_of_answers`.
     shares : DataArray, (augmentation, layer, head)
-        Mean share of each augmentation's shift; see `helpers.analysis.dissection.head_shares`.
+        Mean share of each augmentation's shift; see `helpers.analysis.dissection.on_grid`.
 
     Returns
     -------

@@ -246,6 +246,9 @@ def _check_same(change: xr.DataArray, response: xr.DataArray) -> None:
             )
 
 
+# Accuracy
+
+
 def accuracy_by_severity(right: xr.DataArray) -> pd.DataFrame:
     """Average right answers over images, at every severity and under every change.
 

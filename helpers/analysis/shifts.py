@@ -85,6 +85,9 @@ def _relative(counts: np.ndarray, shift: np.ndarray, units: np.ndarray) -> np.nd
     return counts @ shift / counts.sum(axis=1, keepdims=True) / apart[:, None]
 
 
+# How energy divides
+
+
 def energy(embeddings: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:
     """Divide the energy of every change's shifts, and measure how far images draw together.
 
@@ -175,6 +178,9 @@ def _product_of_means(first: np.ndarray, other: np.ndarray, counts: np.ndarray) 
     own = squares @ (first * other).sum(axis=1)
     with np.errstate(invalid="ignore"):  # a resample that holds one image alone has no pair
         return (products - own) / (np.square(counts.sum(axis=1)) - squares.sum(axis=1))
+
+
+# Common directions
 
 
 @dataclass(frozen=True)
@@ -334,6 +340,9 @@ def _cosines(products: np.ndarray) -> np.ndarray:
     return np.clip(products / (lengths[:, :, None] * lengths[:, None]), -1, 1)
 
 
+# A plane to look at
+
+
 def principal_plane(embeddings: xr.DataArray) -> xr.DataArray:
     """Project the embeddings of all views onto their first principal components.
 
@@ -381,6 +390,9 @@ def _principal_axes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, axes = values[::-1][:COMPONENTS], axes[:, ::-1][:, :COMPONENTS]
     largest = first_largest(np.abs(axes), axis=0)
     return values, axes * np.sign(axes[largest, np.arange(COMPONENTS)])
+
+
+# Other fillings
 
 
 def moved_refilled(original: xr.DataArray, refilled: xr.DataArray) -> xr.DataArray:
@@ -455,7 +467,7 @@ def cosines_refilled(
     pairs : iterable of (str, str)
         Changes; of those that have fillings, both get the same one.
     **options
-        Options of `helpers.analysis.shifts.mean_shift_directions`.
+        Options of `mean_shift_directions`.
 
     Returns
     -------

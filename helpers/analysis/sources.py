@@ -126,13 +126,8 @@ def table_by_source(
     values: Arrays, table: Callable[[Arrays], pd.DataFrame | pd.Series]
 ) -> pd.DataFrame | pd.Series:
     """Make the same table of every source's images."""
-    return _below(by_source(values), table, SOURCE)
-
-
-def _below(
-    parts: Mapping[str, Arrays], table: Callable[[Arrays], pd.DataFrame | pd.Series], level: str
-) -> pd.DataFrame | pd.Series:
-    return pd.concat({name: table(own) for name, own in parts.items()}, names=[level])
+    tables = {source: table(own) for source, own in by_source(values).items()}
+    return pd.concat(tables, names=[SOURCE])
 
 
 def evenly(ids: Sequence[str], most: int) -> list[str]:

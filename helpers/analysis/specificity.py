@@ -56,6 +56,9 @@ EXCITING = 3
 _NEURON_CONTROL = ("another", "another_error")
 
 
+# Heads and MLPs
+
+
 def ordinary_shares(
     products: xr.DataArray, embeddings: xr.DataArray, rng: np.random.Generator
 ) -> xr.Dataset:
@@ -352,6 +355,9 @@ def account(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> Acc
         {source: distances(own, ordinary, seed=seed) for source, own in sources.items()},
         {source: excess_shares(own, ordinary, seed=seed) for source, own in sources.items()},
     )
+
+
+# Neurons
 
 
 def merged_moments(moments: xr.DataArray, counts: xr.DataArray) -> xr.Dataset:

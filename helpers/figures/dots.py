@@ -126,6 +126,9 @@ def _legend(figure: Figure, series: Sequence[str], bands: Sequence[str]) -> None
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
 
 
+# Orders
+
+
 def order_agreement(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     """Draw how many published pairs a model's order and its baselines agree with.
 

@@ -224,6 +224,9 @@ def model_shares(shares: pd.DataFrame) -> Figure:
     return figure
 
 
+# Cards
+
+
 def card_title(card: xr.Dataset) -> str:
     """Write a head's name and label, such as ``L5.H2: size or fill``."""
     name = head_name(card["layer"].item(), card["head"].item())

@@ -119,6 +119,9 @@ def _check_grid(
         )
 
 
+# Attention
+
+
 def attention_grid(
     pixels: np.ndarray, maps: np.ndarray, *, views: Sequence[str], titles: Sequence[str]
 ) -> Figure:
@@ -183,6 +186,9 @@ def _check_attention(pixels: tuple, maps: tuple, images: int, views: int) -> Non
             f"Pixels of shape {pixels} and maps of shape {maps} don't fit {images} titles and "
             f"{views} views; they need (image, view, h, w, 3) and (image, view, h, w)."
         )
+
+
+# One change to one image
 
 
 def changed_pixels(

@@ -157,6 +157,9 @@ def sample_note(counts: pd.Series) -> str:
     return f"n = {count} image{'' if high == 1 else 's'}"
 
 
+# Descriptions
+
+
 def describe(figure: Figure) -> str:
     """Say what a figure shows: its titles, axes and series, as it names them itself."""
     shown = [ax for ax in figure.axes if ax.get_visible()]

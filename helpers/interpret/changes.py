@@ -150,7 +150,7 @@ def _of_each(
 
 def _leading_heads(before: xr.DataArray, after: xr.DataArray) -> pd.Series:
     shares = before.isel(feature=0).copy(data=dissection.shift_shares(before, after))
-    heads = dissection.named_heads(dissection.head_shares(shares))
+    heads = dissection.named_heads(dissection.on_grid(shares))
     return ties.ranked(heads.to_series())[:LEADING]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from helpers.analysis import patching
-from helpers.analysis.dissection import head_shares
+from helpers.analysis.dissection import on_grid
 from helpers.analysis.sources import by_source, few_of_each
 from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
@@ -53,8 +53,8 @@ def patched_heads(run: "Run") -> xr.Dataset:
     WorkbookError
         If the model gives no exact account.
     """
-    heads = head_shares(run.dissection("shares")["shares"])
-    reference = head_shares(ordinary_differences(run)["shares"])
+    heads = on_grid(run.dissection("shares")["shares"])
+    reference = on_grid(ordinary_differences(run)["shares"])
     return derived(
         run, "patching", lambda: _patched(run, heads, reference), measured=MEASURED, draws=DRAWS
     )

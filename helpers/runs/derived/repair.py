@@ -8,7 +8,7 @@ import xarray as xr
 
 from helpers import ties
 from helpers.analysis import patching, predictions, probes
-from helpers.analysis.dissection import head_name, head_shares
+from helpers.analysis.dissection import head_name, on_grid
 from helpers.analysis.sources import GROUP, METADATA, by_source
 from helpers.data.changes import ORIGINAL
 from helpers.data.images import LABEL
@@ -98,10 +98,10 @@ def _halves(run: "Run", own: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
 
 def _with_passes(run: "Run") -> xr.DataArray | None:
     """Return answers by models with heads ablated, and by the mean of mild views."""
-    heads = head_shares(run.dissection("shares")["shares"])
+    heads = on_grid(run.dissection("shares")["shares"])
     if not any(len(_halves(run, own)[0]) for own in by_source(heads).values()):
         return None
-    ordinary = head_shares(ordinary_differences(run)["shares"])
+    ordinary = on_grid(ordinary_differences(run)["shares"])
 
     def compute() -> xr.Dataset:
         judge, parts = _judge(run), []
