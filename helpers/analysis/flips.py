@@ -209,7 +209,9 @@ def most_changed(shares: Mapping[str, pd.DataFrame], k: int) -> dict[str, pd.Dat
     """
     largest = pd.concat([own.max() for own in shares.values()], axis=1).max(axis=1)
     kept = ties.ranked(largest).index[:k]
-    return {s: own[[name for name in own.columns if name in kept]] for s, own in shares.items()}
+    return {
+        s: group[[name for name in group.columns if name in kept]] for s, group in shares.items()
+    }
 
 
 def by_depth(answers: xr.DataArray, gained: pd.DataFrame) -> pd.DataFrame:

@@ -126,7 +126,7 @@ def table_by_source(
     values: Arrays, table: Callable[[Arrays], pd.DataFrame | pd.Series]
 ) -> pd.DataFrame | pd.Series:
     """Make the same table of every source's images."""
-    tables = {source: table(own) for source, own in by_source(values).items()}
+    tables = {source: table(group) for source, group in by_source(values).items()}
     return pd.concat(tables, names=[SOURCE])
 
 

@@ -328,8 +328,8 @@ class Account:
         names of the heads that are specific to the change, the largest excess first, in a list.
         """
         tables = {
-            source: own.assign(specific=pd.Series(specific_heads(self.excess[source])))
-            for source, own in self.distances.items()
+            source: group.assign(specific=pd.Series(specific_heads(self.excess[source])))
+            for source, group in self.distances.items()
         }
         return pd.concat(tables, names=["source"])
 
@@ -352,8 +352,8 @@ def account(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> Acc
     """
     sources = by_source(with_control(shares, ordinary))
     return Account(
-        {source: distances(own, ordinary, seed=seed) for source, own in sources.items()},
-        {source: excess_shares(own, ordinary, seed=seed) for source, own in sources.items()},
+        {source: distances(group, ordinary, seed=seed) for source, group in sources.items()},
+        {source: excess_shares(group, ordinary, seed=seed) for source, group in sources.items()},
     )
 
 
@@ -560,8 +560,8 @@ def neuron_account(shares: xr.Dataset, reference: xr.Dataset, effects: xr.Datase
     NeuronAccount
     """
     halves = {
-        source: mean_with_interval(own.where(own > 0))
-        for source, own in by_source(shares["neurons_for_half"]).items()
+        source: mean_with_interval(group.where(group > 0))
+        for source, group in by_source(shares["neurons_for_half"]).items()
     }
     ordinary = {source: float(reference["for_half"].sel(of_source=source)) for source in halves}
     total = shares.sizes["depth"] * shares.sizes["neuron"]

@@ -96,8 +96,8 @@ def _sentence(
 
 
 def _seen_under(change: str, seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
-    words = {source: own["words"][change] for source, own in seen.items()}
-    counts = {source: own["counts"][change] for source, own in seen.items()}
+    words = {source: group["words"][change] for source, group in seen.items()}
+    counts = {source: group["counts"][change] for source, group in seen.items()}
     return Finding(
         f"What does the model see under {name(change)}?",
         once_or_each(words),
@@ -118,7 +118,7 @@ def _without_gain(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
 
 
 def _originals(accuracy: Mapping[str, pd.DataFrame], question: str) -> Finding | None:
-    rows = {source: own.loc[ORIGINAL] for source, own in accuracy.items()}
+    rows = {source: group.loc[ORIGINAL] for source, group in accuracy.items()}
     rows = {source: row for source, row in rows.items() if pd.notna(row["mean"])}
     if not rows:
         return None
@@ -132,11 +132,11 @@ def _originals(accuracy: Mapping[str, pd.DataFrame], question: str) -> Finding |
 
 
 def _accuracy(lost: Mapping[str, pd.DataFrame], question: str, name: Callable) -> Finding | None:
-    known = {source: own.dropna(subset="mean") for source, own in lost.items()}
-    known = {source: own for source, own in known.items() if len(own)}
+    known = {source: group.dropna(subset="mean") for source, group in lost.items()}
+    known = {source: group for source, group in known.items() if len(group)}
     if not known:
         return None
-    order = {source: ranked(own["mean"]).index for source, own in known.items()}
+    order = {source: ranked(group["mean"]).index for source, group in known.items()}
     worst = {source: name(places[0]) for source, places in order.items()}
     first = {s: _percent(known[s].loc[places[0]]) for s, places in order.items()}
     second = {
@@ -189,11 +189,13 @@ def _written(rows: Sequence) -> str:
 
 
 def _concepts(concepts: Mapping[str, Concepts]) -> Finding:
-    found = {source: own.table[own.table["found"]] for source, own in concepts.items()}
+    found = {source: group.table[group.table["found"]] for source, group in concepts.items()}
     counts = {
-        source: f"{len(own)} of {len(concepts[source].table)}" for source, own in found.items()
+        source: f"{len(group)} of {len(concepts[source].table)}" for source, group in found.items()
     }
-    null = {s: f"{int(own.null['found'].sum())} of {len(own.null)}" for s, own in concepts.items()}
+    null = {
+        s: f"{int(group.null['found'].sum())} of {len(group.null)}" for s, group in concepts.items()
+    }
     return Finding(
         "Do changes add or take concepts?",
         "yes" if any(map(len, found.values())) else "none surely",
@@ -203,12 +205,12 @@ def _concepts(concepts: Mapping[str, Concepts]) -> Finding:
 
 
 def _control(concepts: Mapping[str, Concepts]) -> Finding | None:
-    positive = {source: own.positive for source, own in concepts.items() if len(own.positive)}
+    positive = {source: group.positive for source, group in concepts.items() if len(group.positive)}
     if not positive:
         return None
-    found = {s: f"{int(own['found'].sum())} of {len(own)}" for s, own in positive.items()}
-    first = {s: f"{int(own['first'].sum())} of {len(own)}" for s, own in positive.items()}
-    sure = {s: "yes" if own["found"].mean() > 0.5 else "no" for s, own in positive.items()}
+    found = {s: f"{int(group['found'].sum())} of {len(group)}" for s, group in positive.items()}
+    first = {s: f"{int(group['first'].sum())} of {len(group)}" for s, group in positive.items()}
+    sure = {s: "yes" if group["found"].mean() > 0.5 else "no" for s, group in positive.items()}
     return Finding(
         "Would the test find a concept that was put in?",
         once_or_each(sure),

@@ -81,20 +81,22 @@ def answer(
     if not anything_moved(1 - similarity.sel(augmentation=ADVERSARIAL)):
         return Answer(NOTHING_MOVED, [])
     findings, sentences = [_further(similarity)], []
-    if known := {s: own for s, own in moved.items() if own.loc[ADVERSARIAL].notna().all()}:
+    if known := {s: group for s, group in moved.items() if group.loc[ADVERSARIAL].notna().all()}:
         findings.insert(0, _distance(known))
         sentences.append(_distance_in_a_sentence(known))
     if seen:
         findings.append(_seen(seen, name))
         sentences.append(_seen_in_a_sentence(seen))
-    if answered := {s: own for s, own in (lost or {}).items() if own["n"].any()}:
+    if answered := {s: group for s, group in (lost or {}).items() if group["n"].any()}:
         findings += [_cost(answered), _cost_of_words(answered)]
     if account and any(
         pd.notna(own.loc[ADVERSARIAL, "floor"]) for own in account.distances.values()
     ):
         findings += [_account(account), _heads(account)]
         sentences.append(_account_in_a_sentence(account))
-    if alike := {s: own for s, own in (likeness or {}).items() if own["correlation"].notna().all()}:
+    if alike := {
+        s: group for s, group in (likeness or {}).items() if group["correlation"].notna().all()
+    }:
         findings.append(_alike(alike))
         sentences.append(_alike_in_a_sentence(alike))
     if similarity.sizes["image"] < LEAST_IMAGES:
@@ -103,7 +105,7 @@ def answer(
 
 
 def _distance(moved: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: own.loc[ADVERSARIAL] for source, own in moved.items()}
+    rows = {source: group.loc[ADVERSARIAL] for source, group in moved.items()}
     return Finding(
         "How far does an adversarial view move, in distances between two images?",
         once_or_each({source: _how_far(row) for source, row in rows.items()}),
@@ -125,7 +127,7 @@ def _how_far(row: pd.Series) -> str:
 
 
 def _distance_in_a_sentence(moved: Mapping[str, pd.DataFrame]) -> str:
-    far = in_a_sentence({s: _how_far(own.loc[ADVERSARIAL]) for s, own in moved.items()})
+    far = in_a_sentence({s: _how_far(group.loc[ADVERSARIAL]) for s, group in moved.items()})
     hardly = all(_of(own, NOISE) < HARDLY * own.loc[ADVERSARIAL, "mean"] for own in moved.values())
     noise = "hardly moves it" if hardly else "moves it, too"
     return (
@@ -145,7 +147,8 @@ def _written(row: pd.Series, form: str = PERCENT) -> str:
 def _further(similarity: xr.DataArray) -> Finding:
     further = similarity.sel(augmentation=ADVERSARIAL) < similarity.sel(augmentation=NOISE)
     counts = {
-        source: (int(own.sum()), own.sizes["image"]) for source, own in by_source(further).items()
+        source: (int(group.sum()), group.sizes["image"])
+        for source, group in by_source(further).items()
     }
     found, count = (sum(side) for side in zip(*counts.values(), strict=True))
     words = "on every image" if found == count else "on most" if found > HALF * count else "no"
@@ -160,18 +163,18 @@ def _further(similarity: xr.DataArray) -> Finding:
 def _seen(seen: Mapping[str, pd.DataFrame], name: Callable[[str], str]) -> Finding:
     return Finding(
         "What does the model see instead?",
-        once_or_each({source: own.loc[ADVERSARIAL, "words"] for source, own in seen.items()}),
-        each({source: own.loc[ADVERSARIAL, "counts"] for source, own in seen.items()}),
+        once_or_each({source: group.loc[ADVERSARIAL, "words"] for source, group in seen.items()}),
+        each({source: group.loc[ADVERSARIAL, "counts"] for source, group in seen.items()}),
         "; ".join(
             f"{name(change)}: "
-            + once_or_each({source: own.loc[change, "words"] for source, own in seen.items()})
+            + once_or_each({source: group.loc[change, "words"] for source, group in seen.items()})
             for change in (NOISE, *SHOWN)
         ),
     )
 
 
 def _seen_in_a_sentence(seen: Mapping[str, pd.DataFrame]) -> str:
-    rows = {source: own.loc[ADVERSARIAL] for source, own in seen.items()}
+    rows = {source: group.loc[ADVERSARIAL] for source, group in seen.items()}
     found = {
         source: VERBS[row["kind"]].format(row["words"].removeprefix("more often "))
         for source, row in rows.items()
@@ -180,12 +183,12 @@ def _seen_in_a_sentence(seen: Mapping[str, pd.DataFrame]) -> str:
     if not found:
         return "No answer surely becomes more frequent: every image goes its own way."
     everywhere = len(set(found.values())) == 1 and len(found) == len(rows)
-    words = [own if everywhere else f"{own} on {source}" for source, own in found.items()]
+    words = [group if everywhere else f"{group} on {source}" for source, group in found.items()]
     return f"The model then {listed(words[:1] if everywhere else words)}."
 
 
 def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: own.loc[ADVERSARIAL] for source, own in lost.items()}
+    rows = {source: group.loc[ADVERSARIAL] for source, group in lost.items()}
     return Finding(
         "Does it cost right answers?",
         once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
@@ -196,7 +199,7 @@ def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
 
 def _cost_of_words(lost: Mapping[str, pd.DataFrame]) -> Finding:
     """Say what a wrong word costs; a pasted object changes what is true, and is not judged."""
-    rows = {source: own.loc[WORD] for source, own in lost.items()}
+    rows = {source: group.loc[WORD] for source, group in lost.items()}
     return Finding(
         "Does a wrong word cost right answers?",
         once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
@@ -206,8 +209,8 @@ def _cost_of_words(lost: Mapping[str, pd.DataFrame]) -> Finding:
 
 
 def _account(account: Account) -> Finding:
-    rows = {source: own.loc[ADVERSARIAL] for source, own in account.distances.items()}
-    others = {s: f"{own.loc[ANOTHER, 'distance']:.2f}" for s, own in account.distances.items()}
+    rows = {source: group.loc[ADVERSARIAL] for source, group in account.distances.items()}
+    others = {s: f"{group.loc[ANOTHER, 'distance']:.2f}" for s, group in account.distances.items()}
     return Finding(
         "Do other parts carry it than carry a difference between two images?",
         once_or_each({s: "yes" if row["own"] else "not surely" for s, row in rows.items()}),
@@ -254,7 +257,7 @@ def _first_of(heads: pd.DataFrame) -> str:
 
 
 def _account_in_a_sentence(account: Account) -> str:
-    rows = {s: own.loc[ADVERSARIAL] for s, own in account.distances.items()}
+    rows = {s: group.loc[ADVERSARIAL] for s, group in account.distances.items()}
     apart = [source for source, row in rows.items() if row["own"]]
     if not apart:
         return "The parts that carry it are not surely others than carry any difference."
@@ -275,14 +278,14 @@ def _start(found: Sequence[str], every: Collection[str]) -> str:
 
 def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
     def written(change: str) -> str:
-        rows = {source: own.loc[change] for source, own in likeness.items()}
+        rows = {source: group.loc[change] for source, group in likeness.items()}
         return each(
             {s: interval(row["correlation"], row["low"], row["high"]) for s, row in rows.items()}
         )
 
     return Finding(
         "Is it carried as noise of its size is, or as a pasted object?",
-        once_or_each({source: _as_what(own) for source, own in likeness.items()}),
+        once_or_each({source: _as_what(group) for source, group in likeness.items()}),
         f"correlation of excess shares with noise's: {written(NOISE)}",
         f"with a pasted object's: {written(PASTED)}",
     )
@@ -296,8 +299,8 @@ def _as_what(own: pd.DataFrame) -> str:
 
 
 def _alike_in_a_sentence(likeness: Mapping[str, pd.DataFrame]) -> str:
-    found = {source: _as_what(own) for source, own in likeness.items()}
-    where = {words: [s for s, own in found.items() if own == words] for words in WAYS}
+    found = {source: _as_what(group) for source, group in likeness.items()}
+    where = {words: [s for s, group in found.items() if group == words] for words in WAYS}
     said = [
         f"{_start(sources, found)} {WAYS[words]}." for words, sources in where.items() if sources
     ]

@@ -49,12 +49,12 @@ def answer(
     """
     if all((own["mean"] == 0).all() for own in change.values()):
         return Answer(NOTHING_CHANGED, [])
-    order = {source: ranked(own["mean"]).index for source, own in change.items()}
-    black = {s: list(own.index[own["black"] >= BLACK]) for s, own in effects.items()}
-    noisy = {s: list(own.index[own["grain"] >= GRAIN]) for s, own in effects.items()}
+    order = {source: ranked(group["mean"]).index for source, group in change.items()}
+    black = {s: list(group.index[group["black"] >= BLACK]) for s, group in effects.items()}
+    noisy = {s: list(group.index[group["grain"] >= GRAIN]) for s, group in effects.items()}
     borders = {
-        s: [n for n in bordered if n in own.index and own.loc[n, "black"] > 0]
-        for s, own in effects.items()
+        s: [n for n in bordered if n in group.index and group.loc[n, "black"] > 0]
+        for s, group in effects.items()
     }
     rows = [
         _extreme(change, order, name),
@@ -118,8 +118,8 @@ def _bordered(
     effects: Mapping[str, pd.DataFrame], borders: Mapping[str, list[str]], name: Callable
 ) -> Finding:
     shown = {
-        source: ", ".join(f"{own.loc[n, 'black']:.1%}" for n in borders[source]) or "–"
-        for source, own in effects.items()
+        source: ", ".join(f"{group.loc[n, 'black']:.1%}" for n in borders[source]) or "–"
+        for source, group in effects.items()
     }
     return Finding(
         "Which changes leave black borders?",
@@ -148,7 +148,7 @@ def _left(
         source: ", ".join(form.format(effects[source].loc[n, column]) for n in names) or "–"
         for source, names in found.items()
     }
-    others = {source: own[column].drop(found[source]).max() for source, own in effects.items()}
+    others = {source: group[column].drop(found[source]).max() for source, group in effects.items()}
     rest = {source: "–" if pd.isna(most) else form.format(most) for source, most in others.items()}
     return Finding(
         QUESTIONS[column],

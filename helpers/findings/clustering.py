@@ -137,8 +137,8 @@ def _of_pairs(
     directions: Mapping[str, Directions], words: Mapping[str, str]
 ) -> tuple[str, Finding]:
     question = "Which two changes move images most nearly the same way?"
-    tables = {source: pairs_of(own) for source, own in directions.items()}
-    tops = {source: own.iloc[0] for source, own in tables.items() if len(own)}
+    tables = {source: pairs_of(group) for source, group in directions.items()}
+    tops = {source: group.iloc[0] for source, group in tables.items() if len(group)}
     if not tops or not any(top["estimate"] > 0 for top in tops.values()):
         found = Finding(question, "none surely", "–", "0 at a right angle")
         return "No two changes surely move images the same way.", found
@@ -147,8 +147,8 @@ def _of_pairs(
     everywhere = len(texts) == 1 and len(tops) == len(tables)
     pair = texts.pop() if everywhere else _on(names)
     overlapping = {
-        source: int((own["high"] > own["low"].iloc[0]).sum() - 1)
-        for source, own in tables.items()
+        source: int((group["high"] > group["low"].iloc[0]).sum() - 1)
+        for source, group in tables.items()
         if source in tops
     }
     ties = {source: f"{count} other pairs overlap" for source, count in overlapping.items()}
@@ -170,13 +170,13 @@ def _on(names: Mapping[str, str]) -> str:
 
 
 def _of_own_direction(directions: Mapping[str, Directions]) -> Finding:
-    has_one = {s: (own.common["q"] <= FALSE_DISCOVERY_RATE) for s, own in directions.items()}
+    has_one = {s: (group.common["q"] <= FALSE_DISCOVERY_RATE) for s, group in directions.items()}
     shares = [own.mean() for own in has_one.values()]
     words = "all" if min(shares) == 1 else "most" if min(shares) > HALF else "some"
     return Finding(
         "How many changes move different images in a common direction?",
         words if max(shares) > 0 else "none surely",
-        each({source: f"{own.sum()} of {len(own)}" for source, own in has_one.items()}),
+        each({source: f"{group.sum()} of {len(group)}" for source, group in has_one.items()}),
         "shifts of random sign; false discoveries held at 5 %",
     )
 
@@ -276,15 +276,15 @@ def _of_distances(
     words: Mapping[str, str],
 ) -> tuple[str, list[Finding]]:
     by_length = {
-        s: _rank_correlation(own["distance"], own["moved"]) for s, own in distances.items()
+        s: _rank_correlation(group["distance"], group["moved"]) for s, group in distances.items()
     }
     by_angle = {
-        source: _rank_correlation(own["distance"], _cosines(directions[source], own))
-        for source, own in distances.items()
+        source: _rank_correlation(group["distance"], _cosines(directions[source], group))
+        for source, group in distances.items()
     }
     restates = all(value > RESTATES for value in by_length.values())
     verdict = "no: they restate how far each moves images" if restates else "in part"
-    clusters = {source: in_words(own.tree, words) for source, own in trees.items()}
+    clusters = {source: in_words(group.tree, words) for source, group in trees.items()}
     same = all(_partition(own.tree) == _partition(own.other) for own in trees.values())
     texts = set(clusters.values())
     findings = [
@@ -299,7 +299,7 @@ def _of_distances(
         Finding(
             "What does the published clustering find?",
             texts.pop() if len(texts) == 1 else each(clusters),
-            each({source: _share(own.same) for source, own in trees.items()}),
+            each({source: _share(group.same) for source, group in trees.items()}),
             f"average linkage gives {'the same' if same else 'other clusters'}",
         ),
     ]

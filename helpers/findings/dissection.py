@@ -65,10 +65,10 @@ def answer(
     -------
     Answer
     """
-    tables = {source: own.drop(index=ANOTHER) for source, own in account.distances.items()}
+    tables = {source: group.drop(index=ANOTHER) for source, group in account.distances.items()}
     if not any(own["n"].any() for own in tables.values()):
         return Answer(NOTHING_MOVED, [])
-    known = {source: own for source, own in tables.items() if own["floor"].notna().any()}
+    known = {source: group for source, group in tables.items() if group["floor"].notna().any()}
     if not known:
         return Answer(TOO_FEW, [])
     controls = {source: account.distances[source].loc[ANOTHER] for source in known}
@@ -77,8 +77,8 @@ def answer(
     findings += [_heads_in_all(known), _specific(heads, account, name)]
     sentences = [_in_a_sentence(known, name), _specific_in_a_sentence(known, heads)]
     if removed is not None and removed.sizes["image"] > 1:
-        patched = {s: own for s, own in by_source(removed).items() if s in known}
-        beyond = {source: patching.beyond(own) for source, own in patched.items()}
+        patched = {s: group for s, group in by_source(removed).items() if s in known}
+        beyond = {source: patching.beyond(group) for source, group in patched.items()}
         findings += [_patching(patched, beyond, name), _passed_on(patched)]
         sentences.append(_patching_in_a_sentence(beyond))
     if neurons is not None:
@@ -149,7 +149,7 @@ def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
         )
     mostly = all(own["distance"].max() < HALF for own in known.values())
     start = "Most of what carries a shift" if mostly else "Part of what carries a shift"
-    apart = {source: furthest(own) for source, own in known.items()}
+    apart = {source: furthest(group) for source, group in known.items()}
     stands = [
         name(change) + (f" ({source})" if len(known) > 1 else "")
         for source, change in apart.items()
@@ -165,7 +165,7 @@ def _specific_in_a_sentence(
 ) -> str:
     if not any(len(own) for own in heads.values()):
         return "No head surely carries more than its ordinary share under any change."
-    counts = {source: how_many(len(heads[source]), len(own)) for source, own in known.items()}
+    counts = {source: how_many(len(heads[source]), len(group)) for source, group in known.items()}
     return f"Some heads surely carry more than their ordinary share under {in_a_sentence(counts)}."
 
 
@@ -176,7 +176,7 @@ def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
         (patching.GENERIC, "generic ones"),
     ):
         more = _more(beyond, choice)
-        counts = {s: how_many(int(own.sum()), len(own)) for s, own in more.items()}
+        counts = {s: how_many(int(group.sum()), len(group)) for s, group in more.items()}
         if counts:
             under.setdefault(in_a_sentence(counts), []).append(called)
     if not under:
@@ -190,7 +190,7 @@ def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
 
 def _more(beyond: Mapping[str, pd.DataFrame], choice: str) -> dict[str, pd.Series]:
     """Whether own heads surely remove more than others, by source that has the others."""
-    return {s: own.loc[choice, "more"] for s, own in beyond.items() if choice in own.index}
+    return {s: group.loc[choice, "more"] for s, group in beyond.items() if choice in group.index}
 
 
 def _distance(
@@ -211,8 +211,8 @@ def _distance(
         "another image: "
         + each(
             {
-                source: f"{own['distance']:.2f}, by chance below {own['floor']:.2f}"
-                for source, own in controls.items()
+                source: f"{group['distance']:.2f}, by chance below {group['floor']:.2f}"
+                for source, group in controls.items()
             }
         ),
     )
@@ -221,20 +221,20 @@ def _distance(
 def _own(
     known: Mapping[str, pd.DataFrame], controls: Mapping[str, pd.Series], name: Name
 ) -> Finding:
-    found = {source: own.index[own["own"]].tolist() for source, own in known.items()}
-    answers = {s: listed_changes(own, known[s].index, name) for s, own in found.items()}
+    found = {source: group.index[group["own"]].tolist() for source, group in known.items()}
+    answers = {s: listed_changes(group, known[s].index, name) for s, group in found.items()}
     kept = not any(own["own"] for own in controls.values())
     return Finding(
         "Which accounts are surely not ordinary?",
         once_or_each(answers),
-        each({s: f"{len(own)} of {len(known[s])} changes" for s, own in found.items()}),
+        each({s: f"{len(group)} of {len(known[s])} changes" for s, group in found.items()}),
         f"{'not' if kept else 'also'} another image's; false discoveries held at 5 %",
     )
 
 
 def _heads_in_all(known: Mapping[str, pd.DataFrame]) -> Finding:
-    ends = {s: (own["heads"].min(), own["heads"].max()) for s, own in known.items()}
-    ordinary = {source: own["ordinary_heads"].iloc[0] for source, own in known.items()}
+    ends = {s: (group["heads"].min(), group["heads"].max()) for s, group in known.items()}
+    ordinary = {source: group["ordinary_heads"].iloc[0] for source, group in known.items()}
     above = [ends[source][0] > ordinary[source] for source in known]
     below = [ends[source][1] < ordinary[source] for source in known]
     words = (
@@ -248,33 +248,33 @@ def _heads_in_all(known: Mapping[str, pd.DataFrame]) -> Finding:
         "Do heads carry more of a shift than of any difference?",
         words,
         each({source: f"{low:.0%} to {high:.0%}" for source, (low, high) in ends.items()}),
-        "two originals: " + each({source: f"{own:.0%}" for source, own in ordinary.items()}),
+        "two originals: " + each({source: f"{group:.0%}" for source, group in ordinary.items()}),
     )
 
 
 def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -> Finding:
     answers = {
         source: ", ".join(
-            f"{own['head'][change]} to {name(change)}" for change in own.index[:SHOWN]
+            f"{group['head'][change]} to {name(change)}" for change in group.index[:SHOWN]
         )
         or "none"
-        for source, own in heads.items()
+        for source, group in heads.items()
     }
     cells = {
         source: ", ".join(
             interval(*row, DIFFERENCE)
-            for row in own[["excess", "low", "high"]].head(SHOWN).itertuples(index=False)
+            for row in group[["excess", "low", "high"]].head(SHOWN).itertuples(index=False)
         )
         or "–"
-        for source, own in heads.items()
+        for source, group in heads.items()
     }
     controls = {
         source: int(
-            (own["specific"] & own["component"].to_series().map(is_head).to_xarray())
+            (group["specific"] & group["component"].to_series().map(is_head).to_xarray())
             .sel(augmentation=ANOTHER)
             .sum()
         )
-        for source, own in account.excess.items()
+        for source, group in account.excess.items()
         if source in heads
     }
     return Finding(
@@ -321,8 +321,8 @@ def _patching(
             if choice in total.index and not pd.isna(total[choice])
         )
     random = {
-        source: f"{own.sel(effect='total', choice=patching.RANDOM).mean().item():.0%}"
-        for source, own in patched.items()
+        source: f"{group.sel(effect='total', choice=patching.RANDOM).mean().item():.0%}"
+        for source, group in patched.items()
     }
     return Finding(
         "Do a change's own heads remove more of its shift than another change's?",
@@ -341,8 +341,8 @@ _CHOICE_WORDS = {
 
 
 def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
-    steps = {s: _steps(own.sel(choice=patching.OWN)) for s, own in patched.items()}
-    random = {s: _steps(own.sel(choice=patching.RANDOM)) for s, own in patched.items()}
+    steps = {s: _steps(group.sel(choice=patching.OWN)) for s, group in patched.items()}
+    random = {s: _steps(group.sel(choice=patching.RANDOM)) for s, group in patched.items()}
     surely = [own["passed on"]["low"] > 0 for own in steps.values()]
     words = "yes" if all(surely) else "on some images" if any(surely) else "not surely"
     less = [own["other tokens"]["mean"] < HALF * own["passed on"]["mean"] for own in steps.values()]
@@ -354,13 +354,13 @@ def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
         "total less direct effect: "
         + each(
             {
-                source: f"{_interval(own['passed on'], DIFFERENCE)}, by other tokens"
-                f" {_interval(own['other tokens'], DIFFERENCE)}"
-                for source, own in steps.items()
+                source: f"{_interval(group['passed on'], DIFFERENCE)}, by other tokens"
+                f" {_interval(group['other tokens'], DIFFERENCE)}"
+                for source, group in steps.items()
             }
         ),
         "random heads: "
-        + each({s: _interval(own["passed on"], DIFFERENCE) for s, own in random.items()}),
+        + each({s: _interval(group["passed on"], DIFFERENCE) for s, group in random.items()}),
     )
 
 
@@ -378,23 +378,25 @@ def _half(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
     return Finding(
         "How many neurons carry half of what all neurons carry?",
         "few" if few else "a good part of them",
-        each({s: f"{own.min():.0f} to {own.max():.0f}, by change" for s, own in means.items()})
+        each(
+            {s: f"{group.min():.0f} to {group.max():.0f}, by change" for s, group in means.items()}
+        )
         + f", of {neurons.neurons:,}",
         "two originals: " + each({s: f"{neurons.ordinary[s]:.0f}" for s in sources}),
     )
 
 
 def _specific_neurons(neurons: NeuronAccount, sources: Sequence[str], name: Name) -> Finding:
-    tables = {source: own for source, own in neurons.leading.items() if source in sources}
+    tables = {source: group for source, group in neurons.leading.items() if source in sources}
     return Finding(
         "Which neurons are most specific, and to what?",
         each(
             {
                 source: ", ".join(
-                    f"{row.neuron} to {name(row.Index)}" for row in own.head(SHOWN).itertuples()
+                    f"{row.neuron} to {name(row.Index)}" for row in group.head(SHOWN).itertuples()
                 )
                 or "none"
-                for source, own in tables.items()
+                for source, group in tables.items()
             }
         ),
         "excess share: "
@@ -402,10 +404,10 @@ def _specific_neurons(neurons: NeuronAccount, sources: Sequence[str], name: Name
             {
                 source: ", ".join(
                     interval(row.excess, row.low, row.high, "{:+.1%}")
-                    for row in own.head(SHOWN).itertuples()
+                    for row in group.head(SHOWN).itertuples()
                 )
                 or "–"
-                for source, own in tables.items()
+                for source, group in tables.items()
             }
         ),
         f"to another image: {sum(neurons.control[source] for source in sources) or 'none'}",
@@ -423,14 +425,14 @@ def _ablating(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
         "ablating one in a hundred: "
         + each(
             {
-                s: f"own {own[patching.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
-                for s, own in rows.items()
+                s: f"own {group[patching.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
+                for s, group in rows.items()
             }
         ),
         each(
             {
-                s: f"generic {own[patching.GENERIC]:.0%}, random {own[patching.RANDOM]:.0%}"
-                for s, own in rows.items()
+                s: f"generic {group[patching.GENERIC]:.0%}, random {group[patching.RANDOM]:.0%}"
+                for s, group in rows.items()
             }
         ),
     )

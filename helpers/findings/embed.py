@@ -48,7 +48,7 @@ def answer(
     if all((own["mean"] > 1 - TOLERANCE).all() for own in similarity.values()):
         return Answer(NOTHING_MOVED, [])
     order = {
-        source: ranked(own["mean"], ascending=True).index for source, own in similarity.items()
+        source: ranked(group["mean"], ascending=True).index for source, group in similarity.items()
     }
     rows = [
         _distance("Which change moves images furthest?", similarity, order, 0, energy, name),
@@ -87,8 +87,8 @@ def _distance(
     energy: Mapping[str, pd.DataFrame],
     name: Callable,
 ) -> Finding:
-    rows = {source: own.loc[order[source][place]] for source, own in similarity.items()}
-    between = {s: interval(*own.loc[(ORIGINAL, "cosine")]) for s, own in energy.items()}
+    rows = {source: group.loc[order[source][place]] for source, group in similarity.items()}
+    between = {s: interval(*group.loc[(ORIGINAL, "cosine")]) for s, group in energy.items()}
     return Finding(
         question,
         once_or_each({source: name(order[source][place]) for source in similarity}),
@@ -98,7 +98,7 @@ def _distance(
 
 
 def _collapse(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
-    together = {source: _most(own, "together") for source, own in energy.items()}
+    together = {source: _most(group, "together") for source, group in energy.items()}
     changes = {source: name(change) for source, (change, _) in together.items()}
     shares = {s: f"{changes[s]} {_numbers(row)}" for s, (_, row) in together.items()}
     return Finding(
@@ -112,10 +112,10 @@ def _collapse(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
 def _after(
     energy: Mapping[str, pd.DataFrame], furthest: Mapping[str, str], name: Callable
 ) -> list[Finding]:
-    left = {s: own.loc[(furthest[s], "variance_left")] for s, own in energy.items()}
-    cosine = {s: own.loc[(furthest[s], "cosine")] for s, own in energy.items()}
-    before = {s: interval(*own.loc[(ORIGINAL, "cosine")]) for s, own in energy.items()}
-    rest = {s: _least_left(own, furthest[s], name) for s, own in energy.items()}
+    left = {s: group.loc[(furthest[s], "variance_left")] for s, group in energy.items()}
+    cosine = {s: group.loc[(furthest[s], "cosine")] for s, group in energy.items()}
+    before = {s: interval(*group.loc[(ORIGINAL, "cosine")]) for s, group in energy.items()}
+    rest = {s: _least_left(group, furthest[s], name) for s, group in energy.items()}
     changes = once_or_each({source: name(change) for source, change in furthest.items()})
     lost = {source: _how_much(row) for source, row in left.items()}
     nearer = {
@@ -156,14 +156,18 @@ def _least_left(table: pd.DataFrame, furthest: str, name: Callable) -> str:
 
 def _others(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     """Say where the rest is the largest part."""
-    tables = {source: own["mean"].unstack()[[*PARTS]].dropna() for source, own in energy.items()}
-    counts = {s: f"{int((own['rest'] > 0.5).sum())} of {len(own)}" for s, own in tables.items()}
-    moves = {s: _most(own, "translation", _collapsed(energy)) for s, own in energy.items()}
+    tables = {
+        source: group["mean"].unstack()[[*PARTS]].dropna() for source, group in energy.items()
+    }
+    counts = {
+        s: f"{int((group['rest'] > 0.5).sum())} of {len(group)}" for s, group in tables.items()
+    }
+    moves = {s: _most(group, "translation", _collapsed(energy)) for s, group in energy.items()}
     largest = {s: f"{name(n)} {_numbers(row)}" for s, (n, row) in moves.items() if n}
-    most = {s: (own["rest"] > 0.5).mean() > 0.5 for s, own in tables.items()}
+    most = {s: (group["rest"] > 0.5).mean() > 0.5 for s, group in tables.items()}
     return Finding(
         "Do changes move images in a direction in common?",
-        once_or_each({s: "mostly not" if own else "yes" for s, own in most.items()}),
+        once_or_each({s: "mostly not" if group else "yes" for s, group in most.items()}),
         f"the rest is over half of the energy for {each(counts)} changes",
         f"largest translation without a collapse: {each(largest) if largest else '–'}",
     )
@@ -180,7 +184,7 @@ def _most(table: pd.DataFrame, measure: str, without: list[str] = ()) -> tuple:
 
 def _collapsed(energy: Mapping[str, pd.DataFrame]) -> list[str]:
     """List the changes that collapse every source."""
-    found = pd.DataFrame({source: collapses(own) for source, own in energy.items()}).all(axis=1)
+    found = pd.DataFrame({source: collapses(group) for source, group in energy.items()}).all(axis=1)
     return list(found.index[found])
 
 

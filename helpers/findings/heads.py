@@ -275,23 +275,23 @@ def _weights(found: Weights) -> Finding:
 
 
 def _pruned(pruned: Mapping[str, pd.DataFrame]) -> list[Finding]:
-    known = {source: own for source, own in pruned.items() if own["n"].any()}
+    known = {source: group for source, group in pruned.items() if group["n"].any()}
     if not known:
         return []
     written = {
         name: each(
             {
-                s: interval(*own.loc[name, ["mean", "low", "high"]], "{:.0%}")
-                for s, own in known.items()
+                s: interval(*group.loc[name, ["mean", "low", "high"]], "{:.0%}")
+                for s, group in known.items()
             }
         )
         for name in (roles.HIGH, roles.LOW, roles.RANDOM)
     }
-    every = each({source: f"{own.loc[roles.ALL, 'mean']:.0%}" for source, own in known.items()})
+    every = each({source: f"{group.loc[roles.ALL, 'mean']:.0%}" for source, group in known.items()})
     return [
         Finding(
             "Do answers need the heads of consistent concept more than random heads?",
-            once_or_each({source: _needed(own) for source, own in known.items()}),
+            once_or_each({source: _needed(group) for source, group in known.items()}),
             f"accuracy lost with half of the heads: {roles.HIGH} {written[roles.HIGH]};"
             f" {roles.LOW} {written[roles.LOW]}",
             f"{roles.RANDOM}: {written[roles.RANDOM]}; {roles.ALL}: {every}",

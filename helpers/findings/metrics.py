@@ -38,8 +38,8 @@ def correlations(scores: xr.Dataset, seed: int = 0) -> pd.DataFrame:
     """
     rows = []
     compared = [name for name in COMPARED if name in scores]
-    for source, own in by_source(scores[[EMBEDDING, *compared]]).items():
-        for part, across, chosen in _parts(own):
+    for source, group in by_source(scores[[EMBEDDING, *compared]]).items():
+        for part, across, chosen in _parts(group):
             found = statistics.correlate_scores(chosen, across=across, seed=seed)
             for name in compared:
                 cell = found.sel(score=name, other=EMBEDDING)
@@ -179,10 +179,10 @@ def _words(names: Iterable[str]) -> list[str]:
 def _by_source(table: pd.DataFrame) -> str:
     """List the scores that surely correlate, source by source."""
     words = {}
-    for source, own in _rows_of(table).items():
-        names = _surely_positive(own)
+    for source, group in _rows_of(table).items():
+        names = _surely_positive(group)
         words[source] = listed(_words(names)) if names else "none surely"
-        if len(names) == len(own) > 1:
+        if len(names) == len(group) > 1:
             words[source] = "all"
     return once_or_each(words)
 
@@ -198,8 +198,8 @@ def _text(row: pd.Series) -> str:
 def _ends(table: pd.DataFrame) -> str:
     """Write the weakest and the strongest correlation of each source."""
     texts = {}
-    for source, own in _rows_of(table.dropna(subset="mean")).items():
-        ordered = own.sort_values("mean", kind="stable")
+    for source, group in _rows_of(table.dropna(subset="mean")).items():
+        ordered = group.sort_values("mean", kind="stable")
         ends = ordered.iloc[[0, -1]] if len(ordered) > 1 else ordered
         texts[source] = " to ".join(_text(row) for _, row in ends.iterrows())
     return each(texts) if texts else "–"
@@ -215,7 +215,7 @@ def _of_pairs(similarity: xr.DataArray) -> Finding:
     return Finding(
         "Which changes move embeddings by different amounts?",
         words if max(shares) > 0 else "none can be distinguished",
-        each({source: f"{own[0]} of {own[1]} pairs" for source, own in counts.items()}),
+        each({source: f"{group[0]} of {group[1]} pairs" for source, group in counts.items()}),
         "image by image, false discoveries held at 5 %",
     )
 
@@ -226,11 +226,11 @@ def _of_pairs(similarity: xr.DataArray) -> Finding:
 def _of_order(
     agreement: Mapping[str, pd.DataFrame], noise: Mapping[str, pd.DataFrame]
 ) -> tuple[list[str], list[Finding]]:
-    networks = {source: _networks(own) for source, own in agreement.items()}
-    same = {source: own.loc[order.SAME_IMAGES] for source, own in agreement.items()}
-    by_chance = {s: not own.loc[order.MODEL, "p"] <= LEVEL for s, own in agreement.items()}
-    learnt = {source: own["low"] > max(networks[source]) for source, own in same.items()}
-    reach = {s: int((own >= same[s]["agreeing"]).sum()) for s, own in networks.items()}
+    networks = {source: _networks(group) for source, group in agreement.items()}
+    same = {source: group.loc[order.SAME_IMAGES] for source, group in agreement.items()}
+    by_chance = {s: not group.loc[order.MODEL, "p"] <= LEVEL for s, group in agreement.items()}
+    learnt = {source: group["low"] > max(networks[source]) for source, group in same.items()}
+    reach = {s: int((group >= same[s]["agreeing"]).sum()) for s, group in networks.items()}
     first, found_noise = _of_noise(noise)
     beyond = _on(by_chance, "not surely more often than by chance", "more often than by chance")
     taught = _on(
@@ -240,35 +240,35 @@ def _of_order(
     )
     second = f"The order of the others agrees with the published one {beyond}; {taught}."
     untrained = {
-        source: f"{_range(own)} in {len(own)} untrained networks, of which {reach[source]} reach"
+        source: f"{_range(group)} in {len(group)} untrained networks, of which {reach[source]} reach"
         " the model's"
-        for source, own in networks.items()
+        for source, group in networks.items()
     }
     return [first, second], [
         found_noise,
         Finding(
             "Is the order of the other seven the published one?",
             _on(by_chance, "not surely more than by chance", "more than by chance"),
-            each({s: _pairs(own.loc[order.MODEL], p=True) for s, own in agreement.items()}),
+            each({s: _pairs(group.loc[order.MODEL], p=True) for s, group in agreement.items()}),
             f"chance {_chance(agreement)}; by pixels {_counts(agreement, order.PIXELS)}",
         ),
         Finding(
             "Is that agreement learnt?",
             _on(learnt, "yes", "no sure sign of it"),
-            each({s: _pairs(own) for s, own in same.items()}),
+            each({s: _pairs(group) for s, group in same.items()}),
             f"on the same images, {each(untrained)}",
         ),
     ]
 
 
 def _of_noise(noise: Mapping[str, pd.DataFrame]) -> tuple[str, Finding]:
-    is_all = {source: own["agreeing"] == own["pairs"] for source, own in noise.items()}
+    is_all = {source: group["agreeing"] == group["pairs"] for source, group in noise.items()}
     model = all(own[order.MODEL] for own in is_all.values())
-    networks = {source: _networks(own) for source, own in noise.items()}
-    furthest = {s: int((own == noise[s]["pairs"].iloc[0]).sum()) for s, own in networks.items()}
-    trivial = all(furthest[source] > len(own) / 2 for source, own in networks.items())
+    networks = {source: _networks(group) for source, group in noise.items()}
+    furthest = {s: int((group == noise[s]["pairs"].iloc[0]).sum()) for s, group in networks.items()}
+    trivial = all(furthest[source] > len(group) / 2 for source, group in networks.items())
     pixels = all(own[order.PIXELS] for own in is_all.values())
-    counts = {source: f"{furthest[source]} of {len(own)}" for source, own in networks.items()}
+    counts = {source: f"{furthest[source]} of {len(group)}" for source, group in networks.items()}
     sentence = "Noise moves embeddings furthest" if model else "Noise is not always furthest"
     if model and trivial and pixels:
         sentence += ", as it does in untrained networks, and it changes pixels most"
@@ -277,7 +277,7 @@ def _of_noise(noise: Mapping[str, pd.DataFrame]) -> tuple[str, Finding]:
     return f"{sentence}.", Finding(
         "Does noise move embeddings furthest (7 of the 23 published pairs)?",
         "yes" if model else "not everywhere",
-        each({s: _pairs(own.loc[order.MODEL]) for s, own in noise.items()}),
+        each({s: _pairs(group.loc[order.MODEL]) for s, group in noise.items()}),
         f"untrained networks: {each(counts)}; pixels: {'yes' if pixels else 'no'}",
     )
 
@@ -302,7 +302,7 @@ def _chance(agreement: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _counts(agreement: Mapping[str, pd.DataFrame], name: str) -> str:
-    return each({s: f"{own.loc[name, 'agreeing']:.0f}" for s, own in agreement.items()})
+    return each({s: f"{group.loc[name, 'agreeing']:.0f}" for s, group in agreement.items()})
 
 
 def _on(holds: Mapping[str, bool], words: str, others: str) -> str:
@@ -311,8 +311,8 @@ def _on(holds: Mapping[str, bool], words: str, others: str) -> str:
         return words
     if not any(holds.values()):
         return others
-    some = listed([source for source, own in holds.items() if own])
-    rest = listed([source for source, own in holds.items() if not own])
+    some = listed([source for source, group in holds.items() if group])
+    rest = listed([source for source, group in holds.items() if not group])
     return f"{words} on {some}, {others} on {rest}"
 
 

@@ -243,8 +243,8 @@ def _of_draws(draws: pd.DataFrame) -> Finding:
 
 def _of_each(rows: pd.DataFrame) -> str:
     texts = {
-        source: _correlations(own.droplevel("source"))
-        for source, own in rows.groupby(level="source", sort=False)
+        source: _correlations(group.droplevel("source"))
+        for source, group in rows.groupby(level="source", sort=False)
     }
     return each(texts)
 

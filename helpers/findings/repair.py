@@ -89,9 +89,9 @@ def _verdict_on_spurious(curves: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _repair(name: str, gains: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: own.loc[name] for source, own in gains.items()}
+    rows = {source: group.loc[name] for source, group in gains.items()}
     words = {source: _in_words(row) for source, row in rows.items()}
-    control = {source: own.loc[patching.CONTROL[name]] for source, own in gains.items()}
+    control = {source: group.loc[patching.CONTROL[name]] for source, group in gains.items()}
     return Finding(
         f"Does {NAMES[name]} help?",
         once_or_each(words),
@@ -100,7 +100,7 @@ def _repair(name: str, gains: Mapping[str, pd.DataFrame]) -> Finding:
         + "; clean: "
         + each({s: f"{row['cost']:+.1%}" for s, row in rows.items()}),
         f"{patching.CONTROL[name]}: "
-        + each({s: f"{own['gain']:+.1%}" for s, own in control.items()}),
+        + each({s: f"{group['gain']:+.1%}" for s, group in control.items()}),
     )
 
 
@@ -123,7 +123,7 @@ def _written(row: pd.Series, name: str) -> str:
 
 
 def _noticed(control: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: own.loc[patching.MEAN_SHIFT] for source, own in control.items()}
+    rows = {source: group.loc[patching.MEAN_SHIFT] for source, group in control.items()}
     found = {s: "yes" if row["gain_low"] > 0 else "not here" for s, row in rows.items()}
     return Finding(
         "Would a repair be noticed, if every image moved the same way?",
@@ -131,7 +131,9 @@ def _noticed(control: Mapping[str, pd.DataFrame]) -> Finding:
         "subtracting the mean shift: "
         + each({s: _written(row, "gain") for s, row in rows.items()}),
         f"{patching.OTHERS_MEAN}: "
-        + each({s: f"{own.loc[patching.OTHERS_MEAN, 'gain']:+.1%}" for s, own in control.items()}),
+        + each(
+            {s: f"{group.loc[patching.OTHERS_MEAN, 'gain']:+.1%}" for s, group in control.items()}
+        ),
     )
 
 

@@ -65,21 +65,21 @@ def answer(
     """
     if not moved:
         return Answer(NOTHING_MOVED, [])
-    dosed = {s: own[own["severity"].notna()] for s, own in crossing.items()}
+    dosed = {s: group[group["severity"].notna()] for s, group in crossing.items()}
     if not any(len(own) for own in dosed.values()):
         return Answer(NO_DOSE, [])
-    dosed = {s: _by(own, "severity") for s, own in dosed.items() if len(own)}
+    dosed = {s: _by(group, "severity") for s, group in dosed.items() if len(group)}
     findings = [_first(dosed, name), _by_reference(dosed, crossing, name)]
     sentences = [_first_in_a_sentence(dosed, name)]
     if lost:
         early = {s: onsets(lost[s], dosed[s]) for s in lost if s in dosed}
         findings += [_before(early, name), _strongest(lost, name)]
         sentences.append(_before_in_a_sentence(early))
-    at_level = {s: _by(_at_level(own), "mean") for s, own in equal.items()}
-    at_level = {s: own for s, own in at_level.items() if len(own) > 1}
+    at_level = {s: _by(_at_level(group), "mean") for s, group in equal.items()}
+    at_level = {s: group for s, group in at_level.items() if len(group) > 1}
     if at_level:
         findings.append(_equally(at_level, equal, name))
-        furthest = {s: first_of(own, name) for s, own in at_level.items()}
+        furthest = {s: first_of(group, name) for s, group in at_level.items()}
         sentences.append(
             f"The one that moves it furthest for the same change in pixels is {_sure(furthest)}."
         )
@@ -126,8 +126,8 @@ def _sure(words: Mapping[str, str]) -> str:
 
 def earliest(dosed: Tables, name: Name) -> dict[str, str]:
     """Name the change that crosses at the lowest severity, or those that may."""
-    within = {s: own[own["severity"] < np.inf] for s, own in dosed.items()}
-    return {s: first_of(own, name) if len(own) else NONE for s, own in within.items()}
+    within = {s: group[group["severity"] < np.inf] for s, group in dosed.items()}
+    return {s: first_of(group, name) if len(group) else NONE for s, group in within.items()}
 
 
 def _first_in_a_sentence(dosed: Tables, name: Name) -> str:
@@ -142,8 +142,8 @@ def _first(dosed: Tables, name: Name) -> Finding:
     return Finding(
         "Which change takes a tenth of the similarity at the lowest severity?",
         once_or_each(earliest(dosed, name)),
-        "severity: " + each({s: _end(own, 0, name) for s, own in dosed.items()}),
-        "last: " + each({s: _end(own, -1, name) for s, own in dosed.items()}),
+        "severity: " + each({s: _end(group, 0, name) for s, group in dosed.items()}),
+        "last: " + each({s: _end(group, -1, name) for s, group in dosed.items()}),
     )
 
 
@@ -152,13 +152,13 @@ def _end(ordered: pd.DataFrame, place: int, name: Name) -> str:
 
 
 def _by_reference(dosed: Tables, crossing: Tables, name: Name) -> Finding:
-    early = {s: own["severity"] <= REFERENCE for s, own in dosed.items()}
-    words = {s: _how_many(own) for s, own in early.items()}
+    early = {s: group["severity"] <= REFERENCE for s, group in dosed.items()}
+    words = {s: _how_many(group) for s, group in early.items()}
     without = [c for c, row in next(iter(crossing.values())).iterrows() if pd.isna(row["severity"])]
     return Finding(
         f"How many take it by severity {REFERENCE:g}?",
         once_or_each(words),
-        each({s: f"{own.sum()} of {len(own)} with a dose" for s, own in early.items()}),
+        each({s: f"{group.sum()} of {len(group)} with a dose" for s, group in early.items()}),
         f"the same at every severity: {listed([name(change) for change in without])}",
     )
 
@@ -170,14 +170,14 @@ def _how_many(found: pd.Series) -> str:
 
 
 def _before(early: Tables, name: Name) -> Finding:
-    found = {s: own[own["before"]] for s, own in early.items()}
-    never = {s: own.index[np.isinf(own["onset"])] for s, own in early.items()}
+    found = {s: group[group["before"]] for s, group in early.items()}
+    never = {s: group.index[np.isinf(group["onset"])] for s, group in early.items()}
     return Finding(
         "Are right answers lost before a tenth of the similarity is?",
-        each({s: _under(own.index, name) for s, own in found.items()}),
-        "severity: " + each({s: _severities(own, name) for s, own in found.items()}),
+        each({s: _under(group.index, name) for s, group in found.items()}),
+        "severity: " + each({s: _severities(group, name) for s, group in found.items()}),
         "with a dose, but without a sure loss at any severity: "
-        + each({s: listed([name(change) for change in own]) for s, own in never.items()}),
+        + each({s: listed([name(change) for change in group]) for s, group in never.items()}),
     )
 
 
@@ -196,7 +196,7 @@ def _severities(found: pd.DataFrame, name: Name) -> str:
 
 
 def _before_in_a_sentence(early: Tables) -> str:
-    words = {s: _how_many(own["before"]) for s, own in early.items()}
+    words = {s: _how_many(group["before"]) for s, group in early.items()}
     if set(words.values()) == {"none"}:
         return "No change surely costs right answers before that."
     texts = {s: "no change" if word == "none" else f"{word} changes" for s, word in words.items()}
@@ -210,10 +210,10 @@ def _strongest(lost: Tables, name: Name) -> Finding:
         last = own[own["severity"] == own["severity"].max()].set_index("augmentation")
         tables[source] = last.loc[ties.ranked(last["mean"]).index]
     top = max(own["severity"].iloc[0] for own in tables.values())
-    ends = {s: (own.iloc[0], own.iloc[-1]) for s, own in tables.items()}
+    ends = {s: (group.iloc[0], group.iloc[-1]) for s, group in tables.items()}
     return Finding(
         f"Which costs most right answers at severity {top:g}?",
-        once_or_each({s: first_of(own, name) for s, own in tables.items()}),
+        once_or_each({s: first_of(group, name) for s, group in tables.items()}),
         each({s: _named(end, name, PERCENT) for s, (end, _) in ends.items()}),
         "least: " + each({s: _named(end, name, PERCENT) for s, (_, end) in ends.items()}),
     )
@@ -226,10 +226,10 @@ def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
         beyond[source] = listed([name(change) for change in changes if change not in own.index])
     return Finding(
         f"Which moves the embedding furthest at a pixel change of {LEVEL:g}?",
-        once_or_each({s: first_of(own, name) for s, own in at_level.items()}),
-        "similarity: " + each({s: _named(own.iloc[0], name) for s, own in at_level.items()}),
+        once_or_each({s: first_of(group, name) for s, group in at_level.items()}),
+        "similarity: " + each({s: _named(group.iloc[0], name) for s, group in at_level.items()}),
         "least: "
-        + each({s: _named(own.iloc[-1], name) for s, own in at_level.items()})
+        + each({s: _named(group.iloc[-1], name) for s, group in at_level.items()})
         + f"; no value there: {each(beyond)}",
     )
 

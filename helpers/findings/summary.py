@@ -52,10 +52,10 @@ def answer(
     -------
     Answer
     """
-    known = {source: own for source, own in moved.items() if own["mean"].notna().any()}
+    known = {source: group for source, group in moved.items() if group["mean"].notna().any()}
     if known and all(not (own["mean"] > 0).any() for own in known.values()):
         return Answer(NO_SHIFT, [])
-    order = {source: ranked(own["mean"]).index for source, own in known.items()}
+    order = {source: ranked(group["mean"]).index for source, group in known.items()}
     furthest = {source: names[0] for source, names in order.items()}
     rows = [_furthest(known, order, name)] if known else []
     rows += [_seen(seen, furthest, name)] if seen and known else []
@@ -75,7 +75,7 @@ def _sentence(
 ) -> str:
     named = {source: name(change) for source, change in furthest.items()}
     text = f"{capital(in_a_sentence(named, IN))} moves embeddings furthest"
-    if not all(_surely(own, furthest[source]) for source, own in moved.items()):
+    if not all(_surely(group, furthest[source]) for source, group in moved.items()):
         text += ", though not surely"
     if seen and any(_of(seen, furthest, "kind")[source] != NOTHING for source in furthest):
         words = _of(seen, furthest, "words")
@@ -85,7 +85,7 @@ def _sentence(
     found = _has_heads(account)
     if not any(own.any() for own in found.values()):
         return f"{text}. No head surely carries {MORE}."
-    counts = {s: f"{own.sum()} of {len(own)} changes" for s, own in found.items()}
+    counts = {s: f"{group.sum()} of {len(group)} changes" for s, group in found.items()}
     return f"{text}. Some heads carry {MORE} under {in_a_sentence(counts, IN)}."
 
 
@@ -123,16 +123,16 @@ def _seen(seen: Mapping[str, pd.DataFrame], furthest: Mapping[str, str], name: C
 def _of(
     tables: Mapping[str, pd.DataFrame], changes: Mapping[str, str], column: str
 ) -> dict[str, str]:
-    return {source: own.loc[changes[source], column] for source, own in tables.items()}
+    return {source: group.loc[changes[source], column] for source, group in tables.items()}
 
 
 def _costs(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
-    known = {s: own.dropna(subset="mean") for s, own in lost.items()}
-    order = {s: ranked(own["mean"]) for s, own in known.items() if len(own)}
+    known = {s: group.dropna(subset="mean") for s, group in lost.items()}
+    order = {s: ranked(group["mean"]) for s, group in known.items() if len(group)}
     if not order:
         return None
-    worst = {source: own.index[0] for source, own in order.items()}
-    others = {s: f"{own.iloc[1:].median():.0%}" for s, own in order.items() if len(own) > 1}
+    worst = {source: group.index[0] for source, group in order.items()}
+    others = {s: f"{group.iloc[1:].median():.0%}" for s, group in order.items() if len(group) > 1}
     return Finding(
         "Which change costs most right answers?",
         once_or_each({source: name(change) for source, change in worst.items()}),
@@ -149,8 +149,8 @@ def _own(account: pd.DataFrame) -> Finding | None:
     controls = account.xs(ANOTHER, level="augmentation")["specific"].map(len)
     return Finding(
         "Do some heads carry more of a change than of any difference between images?",
-        once_or_each({source: _how_many(own) for source, own in with_heads.items()}),
-        each({s: f"{own.sum()} of {len(own)} changes" for s, own in with_heads.items()}),
+        once_or_each({source: _how_many(group) for source, group in with_heads.items()}),
+        each({s: f"{group.sum()} of {len(group)} changes" for s, group in with_heads.items()}),
         f"control, heads specific to just another image: {each(controls.astype(str).to_dict())}",
     )
 
@@ -159,7 +159,7 @@ def _has_heads(account: pd.DataFrame) -> dict[str, pd.Series]:
     """Whether a change has heads that are specific to it, by source and change."""
     changes = account.drop(index=ANOTHER, level="augmentation")
     sources = changes.groupby(level="source", sort=False)
-    return {source: own["specific"].map(len).gt(0) for source, own in sources}
+    return {source: group["specific"].map(len).gt(0) for source, group in sources}
 
 
 def _how_many(found: pd.Series) -> str:
@@ -170,9 +170,11 @@ def _how_many(found: pd.Series) -> str:
 
 
 def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
-    known = {source: own[own["severity"].notna()] for source, own in taken.items()}
+    known = {source: group[group["severity"].notna()] for source, group in taken.items()}
     order = {
-        s: ranked(own["severity"], ascending=True).index for s, own in known.items() if len(own)
+        s: ranked(group["severity"], ascending=True).index
+        for s, group in known.items()
+        if len(group)
     }
     if not order:
         return None
