@@ -19,14 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from helpers.checks import WorkbookError
 from helpers.figures import style
-from helpers.figures.layout import (
-    bare,
-    few_ticks,
-    sample_note,
-    shortened,
-    tick_views,
-    view_axes,
-)
+from helpers.figures.layout import bare, few_ticks, sample_note, shortened, tick_views, view_axes
 
 FULL_SCALE = 255
 DOTS = 200

@@ -4,15 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.findings import (
-    Answer,
-    Finding,
-    capital,
-    each,
-    interval,
-    listed,
-    once_or_each,
-)
+from helpers.findings import Answer, Finding, capital, each, interval, listed, once_or_each
 from helpers.ties import ranked
 
 NOTHING_CHANGED = "No change alters any pixel."

@@ -171,10 +171,8 @@ def _specific_in_a_sentence(
 
 def _patching_in_a_sentence(beyond: Mapping[str, pd.DataFrame]) -> str:
     under = {}
-    for choice, called in (
-        (patching.OTHERS, "another change's"),
-        (patching.GENERIC, "generic ones"),
-    ):
+    others = {patching.OTHERS: "another change's", patching.GENERIC: "generic ones"}
+    for choice, called in others.items():
         more = _more(beyond, choice)
         counts = {s: how_many(int(group.sum()), len(group)) for s, group in more.items()}
         if counts:
@@ -333,11 +331,7 @@ def _patching(
     )
 
 
-_CHOICE_WORDS = {
-    patching.OWN: "own",
-    patching.OTHERS: "another's",
-    patching.GENERIC: "generic",
-}
+_CHOICE_WORDS = {patching.OWN: "own", patching.OTHERS: "another's", patching.GENERIC: "generic"}
 
 
 def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:

@@ -240,8 +240,8 @@ def _of_order(
     )
     second = f"The order of the others agrees with the published one {beyond}; {taught}."
     untrained = {
-        source: f"{_range(group)} in {len(group)} untrained networks, of which {reach[source]} reach"
-        " the model's"
+        source: f"{_range(group)} in {len(group)} untrained networks, of which {reach[source]}"
+        " reach the model's"
         for source, group in networks.items()
     }
     return [first, second], [
