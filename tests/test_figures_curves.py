@@ -93,12 +93,6 @@ def test_a_curve_for_every_order_and_a_line_for_what_could_be_reached():
     plt.close(figure)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def test_a_panel_per_model_has_both_lines():
     own = pd.DataFrame({"shift": [0.1, 0.6], "ordinary": [0.2, 0.5]}, index=[0, 1])
     figure = layer_profiles({"one": own, "other": own})

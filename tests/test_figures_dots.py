@@ -1,6 +1,5 @@
 """Means with intervals, and orders beside their baselines."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,12 +7,6 @@ import pytest
 from helpers.analysis import order
 from helpers.checks import WorkbookError
 from helpers.figures import dots, heatmaps
-
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

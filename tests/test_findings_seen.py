@@ -7,7 +7,7 @@ from helpers.findings.seen import NOTHING_SURE, described, seen_instead
 from tests.test_analysis_flips import N, answers, made  # noqa: F401
 
 
-def test_few_words_for_every_kind(made):
+def test_few_words_for_every_kind(made):  # noqa: F811
     seen = seen_instead(made)
     assert seen["kind"].tolist() == ["description", "more often", "another", "nothing"]
     assert seen["words"].tolist() == [
