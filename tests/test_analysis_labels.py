@@ -234,7 +234,7 @@ def test_a_head_that_does_not_vary_is_no_near_tie():
 
 
 def test_the_p_value_of_a_head_is_that_of_random_texts(monkeypatch):
-    monkeypatch.setattr(labels, "DRAWS", 20_000)
+    monkeypatch.setattr(roles, "DRAWS", 20_000)
     # With five texts of one property, random texts agree as much where five of the 3 + 3 + 2 do.
     many = ["a"] * 12 + ["b"] * 12
     readings = labels.with_properties(chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), many)

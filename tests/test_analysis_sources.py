@@ -107,7 +107,7 @@ def grouped(sources):
 )
 def test_groups_are_counted_by_source_and_the_largest_come_first(sources, names, monkeypatch):
     assert list(largest_groups(grouped(sources), "label")) == names
-    monkeypatch.setattr(sources, "SHOWN", 1)
+    monkeypatch.setattr("helpers.analysis.sources.SHOWN", 1)
     assert list(largest_groups(grouped(sources), "label")) == names[:1]
 
 

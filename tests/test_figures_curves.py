@@ -96,6 +96,6 @@ def test_a_curve_for_every_order_and_a_line_for_what_could_be_reached():
 def test_a_panel_per_model_has_both_lines():
     own = pd.DataFrame({"shift": [0.1, 0.6], "ordinary": [0.2, 0.5]}, index=[0, 1])
     figure = layer_profiles({"one": own, "other": own})
-    assert [ax.get_title() for ax in figure.axes] == ["one", "other"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["one", "other"]
     for ax in figure.axes:
         assert [line.get_ydata().tolist() for line in ax.lines] == [[0.1, 0.6], [0.2, 0.5]]

@@ -119,9 +119,9 @@ def test_marks_have_a_panel_each_and_models_a_line():
 
 
 def test_a_sheet_has_a_cell_per_head(deck):  # noqa: F811
-    heads = [deck.sel(layer=5, head=head) for head in (0, 1)]
+    cards = [deck.sel(layer=5, head=head) for head in (0, 1)]
     figure = heads.contact_sheet(
-        heads, texts=TEXTS, images=[IMAGES, IMAGES], facts=map(standing_out, heads)
+        cards, texts=TEXTS, images=[IMAGES, IMAGES], facts=map(standing_out, cards)
     )
     cells = [cell for cell in figure.subfigs if cell.axes]
     assert [cell.get_suptitle() for cell in cells] == ["L5.H0: size or shape", "L5.H1: colour"]

@@ -13,6 +13,8 @@ from helpers.data import AUGMENTATIONS, VIEWS
 from helpers.figures import images, style
 from helpers.figures.layout import describe
 
+pytestmark = pytest.mark.usefixtures("styled")
+
 BLACK, GREY = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 51, np.uint8)
 HEADS = pd.Series({"L3.H1": 0.5, "L0.H2": 0.25})
 PREDICTIONS = pd.DataFrame(
@@ -69,7 +71,7 @@ def test_bars_keep_the_order_and_are_coloured_and_have_intervals(change):
     (whiskers,) = ax.collections
     for segment, (_, row) in zip(whiskers.get_segments(), expected.iterrows(), strict=True):
         assert segment[:, 0].tolist() == pytest.approx([row["low"], row["high"]])
-    assert "n = 300 images" in ax.get_title()
+    assert "n = 300 images" in ax.get_title(loc="left")
 
 
 def test_dots_are_the_first_200_images(change):
