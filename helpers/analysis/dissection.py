@@ -64,10 +64,10 @@ def place_of(name: str) -> tuple[int, int]:
     ValueError
         If the name is no head's.
     """
-    found = _HEAD.fullmatch(name)
-    if found is None:
+    result = _HEAD.fullmatch(name)
+    if result is None:
         raise ValueError(f"{name!r} is no name of a head, such as 'L3.H1'.")
-    return int(found[1]), int(found[2])
+    return int(result[1]), int(result[2])
 
 
 def on_grid(components: xr.DataArray) -> xr.DataArray:

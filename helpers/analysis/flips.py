@@ -341,11 +341,11 @@ def codes(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     values = values - values.sel(view=ORIGINAL, drop=True).mean("image")
     length = np.sqrt(np.square(values.sel(view=ORIGINAL)).sum("feature").mean("image")).item()
     scaled = (values / (length or 1)).to_numpy()
-    found = sparse_texts(scaled.reshape(-1, scaled.shape[-1]), texts)
+    result = sparse_texts(scaled.reshape(-1, scaled.shape[-1]), texts)
     coords = {"image": values["image"].values, "view": values["view"].values}
     coords |= {"text": texts["text"].values, "property": ("text", texts["property"].values)}
     shape = (*scaled.shape[:2], -1)
-    return xr.DataArray(found.reshape(shape), dims=("image", "view", "text"), coords=coords)
+    return xr.DataArray(result.reshape(shape), dims=("image", "view", "text"), coords=coords)
 
 
 def sparse_texts(vectors: np.ndarray, texts: xr.DataArray) -> np.ndarray:
@@ -432,13 +432,13 @@ def grid(tables: Mapping[str, pd.DataFrame], *, changes: Sequence[str]) -> dict[
         without a name stands where no change surely moves any concept.
     """
     rows = pd.concat(tables, names=["source"]).reset_index("source")
-    found = rows[rows["found"] & (rows["gain"].abs() >= SHOWN)]
-    of_change = found.groupby(["source", "augmentation"], sort=False)
+    result = rows[rows["found"] & (rows["gain"].abs() >= SHOWN)]
+    of_change = result.groupby(["source", "augmentation"], sort=False)
     strongest = pd.concat([of_change.head(STRONGEST), of_change.tail(STRONGEST)])
     sizes = strongest["gain"].abs().groupby(strongest["concept"], sort=False).max()
     names = ties.ranked(sizes).index[:ROWS] if len(sizes) else pd.Index([""])
     return {
-        source: found[found["source"] == source]
+        source: result[result["source"] == source]
         .pivot_table(index="concept", columns="augmentation", values="gain")
         .reindex(index=names, columns=changes)
         for source in tables

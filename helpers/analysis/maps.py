@@ -208,7 +208,7 @@ def foreground(maps: ArrayLike) -> np.ndarray:
     """
     maps = np.maximum(np.asarray(maps, dtype=np.float64), 0)
     flat = maps.reshape(-1, *maps.shape[-2:])
-    return np.stack([_above_otsu(one) for one in flat]).reshape(maps.shape)
+    return np.stack([_above_otsu(item) for item in flat]).reshape(maps.shape)
 
 
 def intersection_over_union(predicted: ArrayLike, true: ArrayLike) -> np.ndarray:

@@ -159,10 +159,10 @@ def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.
         )
     places = [[names.index(name) for name in own] for own in groups]
     pairs = [
-        (one, other)
+        (item, other)
         for at, further in enumerate(places)
         for nearer in places[at + 1 :]
-        for one in further
+        for item in further
         for other in nearer
     ]
     return tuple(np.transpose(pairs))

@@ -302,7 +302,7 @@ def repaired(learning: xr.DataArray, measuring: xr.DataArray) -> xr.DataArray:
     unit = unit / np.where(lengths > 0, lengths, 1)
     choices = range(len(names))
     following = np.roll(shifts, -1, axis=0)
-    found = {
+    result = {
         PLAIN: [values for _ in choices],
         MEAN_SHIFT: [_subtracted(values, shifts, shifts[n]) for n in choices],
         OTHERS_MEAN: [_subtracted(values, following, following[n]) for n in choices],
@@ -310,9 +310,9 @@ def repaired(learning: xr.DataArray, measuring: xr.DataArray) -> xr.DataArray:
         DIFFERENCES: [_projected(values, before.values - centre, centre) for _ in choices],
     }
     return xr.DataArray(
-        np.stack([np.stack(own) for own in found.values()]),
+        np.stack([np.stack(own) for own in result.values()]),
         dims=("repair", "choice", *plain.dims),
-        coords={"repair": list(found), "image": plain["image"], "view": plain["view"]},
+        coords={"repair": list(result), "image": plain["image"], "view": plain["view"]},
     )
 
 

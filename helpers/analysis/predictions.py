@@ -101,8 +101,8 @@ def zero_shot(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
             " give a pool with more texts."
         )
     units = unit_vectors(embeddings.transpose(..., "feature"))
-    found = [_predicted(units, texts.isel(text=np.flatnonzero(names == name))) for name in asked]
-    return xr.concat(found, pd.Index(asked, name="property")).transpose(..., "property")
+    result = [_predicted(units, texts.isel(text=np.flatnonzero(names == name))) for name in asked]
+    return xr.concat(result, pd.Index(asked, name="property")).transpose(..., "property")
 
 
 def _predicted(units: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
@@ -233,12 +233,12 @@ def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
 
 def side_by_side(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
     """Put the zero-shot predictions for an image before and after a change side by side."""
-    found = zero_shot(embeddings, texts)
-    before, after = named(found["prediction"], texts).values
-    margin_before, margin = found["margin"].values
+    result = zero_shot(embeddings, texts)
+    before, after = named(result["prediction"], texts).values
+    margin_before, margin = result["margin"].values
     columns = {"original": before, "changed": after}
     columns |= {"original_margin": margin_before, "margin": margin}
-    return pd.DataFrame(columns, index=found["property"].values)
+    return pd.DataFrame(columns, index=result["property"].values)
 
 
 def lost(right: xr.DataArray) -> xr.DataArray:

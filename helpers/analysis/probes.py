@@ -390,14 +390,14 @@ class ProbeTask:
 
 def between_groups(heads: np.ndarray, label: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Say how much heads vary with an attribute among images of one class."""
-    found = []
+    result = []
     for name in np.unique(label):
         own, values = heads[label == name], group[label == name]
         means = {value: own[values == value].mean(axis=0) for value in np.unique(values)}
         weights = np.array([(values == value).mean() for value in means])[:, None, None]
         centred = np.stack(list(means.values())) - own.mean(axis=0)
-        found.append((weights * centred**2).sum(axis=(0, 2)))
-    return np.mean(found, axis=0)
+        result.append((weights * centred**2).sum(axis=(0, 2)))
+    return np.mean(result, axis=0)
 
 
 def answered_without(task: ProbeTask, order: Sequence[int]) -> np.ndarray:

@@ -125,8 +125,8 @@ def nearest(
 
 def occurrences(contributions: ArrayLike, count: int, similarity: str) -> np.ndarray:
     """Count for each image how many others have it among their nearest."""
-    found = _neighbours_of_all(contributions, count, similarity)
-    return np.bincount(np.concatenate(list(found)), minlength=len(contributions))
+    result = _neighbours_of_all(contributions, count, similarity)
+    return np.bincount(np.concatenate(list(result)), minlength=len(contributions))
 
 
 def precision(
@@ -156,8 +156,10 @@ def precision(
         If the similarity is unknown.
     """
     values = np.asarray(values)
-    found = _neighbours_of_all(contributions, count, similarity)
-    return np.array([(values[near] == own).mean() for near, own in zip(found, values, strict=True)])
+    result = _neighbours_of_all(contributions, count, similarity)
+    return np.array(
+        [(values[near] == own).mean() for near, own in zip(result, values, strict=True)]
+    )
 
 
 def chance_precision(values: Sequence[str]) -> float:

@@ -101,16 +101,16 @@ def explained_by_chance(
     rng = np.random.default_rng(0)
     k = min(k, len(pool))
     shapes = ((len(pool), len(pool)), pool.shape)
-    found = []
+    result = []
     for shape, basis in zip(shapes, (pool - pool.mean(axis=0), None), strict=True):
         draws = (rng.normal(size=shape) for _ in range(POOLS_DRAWN))
         pools = (draw if basis is None else draw @ basis for draw in draws)
-        found.append(
+        result.append(
             [textspan(heads.values, normalised(each), k, rank).explained for each in pools]
         )
     coords = {"pool": list(POOLS_BY_CHANCE), "layer": heads["layer"], "head": heads["head"]}
     axes = ("pool", "draw", "layer", "head", "choice")
-    return xr.DataArray(np.array(found), coords | {"choice": np.arange(1, k + 1)}, axes)
+    return xr.DataArray(np.array(result), coords | {"choice": np.arange(1, k + 1)}, axes)
 
 
 def resampled_heads(
@@ -397,10 +397,10 @@ def chosen_heads(consistency: np.ndarray, *, seed: int = 0) -> dict[str, np.ndar
         RANDOM: rng.permuted(orders, axis=1)[:, :count],
         ALL: known[None],
     }
-    found = {name: np.zeros((len(own), len(consistency)), bool) for name, own in taken.items()}
+    result = {name: np.zeros((len(own), len(consistency)), bool) for name, own in taken.items()}
     for name, heads in taken.items():
-        np.put_along_axis(found[name], heads, True, axis=1)
-    return found
+        np.put_along_axis(result[name], heads, True, axis=1)
+    return result
 
 
 def accuracy_lost(
@@ -512,11 +512,11 @@ def top_images(heads: xr.DataArray, texts: xr.DataArray, first: xr.DataArray) ->
     """
     pool = texts.transpose("text", "feature").values
     by_head = heads.transpose("layer", "head", "image", "feature").values
-    found = np.empty((*by_head.shape[:2], min(IMAGES, by_head.shape[2])), int)
-    for place in np.ndindex(found.shape[:2]):
-        found[place] = nearest(by_head[place], pool[first.values[place]], IMAGES).indices
+    result = np.empty((*by_head.shape[:2], min(IMAGES, by_head.shape[2])), int)
+    for place in np.ndindex(result.shape[:2]):
+        result[place] = nearest(by_head[place], pool[first.values[place]], IMAGES).indices
     coords = {"layer": first["layer"], "head": first["head"]}
-    return xr.DataArray(found, coords, ("layer", "head", "place"))
+    return xr.DataArray(result, coords, ("layer", "head", "place"))
 
 
 def standing_out(card: xr.Dataset) -> dict[str, object]:
@@ -534,10 +534,10 @@ def standing_out(card: xr.Dataset) -> dict[str, object]:
         largest share of ``answers``; ``prefers``, the augmentation of whose shift it carries the
         largest ``share``.
     """
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     for name, measure in (("varies with", "variance"), ("sways", "answers"), ("prefers", "share")):
-        found[name], found[measure] = _largest(card[measure])
-    return found
+        result[name], result[measure] = _largest(card[measure])
+    return result
 
 
 def _largest(values: xr.DataArray) -> tuple[str, float]:

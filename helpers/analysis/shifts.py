@@ -513,6 +513,6 @@ def _fillings_of(refilled: xr.DataArray, pair: tuple[str, str]) -> list[str]:
 def _side(shift: xr.DataArray, refilled: xr.DataArray, name: str, filling: str) -> xr.DataArray:
     is_own = (refilled["augmentation"].values == name) & (refilled["filling"].values == filling)
     if is_own.any():
-        found = refilled.isel(view=int(is_own.argmax()))
-        return found.drop_vars(["view", "augmentation", "filling"])
+        result = refilled.isel(view=int(is_own.argmax()))
+        return result.drop_vars(["view", "augmentation", "filling"])
     return shift.sel(augmentation=name, drop=True)

@@ -26,7 +26,7 @@ def with_metadata(values: xr.Dataset, metadata: Mapping[str, Mapping[str, str]])
     ids = values["image"].values.tolist()
     return values.assign_coords(
         {
-            f"{METADATA}{name}": ("image", np.array([own.get(one, "") for one in ids], object))
+            f"{METADATA}{name}": ("image", np.array([own.get(item, "") for item in ids], object))
             for name, own in metadata.items()
         }
     )

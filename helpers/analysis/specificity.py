@@ -165,13 +165,13 @@ def likeness(
 
 def specific_heads(excess: xr.Dataset) -> dict[str, list[str]]:
     """List the heads that are specific to each change, the largest excess first."""
-    found = {}
+    result = {}
     for name in excess["augmentation"].values.tolist():
         own = excess.sel(augmentation=name)
         order = ties.largest_first(own["excess"].values)
         known = zip(own["component"].values[order], own["specific"].values[order], strict=True)
-        found[name] = [head for head, specific in known if specific and is_head(head)]
-    return found
+        result[name] = [head for head, specific in known if specific and is_head(head)]
+    return result
 
 
 @dataclass(frozen=True)
@@ -251,9 +251,9 @@ def _tested(own: Influence, seed: int) -> xr.Dataset:
         low, high = np.quantile(_resampled(own.excess, seed), TAILS, axis=0)
         error = own.excess.std(axis=0, ddof=1) / np.sqrt(len(own.excess))
         p = stats.t.sf(excess / np.where(error > 0, error, np.inf), own.moved - 1)
-    found = {"share": own.shares.mean(axis=0), "excess": excess, "low": low, "high": high, "p": p}
+    result = {"share": own.shares.mean(axis=0), "excess": excess, "low": low, "high": high, "p": p}
     return xr.Dataset(
-        {name: ("component", values) for name, values in found.items()},
+        {name: ("component", values) for name, values in result.items()},
         coords={"component": own.components},
     )
 
@@ -261,7 +261,7 @@ def _tested(own: Influence, seed: int) -> xr.Dataset:
 def _apart(own: Influence, seed: int) -> dict[str, float]:
     heads = np.array([is_head(name) for name in own.components])
     shares, ordinary = own.shares.mean(axis=0), own.ordinary.mean(axis=0)
-    found = {
+    result = {
         "distance": _half_sum(shares - ordinary),
         "low": np.nan,
         "high": np.nan,
@@ -272,7 +272,7 @@ def _apart(own: Influence, seed: int) -> dict[str, float]:
         "ordinary_heads": ordinary[heads].sum(),
         "n": own.moved,
     }
-    return found | (_varying(own, found["distance"], seed) if own.known else {})
+    return result | (_varying(own, result["distance"], seed) if own.known else {})
 
 
 def _varying(own: Influence, distance: float, seed: int) -> dict[str, float]:
@@ -293,8 +293,8 @@ def _alike(own: Influence, other: Influence, seed: int) -> tuple[float, float, f
     if not (own.known and other.known):
         return (np.nan,) * 3
     pairs = zip(*(_resampled(each.excess, seed) for each in (own, other)), strict=True)
-    found = _correlation(own.excess.mean(axis=0), other.excess.mean(axis=0))
-    return found, *np.nanquantile([_correlation(*pair) for pair in pairs], TAILS)
+    result = _correlation(own.excess.mean(axis=0), other.excess.mean(axis=0))
+    return result, *np.nanquantile([_correlation(*pair) for pair in pairs], TAILS)
 
 
 def _half_sum(values: np.ndarray) -> np.ndarray:
@@ -439,8 +439,8 @@ def neuron_excess(account: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     p = xr.apply_ufunc(stats.t.sf, excess / error.where(error > 0), freedom)
     q = p.copy(data=np.stack([_neuron_rates(own) for own in p]))
     half = stats.norm.ppf(TAILS[1]) * error
-    found = {"share": share, "excess": excess, "low": excess - half, "high": excess + half, "q": q}
-    return xr.Dataset(found).assign(specific=q <= FALSE_DISCOVERY_RATE)
+    result = {"share": share, "excess": excess, "low": excess - half, "high": excess + half, "q": q}
+    return xr.Dataset(result).assign(specific=q <= FALSE_DISCOVERY_RATE)
 
 
 def _neuron_rates(p: xr.DataArray) -> np.ndarray:

@@ -255,7 +255,7 @@ def _bootstrapped(
     method: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return SciPy's bootstrap interval of a statistic of samples, (images, …) each."""
-    found = stats.bootstrap(
+    result = stats.bootstrap(
         samples,
         statistic,
         confidence_level=confidence,
@@ -264,7 +264,7 @@ def _bootstrapped(
         method=method,
         rng=seed,
     )
-    return tuple(found.confidence_interval)
+    return tuple(result.confidence_interval)
 
 
 def _as_pairs(first: np.ndarray, other: np.ndarray) -> list[float]:

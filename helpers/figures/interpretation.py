@@ -207,7 +207,7 @@ def head_scores(scores: xr.DataArray, *, chance: float, ax: Axes) -> Axes:
     top = max(np.nanmax(values), chance + np.finfo(np.float32).eps)
     image = ax.imshow(values, style.SEQUENTIAL, vmin=chance, vmax=top, aspect="auto")
     ax.invert_yaxis()
-    annotate_cells(image, [[f"{one:.2f}" for one in row] for row in values], size=_cell_size(ax))
+    annotate_cells(image, [[f"{item:.2f}" for item in row] for row in values], size=_cell_size(ax))
     ax.set_xticks(range(values.shape[1]), scores["head"].values)
     ax.set_yticks(range(values.shape[0]), scores["layer"].values)
     ax.set(xlabel="head", ylabel="layer", title="Each head alone")

@@ -189,16 +189,16 @@ def _written(rows: Sequence) -> str:
 
 
 def _concepts(concepts: Mapping[str, Concepts]) -> Finding:
-    found = {source: group.table[group.table["found"]] for source, group in concepts.items()}
+    result = {source: group.table[group.table["found"]] for source, group in concepts.items()}
     counts = {
-        source: f"{len(group)} of {len(concepts[source].table)}" for source, group in found.items()
+        source: f"{len(group)} of {len(concepts[source].table)}" for source, group in result.items()
     }
     null = {
         s: f"{int(group.null['found'].sum())} of {len(group.null)}" for s, group in concepts.items()
     }
     return Finding(
         "Do changes add or take concepts?",
-        "yes" if any(map(len, found.values())) else "none surely",
+        "yes" if any(map(len, result.values())) else "none surely",
         each(counts),
         f"random exchanges of images: {each(null)}",
     )
@@ -208,12 +208,12 @@ def _control(concepts: Mapping[str, Concepts]) -> Finding | None:
     positive = {source: group.positive for source, group in concepts.items() if len(group.positive)}
     if not positive:
         return None
-    found = {s: f"{int(group['found'].sum())} of {len(group)}" for s, group in positive.items()}
+    result = {s: f"{int(group['found'].sum())} of {len(group)}" for s, group in positive.items()}
     first = {s: f"{int(group['first'].sum())} of {len(group)}" for s, group in positive.items()}
     sure = {s: "yes" if group["found"].mean() > 0.5 else "no" for s, group in positive.items()}
     return Finding(
         "Would the test find a concept that was put in?",
         once_or_each(sure),
-        f"found in images exchanged for others that have it: {each(found)}",
+        f"found in images exchanged for others that have it: {each(result)}",
         f"gained most of all: {each(first)}",
     )

@@ -140,8 +140,8 @@ def _of_pairs(
     tables = {source: pairs_of(group) for source, group in directions.items()}
     tops = {source: group.iloc[0] for source, group in tables.items() if len(group)}
     if not tops or not any(top["estimate"] > 0 for top in tops.values()):
-        found = Finding(question, "none surely", "–", "0 at a right angle")
-        return "No two changes surely move images the same way.", found
+        result = Finding(question, "none surely", "–", "0 at a right angle")
+        return "No two changes surely move images the same way.", result
     names = {source: _both(top, words) for source, top in tops.items()}
     texts = set(names.values())
     everywhere = len(texts) == 1 and len(tops) == len(tables)

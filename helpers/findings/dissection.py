@@ -219,13 +219,13 @@ def _distance(
 def _own(
     known: Mapping[str, pd.DataFrame], controls: Mapping[str, pd.Series], name: Name
 ) -> Finding:
-    found = {source: group.index[group["own"]].tolist() for source, group in known.items()}
-    answers = {s: listed_changes(group, known[s].index, name) for s, group in found.items()}
+    result = {source: group.index[group["own"]].tolist() for source, group in known.items()}
+    answers = {s: listed_changes(group, known[s].index, name) for s, group in result.items()}
     kept = not any(own["own"] for own in controls.values())
     return Finding(
         "Which accounts are surely not ordinary?",
         once_or_each(answers),
-        each({s: f"{len(group)} of {len(known[s])} changes" for s, group in found.items()}),
+        each({s: f"{len(group)} of {len(known[s])} changes" for s, group in result.items()}),
         f"{'not' if kept else 'also'} another image's; false discoveries held at 5 %",
     )
 

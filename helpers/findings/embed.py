@@ -184,8 +184,10 @@ def _most(table: pd.DataFrame, measure: str, without: list[str] = ()) -> tuple:
 
 def _collapsed(energy: Mapping[str, pd.DataFrame]) -> list[str]:
     """List the changes that collapse every source."""
-    found = pd.DataFrame({source: collapses(group) for source, group in energy.items()}).all(axis=1)
-    return list(found.index[found])
+    result = pd.DataFrame({source: collapses(group) for source, group in energy.items()}).all(
+        axis=1
+    )
+    return list(result.index[result])
 
 
 def _numbers(row: pd.Series) -> str:

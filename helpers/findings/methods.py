@@ -19,14 +19,14 @@ def verdicts(
     planted: Mapping[str, pd.DataFrame], agreement: Mapping[str, pd.DataFrame]
 ) -> pd.Series:
     """Judge every method, by the same rule in all models."""
-    found = {}
+    result = {}
     for method in next(iter(planted.values())).index:
         hits = pd.DataFrame([own.loc[method] for own in planted.values()])
         order = pd.DataFrame([own.loc[method] for own in agreement.values()])
         orders = (order["low"] > order["chance"]).all()
         surely_most, surely_few = (hits["low"] > HALF).all(), (hits["high"] < HALF).all()
-        found[method] = MOST if surely_most and orders else FEW if surely_few else SOME
-    return pd.Series(found, dtype=object)
+        result[method] = MOST if surely_most and orders else FEW if surely_few else SOME
+    return pd.Series(result, dtype=object)
 
 
 def answer(

@@ -124,10 +124,10 @@ def _written(row: pd.Series, name: str) -> str:
 
 def _noticed(control: Mapping[str, pd.DataFrame]) -> Finding:
     rows = {source: group.loc[patching.MEAN_SHIFT] for source, group in control.items()}
-    found = {s: "yes" if row["gain_low"] > 0 else "not here" for s, row in rows.items()}
+    result = {s: "yes" if row["gain_low"] > 0 else "not here" for s, row in rows.items()}
     return Finding(
         "Would a repair be noticed, if every image moved the same way?",
-        once_or_each(found),
+        once_or_each(result),
         "subtracting the mean shift: "
         + each({s: _written(row, "gain") for s, row in rows.items()}),
         f"{patching.OTHERS_MEAN}: "

@@ -170,12 +170,12 @@ def _how_many(found: pd.Series) -> str:
 
 
 def _before(early: Tables, name: Name) -> Finding:
-    found = {s: group[group["before"]] for s, group in early.items()}
+    result = {s: group[group["before"]] for s, group in early.items()}
     never = {s: group.index[np.isinf(group["onset"])] for s, group in early.items()}
     return Finding(
         "Are right answers lost before a tenth of the similarity is?",
-        each({s: _under(group.index, name) for s, group in found.items()}),
-        "severity: " + each({s: _severities(group, name) for s, group in found.items()}),
+        each({s: _under(group.index, name) for s, group in result.items()}),
+        "severity: " + each({s: _severities(group, name) for s, group in result.items()}),
         "with a dose, but without a sure loss at any severity: "
         + each({s: listed([name(change) for change in group]) for s, group in never.items()}),
     )

@@ -179,7 +179,7 @@ def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
     if not order:
         return None
     others = {
-        s: ", ".join(f"{name(one)} {known[s].loc[one, 'answer']}" for one in names[1:2])
+        s: ", ".join(f"{name(item)} {known[s].loc[item, 'answer']}" for item in names[1:2])
         for s, names in order.items()
     }
     return Finding(

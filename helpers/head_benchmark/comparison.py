@@ -76,19 +76,19 @@ def _compared(
     known = np.isfinite(scores).all(axis=1)
     scores, truth, resampled = scores[known], truth[known], resampled[:, known]
     ranks = _standardised(scores)
-    found = _correlation(ranks, truth)
-    low, high = bias_corrected([_correlation(ranks, each) for each in resampled], found)
+    result = _correlation(ranks, truth)
+    low, high = bias_corrected([_correlation(ranks, each) for each in resampled], result)
     true = _standardised(truth)
     shuffled = np.array(
         [(rng.permuted(ranks, axis=1) * true).sum(axis=1).mean() for _ in range(SHUFFLES)]
     )
     top, best = ((-side).argsort(axis=1, kind="stable")[:, :FEW] for side in (scores, truth))
     return {
-        "correlation": found,
+        "correlation": result,
         "low": low,
         "high": high,
         "chance": np.quantile(shuffled, LEVEL),
-        "p": (1 + (shuffled >= found - 1e-12).sum()) / (1 + SHUFFLES),
+        "p": (1 + (shuffled >= result - 1e-12).sum()) / (1 + SHUFFLES),
         "first": int((top[:, 0] == best[:, 0]).sum()),
         "few": np.mean([len(np.intersect1d(*pair)) / FEW for pair in zip(top, best, strict=True)]),
         "properties": int(known.sum()),

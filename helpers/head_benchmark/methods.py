@@ -74,12 +74,12 @@ def accuracies(model: Model, count: int) -> pd.Series:
     """Measure zero-shot accuracy on held-out scenes."""
     drawn = {of: [scene(FRESH + n, **fixed) for n in range(count)] for of, fixed in KINDS.items()}
     images = {of: model.encode(_pixels(scenes)).embedding for of, scenes in drawn.items()}
-    found = {}
+    result = {}
     for name, row in PROPERTIES.items():
-        truth = [row.values.index(value_of(one, name)) for one in drawn[row.of]]
+        truth = [row.values.index(value_of(item, name)) for item in drawn[row.of]]
         answers = (images[row.of] @ prompts(model, name).T).argmax(axis=1)
-        found[name] = float((answers == truth).mean())
-    return pd.Series(found, name="accuracy")
+        result[name] = float((answers == truth).mean())
+    return pd.Series(result, name="accuracy")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Pairs:
         """Draw and encode pairs."""
         firsts, others = zip(*(pair_of_scenes(name, index) for index in indices), strict=True)
         texts, values = prompts(model, name), PROPERTIES[name].values
-        numbers = [[values.index(value_of(one, name)) for one in own] for own in (firsts, others)]
+        numbers = [[values.index(value_of(item, name)) for item in own] for own in (firsts, others)]
         pixels = [_pixels(own) for own in (firsts, others)]
         encoded = map(model.encode, pixels)
         return cls(*pixels, *encoded, texts[numbers[0]] - texts[numbers[1]])
@@ -122,7 +122,7 @@ def patching_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.nda
 
 def restoring_effects(model: Model, pairs: Pairs, heads: Sequence[str]) -> np.ndarray:
     """Patch all these heads but one: pairs × heads."""
-    others = [[one for one in heads if one != head] for head in heads]
+    others = [[item for item in heads if item != head] for head in heads]
     nothing, *kept = _patched(model, pairs, [heads, *others])
     return (kept - nothing).T / pairs.gap
 
@@ -160,11 +160,11 @@ def truth(model: Model, names: Sequence[str], heads: Sequence[str], count: int) 
     DataArray, (pair, property, head)
         As of `patching_effects`.
     """
-    found = [
+    result = [
         patching_effects(model, Pairs.drawn(model, name, range(count)), heads) for name in names
     ]
     coords = {"property": list(names), "head": list(heads)}
-    return xr.DataArray(np.stack(found, axis=1), coords, ("pair", "property", "head"))
+    return xr.DataArray(np.stack(result, axis=1), coords, ("pair", "property", "head"))
 
 
 def scores(
@@ -206,18 +206,18 @@ def _read(
     model: Model, names: Sequence[str], heads: Sequence[str], count: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """Ask TEXTSPAN, the share of variance and probes, of scenes."""
-    found = {method: {} for method in BY_SCENES}
+    result = {method: {} for method in BY_SCENES}
     everything = []
     for of in dict.fromkeys(PROPERTIES[name].of for name in names):
         scenes = [scene(FRESH + 1_000 + index, **KINDS[of]) for index in range(count)]
         own = _written_for(model, scenes, heads)
         everything.append(own)
         asked = [name for name in names if PROPERTIES[name].of == of]
-        known = {name: [value_of(one, name) for one in scenes] for name in asked}
+        known = {name: [value_of(item, name) for item in scenes] for name in asked}
         for method, measure in BY_SCENES.items():
-            found[method] |= _by_property(measure(own, known), heads)
+            result[method] |= _by_property(measure(own, known), heads)
     by_texts = _named_by_texts(model, xr.concat(everything, dim="image"), heads)
-    return {"TEXTSPAN's texts (06)": by_texts} | found
+    return {"TEXTSPAN's texts (06)": by_texts} | result
 
 
 BY_SCENES = {
@@ -240,11 +240,11 @@ def _named_by_texts(model: Model, own: xr.DataArray, heads: Sequence[str]) -> di
 def _segmented(
     model: Model, names: Sequence[str], heads: Sequence[str], count: int
 ) -> dict[str, np.ndarray]:
-    found = {}
+    result = {}
     for name in (name for name in names if name in WORDINGS):
         scores = score_heads(model, differing_scenes(count, name), name)
-        found[name] = _in_order((scores["contrast"] - scores["chance"]).mean("scene"), heads)
-    return found
+        result[name] = _in_order((scores["contrast"] - scores["chance"]).mean("scene"), heads)
+    return result
 
 
 def _by_property(values: xr.DataArray, heads: Sequence[str]) -> dict[str, np.ndarray]:
@@ -256,7 +256,7 @@ def _by_property(values: xr.DataArray, heads: Sequence[str]) -> dict[str, np.nda
 def _in_order(by_head: xr.DataArray, heads: Sequence[str]) -> np.ndarray:
     """Take some heads of a grid, (layer, head), in order; one that doesn't vary scores 0."""
     own = (by_head.sel(dict(zip(("layer", "head"), place_of(head), strict=True))) for head in heads)
-    return np.nan_to_num([one.item() for one in own])
+    return np.nan_to_num([item.item() for item in own])
 
 
 def _written_for(model: Model, scenes: Sequence[Scene], heads: Sequence[str]) -> xr.DataArray:
@@ -287,7 +287,7 @@ def _along(side: Encoding, along: np.ndarray, heads: Sequence[str]) -> np.ndarra
 
 
 def _pixels(scenes: Sequence[Scene]) -> np.ndarray:
-    return np.stack([one.pixels for one in scenes])
+    return np.stack([item.pixels for item in scenes])
 
 
 def planted(

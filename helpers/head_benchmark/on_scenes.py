@@ -97,8 +97,8 @@ def gradients_on_scenes(run: Run) -> xr.DataArray:
 
     def score() -> xr.Dataset:
         drawn = _drawn(_some(run, OF_TWO))
-        found = {name: scoring.score_gradients(run.model, *pair) for name, pair in drawn.items()}
-        return xr.concat(found.values(), pd.Index(found, name="wording")).to_dataset(name="maps")
+        result = {name: scoring.score_gradients(run.model, *pair) for name, pair in drawn.items()}
+        return xr.concat(result.values(), pd.Index(result, name="wording")).to_dataset(name="maps")
 
     return derived(run, "gradients_on_scenes", score, scenes=_some(run, OF_TWO))["maps"]
 
@@ -169,13 +169,13 @@ def _measured(run: Run) -> xr.Dataset:
         "object": [scene(FRESH + index, count="one") for index in range(count)],
         "scene": [scene(FRESH + SCENES + index) for index in range(count)],
     }
-    found = [_of_kind(run, of, scenes) for of, scenes in kinds.items()]
-    return xr.concat(found, dim="attribute")
+    result = [_of_kind(run, of, scenes) for of, scenes in kinds.items()]
+    return xr.concat(result, dim="attribute")
 
 
 def _of_kind(run: Run, of: str, scenes: Sequence[Scene]) -> xr.Dataset:
     names = [name for name, row in PROPERTIES.items() if row.of == of]
-    rows = pd.concat([one.attributes.iloc[:1] for one in scenes])
+    rows = pd.concat([item.attributes.iloc[:1] for item in scenes])
     components = _encoded(run.model, scenes)
     heads = probes.by_head(components).sel(layer=run.contributions()["layer"].values)
     prompts = {name: _prompts(run.model, name) for name in names}
@@ -188,7 +188,7 @@ def _of_kind(run: Run, of: str, scenes: Sequence[Scene]) -> xr.Dataset:
 
 def _encoded(model: Model, scenes: Sequence[Scene]) -> xr.DataArray:
     batches = [scenes[at : at + SCENES_AT_ONCE] for at in range(0, len(scenes), SCENES_AT_ONCE)]
-    pixels = (np.stack([one.pixels for one in batch]) for batch in batches)
+    pixels = (np.stack([item.pixels for item in batch]) for batch in batches)
     return xr.concat([dissection.components(model.encode(each)) for each in pixels], dim="image")
 
 

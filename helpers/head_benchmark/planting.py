@@ -40,12 +40,12 @@ class Detector:
 
 def read_by_heads(model: Model, layer: int, pixels: np.ndarray) -> torch.Tensor:
     """Return what the values of a layer's heads are made from, mean of tokens, images × width."""
-    found = []
+    result = []
     norm = model.clip.visual.transformer.resblocks[layer].ln_1
-    handle = norm.register_forward_hook(lambda *call: found.append(call[2].mean(dim=1)))
+    handle = norm.register_forward_hook(lambda *call: result.append(call[2].mean(dim=1)))
     model.encode(pixels)
     handle.remove()
-    return torch.cat(found)
+    return torch.cat(result)
 
 
 def with_planted_head(
@@ -86,11 +86,11 @@ class Plant:
         fixed = {"count": "one"} if row.of == "object" else {}
         indices = range(FITTED_FROM, FITTED_FROM + FITTED_ON)
         scenes = [scene(index, **fixed) for index in indices]
-        values = [one.attributes[self.name].iloc[0] for one in scenes]
-        inputs = read_by_heads(model, self.layer, np.stack([one.pixels for one in scenes]))
+        values = [item.attributes[self.name].iloc[0] for item in scenes]
+        inputs = read_by_heads(model, self.layer, np.stack([item.pixels for item in scenes]))
         found = [[value == each for each in row.values] for value in values]
         wanted = torch.tensor(found, device=inputs.device)
-        directions = _towards(model, texts, np.stack([one.pixels for one in scenes[:32]]))
+        directions = _towards(model, texts, np.stack([item.pixels for item in scenes[:32]]))
         detector = Detector.fitted(inputs, wanted)
         return with_planted_head(model, self.layer, self.head, detector, directions)
 

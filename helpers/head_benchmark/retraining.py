@@ -70,9 +70,9 @@ def texts_of(scenes: Sequence[Example], name: str | None, seed: tuple[int, ...])
     """Write a full caption of every scene, then one that describes a part."""
     rng = np.random.default_rng(seed)
     return [
-        without(write(one.objects, one.scene["medium"], one.scene["background"], rng), name)
+        without(write(item.objects, item.scene["medium"], item.scene["background"], rng), name)
         for write in (captions.full_caption, captions.random_caption)
-        for one in scenes
+        for item in scenes
     ]
 
 
@@ -112,7 +112,7 @@ def retrain(model: Model, names: Sequence[str | None], training: int) -> list[Mo
     for step, scenes in enumerate(drawn):
         for one in retrainings:
             one.update(scenes, (training, step))
-    return [replace(model, clip=one.clip.requires_grad_(False)) for one in retrainings]
+    return [replace(model, clip=item.clip.requires_grad_(False)) for item in retrainings]
 
 
 def with_head_of(model: Model, other: Model, head: str) -> Model:
@@ -142,10 +142,10 @@ class Question:
         """Draw pairs."""
         pairs = [pair_of_scenes(name, index) for index in indices]
         texts, values = prompts(model, name), PROPERTIES[name].values
-        numbers = [[values.index(value_of(one, name)) for one in pair] for pair in pairs]
+        numbers = [[values.index(value_of(item, name)) for item in pair] for pair in pairs]
         first, other = texts[np.transpose(numbers)]
         scenes = chain(*zip(*pairs, strict=True))
-        return cls(np.stack([one.pixels for one in scenes]), first - other)
+        return cls(np.stack([item.pixels for item in scenes]), first - other)
 
     def gaps(self, model: Model) -> np.ndarray:
         """Say how far a model distinguishes each pair: the difference of its margins, (pairs,)."""
@@ -197,15 +197,15 @@ def measure(model: Model) -> pd.DataFrame:
         The weights are the model's fingerprint.
     """
     heads = heads_of(model, model.layers)
-    found = {}
+    result = {}
     for training in TRAININGS:
         control, *retrained = retrain(model, (NOTHING, *LEFT_OUT), training)
         first = FIRST_PAIR + training * PAIRS
         for name, own in zip(LEFT_OUT, retrained, strict=True):
             question = Question.drawn(model, name, range(first, first + PAIRS))
             table = unlearnt(model, own, control, question, heads)
-            found[model.fingerprint, training, name] = table
-    return pd.concat(found, names=["weights", "training", "property", "pair"])
+            result[model.fingerprint, training, name] = table
+    return pd.concat(result, names=["weights", "training", "property", "pair"])
 
 
 def read(name: str) -> xr.DataArray:

@@ -82,7 +82,7 @@ def paired_scene(index: int) -> Scene:
 def differing_scenes(number: int, wording: str) -> list[Scene]:
     """Draw the first held-out scenes of two things that a wording distinguishes."""
     drawn = (scene(index, count="two") for index in count())
-    return list(islice((one for one in drawn if len(set(_texts(one, wording))) == 2), number))
+    return list(islice((item for item in drawn if len(set(_texts(item, wording))) == 2), number))
 
 
 def score_together(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Dataset:
@@ -111,13 +111,13 @@ def score_gradients(model: Model, scenes: Sequence[Scene], wording: str) -> xr.D
     Of shape (scene, map).
     """
     masks = _masks(scenes)
-    named = [_texts(one, wording) for one in scenes]
+    named = [_texts(item, wording) for item in scenes]
     texts, directions = _directions(model, named)
     by_scene = directions[[[texts.index(text) for text in own] for own in named]]
     found = []
     for start in range(0, len(scenes), SCENES_AT_ONCE):
         few = slice(start, start + SCENES_AT_ONCE)
-        pixels = np.stack([one.pixels for one in scenes[few]])
+        pixels = np.stack([item.pixels for item in scenes[few]])
         found.append(model.gradient_maps(pixels, by_scene[few]))
     maps = np.concatenate(found)
     by_map = [_fit(_regions(values), masks) for values in (maps, maps - maps[:, ::-1])]
@@ -211,7 +211,7 @@ def summary(scores: xr.DataArray) -> pd.DataFrame:
 def score_neighbours(run: Run, scenes: Sequence[Scene], count: int) -> pd.DataFrame:
     """Score the nearest scenes of each scene by the heads of each property."""
     named = choices.heads_by_property(run)
-    known = pd.concat([one.attributes.iloc[:1] for one in scenes])
+    known = pd.concat([item.attributes.iloc[:1] for item in scenes])
     encoded = _heads_of(run.model, scenes)  # scenes × layers × heads × features
     rows = {}
     for name in (name for name in named if name in known and known[name].nunique() > 1):
@@ -252,15 +252,17 @@ def _commonest(contributions: np.ndarray, count: int) -> dict[str, int]:
 
 
 def _right(contributions: np.ndarray, values: Sequence[str], count: int) -> dict[str, float]:
-    found = {
+    result = {
         name: float(precision(contributions, values, count, name).mean()) for name in SIMILARITIES
     }
-    return {"chance": chance_precision(values)} | found
+    return {"chance": chance_precision(values)} | result
 
 
 def _heads_of(model: Model, scenes: Sequence[Scene]) -> np.ndarray:
     starts = range(0, len(scenes), SCENES_AT_ONCE)
-    batches = [np.stack([one.pixels for one in scenes[at : at + SCENES_AT_ONCE]]) for at in starts]
+    batches = [
+        np.stack([item.pixels for item in scenes[at : at + SCENES_AT_ONCE]]) for at in starts
+    ]
     encoded = (model.encode(pixels) for pixels in batches)
     return np.concatenate([to_unit_embeddings(each.heads, each.embedding) for each in encoded])
 
@@ -272,11 +274,11 @@ def _texts(one: Scene, wording: str) -> list[str]:
 
 def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.ndarray]:
     """Yield the maps of each scene's two texts, things × layers × heads × rows × columns."""
-    named = [_texts(one, wording) for one in scenes]
+    named = [_texts(item, wording) for item in scenes]
     texts, directions = _directions(model, named)
     for start in range(0, len(scenes), SCENES_AT_ONCE):
         few = slice(start, start + SCENES_AT_ONCE)
-        encoding = model.encode(np.stack([one.pixels for one in scenes[few]]), by_token=True)
+        encoding = model.encode(np.stack([item.pixels for item in scenes[few]]), by_token=True)
         for parts, own in zip(encoding.tokens_of_heads(directions), named[few], strict=True):
             rows = [texts.index(text) for text in own]
             # things × layers × heads × patches
@@ -298,7 +300,7 @@ def _masks(scenes: Sequence[Scene]) -> np.ndarray:
             f"{len(scenes)} scenes can't be scored: chance is measured on the masks of other"
             " scenes; give 2 or more."
         )
-    return np.stack([one.masks for one in scenes])
+    return np.stack([item.masks for item in scenes])
 
 
 def _of_others(masks: np.ndarray) -> np.ndarray:

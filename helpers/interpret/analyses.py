@@ -148,8 +148,8 @@ def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
         If there is no such layer or head, or the text can't be read.
     """
     searched = choices.contributions(run, [(layer, head)])
-    found = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
-    return draw_text_neighbours(text, found=found, heads=head_name(layer, head))
+    result = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
+    return draw_text_neighbours(text, found=result, heads=head_name(layer, head))
 
 
 def _near_image(
@@ -157,9 +157,9 @@ def _near_image(
 ) -> Figure:
     query = choices.contribution_of(run, image, heads)
     searched = choices.contributions(run, heads)
-    found = _by_each_similarity(run, searched, query, count, choices.position(run, image))
+    result = _by_each_similarity(run, searched, query, count, choices.position(run, image))
     pixels, title = choices.pixels_of(run, image), _name(image)
-    return draw_image_neighbours(pixels, title, found=found, heads=name)
+    return draw_image_neighbours(pixels, title, found=result, heads=name)
 
 
 def _by_each_similarity(run: Run, *search: object) -> dict[str, dict[str, object]]:

@@ -65,7 +65,7 @@ class Batches(IterableDataset):
         examples = self.choose(window, step, from_scenes, rng)
         numbers = rng.integers(len(SUBJECTS), size=settings.photographs_per_step)
         examples += [photograph_example(photographs, number, rng) for number in numbers]
-        examples = [mirror(one) if rng.random() < 0.5 else one for one in examples]
+        examples = [mirror(item) if rng.random() < 0.5 else item for item in examples]
         return self.collate(examples, rng)
 
 
@@ -76,5 +76,5 @@ def photograph_caption(example: Example, rng: np.random.Generator) -> str:
 
 def stacked_pixels(examples: list[Example]) -> torch.Tensor:
     """Stack pixels as pictures × 3 × 224 × 224, uint8."""
-    pixels = np.stack([one.pixels for one in examples])
+    pixels = np.stack([item.pixels for item in examples])
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

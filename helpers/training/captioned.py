@@ -36,16 +36,16 @@ class CaptionedBatches(Batches):
         easy = chance < stage.easy
         single = easy or chance > 1 - stage.single
         count = 1 if single else 2 + int(number * (len(COUNTS) - 1))
-        return [from_scene(one) for one in contrast_set(index, self.settings.seed, count, easy)]
+        return [from_scene(item) for item in contrast_set(index, self.settings.seed, count, easy)]
 
     def choose(self, window: dict, step: int, count: int, rng: np.random.Generator) -> list:
         """Choose contrast sets, until there are enough pictures."""
         sets = (window[number] for number in rng.permutation(len(window)))
-        return list(islice((one for members in sets for one in members), count))
+        return list(islice((item for members in sets for item in members), count))
 
     def collate(self, examples: list[Example], rng: np.random.Generator) -> dict:
         """Write the captions."""
-        written = [caption_of(one, write, rng) for write in CAPTIONS for one in examples]
+        written = [caption_of(item, write, rng) for write in CAPTIONS for item in examples]
         tokens = tokenize(written, self.settings.name)
         return {"pixels": stacked_pixels(examples), "captions": torch.from_numpy(tokens)}
 
@@ -78,5 +78,5 @@ def losses(model: CLIP, batch: dict, scale: Tensor) -> dict[str, Tensor]:
         images = model.visual(normalise(batch["pixels"], torch.bfloat16))
         texts = encode_texts(model, batch["captions"])
     images, texts = (functional.normalize(f.float(), dim=-1) for f in (images, texts))
-    found = (ClipLoss()(images, part, scale) for part in texts.split(len(images)))
-    return dict(zip(("full captions", "partial captions"), found, strict=True))
+    result = (ClipLoss()(images, part, scale) for part in texts.split(len(images)))
+    return dict(zip(("full captions", "partial captions"), result, strict=True))

@@ -74,8 +74,8 @@ def untrained(name: str) -> Encoders:
 
 def interval(share: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a share of n trials."""
-    found = stats.binomtest(round(share * n), n).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+    result = stats.binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(result.low), float(result.high)
 
 
 @cache
@@ -95,7 +95,7 @@ def _crops() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pixels(drawn: list[Scene]) -> np.ndarray:
-    return np.stack([one.pixels for one in drawn])
+    return np.stack([item.pixels for item in drawn])
 
 
 def _value(one: Scene, name: str) -> str:
@@ -173,7 +173,7 @@ def photograph_crops(encoders: Encoders) -> tuple:
 def by_combination(encoders: Encoders, images: np.ndarray) -> list[dict]:
     """Measure shape and colour apart on combinations seen in training and on new ones."""
     drawn, rows = _scenes("object"), []
-    looks = [(one.objects[0]["shape"], one.objects[0]["colour"]) for one in drawn]
+    looks = [(item.objects[0]["shape"], item.objects[0]["colour"]) for item in drawn]
     new = np.array([look in HELD_OUT_COMBINATIONS for look in looks])
     for name in ("shape", "colour"):
         for kind, chosen in (("seen", np.flatnonzero(~new)), ("new", np.flatnonzero(new))):
@@ -184,17 +184,17 @@ def by_combination(encoders: Encoders, images: np.ndarray) -> list[dict]:
 
 def retrieval(encoders: Encoders, images: np.ndarray) -> list[dict]:
     """Find the picture of a full caption, and the caption of a picture, among `GALLERY`."""
-    texts = [one.full_caption for one in _scenes("scene")]
+    texts = [item.full_caption for item in _scenes("scene")]
     shape = (-1, GALLERY, images.shape[1])
     similarity = encoders.texts(texts).reshape(shape) @ images.reshape(shape).mT
-    found = {
+    result = {
         "text to image, recall@1": similarity.argmax(2),
         "image to text, recall@1": similarity.argmax(1),
     }
     own = np.arange(GALLERY)
     return [
         _row(name, (best == own).ravel(), (best == own).mean(), 1 / GALLERY, 1 / GALLERY)
-        for name, best in found.items()
+        for name, best in result.items()
     ]
 
 
@@ -257,12 +257,12 @@ def validate(encoders: Encoders) -> dict[str, float]:
     """Measure the accuracies in short, on scenes of neither training nor test."""
     sets = {of: _scenes(of, VALIDATION_SCENES, VALIDATION_SEED) for of in ("object", "scene")}
     images = {of: encoders.images(_pixels(drawn)) for of, drawn in sets.items()}
-    found = {
+    result = {
         name: zero_shot(encoders, name, sets[one.of], images[one.of])[0]["accuracy"]
         for name, one in PROPERTIES.items()
     }
-    found["binding"] = binding(encoders, sets["scene"], images["scene"])["accuracy"]
-    return {name: round(float(accuracy), 4) for name, accuracy in found.items()}
+    result["binding"] = binding(encoders, sets["scene"], images["scene"])["accuracy"]
+    return {name: round(float(accuracy), 4) for name, accuracy in result.items()}
 
 
 def as_markdown(table: pd.DataFrame) -> str:

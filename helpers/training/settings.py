@@ -58,7 +58,7 @@ class Settings:
 
     def stage(self, index: int) -> Stage:
         """Return the stage that a scene belongs to."""
-        return next(one for one in self.curriculum if one.until is None or index < one.until)
+        return next(item for item in self.curriculum if item.until is None or index < item.until)
 
     def rate(self, step: int) -> float:
         """Return the learning rates' factor at a step: warm-up, plateau, linear decay."""

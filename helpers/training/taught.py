@@ -94,10 +94,12 @@ def _questions(examples: list[Example], rng: np.random.Generator, model: str) ->
     asked = {name: (_prompts(name, choice), _present(name, examples)) for name in PROPERTIES}
     asked["subject"] = (
         [PHOTO_PROMPTS[choice % len(PHOTO_PROMPTS)].format(subject) for subject in SUBJECTS],
-        np.array([[one.subject == subject for subject in SUBJECTS] for one in examples]),
+        np.array([[item.subject == subject for subject in SUBJECTS] for item in examples]),
     )
     claims = pair_values(pair)
-    held = [[any(c.items() <= o.items() for o in one.objects) for c in claims] for one in examples]
+    held = [
+        [any(c.items() <= o.items() for o in item.objects) for c in claims] for item in examples
+    ]
     asked["pair"] = (_pair_prompts(pair, choice), np.array(held))
     return {
         name: (torch.from_numpy(tokenize(prompts, model)), torch.from_numpy(present))
@@ -142,8 +144,8 @@ class TaughtBatches(Batches):
 
     def collate(self, examples: list[Example], rng: np.random.Generator) -> dict:
         """Write captions and questions; see the class."""
-        written = [caption_of(one, rng, full) for full in (True, False) for one in examples]
-        truth = [[is_true(caption, one) for one in examples] for caption in written]
+        written = [caption_of(item, rng, full) for full in (True, False) for item in examples]
+        truth = [[is_true(caption, item) for item in examples] for caption in written]
         tokens = tokenize([caption.text for caption in written], self.settings.name)
         taught = self.settings.taught.patch_weights
         return {
@@ -187,14 +189,14 @@ def losses(model: CLIP, batch: dict, scale: Tensor) -> dict[str, Tensor]:
             encode_texts(model, prompts),
         )
     images, places, texts, prompts = (functional.normalize(f.float(), dim=-1) for f in features)
-    found = {"contrastive": contrastive_loss(images, texts, batch["truth"], scale)}
+    result = {"contrastive": contrastive_loss(images, texts, batch["truth"], scale)}
     sizes = [len(tokens) for tokens, _ in questions.values()]
     for name, values in zip(questions, prompts.split(sizes), strict=True):
-        found[name] = property_loss(images, values, questions[name][1], scale)
+        result[name] = property_loss(images, values, questions[name][1], scale)
         if name in patches:
             shown = patches[name].flatten(0, 1)
-            found[f"{name} of patches"] = property_loss(places.flatten(0, 1), values, shown, scale)
-    return found
+            result[f"{name} of patches"] = property_loss(places.flatten(0, 1), values, shown, scale)
+    return result
 
 
 def weights(taught: Taught) -> dict[str, float]:

@@ -86,8 +86,8 @@ class Trainer:
         self._set_rates()
         # PyTorch's fused attention is slow backwards on a CPU: the plain one doubles the speed.
         with sdpa_kernel(SDPBackend.MATH):
-            found = self._losses(batch)
-            sum(self.weights.get(name, 1.0) * loss for name, loss in found.items()).backward()
+            result = self._losses(batch)
+            sum(self.weights.get(name, 1.0) * loss for name, loss in result.items()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -95,7 +95,7 @@ class Trainer:
         self.average.update_parameters(self.model)
         self.step += 1
         self.seconds += time.monotonic() - began
-        return {name: loss.item() for name, loss in found.items()}
+        return {name: loss.item() for name, loss in result.items()}
 
     def _losses(self, batch: dict) -> dict[str, torch.Tensor]:
         scale = self.model.logit_scale.exp().clamp(max=LARGEST_SCALE)

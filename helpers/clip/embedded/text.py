@@ -24,10 +24,10 @@ def tokenizer() -> SimpleTokenizer:
 def _sentences() -> list[str]:
     """Write something with every word of the scenes, the photographs and the templates."""
     prompts = [
-        one.write(template, value)
-        for one in PROPERTIES.values()
-        for template in one.prompts + one.held_out
-        for value in one.values
+        item.write(template, value)
+        for item in PROPERTIES.values()
+        for template in item.prompts + item.held_out
+        for value in item.values
     ]
     openings = (
         captions.OPENINGS
