@@ -53,7 +53,7 @@ EXECUTED := tests/test_readme.py $(patsubst %,tests/test_runs_%.py, \
 RUNS := $(filter-out $(EXECUTED),$(wildcard tests/test_runs_*.py)) tests/test_degenerate.py \
 	tests/test_extend.py
 ARRAYS := $(wildcard tests/test_analysis_*.py tests/test_findings_*.py tests/test_figures_*.py)
-MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py)
+MODELS := $(wildcard tests/test_data_*.py tests/test_clip_*.py) tests/test_training.py
 test-browser: .venv
 	@$(call timed,tests in a browser,$(BIN)/pytest $(BROWSER))
 
@@ -84,7 +84,8 @@ soak: .venv
 	@$(call timed,soak,$(BIN)/pytest -m soak --tally soak $(ARGS))
 
 # What depends on float32 products, once more with the kernels of an old processor.
-NUMERIC := tests/test_reference.py tests/test_analysis_*.py tests/test_findings_*.py \
+NUMERIC := tests/test_reference.py tests/test_ties.py tests/test_analysis_*.py tests/test_findings_*.py \
+	tests/test_runs_device_scores.py tests/test_head_benchmark_comparison.py \
 	tests/test_clip_decomposition.py tests/test_clip_model.py tests/test_dissection_planted.py
 test-kernels: export ATEN_CPU_CAPABILITY := default
 test-kernels: export ONEDNN_MAX_CPU_ISA := SSE41
@@ -118,7 +119,7 @@ towers: .venv
 
 # Trains embedded-clip, or with ARGS=embedded the other one; goes on where it was stopped.
 train-embedded: .venv
-	$(BIN)/python -m helpers.clip.embedded.train $(ARGS)
+	$(BIN)/python -m helpers.training.train $(ARGS)
 
 requirements: .venv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \

@@ -25,9 +25,9 @@ import torch
 from PIL import Image as pillow
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.analysis.neighbours import nearest
+from helpers.analysis.labels import textspan
+from helpers.analysis.proximity import nearest
 from helpers.analysis.scores import SCORES
-from helpers.analysis.textspan import textspan
 from helpers.clip import load
 from helpers.clip.decomposition import Encoding
 from helpers.clip.forward import forward

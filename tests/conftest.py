@@ -51,6 +51,26 @@ def _held():
     return psutil.Process().memory_info().rss
 
 
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Close a test's figures, and forget the style that it set."""
+    plt = sys.modules.get("matplotlib.pyplot")
+    if plt is None:  # and importing it would take every other test's time
+        yield
+        return
+    with plt.rc_context():
+        yield
+        plt.close("all")
+
+
+@pytest.fixture
+def styled():
+    """Draw as the notebooks do."""
+    from helpers.figures import style
+
+    style.apply()
+
+
 @pytest.fixture
 def pixels():
     return np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)

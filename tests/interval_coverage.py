@@ -14,9 +14,9 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import labels
+from helpers.analysis import labels, roles
+from helpers.analysis.labels import textspan_resampled
 from helpers.analysis.statistics import resample_counts
-from helpers.analysis.textspan import textspan_resampled
 from helpers.clip import load
 from helpers.data.scenes import scene
 from helpers.data.texts import open_texts
@@ -78,7 +78,7 @@ def scores(heads: np.ndarray, texts: xr.DataArray, rank: int, counts: np.ndarray
     axes = ("resample", "layer", "head", "choice")
     chosen = xr.Dataset({"text": (axes, span.indices), "explained": (axes, span.explained)})
     read = labels.with_properties(chosen, texts["property"].values)
-    return labels.head_scores(read).to_dataframe()
+    return roles.head_scores(read).to_dataframe()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Properties of heads, association and entanglement, against what they are defined as."""
+"""Texts of heads, their properties and associations, against what they are defined as."""
 
 from itertools import combinations
 
@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis import labels
+from helpers.analysis import labels, roles
+from helpers.analysis.labels import textspan, textspan_resampled
+from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError
+from tests.reference_textspan import plain_textspan
 
 POOL = ["red", "green", "blue", "circle", "square", "star", "left", "right"]
 PROPERTIES = ["colour"] * 3 + ["shape"] * 3 + ["place"] * 2
@@ -67,12 +70,12 @@ def test_a_head_that_does_not_vary_has_neither_property_nor_association():
     readings = labels.read_heads(still, pool())
     assert readings["property"].values[1, 1] == labels.UNKNOWN
     assert np.isnan(readings["association"].values[1, 1])
-    assert np.isfinite(labels.head_scores(readings)["association"])
+    assert np.isfinite(roles.head_scores(readings)["association"])
 
 
 def test_overlap_and_heads_per_property_are_as_defined():
     readings = labels.read_heads(planted(), pool())
-    scores = labels.head_scores(readings)
+    scores = roles.head_scores(readings)
     sets = [set(texts) for texts in readings["text"].values.reshape(4, -1)]
     pairs = [len(one & other) / labels.TOP for one, other in combinations(sets, 2)]
     assert scores["overlap"].item() == pytest.approx(np.mean(pairs))
@@ -82,31 +85,31 @@ def test_overlap_and_heads_per_property_are_as_defined():
 
 def test_one_head_overlaps_with_none():
     single = labels.read_heads(planted()[:, :1, :1], pool())
-    assert np.isnan(labels.head_scores(single)["overlap"])
+    assert np.isnan(roles.head_scores(single)["overlap"])
 
 
 def test_resamples_are_of_images_and_reproducible():
     heads = planted(images=30)
-    resampled = labels.resampled_heads(heads, pool())
+    resampled = roles.resampled_heads(heads, pool())
     assert dict(resampled["text"].sizes) == {
-        "resample": labels.RESAMPLES,
+        "resample": roles.RESAMPLES,
         "layer": 2,
         "head": 2,
         "choice": 5,
     }
-    again = labels.resampled_heads(heads, pool())
+    again = roles.resampled_heads(heads, pool())
     xr.testing.assert_identical(resampled, again)
     assert resampled["explained"].std("resample").max() > 0
-    first = labels.head_scores(resampled.isel(resample=2))
-    assert labels.head_scores(resampled)["overlap"][2] == first["overlap"]
+    first = roles.head_scores(resampled.isel(resample=2))
+    assert roles.head_scores(resampled)["overlap"][2] == first["overlap"]
 
 
 def test_chance_is_that_of_texts_that_say_nothing():
     readings = labels.read_heads(planted(), pool())
-    chance = labels.chance_scores(readings, PROPERTIES)
+    chance = roles.chance_scores(readings, PROPERTIES)
     # Five of eight texts drawn at random by each of two heads: 5/8 of them are common on average.
     assert chance["overlap"].mean().item() == pytest.approx(5 / 8, abs=0.02)
-    assert chance["association"].mean() < labels.head_scores(readings)["association"]
+    assert chance["association"].mean() < roles.head_scores(readings)["association"]
     np.testing.assert_allclose(
         chance["of_heads"].mean(("layer", "head")), chance["association"], rtol=1e-12
     )
@@ -114,17 +117,17 @@ def test_chance_is_that_of_texts_that_say_nothing():
 
 def test_a_pool_of_one_property_has_association_one_by_chance_as_well():
     readings = labels.read_heads(planted(), pool(["thing"] * 8))
-    chance = labels.chance_scores(readings, ["thing"] * 8)
-    assert labels.head_scores(readings)["association"] == 1
+    chance = roles.chance_scores(readings, ["thing"] * 8)
+    assert roles.head_scores(readings)["association"] == 1
     assert (chance["association"] == 1).all()
 
 
 def test_summary_and_table_say_what_they_are_made_of():
     heads = planted()
     readings = labels.read_heads(heads, pool())
-    resampled = labels.resampled_heads(heads, pool())
-    chance = labels.chance_scores(readings, PROPERTIES)
-    summary = labels.summarise_scores(readings, resampled, chance)
+    resampled = roles.resampled_heads(heads, pool())
+    chance = roles.chance_scores(readings, PROPERTIES)
+    summary = roles.summarise_scores(readings, resampled, chance)
     assert list(summary.index) == ["clarity", "association", "overlap", "heads_per_property"]
     assert (summary["low"] <= summary["high"]).all()
     assert summary.loc["overlap", "chance"] == pytest.approx(chance["overlap"].mean().item())
@@ -227,15 +230,15 @@ def test_a_head_that_does_not_vary_is_no_near_tie():
     readings = labels.read_heads(still, pool())
     assert not labels.near_ties(readings).values[1, 1]
     assert labels.written_labels(readings).values[1, 1] == labels.UNKNOWN
-    assert np.isfinite(labels.head_scores(readings)["clarity"])
+    assert np.isfinite(roles.head_scores(readings)["clarity"])
 
 
 def test_the_p_value_of_a_head_is_that_of_random_texts(monkeypatch):
-    monkeypatch.setattr(labels, "DRAWS", 20_000)
+    monkeypatch.setattr(roles, "DRAWS", 20_000)
     # With five texts of one property, random texts agree as much where five of the 3 + 3 + 2 do.
     many = ["a"] * 12 + ["b"] * 12
     readings = labels.with_properties(chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), many)
-    tests = labels.association_tests(readings, many)
+    tests = roles.association_tests(readings, many)
     from math import comb
 
     all_alike = 2 * comb(12, 5) / comb(24, 5)
@@ -247,7 +250,7 @@ def test_the_p_value_of_a_head_is_that_of_random_texts(monkeypatch):
 def test_a_head_without_association_is_not_tested():
     still = planted()
     still[:, 1, 1] = 1.0
-    tests = labels.association_tests(labels.read_heads(still, pool()), PROPERTIES)
+    tests = roles.association_tests(labels.read_heads(still, pool()), PROPERTIES)
     assert tests.loc[(5, 1)].isna().all()
     assert tests.drop((5, 1)).notna().all(axis=None)
 
@@ -255,13 +258,13 @@ def test_a_head_without_association_is_not_tested():
 def test_texts_that_heads_vary_with_explain_more_than_chance_and_chance_explains_much():
     heads = planted(images=60)
     own = labels.read_heads(heads, pool(), k=2)["explained"]
-    by_chance = labels.explained_by_chance(heads, pool(), 2)
-    assert list(by_chance["pool"].values) == list(labels.POOLS_BY_CHANCE)
-    assert by_chance.sizes["draw"] == labels.POOLS_DRAWN
+    by_chance = roles.explained_by_chance(heads, pool(), 2)
+    assert list(by_chance["pool"].values) == list(roles.POOLS_BY_CHANCE)
+    assert by_chance.sizes["draw"] == roles.POOLS_DRAWN
     mean = by_chance.mean(("draw", "layer", "head"))
     assert own.sum("choice").mean() > mean.sum("choice").max()
     assert 0.1 < mean.sum("choice").min() < 1
-    again = labels.explained_by_chance(heads, pool(), 2)
+    again = roles.explained_by_chance(heads, pool(), 2)
     np.testing.assert_array_equal(by_chance, again)
 
 
@@ -269,6 +272,145 @@ def test_consistency_at_k_is_the_share_of_heads_with_that_many_texts_of_their_la
     readings = labels.with_properties(
         chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), ["a"] * 12 + ["b"] * 12
     )
-    assert labels.consistency_at(readings).tolist() == [0, 0, 0, 0.5, 0, 0.5]
+    assert roles.consistency_at(readings).tolist() == [0, 0, 0, 0.5, 0, 0.5]
     readings["association"][0, 1] = np.nan
-    assert labels.consistency_at(readings).tolist() == [0, 0, 0, 0, 0, 1]
+    assert roles.consistency_at(readings).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def problem(seed, images=120, features=24, dimensions=10, texts=60):
+    rng = np.random.default_rng(seed)
+    scales = rng.exponential(size=dimensions)
+    data = rng.normal(size=(images, dimensions)) * scales @ rng.normal(size=(dimensions, features))
+    pool = rng.normal(size=(texts, features))
+    return data + rng.normal(size=features), pool / np.linalg.norm(pool, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_texts_and_order_are_those_of_the_plain_algorithm(seed):
+    data, texts = problem(seed)
+    indices, explained = plain_textspan(data, texts, k=6, rank=8)
+    found = textspan(data, texts, k=6, rank=8)
+    assert found.indices.tolist() == indices
+    np.testing.assert_allclose(found.explained, explained, rtol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_span_that_is_cut_short_is_that_of_the_plain_algorithm(seed):
+    data, texts = problem(seed, features=40, dimensions=30)
+    indices, explained = plain_textspan(data, texts, k=5, rank=6)
+    found = textspan(data, texts, k=5, rank=6)
+    assert found.indices.tolist() == indices
+    np.testing.assert_allclose(found.explained, explained, rtol=1e-8)
+
+
+def test_heads_are_a_leading_axis():
+    pairs = [problem(seed) for seed in range(6)]
+    texts = pairs[0][1]
+    data = np.array([pair[0] for pair in pairs])
+    together = textspan(data.reshape(2, 3, *data.shape[1:]), texts, k=4)
+    for head, place in enumerate(np.ndindex(2, 3)):
+        alone = textspan(data[head], texts, k=4)
+        assert together.indices[place].tolist() == alone.indices.tolist()
+        np.testing.assert_array_equal(together.explained[place], alone.explained)
+
+
+def test_planted_directions_are_named_first_and_explain_everything():
+    rng = np.random.default_rng(0)
+    texts = np.linalg.qr(rng.normal(size=(16, 16)))[0]
+    data = 3 * rng.normal(size=(200, 1)) * texts[5] + rng.normal(size=(200, 1)) * texts[11]
+    found = textspan(data, texts, k=2)
+    assert found.indices.tolist() == [5, 11]
+    assert found.explained.sum() == pytest.approx(1)
+
+
+def test_float32_rounding_is_no_direction():
+    data, texts = problem(3)  # ten dimensions and the mean
+    rough = textspan(data.astype(np.float32), texts, k=6)
+    assert rough.indices.tolist() == textspan(data, texts, k=6, rank=11).indices.tolist()
+
+
+def test_float16_changes_no_choice():
+    data, texts = problem(4)
+    rough = textspan(data.astype(np.float16), texts, k=5, rank=11)
+    assert rough.indices.tolist() == textspan(data, texts, k=5, rank=11).indices.tolist()
+
+
+def test_texts_beyond_what_varies_explain_nothing_and_repeat_none():
+    data, texts = problem(0, images=4)  # and as many dimensions
+    found = textspan(data, texts, k=12)
+    assert found.explained[:4].sum() == pytest.approx(1)
+    np.testing.assert_allclose(found.explained[4:], 0, atol=1e-9)
+    assert len(set(found.indices.tolist())) == 12
+
+
+def test_a_head_that_never_varies_explains_nothing():
+    _, texts = problem(0)
+    assert np.isnan(textspan(np.ones((5, 24)), texts, k=2).explained).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"k": 0}, "k has no value 0"),
+        ({"k": 61}, "from 1 to 60"),
+        ({"rank": 25}, "rank has no value 25"),
+        ({"text_embeddings": np.ones((60, 5))}, "don't match"),
+        ({"contributions": np.ones(24)}, "don't match"),
+    ],
+)
+def test_bad_input_is_told(change, message):
+    data, texts = problem(0)
+    with pytest.raises(WorkbookError, match=message):
+        textspan(**{"contributions": data, "text_embeddings": texts, "k": 3} | change)
+
+
+@pytest.mark.parametrize("choice", [{"k": 2.5}, {"k": True}, {"k": "3"}, {"k": 3, "rank": 4.0}])
+def test_numbers_of_texts_and_dimensions_are_whole(choice):
+    with pytest.raises(WorkbookError, match="choose a whole number from 1 to"):
+        textspan(*problem(0), **choice)
+
+
+@pytest.mark.parametrize("nudge", [-1e-7, 1e-7])
+def test_of_texts_that_explain_the_same_the_first_is_chosen(nudge):
+    data, texts = problem(3)
+    best = int(textspan(data, texts, k=1).indices[0])
+    twin = texts[best] * (1 + nudge)
+    after = textspan(data, np.vstack([texts, twin]), k=1).indices[0]
+    before = textspan(data, np.vstack([twin, texts]), k=1).indices[0]
+    assert (after, before) == (best, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_resamples_choose_what_the_plain_algorithm_chooses_for_their_images(seed):
+    data, texts = problem(seed)
+    counts = resample_counts(len(data), 8, seed)
+    found = textspan_resampled(data, texts, counts, k=6, rank=11)
+    for row, count in enumerate(counts):
+        own = np.repeat(data, count, axis=0)
+        indices, explained = plain_textspan(own, texts, k=6, rank=11)
+        assert found.indices[row].tolist() == indices
+        np.testing.assert_allclose(found.explained[row], explained, rtol=1e-7)
+
+
+def test_resamples_come_before_heads():
+    pairs = [problem(seed) for seed in range(6)]
+    data, texts = np.array([data for data, _ in pairs]).reshape(2, 3, 120, 24), pairs[0][1]
+    counts = resample_counts(120, 4, 0)
+    found = textspan_resampled(data, texts, counts, k=5)
+    assert found.indices.shape == found.explained.shape == (4, 2, 3, 5)
+    alone = textspan_resampled(data[1, 2], texts, counts, k=5)
+    np.testing.assert_array_equal(found.indices[:, 1, 2], alone.indices)
+    np.testing.assert_allclose(found.explained[:, 1, 2], alone.explained)
+
+
+def test_a_resample_of_each_image_once_is_the_sample():
+    data, texts = problem(3)
+    found = textspan_resampled(data, texts, np.ones((1, 120), int), k=6)
+    plain = textspan(data, texts, k=6)
+    np.testing.assert_array_equal(found.indices[0], plain.indices)
+    np.testing.assert_allclose(found.explained[0], plain.explained)
+
+
+def test_counts_for_other_images_are_told():
+    with pytest.raises(WorkbookError, match=r"Counts of shape \(2, 4\) don't fit 120 images"):
+        textspan_resampled(*problem(0), np.ones((2, 4)), k=1)

@@ -1,3 +1,5 @@
+"""Orders of augmentations against the published one, and of models against one another."""
+
 from itertools import permutations
 
 import numpy as np
@@ -5,16 +7,17 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import order
-from helpers.analysis.statistics import (
-    PUBLISHED_GROUPS,
-)
-from helpers.analysis.ties import TOLERANCE
+from helpers.analysis import order, statistics
+from helpers.analysis.order import PUBLISHED_GROUPS
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS
+from helpers.ties import TOLERANCE
 
 NAMES = list(AUGMENTATIONS)
 STATED = [name for group in PUBLISHED_GROUPS.values() for name in group]
+
+PARTS = (order.NOISE_FIRST, order.BEYOND_NOISE)
+CHANGES = ["noise", "blur"]
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ def test_a_missing_augmentation_is_named():
 
 def test_a_correction_of_no_bias_is_the_percentile_interval(rng):
     resampled = np.sort(rng.normal(size=2001))
-    low, high = order.bias_corrected(resampled, resampled[1000])
+    low, high = statistics.bias_corrected(resampled, resampled[1000])
     assert [low, high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.02)
 
 
@@ -96,14 +99,14 @@ def test_a_correction_is_scipys_without_acceleration(rng):
     half = rng.exponential(size=15)
     sample = np.concatenate([half, -half])
     found = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="BCa", rng=1)
-    low, high = order.bias_corrected(found.bootstrap_distribution, sample.mean())
+    low, high = statistics.bias_corrected(found.bootstrap_distribution, sample.mean())
     expected = found.confidence_interval
     assert [low, high] == pytest.approx([expected.low, expected.high], abs=0.01)
 
 
 def test_an_estimate_at_the_upper_edge_raises_its_interval():
     resampled = np.repeat([17, 18, 19, 20], [100, 300, 300, 300])
-    low, high = order.bias_corrected(resampled, 20)
+    low, high = statistics.bias_corrected(resampled, 20)
     assert high == 20 and low > np.quantile(resampled, 0.025)
 
 
@@ -128,9 +131,6 @@ def test_the_published_order_is_noise_first_and_the_rest(rng):
     assert [order.published_pairs(moved(rng), groups=own).pairs for own in PARTS] == [7, 16]
 
 
-PARTS = (order.NOISE_FIRST, order.BEYOND_NOISE)
-
-
 def test_untrained_networks_have_a_row_each_on_their_own_images(rng):
     own, pixels = moved(rng), moved(rng)
     few = xr.concat([own[:5], -own[:5]], xr.Variable("network", [1, 2]))
@@ -139,3 +139,13 @@ def test_untrained_networks_have_a_row_each_on_their_own_images(rng):
     assert list(table.index) == rows
     assert table.loc[order.SAME_IMAGES, "agreeing"] == table.loc["untrained 1", "agreeing"]
     assert table["agreeing"][["untrained 1", "untrained 2"]].sum() == 16
+
+
+def test_models_that_order_changes_alike_correlate():
+    rng = np.random.default_rng(0)
+    names = [f"change {n}" for n in range(6)]
+    values = rng.random(6) + 0.01 * rng.random((30, 6))
+    own = xr.DataArray(values, {"augmentation": names}, ("image", "augmentation"))
+    orders = order.rank_correlations({"own": own, "same": own**2, "other": 1 - own})
+    assert float(orders["estimate"].sel(score="own", other="same")) == pytest.approx(1)
+    assert float(orders["estimate"].sel(score="own", other="other")) == pytest.approx(-1)

@@ -9,7 +9,9 @@ from helpers.analysis.sources import (
     by_source,
     few_of_each,
     groupings,
+    largest_groups,
     means_by_group,
+    panels_by_group,
     table_by_source,
     with_metadata,
 )
@@ -78,3 +80,42 @@ def test_means_by_group_count_the_images_that_have_a_value(labelled):
     ]
     whole = means_by_group(labelled.isel(view=0, drop=True), "only")
     assert whole.values.tolist() == [["x", "z", 8 / 3, 3], ["y", "z", 4.0, 1]]
+
+
+def grouped(sources):
+    coords = {
+        "image": list("abcdef"),
+        "source": ("image", list(sources)),
+        "augmentation": ["noise", "blur"],
+    }
+    values = xr.DataArray(
+        np.array([[1.0, 2], [3, 2], [5, 2], [9, np.nan], [np.nan, np.nan], [7, 7]]),
+        dims=("image", "augmentation"),
+        coords=coords,
+    )
+    labels = dict(zip("abcde", ["dog", "cat", "cat", "cat", "cat"], strict=True))
+    return with_metadata(values.to_dataset(name="moved"), {"label": labels})["moved"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    {
+        "xxxxxx": ["cat (3)", "dog (1)"],
+        "xxyyyy": ["y: cat (2)", "x: dog (1)", "x: cat (1)"],
+        "xxxxxy": ["cat (3)", "dog (1)"],
+    }.items(),
+)
+def test_groups_are_counted_by_source_and_the_largest_come_first(sources, names, monkeypatch):
+    assert list(largest_groups(grouped(sources), "label")) == names
+    monkeypatch.setattr("helpers.analysis.sources.SHOWN", 1)
+    assert list(largest_groups(grouped(sources), "label")) == names[:1]
+
+
+def test_every_change_has_a_panel_of_groups():
+    panels = panels_by_group(grouped("xxxxxx"), "label")
+    assert list(panels) == ["noise", "blur"]
+    rows = panels["noise"].set_index("row")
+    assert rows["mean"].to_dict() == {"cat (3)": 17 / 3, "dog (1)": 1.0}
+    assert rows.loc["cat (3)", "low"] < 17 / 3 < rows.loc["cat (3)", "high"]
+    assert np.isnan(rows.loc["dog (1)", "low"])
+    assert panels_by_group(grouped("xxxxxx").isel(image=[5]), "label") == {}

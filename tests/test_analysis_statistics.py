@@ -1,4 +1,4 @@
-"""Means, ranks and correlations against direct calls of SciPy and known cases."""
+"""Means, ranks, correlations and pairs against direct calls of SciPy and known cases."""
 
 import warnings
 
@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import statistics
+from helpers.analysis import order, statistics
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS
@@ -44,8 +44,6 @@ def dataset(rng):
 
 
 # Whether anything moved
-
-
 @pytest.mark.parametrize(
     ("differences", "moved"),
     [([[0, 4e-7], [-4e-7, np.nan]], False), ([[0, 2e-6]], True), ([[np.nan]], False), ([], False)],
@@ -55,8 +53,6 @@ def test_rounding_and_undefined_scores_are_no_move(differences, moved):
 
 
 # Means
-
-
 def test_interval_is_the_percentile_bootstrap_of_scipy(rng):
     values = rng.gamma(2, size=(25, 3))
     result = statistics.mean_with_interval(values, seed=5)
@@ -119,13 +115,11 @@ def test_summary_is_tidy(dataset):
 
 
 # Ranks
-
-
 @pytest.mark.parametrize("higher_is_closer", [True, False])
 def test_rank_one_moves_furthest(higher_is_closer):
     similarity = np.array([[0.9, 0.1, 0.5]] * 4)
     values = similarity if higher_is_closer else -similarity
-    ranking = statistics.rank_augmentations(
+    ranking = order.rank_augmentations(
         array(values, ["flip", "noise", "blur"]), higher_is_closer=higher_is_closer
     )
     assert ranking.table["rank"].to_dict() == {"noise": 1, "blur": 2, "flip": 3}
@@ -135,7 +129,7 @@ def test_rank_one_moves_furthest(higher_is_closer):
 
 def test_agreement_is_the_share_of_resamples(rng):
     values = np.column_stack([rng.normal(0, 1, 30), rng.normal(0.2, 1, 30), np.full(30, 9.0)])
-    ranking = statistics.rank_augmentations(values, higher_is_closer=True)
+    ranking = order.rank_augmentations(values, higher_is_closer=True)
     picks = np.random.default_rng(99).integers(30, size=(4000, 30))
     means = values[picks].mean(axis=1)
     same = (np.argmin(means[:, :2], axis=1) == np.argmin(values[:, :2].mean(axis=0))).mean()
@@ -148,37 +142,35 @@ def test_agreement_is_the_share_of_resamples(rng):
 
 
 def test_ties_share_the_smaller_rank():
-    ranking = statistics.rank_augmentations(np.tile([1.0, 1.0, 2.0], (5, 1)), higher_is_closer=True)
+    ranking = order.rank_augmentations(np.tile([1.0, 1.0, 2.0], (5, 1)), higher_is_closer=True)
     assert ranking.table["rank"].tolist() == [1, 1, 3]
     assert ranking.order_agreement == 1
 
 
 def test_ranks_leave_undefined_scores_out():
     values = np.array([[0.1, np.nan, 0.9], [0.2, 0.5, 0.8], [0.1, 0.6, 0.9], [0.3, 0.4, 0.7]])
-    ranking = statistics.rank_augmentations(values, higher_is_closer=True)
+    ranking = order.rank_augmentations(values, higher_is_closer=True)
     assert ranking.table["rank"].tolist() == [1, 2, 3]
     assert ranking.table.loc[1, "mean"] == pytest.approx(0.5)
 
 
 def test_each_score_is_ranked_in_its_own_direction(dataset):
-    rankings = statistics.rank_by_each_score(dataset)
+    rankings = order.rank_by_each_score(dataset)
     assert list(rankings) == list(SCORES)
     orders = {tuple(ranking.table.index) for ranking in rankings.values()}
     assert orders == {tuple(NAMES)}
     with pytest.raises(WorkbookError, match="score has no value 'x'"):
-        statistics.rank_by_each_score(xr.Dataset({"x": dataset["l2_distance"]}))
+        order.rank_by_each_score(xr.Dataset({"x": dataset["l2_distance"]}))
 
 
 def test_one_image_has_no_agreement():
-    ranking = statistics.rank_augmentations(np.array([[0.1, 0.5]]), higher_is_closer=True)
+    ranking = order.rank_augmentations(np.array([[0.1, 0.5]]), higher_is_closer=True)
     assert ranking.table["rank"].tolist() == [1, 2]
     assert ranking.table["agreement"].isna().all()
     assert np.isnan(ranking.order_agreement) and ranking.distribution.isna().all(axis=None)
 
 
 # Correlations
-
-
 def test_correlations_are_those_of_scipy(dataset):
     result = statistics.correlate_scores(dataset, n_resamples=10)
     first, second = "embedding_similarity", "l2_distance"
@@ -243,19 +235,17 @@ def test_correlation_options_are_named(dataset):
 
 
 # The published ranking
-
-
-def ranked(order):
-    means = {name: float(position) for position, name in enumerate(order)}
+def ranked(names):
+    means = {name: float(position) for position, name in enumerate(names)}
     frame = pd.DataFrame([means, means])
-    return statistics.rank_augmentations(frame, higher_is_closer=True)
+    return order.rank_augmentations(frame, higher_is_closer=True)
 
 
 def test_published_groups_hold_known_augmentations_once():
-    named = [name for group in statistics.PUBLISHED_GROUPS.values() for name in group]
+    named = [name for group in order.PUBLISHED_GROUPS.values() for name in group]
     assert set(named) == set(NAMES) - {"elastic"}
     assert len(named) == len(set(named))
-    assert set(statistics.PUBLISHED_CORRELATES) <= set(SCORES)
+    assert set(order.PUBLISHED_CORRELATES) <= set(SCORES)
 
 
 def test_resample_counts_draw_as_many_images_as_there_are():
@@ -267,9 +257,9 @@ def test_resample_counts_draw_as_many_images_as_there_are():
 
 def test_false_discovery_rates_are_those_of_benjamini_and_hochberg():
     p = np.random.default_rng(0).uniform(size=12) ** 3
-    order, expected = np.argsort(p), np.empty(12)
-    for place, index in enumerate(order):
-        expected[index] = min(p[order[later]] * 12 / (later + 1) for later in range(place, 12))
+    rising, expected = np.argsort(p), np.empty(12)
+    for place, index in enumerate(rising):
+        expected[index] = min(p[rising[later]] * 12 / (later + 1) for later in range(place, 12))
     np.testing.assert_allclose(statistics.false_discovery_rates(p), expected)
 
 
@@ -277,3 +267,72 @@ def test_what_was_not_tested_is_not_in_the_family():
     rates = statistics.false_discovery_rates([0.01, np.nan, 0.04])
     np.testing.assert_allclose(rates, [0.02, np.nan, 0.04])
     assert np.isnan(statistics.false_discovery_rates([np.nan])).all()
+
+
+def scores(values):
+    names = [f"a{number}" for number in range(np.shape(values)[1])]
+    return xr.DataArray(values, dims=("image", "augmentation"), coords={"augmentation": names})
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+def test_pairs_are_scipys_paired_t_tests_and_bca_intervals(generator, monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 2000)
+    values = generator.gamma(1, size=(40, 3))
+    table = statistics.paired_differences(scores(values))
+    for row, (one, other) in zip(table.itertuples(), [(0, 1), (0, 2), (1, 2)], strict=True):
+        test = stats.ttest_rel(values[:, one], values[:, other])
+        assert row.p == pytest.approx(test.pvalue)
+        assert row.mean == pytest.approx((values[:, one] - values[:, other]).mean())
+        alone = stats.bootstrap(
+            (values[:, one] - values[:, other],), np.mean, n_resamples=2000, method="BCa", rng=5
+        ).confidence_interval
+        assert [row.low, row.high] == pytest.approx([alone.low, alone.high], abs=0.05)
+    assert table["q"].tolist() == pytest.approx(stats.false_discovery_control(table["p"]))
+
+
+def test_a_small_difference_shows_in_spite_of_overlapping_intervals(generator):
+    image = generator.normal(0, 1, (50, 1))
+    values = image + np.array([0, 0.1]) + generator.normal(0, 0.05, (50, 2))
+    (row,) = statistics.paired_differences(scores(values)).itertuples()
+    assert row.differs and row.high < 0
+    half = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(50)
+    assert values[:, 0].mean() + half[0] > values[:, 1].mean() - half[1]
+
+
+def test_equal_augmentations_rarely_differ():
+    found = [
+        statistics.paired_differences(scores(np.random.default_rng(seed).normal(size=(30, 6))))[
+            "differs"
+        ].any()
+        for seed in range(40)
+    ]
+    assert np.mean(found) < 0.15
+
+
+def test_what_never_varies_is_certain():
+    values = np.array([[1.0, 1.0, 0.5]] * 5)
+    table = statistics.paired_differences(scores(values))
+    assert table["p"].tolist() == [1, 0, 0]
+    assert table["differs"].tolist() == [False, True, True]
+    assert table["low"].tolist() == table["high"].tolist() == table["mean"].tolist()
+
+
+def test_two_images_tell_nothing():
+    table = statistics.paired_differences(scores(np.array([[1.0, 2.0], [1.0, 3.0]])))
+    assert table["p"].isna().all() and not table["differs"].any()
+
+
+def test_undefined_values_leave_their_image_out(generator):
+    values = generator.normal(size=(20, 3))
+    values[3, 1] = np.nan
+    table = statistics.paired_differences(scores(values))
+    assert table["mean"][1] == pytest.approx(np.delete(values[:, 0] - values[:, 2], 3).mean())
+
+
+def test_one_augmentation_has_no_pair():
+    with pytest.raises(WorkbookError, match="two augmentations"):
+        statistics.paired_differences(scores(np.ones((4, 1))))

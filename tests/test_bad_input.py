@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from helpers import interpret
+from helpers import interpret, lab
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.runs import open_run
@@ -53,7 +53,7 @@ def test_a_function_tells_one_sentence(run, case):
 def test_a_panel_shows_the_sentence_in_place_of_the_picture(run, case):
     analysis, choices, _ = BAD[case]
     ((name, value),) = choices.items()
-    panel = interpret.panel(analysis, run)
+    panel = lab.panel(analysis, run)
     assert "<img" in panel.page
     panel.controls[name].value = value
     assert 'role="alert"' in panel.page
@@ -64,13 +64,13 @@ def test_a_panel_shows_the_sentence_in_place_of_the_picture(run, case):
 
 def test_a_panel_with_a_choice_that_does_not_exist_is_not_opened(run):
     with pytest.raises(WorkbookError, match="head has no value"):
-        interpret.panel("text_neighbours", run, head=17)
+        lab.panel("text_neighbours", run, head=17)
     with pytest.raises(WorkbookError, match="a control has no value 'colour'"):
-        interpret.panel("text_neighbours", run, colour="red")
+        lab.panel("text_neighbours", run, colour="red")
     with pytest.raises(WorkbookError, match="analysis has no value 'magic'"):
-        interpret.panel("magic", run)
+        lab.panel("magic", run)
     with pytest.raises(WorkbookError, match="text has no value 5; give a text in quotes"):
-        interpret.panel("text_neighbours", run, text=5)
+        lab.panel("text_neighbours", run, text=5)
 
 
 @pytest.mark.parametrize(

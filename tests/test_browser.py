@@ -46,7 +46,7 @@ def shortened(folder: Path) -> Path:
     parameters, opening = code[:2]
     run = {"images": "scenes:8", "compare": ["embedded:304"], "out": str(folder / "run")}
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in run.items())
-    panels = [new_code_cell(f'interpret.panel("{use.panel}", run)') for use in USES]
+    panels = [new_code_cell(f'lab.panel("{use.panel}", run)') for use in USES]
     computed = new_code_cell("run.compute()")  # whose progress is no panel's output
     notebook.cells = [notebook.cells[0], parameters, opening, computed, *panels]
     for cell in notebook.cells[1:]:
@@ -72,7 +72,7 @@ def page(browser, lab, notebook):
 
 
 def cell_of(page: Page, panel: str) -> Locator:
-    return page.locator(".jp-CodeCell").filter(has_text=f'interpret.panel("{panel}"')
+    return page.locator(".jp-CodeCell").filter(has_text=f'lab.panel("{panel}"')
 
 
 def write(cell: Locator, name: str, text: str) -> None:
@@ -101,7 +101,7 @@ def saved(page: Page, notebook: Path, panel: str) -> str:
     """What the saved notebook holds of a panel's cell."""
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     cells = nbformat.read(notebook, as_version=4).cells
-    (cell,) = [cell for cell in cells if f'interpret.panel("{panel}"' in cell.source]
+    (cell,) = [cell for cell in cells if f'lab.panel("{panel}"' in cell.source]
     return "".join(output.data.get("text/html", "") for output in cell.outputs)
 
 

@@ -54,9 +54,9 @@ def page(browser, lab):
     command = IN_KERNEL.format(command=(sys.executable, str(short / "started.py")))
     given = {"images": "scenes:2", "compare": [], "out": str(lab.folder / "sliders")}
     given = vars(from_profile("quick", given))
-    imports = "from helpers import interpret\nfrom helpers.runs import open_run\n"
+    imports = "from helpers import lab\nfrom helpers.runs import open_run\n"
     opening = f"{imports}run = open_run(**{given!r})"
-    panels = [f"interpret.panel({name!r}, run)" for name in ("change", "shift")]
+    panels = [f"lab.panel({name!r}, run)" for name in ("change", "shift")]
     notebook = nbformat.read(NOTEBOOKS / "index.ipynb", as_version=4)
     notebook.cells.insert(0, new_code_cell(patched + command))
     notebook.cells += map(new_code_cell, [opening, *panels])
@@ -75,7 +75,7 @@ def page(browser, lab):
 
 @pytest.mark.parametrize("name", ["change", "shift"])
 def test_dragging_the_severity_moves_picture_and_numbers(page, name):
-    cell = page.locator(".jp-CodeCell").filter(has_text=f"interpret.panel('{name}'")
+    cell = page.locator(".jp-CodeCell").filter(has_text=f"lab.panel('{name}'")
     expect(cell.locator("img")).to_have_count(1)
     slider, before = cell.get_by_role("slider"), source(cell)
     similarities, pictures = [float(SIMILARITY.search(shown(cell))[1])], {before}
@@ -94,7 +94,7 @@ def test_dragging_the_severity_moves_picture_and_numbers(page, name):
 
 
 def test_the_panel_of_shifts_names_heads_and_answers(page):
-    cell = page.locator(".jp-CodeCell").filter(has_text="interpret.panel('shift'")
+    cell = page.locator(".jp-CodeCell").filter(has_text="lab.panel('shift'")
     expect(cell.locator("img")).to_have_count(1)
     assert re.search(r"L\d\.H\d +\d+%", shown(cell))
     assert re.search(r"colour: \w+", shown(cell))

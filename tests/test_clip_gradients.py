@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from helpers.clip import load
-from helpers.interpret import scoring
+from helpers.head_benchmark import scoring
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from helpers.analysis.statistics import PUBLISHED_GROUPS
+from helpers.analysis.order import PUBLISHED_GROUPS
 from helpers.data import AUGMENTATIONS
 from helpers.data.published import MODELS, head_labels, labelled_heads, property_heads, shift_study
 

@@ -9,13 +9,9 @@ import pytest
 import torch
 import xarray as xr
 
-from helpers.analysis import clustering, dissection, scores, statistics
-from helpers.analysis.statistics import (
-    correlate_scores,
-    mean_with_interval,
-    rank_augmentations,
-    summarise,
-)
+from helpers.analysis import dissection, proximity, scores, statistics
+from helpers.analysis.order import rank_augmentations
+from helpers.analysis.statistics import correlate_scores, mean_with_interval, summarise
 from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, VIEWS, views
@@ -223,11 +219,11 @@ def test_shares_of_nan_are_nan():
 
 def test_images_without_a_direction_are_in_no_cluster():
     embeddings = np.random.default_rng(2).normal(size=(4, 3, 8))
-    expected = clustering.mean_cosine_distance(embeddings[1:])
+    expected = proximity.mean_cosine_distance(embeddings[1:])
     embeddings[0, 1] = np.nan
-    np.testing.assert_allclose(clustering.mean_cosine_distance(embeddings), expected)
+    np.testing.assert_allclose(proximity.mean_cosine_distance(embeddings), expected)
     with pytest.raises(WorkbookError, match="zero or not a number"):
-        clustering.mean_cosine_distance(np.full((2, 3, 8), np.nan))
+        proximity.mean_cosine_distance(np.full((2, 3, 8), np.nan))
 
 
 @pytest.mark.parametrize("images_per_pass", [1, 2])

@@ -14,7 +14,7 @@ from helpers.analysis import dissection, specificity
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, views
 from helpers.data.scenes import scene
-from helpers.interpret.planting import Detector, read_by_heads, with_planted_head
+from helpers.head_benchmark.planting import Detector, read_by_heads, with_planted_head
 
 TARGET = "noise"
 LAYER, HEAD = 3, 2

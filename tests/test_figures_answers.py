@@ -1,16 +1,9 @@
 """What the figures of answers show."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from helpers.figures import answers, style
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis.dissection import component_labels
-from helpers.analysis.head_names import is_head
+from helpers.analysis.dissection import component_labels, is_head
 from helpers.data import AUGMENTATIONS
 from helpers.figures import dissection as figures
 from helpers.figures import style
@@ -17,19 +16,17 @@ from helpers.figures import style
 NAMES = list(AUGMENTATIONS)
 
 
+def ticks(ax, axis="y"):
+    return [label.get_text() for label in getattr(ax, f"get_{axis}ticklabels")()]
+
+
 @pytest.fixture(autouse=True)
-def close_figures():
-    with plt.rc_context(), warnings.catch_warnings():
+def drawn_without_a_warning(styled):
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        style.apply()
         yield
         for number in plt.get_fignums():
             plt.figure(number).canvas.draw()
-        plt.close("all")
-
-
-def ticks(ax, axis="y"):
-    return [label.get_text() for label in getattr(ax, f"get_{axis}ticklabels")()]
 
 
 @pytest.fixture

@@ -1,21 +1,14 @@
 """What the maps of moving views show."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.collections import LineCollection
 
-from helpers.analysis.energy import PARTS
+from helpers.analysis.shifts import PARTS
 from helpers.data import VIEWS
 from helpers.figures import embeddings, style
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -29,7 +22,7 @@ def coordinates():
 
 
 def test_lines_lead_from_the_original_to_a_dot_at_the_view(coordinates):
-    ax = embeddings.shift_arrows(coordinates, augmentation="blur")
+    ax = embeddings.shift_map({"scenes": coordinates}, changes=["blur"]).axes[0]
     (lines,) = [each for each in ax.collections if isinstance(each, LineCollection)]
     dots = [each.get_offsets() for each in ax.collections if each is not lines]
     start, end = coordinates.sel(view="original").values, coordinates.sel(view="blur").values
@@ -40,7 +33,7 @@ def test_lines_lead_from_the_original_to_a_dot_at_the_view(coordinates):
 
 def test_no_end_leaves_the_axes(coordinates):
     coordinates.loc[{"view": "noise"}] += 50
-    ax = embeddings.shift_arrows(coordinates, augmentation="noise")
+    ax = embeddings.shift_map({"scenes": coordinates}, changes=["noise"]).axes[0]
     assert ax.get_xlim()[1] > coordinates.sel(view="noise")[:, 0].max()
     assert ax.get_ylim()[1] > coordinates.sel(view="noise")[:, 1].max()
 

@@ -1,4 +1,4 @@
-"""What the figures of heads show: cells, lines, dots and squares."""
+"""Figures of heads, and sheets of their cards."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,18 +7,15 @@ import pytest
 import xarray as xr
 from matplotlib.patches import Rectangle
 
-from helpers.figures import heads, style
+from helpers.analysis.roles import standing_out
+from helpers.figures import heads
+from tests.test_analysis_roles import deck  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("styled")
 COORDS = {"layer": [4, 5], "head": [0, 1, 2]}
 AXES = ("layer", "head")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    with plt.rc_context():
-        style.apply()
-        yield
-        plt.close("all")
+TEXTS = [f"text {number}" for number in range(28)]
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
 
 
 @pytest.fixture
@@ -57,7 +54,7 @@ def test_explained_variance_adds_up_for_heads_their_mean_and_chance():
     coords = COORDS | {"choice": [1, 2, 3, 4]}
     own = xr.DataArray(explained, coords, (*AXES, "choice"))
     by_chance = xr.concat([own / 2, own / 4], "draw").expand_dims(pool=["anything"])
-    ax = heads.explained_curves(own, by_chance)
+    ax = heads.explained_curves(own, by_chance, ax=plt.gca())
     drawn = np.array([line.get_ydata() for line in ax.lines])
     np.testing.assert_allclose(drawn[:6], explained.cumsum(axis=-1).reshape(6, 4))
     mean = explained.mean(axis=(0, 1)).cumsum()
@@ -70,7 +67,9 @@ def test_heads_are_counted_by_association_and_so_is_chance():
     untrained = xr.DataArray([[0.2, 0.2, 0.2], [0.2, 0.4, 0.4]], COORDS, AXES)
     shuffled = np.array([[[0.2, 0.2, 0.4], [0.2, 0.2, 0.2]], [[0.4, 0.4, 0.4], [0.2, 0.2, 0.2]]])
     chance = xr.DataArray(shuffled, COORDS, ("draw", *AXES))
-    ax = heads.association_histogram({"own": association, "other": untrained}, chance, top=5)
+    ax = heads.association_histogram(
+        {"own": association, "other": untrained}, chance, top=5, ax=plt.gca()
+    )
     own, other = ([bar.get_height() for bar in bars] for bars in ax.containers)
     assert own == [1, 1, 2, 0, 1]
     assert other == [4, 2, 0, 0, 0]
@@ -117,3 +116,18 @@ def test_marks_have_a_panel_each_and_models_a_line():
         drawn = [segment[:, 0] for segment in ax.collections[0].get_segments()]
         np.testing.assert_allclose(drawn, shares.loc[mark, ["low", "high"]])
     assert ticks(figure.axes[0]) == ["a", "b"]
+
+
+def test_a_sheet_has_a_cell_per_head(deck):  # noqa: F811
+    cards = [deck.sel(layer=5, head=head) for head in (0, 1)]
+    figure = heads.contact_sheet(
+        cards, texts=TEXTS, images=[IMAGES, IMAGES], facts=map(standing_out, cards)
+    )
+    cells = [cell for cell in figure.subfigs if cell.axes]
+    assert [cell.get_suptitle() for cell in cells] == ["L5.H0: size or shape", "L5.H1: colour"]
+    assert all(len(cell.axes) == 4 for cell in cells)
+    told = cells[1].get_supxlabel()
+    assert told.splitlines()[:2] == TEXTS[21:23]
+    assert "varies with shape (60% of its variance)" in told
+    assert "sways answers about colour most (50% of their spread)" in told
+    assert "carries 70.0% of blur" in told

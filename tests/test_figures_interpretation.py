@@ -10,12 +10,6 @@ from helpers.checks import WorkbookError
 from helpers.figures import interpretation
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def found():
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
@@ -119,7 +113,7 @@ def test_bars_have_their_means_and_lines_their_levels():
     table = table.assign(low=table["mean"] - 0.05, high=table["mean"] + 0.1)
     rows = pd.MultiIndex.from_product([wordings, list("abc")], names=["wording", "level"])
     levels = pd.DataFrame({"mean": np.linspace(0.05, 0.6, 6)}, index=rows)
-    ax = interpretation.segmentation_scores(table, levels=levels)
+    ax = interpretation.segmentation_scores(table, levels=levels, ax=plt.gca())
     heights = [bar.get_height() for bars in ax.containers for bar in getattr(bars, "patches", [])]
     assert heights == [0.4, 0.1, 0.5, 0.2]
     lines = [c for c in ax.collections if c.get_label() in list("abc")]
@@ -130,7 +124,7 @@ def test_bars_have_their_means_and_lines_their_levels():
 def test_the_map_of_heads_starts_at_chance():
     scores = xr.DataArray([[0.1, 0.4], [0.2, np.nan]], dims=("layer", "head"))
     scores = scores.assign_coords(layer=[4, 5], head=[0, 1])
-    ax = interpretation.head_scores(scores, chance=0.05)
+    ax = interpretation.head_scores(scores, chance=0.05, ax=plt.gca())
     assert ax.images[0].get_clim() == (0.05, 0.4)
     assert [text.get_text() for text in ax.texts] == ["0.10", "0.40", "0.20", "nan"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["4", "5"]

@@ -11,20 +11,14 @@ from matplotlib.container import ErrorbarContainer
 from scipy.cluster import hierarchy
 from scipy.stats import gaussian_kde
 
-from helpers.analysis import statistics
+from helpers.analysis import order, statistics
 from helpers.analysis.scores import SCORES
 from helpers.data import AUGMENTATIONS
 from helpers.figures import scores, style
 
+pytestmark = pytest.mark.usefixtures("styled")
+
 NAMES = list(AUGMENTATIONS)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    with plt.rc_context():
-        style.apply()
-        yield
-        plt.close("all")
 
 
 @pytest.fixture
@@ -71,10 +65,10 @@ def test_heatmap_separates_similarities_from_the_distance(summary):
 def test_clustered_heatmap_is_in_the_order_of_its_tree(summary):
     linkage = hierarchy.linkage(np.random.default_rng(0).random((9, 2)))
     figure = scores.score_heatmap(summary, linkage=linkage)
-    order = hierarchy.leaves_list(linkage)
+    leaves = hierarchy.leaves_list(linkage)
     tree = next(ax for ax in figure.axes if len(ax.lines) == 8)
     similarity = next(ax for ax in figure.axes if ax.images)
-    assert ticks(similarity) == [style.label(NAMES[leaf]) for leaf in order]
+    assert ticks(similarity) == [style.label(NAMES[leaf]) for leaf in leaves]
     assert tree.get_ylim() == similarity.get_ylim() == (8.5, -0.5)
 
 
@@ -196,7 +190,7 @@ def test_radar_closes_every_polygon(summary):
 
 
 def test_ranks_show_their_shares(dataset):
-    ranking = statistics.rank_augmentations(dataset["edge_similarity"], higher_is_closer=True)
+    ranking = order.rank_augmentations(dataset["edge_similarity"], higher_is_closer=True)
     ax = scores.rank_heatmap(ranking, title="Edge similarity")
     np.testing.assert_allclose(ax.images[0].get_array(), ranking.distribution)
     assert ticks(ax)[0] == "Noise"

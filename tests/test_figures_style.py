@@ -14,13 +14,6 @@ from helpers.data import SETS, STUDY, VIEWS
 from helpers.figures import layout, style
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    with plt.rc_context():
-        yield
-        plt.close("all")
-
-
 @pytest.fixture
 def shown():
     """Give changes colours as a notebook does, and the study's back afterwards."""

@@ -1,18 +1,10 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
 
 from helpers.figures.summary import ANOTHER_IMAGE, NOTHING, summary
 
 CHANGES = ["noise", "blur"]
 SOURCES = ["photos", "scenes"]
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def drawn(sources=SOURCES, seen=("a star", "nothing"), means=(1.4, 0.1)):

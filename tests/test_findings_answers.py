@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analysis import becomes
-from helpers.analysis.concepts import Concepts
-from helpers.analysis.findings import answers as findings
-from tests.test_analysis_becomes import N, answers, made  # noqa: F401
+from helpers.analysis import flips
+from helpers.analysis.flips import Concepts
+from helpers.findings import answers as findings
+from helpers.findings.seen import NOTHING_SURE, seen_instead
+from tests.test_analysis_flips import N, answers, made  # noqa: F401
 
 NO_GAIN = "Under which changes does no answer surely gain?"
 
@@ -23,12 +24,12 @@ def right(clean):
 
 
 def answer(own, *, lost=0.5, clean=0.9, found=True, depths=None):
-    gained = becomes.most_gained(becomes.gains(becomes.before_after(own)), 4)
+    gained = flips.most_gained(flips.gains(flips.before_after(own)), 4)
     changes = [name for name in own["view"].values if name != "original"]
     numbers = [lost, *[0.1] * (len(changes) - 1)]
     cost = pd.DataFrame({"mean": numbers, "low": numbers, "high": numbers}, index=changes)
     return findings.answer(
-        {"scenes": becomes.seen_instead(own)},
+        {"scenes": seen_instead(own)},
         {"scenes": gained},
         {"scenes": cost},
         {"scenes": right(clean)},
@@ -97,8 +98,8 @@ def test_the_depth_is_of_the_change_that_gains_most(made, gain, depth, word):  #
 
 
 def test_classes_of_the_images_own_have_findings_of_their_own(made):  # noqa: F811
-    seen = {"scenes": becomes.seen_instead(made)}
-    gained = {"scenes": becomes.most_gained(becomes.gains(becomes.before_after(made)), 4)}
+    seen = {"scenes": seen_instead(made)}
+    gained = {"scenes": flips.most_gained(flips.gains(flips.before_after(made)), 4)}
     unknown = {"scenes": pd.DataFrame({"mean": [np.nan]}, index=["noise"])}
     lost = {"scenes": pd.DataFrame({"mean": 0.2, "low": 0.1, "high": 0.3}, index=["noise"])}
     given = (seen, gained, unknown, {"scenes": right(np.nan)}, {"scenes": concepts(True)})
@@ -110,9 +111,9 @@ def test_classes_of_the_images_own_have_findings_of_their_own(made):  # noqa: F8
 
 def test_sources_that_differ_stand_apart(made):  # noqa: F811
     few = made.isel(image=slice(5))
-    seen = {"photos": becomes.seen_instead(few), "scenes": becomes.seen_instead(made)}
+    seen = {"photos": seen_instead(few), "scenes": seen_instead(made)}
     gained = {
-        source: becomes.most_gained(becomes.gains(becomes.before_after(own)), 4)
+        source: flips.most_gained(flips.gains(flips.before_after(own)), 4)
         for source, own in {"photos": few, "scenes": made}.items()
     }
     nothing = pd.DataFrame({"mean": np.nan, "low": np.nan, "high": np.nan}, index=["noise"])
@@ -123,6 +124,6 @@ def test_sources_that_differ_stand_apart(made):  # noqa: F811
     assert "In scenes, answers change, but none surely gains, under color_jitter" in found.sentence
     own = rows(found)
     assert own.loc["What does the model see under noise?", "answer"] == (
-        f"photos {becomes.NOTHING_SURE}; scenes a star"
+        f"photos {NOTHING_SURE}; scenes a star"
     )
     assert f"{N} of {N}" in own.loc["What does the model see under noise?", "estimate"]

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis import becomes
-from helpers.analysis.findings import attack as findings
 from helpers.analysis.specificity import account
-from helpers.analysis.statistics import NOTHING_MOVED
 from helpers.data import SETS
+from helpers.findings import NOTHING_MOVED
+from helpers.findings import attack as findings
+from helpers.findings.seen import MORE_OFTEN, NOTHING
 from tests.test_analysis_specificity import PLANTED, made
 
 ATTACKS = SETS["attacks"]
@@ -30,8 +30,8 @@ def table(adversarial, others=(0.1, 0.05, 0.15), **more):
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high", "n"])
 
 
-def seen(words, kind=becomes.MORE_OFTEN):
-    rows = dict.fromkeys(ATTACKS, (becomes.NOTHING, "nothing else for sure", "–", 10))
+def seen(words, kind=MORE_OFTEN):
+    rows = dict.fromkeys(ATTACKS, (NOTHING, "nothing else for sure", "–", 10))
     rows["adversarial"] = (kind, words, "1 → 9 of 10", 10)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "words", "counts", "n"])
 
@@ -80,7 +80,7 @@ def test_what_is_seen_and_lost_stands_beside_other_attacks():
         {},
         {
             "scenes": seen("more often green"),
-            "photos": seen("nothing else for sure", becomes.NOTHING),
+            "photos": seen("nothing else for sure", NOTHING),
         },
         {"scenes": table((0.4, 0.3, 0.5), (0.0, -0.1, 0.1), pasted=(0.2, 0.1, 0.3))},
     )
@@ -90,7 +90,7 @@ def test_what_is_seen_and_lost_stands_beside_other_attacks():
     assert rows.loc["Does it cost right answers?", "answer"] == "yes"
     word = rows.loc["Does a wrong word cost right answers?"]
     assert (word["answer"], word["beside it"]) == ("not surely", "adversarial: 40%")
-    nothing = {"scenes": seen("nothing else for sure", becomes.NOTHING)}
+    nothing = {"scenes": seen("nothing else for sure", NOTHING)}
     lost = {"scenes": table((0.1, -0.1, 0.3), (0.0, -0.1, 0.1))}
     answer = findings.answer(similarities([0.5] * 3), {}, nothing, lost)
     assert "every image goes its own way" in answer.sentence

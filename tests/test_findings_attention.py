@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from helpers.analysis.findings.attention import answer
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED
+from helpers.findings.attention import answer
 
 
 def rows(**values):

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.analysis.findings.augment import NOTHING_CHANGED, answer
 from helpers.analysis.scores import pixel_effects
+from helpers.findings.augment import NOTHING_CHANGED, answer
 
 CHANGES = ["noise", "turned", "shifted"]
 

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis.clustering import distances_beside_lengths
-from helpers.analysis.fillings import PUBLISHED
-from helpers.analysis.findings import clustering as findings
-from helpers.analysis.mean_shift import mean_shift_directions
+from helpers.analysis.proximity import distances_beside_lengths
+from helpers.analysis.shifts import PUBLISHED, mean_shift_directions
+from helpers.findings import clustering as findings
 
 NAMES = ["noise", "blur", "elastic", "flip"]
 WORDS = {name: name for name in NAMES}

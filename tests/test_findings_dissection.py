@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis import causal, neurons
-from helpers.analysis.findings import dissection as findings
+from helpers.analysis import patching, specificity
 from helpers.analysis.specificity import ANOTHER, Account, account
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED
+from helpers.findings import dissection as findings
 from tests.test_analysis_specificity import PLANTED, made
 
 CHANGES = ["ordinary", "planted"]
@@ -29,7 +29,7 @@ def patched(own, others, images=20, source="scenes"):
     noise = np.random.default_rng(0).normal(0, 0.02, (len(means), images, len(CHANGES)))
     direct = np.array(list(means.values()))[:, None, None] + noise
     coords = {
-        "effect": list(causal.EFFECTS),
+        "effect": list(patching.EFFECTS),
         "choice": list(means),
         "augmentation": CHANGES,
         "source": ("image", [source] * images),
@@ -68,7 +68,7 @@ def neurons_of(source, own=0.3, generic=0.1):
     coords = {"choice": list(means), "augmentation": CHANGES, "source": ("image", [source] * 8)}
     removed = xr.DataArray(values, dims=("choice", "image", "augmentation"), coords=coords)
     effects = removed.to_dataset(name="removed")
-    return neurons.Account(dataset, {source: halves}, {source: 2.5}, 10, effects, None)
+    return specificity.NeuronAccount(dataset, {source: halves}, {source: 2.5}, 10, effects, None)
 
 
 def test_neurons_are_named_and_their_ablation_held_against_others():

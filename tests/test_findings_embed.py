@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import energy
-from helpers.analysis.findings import embed
-from helpers.analysis.statistics import NOTHING_MOVED, mean_with_interval
-from tests.test_analysis_energy import collapsed, exchanged, scattered, views
+from helpers.analysis import shifts
+from helpers.analysis.statistics import mean_with_interval
+from helpers.findings import NOTHING_MOVED, embed
+from tests.test_analysis_shifts import collapsed, exchanged, scattered, views
 
 
 def answer(own, cosines):
@@ -14,7 +14,7 @@ def answer(own, cosines):
     values += np.linspace(-0.01, 0.01, len(values))[:, None]
     names = [name for name in own["view"].values if name != "original"]
     means = mean_with_interval(pd.DataFrame(np.minimum(values, 1), columns=names))
-    table = energy.energy(own)
+    table = shifts.energy(own)
     return embed.answer({"photos": means}, {"photos": table}, name=lambda n: n.replace("_", " "))
 
 
@@ -52,7 +52,7 @@ def test_nothing_moved():
     found = answer(views(noise=np.copy, blur=np.copy).isel(image=[0]), [1.0, 1.0])
     assert found.sentence != NOTHING_MOVED  # 1 less a hundredth is a shift
     still = pd.DataFrame({"mean": [1.0], "low": 1.0, "high": 1.0}, index=["noise"])
-    table = energy.energy(views(noise=np.copy))
+    table = shifts.energy(views(noise=np.copy))
     assert embed.answer({"photos": still}, {"photos": table}).sentence == NOTHING_MOVED
 
 

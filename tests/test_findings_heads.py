@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from helpers.analysis import pruning
-from helpers.analysis.findings.heads import Published, Weights, answer
+from helpers.analysis import roles
 from helpers.analysis.probes import Agreement
+from helpers.findings.heads import Published, Weights, answer
 
 PUBLISHED = Published(small=0.28, large=0.48, q=0.001, names_small=34, names_large=30)
 COLUMNS = ["value", "low", "high", "chance", "chance_low", "chance_high"]
@@ -132,8 +132,8 @@ def test_heads_that_do_not_vary_have_no_labels_and_published_ones_stay():
 
 
 def losing(high, low, random, n=100):
-    rows = {pruning.HIGH: high, pruning.LOW: low, pruning.RANDOM: random}
-    rows[pruning.ALL] = (0.9,) * 3
+    rows = {roles.HIGH: high, roles.LOW: low, roles.RANDOM: random}
+    rows[roles.ALL] = (0.9,) * 3
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"]).assign(n=n)
 
 

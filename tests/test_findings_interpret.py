@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from helpers.analysis.findings.interpret import EmptyPatch, answer
-from helpers.analysis.neighbours import SIMILARITIES
+from helpers.analysis.proximity import SIMILARITIES
+from helpers.findings.interpret import EmptyPatch, answer
 
 WORDINGS = ["pair", "colour", "shape", "position"]
 NAMES = ["property", "heads", "which"]

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from helpers.analysis.findings.methods import FEW, MOST, SOME, answer, verdicts
+from helpers.findings.methods import FEW, MOST, SOME, answer, verdicts
 
 MARK = "patching"
 METHODS = [MARK, "texts", "probe (06)", "contributions (08)"]

@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from helpers.analysis import order
-from helpers.analysis.findings import metrics
 from helpers.analysis.scores import SCORES
 from helpers.data import STUDY
+from helpers.findings import metrics
 
 # The furthest first; elastic has no published place.
 PLACE = {name: at for at, name in enumerate([n for own in order.PUBLISHED for n in own])}

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from helpers.analysis.findings.models import ALONE, TOO_FEW, answer
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED
+from helpers.findings.models import ALONE, TOO_FEW, answer
 
 MODELS = ["untrained", "own", "other"]
 

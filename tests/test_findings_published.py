@@ -5,10 +5,10 @@ import pytest
 import xarray as xr
 
 from helpers.analysis import order
-from helpers.analysis.findings import metrics, published
 from helpers.analysis.scores import SCORES
 from helpers.data import STUDY
 from helpers.data.published import shift_study
+from helpers.findings import metrics, published
 
 ORDERED = [name for own in order.PUBLISHED for name in own] + ["elastic"]
 WORDS = {name: name for name in STUDY}

@@ -3,15 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from helpers.analysis import repair, spurious
-from helpers.analysis.findings import repair as findings
+from helpers.analysis import patching, probes
+from helpers.findings import repair as findings
 
 
 def gains(mean_shift, control=0.0):
-    values = {repair.PLAIN: 0.0, repair.MEAN_SHIFT: mean_shift, repair.OTHERS_MEAN: control}
+    values = {
+        patching.PLAIN: 0.0,
+        patching.MEAN_SHIFT: mean_shift,
+        patching.OTHERS_MEAN: control,
+    }
     rows = {}
     for name, gain in values.items():
-        helps = gain > 0.05 and name == repair.MEAN_SHIFT and gain - control > 0.05
+        helps = gain > 0.05 and name == patching.MEAN_SHIFT and gain - control > 0.05
         numbers = {"changed": 0.8 + gain, "clean": 0.9}
         for measure, own in (("gain", gain), ("cost", -0.1), ("beyond", gain - control)):
             bounds = {"_low": -0.02, "_high": 0.02}
@@ -26,7 +30,7 @@ def curves(ablated):
         table = {"mean": values, "low": values - 0.05, "high": values + 0.05, "all": values}
         return pd.DataFrame(table, index=pd.Index([0, 1, 2, 3, 4], name="heads"))
 
-    return {"contribution": own(ablated), spurious.AT_RANDOM: own(0.32)}
+    return {"contribution": own(ablated), probes.AT_RANDOM: own(0.32)}
 
 
 def test_no_repair_helps():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.analysis import severity
-from helpers.analysis.findings import severity as findings
-from helpers.analysis.statistics import NOTHING_MOVED
+from helpers.findings import NOTHING_MOVED
+from helpers.findings import severity as findings
 from tests.test_analysis_severity import CURVES, response
 
 EARLY = {name: [0.2, 0.3, 0.4, 0.5] for name in CURVES} | {"noise": [0, 0, 0, 0]}

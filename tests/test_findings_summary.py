@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 
-from helpers.analysis.becomes import DESCRIPTION, NOTHING
-from helpers.analysis.findings import interval
-from helpers.analysis.findings.summary import NO_SHIFT, NO_UNIT, answer
 from helpers.analysis.specificity import ANOTHER
+from helpers.findings import interval
+from helpers.findings.seen import DESCRIPTION, NOTHING
+from helpers.findings.summary import NO_SHIFT, NO_UNIT, answer
 
 CHANGES = ["noise", "blur", "flip"]
 

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from helpers.analysis.findings.your_own import answer
+from helpers.findings.your_own import answer
 
 
 def table(values):

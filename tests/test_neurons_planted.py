@@ -12,11 +12,11 @@ import pytest
 import torch
 import xarray as xr
 
-from helpers.analysis import neurons
+from helpers.analysis import specificity
 from helpers.clip import load
 from helpers.data import AUGMENTATIONS, views
 from helpers.data.scenes import scene
-from helpers.interpret.planting import Detector
+from helpers.head_benchmark.planting import Detector
 
 LAYER, PLACE, TARGET = 3, 123, "noise"
 NAMES = list(AUGMENTATIONS)
@@ -65,7 +65,7 @@ def account(model, drawn):
     axes = ("image", "depth", "neuron")
     sides = (xr.DataArray(np.stack(side), dims=axes, coords=ids) for side in (fired, written))
     embedded = xr.DataArray(np.stack(embeddings), dims=("image", "feature"), coords=ids)
-    reference = neurons.ordinary_neurons(*sides, embedded, np.random.default_rng(0))
+    reference = specificity.ordinary_neurons(*sides, embedded, np.random.default_rng(0))
     shares = np.stack(shares)
     found = xr.Dataset(
         {
@@ -88,8 +88,8 @@ def leading():
     drawn = draw(range(100, 114))
     found = {}
     for name, own in (("planted", planted_in(model)), ("plain", model)):
-        excess = neurons.excess_shares(*account(own, drawn)).sel(of_source="scenes")
-        found[name] = neurons.leading(excess)
+        excess = specificity.neuron_excess(*account(own, drawn)).sel(of_source="scenes")
+        found[name] = specificity.leading_neurons(excess)
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.clip import names
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
-from helpers.lab.desk import WITHOUT_KERNEL
+from helpers.lab.dashboard import WITHOUT_KERNEL
 from helpers.runs.fitting import OF_RUN, fitted
 from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, described, from_profile
 from helpers.runs.report.notebook_page import heading
@@ -98,15 +98,15 @@ def test_every_notebook_is_run_by_nbval_and_the_workbook():
 
 def test_the_index_lists_every_notebook_and_nothing_of_a_machine():
     index = nbformat.read(INDEX, as_version=4)
-    listed, desk = [cell.outputs[0]["data"] for cell in code_cells(index)]
+    listed, dashboard = [cell.outputs[0]["data"] for cell in code_cells(index)]
     for path in numbered_notebooks():
         name, _, question = heading(nbformat.read(path, as_version=4)).partition(": ")
         assert (
             f"[{name}]({path.name}) | {question[0].upper()}{question[1:]}"
             in listed["text/markdown"]
         )
-    assert desk["text/plain"] == WITHOUT_KERNEL
-    assert "widgets" not in index.metadata  # which would hold what the desk shows
+    assert dashboard["text/plain"] == WITHOUT_KERNEL
+    assert "widgets" not in index.metadata  # which would hold what the dashboard shows
 
 
 NEEDED = (*OF_RUN, *QUESTIONS)

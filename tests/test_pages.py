@@ -42,14 +42,14 @@ CELLS = (
     "from IPython.display import Markdown, display\n"
     "from matplotlib.figure import Figure\n"
     "import pandas as pd\n"
-    "from helpers import interpret\n"
+    "from helpers import lab\n"
     "from helpers.runs import run_from\n"
     "from helpers.figures import style\n"
     "style.apply()\n"
     "run = run_from(globals())\n"
     "captions = [image.caption for image in run.images]",
-    "interpret.panel('segmentation', run)",
-    "interpret.panel('image_neighbours', run)",
+    "lab.panel('segmentation', run)",
+    "lab.panel('image_neighbours', run)",
     "pd.DataFrame({'caption': captions}, index=run.images.ids)",
     "Markdown(''.join(f'- **{caption}**\\n' for caption in captions + run.images.ids))",
     "print(*captions, *run.texts.texts, sep='\\n')",
@@ -57,7 +57,7 @@ CELLS = (
     "figure.subplots(3)[0].set(title=captions[1], xlabel=captions[0])\n"
     "run.save_figure(figure, '09_answers')\n"
     "display(figure)",
-    "from helpers.analysis.findings import Answer, Finding\n"
+    "from helpers.findings import Answer, Finding\n"
     "rows = [Finding(*[caption] * 4) for caption in captions]\n"
     "run.show_answer(Answer(' '.join(captions), rows), '09')",
 )

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from open_clip.transformer import VisionTransformer
 
-from helpers.analysis import clustering, dissection, scores, statistics, ties
+from helpers import ties
+from helpers.analysis import dissection, proximity, scores, statistics
 from helpers.analysis.maps import intersection_over_union
-from helpers.analysis.statistics import (
-    false_discovery_rates,
-    mean_with_interval,
-    rank_augmentations,
-)
+from helpers.analysis.order import rank_augmentations
+from helpers.analysis.statistics import false_discovery_rates, mean_with_interval
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward
 from helpers.clip.towers import open_tower
@@ -194,9 +192,9 @@ def test_tied_values_are_merged_once_and_the_first_of_the_largest_is_taken(value
 @given(arrays(np.float64, (3, 4, 5), elements=finite), SEEDS)
 def test_distances_to_cluster_do_not_depend_on_the_order_of_images(embeddings, seed):
     assume((np.linalg.norm(embeddings, axis=-1) > 1e-3).all())
-    found = clustering.mean_cosine_distance(embeddings)
+    found = proximity.mean_cosine_distance(embeddings)
     order = np.random.default_rng(seed).permutation(len(embeddings))
-    np.testing.assert_allclose(clustering.mean_cosine_distance(embeddings[order]), found)
+    np.testing.assert_allclose(proximity.mean_cosine_distance(embeddings[order]), found)
     np.testing.assert_array_equal(found, found.T)
     assert (found >= 0).all()
     assert (found <= 2).all()

@@ -8,9 +8,8 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from helpers.analysis.becomes import before_after, crossed
-from helpers.analysis.corruption_error import MEAN, corruption_errors
-from helpers.analysis.predictions import accuracy_by_severity
+from helpers.analysis.flips import before_after, crossed
+from helpers.analysis.severity import MEAN, accuracy_by_severity, corruption_errors
 from helpers.checks import WorkbookError
 from helpers.data.scenes import scene
 from helpers.data.texts.templates import TEMPLATES, class_texts, templates_of

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from helpers.analysis.becomes import answered
-from helpers.analysis.directions import ensembles
+from helpers.analysis.predictions import answered, ensembles
 from helpers.runs import open_run
 from helpers.runs.derived import lens
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.analysis import repair
+from helpers.analysis import patching
 from helpers.runs import open_run
 from helpers.runs.derived.neurons import ablated_neurons, neuron_account, ordinary_neurons
 from helpers.runs.derived.repair import repaired_answers, spurious_task
@@ -72,7 +72,7 @@ def test_repairs_and_the_misled_probe(run, monkeypatch):
     monkeypatch.setattr("helpers.runs.derived.repair.LEARNED", 24)
     monkeypatch.setattr("helpers.runs.derived.repair.ASKED", 24)
     for right in repaired_answers(run).values():
-        assert set(repair.CONTROL) <= set(right["repair"].values)
+        assert set(patching.CONTROL) <= set(right["repair"].values)
     task = spurious_task(run)
     assert task["right"].sizes["image"] == task["even"].sizes["image"] == 24
     assert set(task["order"].values) >= {"contribution", "random"}

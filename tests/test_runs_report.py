@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers.analysis.findings import Answer, Finding
 from helpers.checks import WorkbookError
+from helpers.findings import Answer, Finding
 from helpers.runs import open_run
 from helpers.runs.record import Record
 from helpers.runs.report.provenance import mark

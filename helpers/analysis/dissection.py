@@ -1,13 +1,22 @@
-"""The exact account of a shift: which components of the model carry it.
+"""The exact account of a shift: which components of the model carry it, and at which depth.
 
 An embedding is the sum of what its components added (`helpers.clip.Encoding`), so the
 shift Δ from the original's embedding to the augmented one's is the sum of the components'
 differences Δ_c. The *share* of a component is ⟨Δ_c, Δ⟩ / ‖Δ‖²: the part of the shift's length that
 it accounts for. Shares sum to 1; a component that works against the shift has a negative share.
 Where there is no shift all shares are 0, and means over images count them as that.
+
+The *mean ablation* of a component replaces what it added to each image's embedding by its mean over
+the images: the embedding keeps its place and loses what distinguished images in the component.
+Source: Gandelsman, Efros and Steinhardt, ICLR 2024 (arXiv 2310.05916), sections 3.2 and 4. They
+ablate all MLPs and all but the last four layers' attention; here both choices are shown.
+
+Heads are named ``L3.H1``, which is head 1 of layer 3, both counted from 0.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +24,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from helpers.analysis.head_names import head_name, on_grid
+from helpers.analysis.predictions import zero_shot
+from helpers.analysis.scores import embedding_similarity
+from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import WorkbookError
 
 if TYPE_CHECKING:
@@ -23,12 +34,64 @@ if TYPE_CHECKING:
 
     from helpers.clip import Encoding
 
+_HEAD = re.compile(r"L(\d+)\.H(\d+)")
 Values = TypeVar("Values", np.ndarray, "Tensor")
-
 NO_SHIFT = 1e-5
 """A shift shorter than this part of the embedding is float32's rounding: there is none."""
-
 POOL, REST = "pool", "rest"
+LAYER = re.compile(r"L(\d+)\.")
+MLP = ".MLP"
+
+
+# Names of heads
+
+
+def head_name(layer: int, head: int) -> str:
+    """Name a head."""
+    return f"L{layer}.H{head}"
+
+
+def is_head(name: str) -> bool:
+    """Tell a head's name from those of other components, such as ``L3.MLP``."""
+    return _HEAD.fullmatch(name) is not None
+
+
+def place_of(name: str) -> tuple[int, int]:
+    """Return the layer and number of a head: (3, 1) for ``L3.H1``.
+
+    Raises
+    ------
+    ValueError
+        If the name is no head's.
+    """
+    result = _HEAD.fullmatch(name)
+    if result is None:
+        raise ValueError(f"{name!r} is no name of a head, such as 'L3.H1'.")
+    return int(result[1]), int(result[2])
+
+
+def on_grid(components: xr.DataArray) -> xr.DataArray:
+    """Put the heads among components on a grid of layers and heads.
+
+    Parameters
+    ----------
+    components : DataArray, (…, component)
+        Such as shares, labelled as by `component_labels`.
+
+    Returns
+    -------
+    DataArray, (…, layer, head)
+    """
+    heads = components.sel(component=[n for n in components["component"].values if is_head(n)])
+    layer, head = np.array([place_of(name) for name in heads["component"].values]).T
+    index = pd.MultiIndex.from_arrays([layer, head], names=["layer", "head"])
+    grid = heads.drop_vars("component").assign_coords(
+        xr.Coordinates.from_pandas_multiindex(index, "component")
+    )
+    return grid.unstack("component")
+
+
+# Shares
 
 
 def shares(original: "Encoding", augmented: "Encoding") -> xr.DataArray:
@@ -143,28 +206,13 @@ def part_shares(shares: xr.DataArray) -> xr.DataArray:
     return xr.concat(summed, pd.Index(parts, name="part")).transpose(..., "part")
 
 
-def head_shares(shares: xr.DataArray) -> xr.DataArray:
-    """Return the shares of the heads on their grid.
-
-    Parameters
-    ----------
-    shares : DataArray, (…, component)
-        Shares, labelled and ordered as by `component_labels`.
-
-    Returns
-    -------
-    DataArray, (…, layer, head)
-    """
-    return on_grid(shares)
-
-
 def named_heads(heads: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
     """Turn a grid of heads into one axis of labelled heads.
 
     Parameters
     ----------
     heads : DataArray or Dataset, (…, layer, head)
-        As of `head_shares`.
+        As of `on_grid`.
 
     Returns
     -------
@@ -196,3 +244,163 @@ def _part_of(label: str) -> str:
 
 def _layer_then_kind(part: str) -> tuple[float, str]:
     return (np.inf, part) if part in (POOL, REST) else (int(part.split()[0][1:]), part.lower())
+
+
+# Depth
+
+
+def shares_by_layer(shares: xr.DataArray) -> xr.DataArray:
+    """Add up the shares of each layer's heads and MLP; what is in no layer is left out.
+
+    Parameters
+    ----------
+    shares : DataArray, (…, component)
+        Of shifts, or of ordinary differences.
+
+    Returns
+    -------
+    DataArray, (…, layer)
+    """
+    names = shares["component"].values.tolist()
+    layer = [int(found[1]) if (found := LAYER.match(name)) else -1 for name in names]
+    by_layer = shares.assign_coords(layer=("component", layer)).groupby("layer").sum(skipna=False)
+    return by_layer.sel(layer=by_layer["layer"] >= 0)
+
+
+def mean_depth(shares: xr.DataArray) -> xr.DataArray:
+    """Say at which depth a difference is written on average: 0, the first layer, to 1, the last.
+
+    Parameters
+    ----------
+    shares : DataArray, (…, component)
+
+    Returns
+    -------
+    DataArray, (…)
+        The mean place of layers, weighted by their shares; linear in the shares. NaN where there
+        was no shift, or the tower has a single layer.
+    """
+    by_layer = shares_by_layer(shares)
+    places = by_layer["layer"] / by_layer["layer"].max()
+    whole = by_layer.sum("layer", skipna=False)
+    return (by_layer * places).sum("layer", skipna=False) / whole.where(whole != 0)
+
+
+def later_than_untrained(
+    trained: Mapping[str, xr.DataArray], untrained: Mapping[str, xr.DataArray]
+) -> pd.DataFrame:
+    """Say how much later a trained model writes than an untrained one, shifts and any difference.
+
+    Parameters
+    ----------
+    trained, untrained : mapping of str to DataArray
+        ``shift``, (image, augmentation), and ``ordinary``, (image): depths as of `mean_depth`, of
+        the same images of one source.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``shift``, ``ordinary`` and ``beyond``, the first less the second, with `mean`, `low`
+        and `high` (95 %, over images); NaN where no image has all three, as of a single image.
+    """
+    own = {
+        "shift": (trained["shift"] - untrained["shift"]).mean("augmentation"),
+        "ordinary": _in_pairs(trained["ordinary"] - untrained["ordinary"]),
+    }
+    own["beyond"] = own["shift"] - own["ordinary"]
+    values = xr.concat(own.values(), pd.Index(list(own), name="augmentation"), coords="minimal")
+    known = values.transpose("image", "augmentation").dropna("image")
+    if not known.sizes["image"]:
+        return pd.DataFrame(np.nan, list(own), ["mean", "low", "high"])
+    return mean_with_interval(known)
+
+
+def _in_pairs(values: xr.DataArray) -> xr.DataArray:
+    # Every image is in the pairs of others, too, and so counts twice.
+    mean = values.mean("image")
+    return mean + 2 * (values - mean)
+
+
+# Mean ablation
+
+
+def mean_ablated(parts: xr.DataArray, kept: Sequence[str]) -> np.ndarray:
+    """Return the embeddings with all but some parts replaced by their means: (image, feature)."""
+    means = parts.mean("image")
+    varying = parts.sel(part=list(kept)) - means.sel(part=list(kept))
+    return (means.sum("part") + varying.sum("part")).transpose("image", "feature").values
+
+
+def last_layers(parts: xr.DataArray) -> dict[str, dict[int, np.ndarray]]:
+    """Ablate all attention but that of the last n layers, with MLPs kept and with MLPs ablated.
+
+    Parameters
+    ----------
+    parts : DataArray, (image, part, feature)
+        What the embeddings are the sum of; a layer has ``L3.MLP``, and everything else whose name
+        starts with ``L3.`` is its attention, whole or by heads and bias.
+
+    Returns
+    -------
+    dict of str to dict of int to ndarray
+        What is kept besides (``everything else`` or ``nothing else``) → n, from 0 to all layers →
+        embeddings, (image, feature).
+    """
+    names = list(parts["part"].values)
+    layers = [_attention_of(layer, names) for layer in range(_number_of_layers(names))]
+    rest = [name for name in names if name not in chain(*layers)]
+    return {
+        title: {
+            n: mean_ablated(parts, [*besides, *chain(*layers[len(layers) - n :])])
+            for n in range(len(layers) + 1)
+        }
+        for title, besides in (("everything else", rest), ("nothing else", []))
+    }
+
+
+def _number_of_layers(names: Sequence[str]) -> int:
+    return sum(name.endswith(MLP) for name in names)
+
+
+def _attention_of(layer: int, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.startswith(f"L{layer}.") and not name.endswith(MLP)]
+
+
+def remaining(
+    embeddings: np.ndarray, ablated: np.ndarray, texts: xr.DataArray, groups: Sequence[str]
+) -> dict[str, float]:
+    """Measure how much of the embeddings an ablation leaves.
+
+    Parameters
+    ----------
+    embeddings, ablated : ndarray, (images, features)
+        Before and after.
+    texts : DataArray, (text, feature)
+        Embeddings of the pool, with the coordinate ``property``.
+    groups : sequence of str
+        Properties that zero-shot questions are asked about.
+
+    Returns
+    -------
+    dict of str to float
+        ``variance``, the share of the variance over images that is left: 1 less that of the
+        difference, so below 0 where the ablation adds more error than it leaves of the signal;
+        ``cosine``, the mean cosine similarity; ``predictions``, the share of zero-shot predictions
+        that stay as they were, over images and properties. NaN for the variance of equal
+        embeddings.
+    """
+    spread = np.square(embeddings - embeddings.mean(axis=0)).sum()
+    lost = embeddings - ablated
+    error = np.square(lost - lost.mean(axis=0)).sum()
+    asked = texts.isel(text=np.isin(texts["property"].values, groups))
+    same = [_predicted(side, asked) for side in (embeddings, ablated)] if groups else []
+    return {
+        "variance": float(1 - error / spread) if spread else np.nan,
+        "cosine": float(embedding_similarity(embeddings, ablated).mean()),
+        "predictions": float(np.mean(np.equal(*same))) if groups else np.nan,
+    }
+
+
+def _predicted(embeddings: np.ndarray, texts: xr.DataArray) -> np.ndarray:
+    vectors = xr.DataArray(embeddings, dims=("image", "feature"))
+    return zero_shot(vectors, texts)["prediction"].values

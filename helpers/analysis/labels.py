@@ -1,60 +1,220 @@
-"""What attention heads are about, in the words of their TEXTSPAN texts, and how clearly.
+"""What attention heads are about: the texts that TEXTSPAN chooses, and the labels read from them.
 
-The source (Madasu et al. 2024, arXiv 2409.06579) labels each head with a property and scores a
-model by two ideas, property consistency within a head and disentanglement across heads, without
-formulas in its abstract. The definitions here are this workbook's own operational ones:
+TEXTSPAN finds the few texts along which a head's contributions vary most (Gandelsman, Efros and
+Steinhardt, ICLR 2024, arXiv 2310.05916, algorithm 1). There each round multiplies all data by all
+texts. The same choices follow from a head's covariance in the basis of its own span, which has no
+more dimensions than the head: a round then costs nothing that grows with the number of images. The
+span itself is found by a random projection of the images (Halko, Martinsson and Tropp, SIAM Review
+2011), which loses nothing where the rank is that small.
 
-- the *property* of a head is the one whose texts explain most of its variance, among its first
-  `TOP` texts;
-- the *association* of a head is the share of these texts that belong to its property: the *concept
-  consistency score* (CCS) of the same authors' sequel (arXiv 2503.11103), which counts how many of
-  a head's five texts a judge matches to its label, divided by five, with the pool as the judge.
-  *CCS@K* is the share of a model's heads with a score of K;
-- its *clarity* is the share of the head's variance that the texts of its property explain;
-- the *overlap* of a model is the mean, over pairs of heads, of the share of first texts that two
-  heads have in common;
-- its *heads per property* is the number of heads divided by the number of different properties that
-  they have.
-
-The last two say how entangled a model is: 0 and 1 would be a text, and a property, for every head.
+The *property* of a head is the one whose texts explain most of its variance, among its first `TOP`
+texts. How clear it is, `helpers.analysis.roles` scores.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import ArrayLike
+from scipy import linalg
+from threadpoolctl import threadpool_limits
 
-from helpers.analysis.directions import normalised
-from helpers.analysis.statistics import TAILS, false_discovery_rates, resample_counts
-from helpers.analysis.textspan import TextSpan, textspan, textspan_resampled
-from helpers.analysis.ties import first_largest
 from helpers.checks import WorkbookError
+from helpers.cores import cores
 from helpers.registry import Registry
+from helpers.ties import first_largest
 
-POOLS_DRAWN = 5
-"""Of each kind of `POOLS_BY_CHANCE`."""
-RESAMPLES = 60
-SHUFFLES = 200
-DRAWS = 2000
-"""How often texts are drawn from the pool in place of a head's own."""
+REFERENCE_RANK = 80
+"""Dimensions that the reference implementation keeps of a head's span, where it has as many."""
+# More projections than dimensions wanted, so that none of these is missed by bad luck.
+OVERSAMPLING = 8
+# What products and sums in float32 leave of a matrix beside its span, relative.
+SUMMED_ROUNDING = 1e-5
 SHOWN = 3
 """Texts of a head that `head_table` writes out."""
-
 TOP = 5
 """How many of a head's texts its property, association and overlap are read from."""
-
 NEAR_TIE = 0.9
 """A label is a near-tie where its runner-up's texts explain this part of what its own do."""
-
-POOLS_BY_CHANCE = ("random mixtures of the texts", "random directions")
-"""Pools that mean nothing; see `explained_by_chance`."""
-
 UNKNOWN = ""
 """Property of a text that has none, and of a head whose contributions don't vary."""
-
 Labeller = Callable[[Sequence[str]], str]
+
+
+# TEXTSPAN
+
+
+@dataclass(frozen=True)
+class TextSpan:
+    """Texts chosen for one or several heads, the most telling first."""
+
+    indices: np.ndarray  # (..., k): chosen texts, as positions in the pool; each is chosen once
+    # (..., k): share of the head's variance over images that each text explains; the shares add up
+    explained: np.ndarray
+
+
+def textspan(
+    contributions: ArrayLike, text_embeddings: ArrayLike, k: int, rank: int | None = None
+) -> TextSpan:
+    """Choose, head by head, the k texts that explain most of its contributions' variance.
+
+    Texts are projected onto the span of the first `rank` right singular vectors of a head's
+    contributions. Then, k times: the text along whose projection the centred contributions have the
+    largest standard deviation is chosen (of tied ones the first, see `helpers.ties`), and
+    its direction removed from contributions and texts.
+    """
+    data, texts = np.asarray(contributions), np.asarray(text_embeddings)
+    _check(data, texts, k, rank)
+    found = _for_each_head(data, texts, rank, lambda *parts: _choose(*_within(*parts), k))
+    indices, explained = (np.array(part) for part in zip(*found, strict=True))
+    shape = (*data.shape[:-2], k)
+    return TextSpan(indices.reshape(shape), explained.reshape(shape))
+
+
+def textspan_resampled(
+    contributions: ArrayLike,
+    text_embeddings: ArrayLike,
+    counts: ArrayLike,
+    k: int,
+    rank: int | None = None,
+) -> TextSpan:
+    """Choose the texts anew for each resample of the images.
+
+    A head's span is taken from all images, since what it can write doesn't depend on which images
+    a resample holds; the covariance is the resample's. So a resample costs little.
+    """
+    data, texts, counts = (np.asarray(each) for each in (contributions, text_embeddings, counts))
+    _check(data, texts, k, rank)
+    if counts.ndim != 2 or counts.shape[1] != data.shape[-2]:
+        raise WorkbookError(
+            f"Counts of shape {counts.shape} don't fit {data.shape[-2]} images; give (resamples,"
+            " images)."
+        )
+
+    def one_head(head: np.ndarray, texts: np.ndarray, basis: np.ndarray) -> list[tuple]:
+        inside = (texts @ basis).astype(np.float64)
+        return [_choose(inside, *spread, k) for spread in _resampled_spread(head, basis, counts)]
+
+    found = _for_each_head(data, texts, rank, one_head)
+    pairs = np.array(found).reshape(*data.shape[:-2], len(counts), 2, k)
+    indices, explained = np.moveaxis(pairs, (-3, -2), (1, 0))
+    return TextSpan(indices.astype(int), explained)
+
+
+def _for_each_head(
+    data: np.ndarray, texts: np.ndarray, rank: int | None, function: Callable[..., object]
+) -> list:
+    """Call a function with every head's contributions, the texts, and the head's span."""
+    digits, precision = _digits(data), np.result_type(data, np.float32)
+    texts = texts.astype(precision, copy=False)
+    heads = data.reshape(-1, *data.shape[-2:])
+    draws = _draws(*heads.shape[1:], rank or REFERENCE_RANK, precision)
+
+    def one_head(head: np.ndarray) -> object:
+        head = head.astype(precision, copy=False)
+        return function(head, texts, _span(head, draws, rank or REFERENCE_RANK, digits))
+
+    # A head's matrices are too small to be shared by threads: each thread takes heads of its own.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(one_head, heads))
+
+
+def _digits(data: np.ndarray) -> float:
+    """Return the data's relative rounding; covariances in float64 leave at least float32's."""
+    return max(np.finfo(np.float32).eps, np.finfo(np.result_type(data, np.float16)).eps)
+
+
+def _draws(images: int, features: int, rank: int, precision: np.dtype) -> np.ndarray:
+    size = min(rank + OVERSAMPLING, images, features)
+    return np.random.default_rng(0).standard_normal((images, size)).astype(precision)
+
+
+def _span(data: np.ndarray, draws: np.ndarray, rank: int, digits: float) -> np.ndarray:
+    """Return the first right singular vectors (features × dimensions), without rounding noise."""
+    basis = linalg.qr(data.T @ draws, mode="economic", check_finite=False)[0]
+    inside = data @ basis
+    if _norm(data - inside @ basis.T) > max(digits, SUMMED_ROUNDING) * _norm(data):
+        basis, inside = np.eye(data.shape[1], dtype=data.dtype), data  # of higher rank: all of it
+    gram = inside.astype(np.float64).T @ inside
+    size = len(gram)
+    kept = (max(0, size - rank), size - 1)
+    squares, vectors = linalg.eigh(gram, subset_by_index=kept, check_finite=False)
+    return basis @ vectors[:, squares > digits**2 * np.trace(gram)].astype(basis.dtype)
+
+
+def _norm(matrix: np.ndarray) -> float:
+    return float(np.linalg.norm(matrix))
+
+
+def _within(
+    data: np.ndarray, texts: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return texts and covariance in a head's span, and all its variance; times images, float64."""
+    centred = data - data.mean(axis=0)
+    inside = (centred @ basis).astype(np.float64)
+    return (texts @ basis).astype(np.float64), inside.T @ inside, float(np.vdot(centred, centred))
+
+
+def _resampled_spread(
+    data: np.ndarray, basis: np.ndarray, counts: np.ndarray
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield the covariance within the span, and all variance, of each resample of the images."""
+    centred = data.astype(np.float64) - data.mean(axis=0, dtype=np.float64)
+    inside = centred @ basis
+    squares = counts @ np.square(centred).sum(axis=1)
+    means = counts @ centred / counts.sum(axis=1, keepdims=True)
+    for row, mean, square in zip(counts, means, squares, strict=True):
+        own = inside - mean @ basis
+        yield (own * row[:, None]).T @ own, square - row.sum() * float(mean @ mean)
+
+
+def _choose(
+    texts: np.ndarray, covariance: np.ndarray, variance: float, k: int
+) -> tuple[list[int], list[float]]:
+    """Choose k of the texts (texts × dimensions), removing the direction of each from the others.
+
+    With u a chosen direction, a = ⟨t, u⟩ and C the covariance, what remains of a text t has the
+    variance tᵀCt - 2a tᵀCu + a² uᵀCu: the data need not be touched.
+    """
+    spread = np.einsum("td,td->t", texts @ covariance, texts)
+    nothing = spread.max() * np.finfo(np.float32).eps ** 2
+    indices, explained = [], []
+    for _ in range(k):
+        chosen = int(first_largest(spread))
+        # Where nothing is left to explain, what remains of a text is rounding, and no direction.
+        length = np.linalg.norm(texts[chosen]) if spread[chosen] > nothing else np.inf
+        unit = texts[chosen] / length
+        pull = covariance @ unit
+        indices.append(chosen)
+        explained.append(unit @ pull / variance if variance else np.nan)
+        along = texts @ unit
+        spread += along * (along * (unit @ pull) - 2 * (texts @ pull))
+        spread[chosen] = -np.inf
+        texts = texts - np.outer(along, unit)
+    return indices, explained
+
+
+def _check(data: np.ndarray, texts: np.ndarray, k: int, rank: int | None) -> None:
+    if data.ndim < 2 or texts.ndim != 2 or data.shape[-1] != texts.shape[-1]:
+        raise WorkbookError(
+            f"Contributions of shape {data.shape} and texts of shape {texts.shape} don't match;"
+            " give (..., images, features) and (texts, features)."
+        )
+    for name, value, most in (("k", k, len(texts)), ("rank", rank, data.shape[-1])):
+        if value is not None and not (_is_whole(value) and 1 <= value <= most):
+            raise WorkbookError(
+                f"{name} has no value {value!r}; choose a whole number from 1 to {most}."
+            )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+# Labels
 
 
 @dataclass(frozen=True)
@@ -89,10 +249,11 @@ def read_heads(
     heads = contributions.transpose("layer", "head", "image", "feature")
     k = min(k, texts.sizes["text"])
     span = textspan(heads.values, texts.transpose("text", "feature").values, k, rank)
-    return _readings(span, heads, texts)
+    return readings_of(span, heads, texts)
 
 
-def _readings(span: TextSpan, heads: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
+def readings_of(span: TextSpan, heads: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
+    """Return what spans of heads say: texts, what they explain, and the property of each head."""
     axes = ("resample", "layer", "head", "choice")[-span.indices.ndim :]
     numbers = np.arange(1, span.indices.shape[-1] + 1)
     coords = {"layer": heads["layer"], "head": heads["head"], "choice": numbers}
@@ -188,43 +349,6 @@ def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArr
     return texts.assign_coords(property=("text", filled))
 
 
-def explained_by_chance(
-    contributions: xr.DataArray, texts: xr.DataArray, k: int, rank: int | None = None
-) -> xr.DataArray:
-    """Explain heads' variance by directions that mean nothing, chosen as texts are.
-
-    TEXTSPAN picks the best of a pool, again and again, and so explains much of anything. A pool of
-    as many random mixtures of the texts lies in the same few dimensions as these; one of random
-    directions lies anywhere.
-
-    Parameters
-    ----------
-    contributions, texts, k, rank
-        As for `read_heads`.
-
-    Returns
-    -------
-    DataArray, (pool, draw, layer, head, choice)
-        Share of each head's variance that each chosen direction explains; pools are named by
-        `POOLS_BY_CHANCE`.
-    """
-    heads = contributions.transpose("layer", "head", "image", "feature")
-    pool = texts.transpose("text", "feature").values
-    rng = np.random.default_rng(0)
-    k = min(k, len(pool))
-    shapes = ((len(pool), len(pool)), pool.shape)
-    found = []
-    for shape, basis in zip(shapes, (pool - pool.mean(axis=0), None), strict=True):
-        draws = (rng.normal(size=shape) for _ in range(POOLS_DRAWN))
-        pools = (draw if basis is None else draw @ basis for draw in draws)
-        found.append(
-            [textspan(heads.values, normalised(each), k, rank).explained for each in pools]
-        )
-    coords = {"pool": list(POOLS_BY_CHANCE), "layer": heads["layer"], "head": heads["head"]}
-    axes = ("pool", "draw", "layer", "head", "choice")
-    return xr.DataArray(np.array(found), coords | {"choice": np.arange(1, k + 1)}, axes)
-
-
 def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) -> xr.DataArray:
     """Let any function name each head from its first texts.
 
@@ -291,154 +415,6 @@ def _named(labeller: Labeller, texts: list[str]) -> str:
     return label.strip()
 
 
-def resampled_heads(
-    contributions: xr.DataArray, texts: xr.DataArray, rank: int | None = None
-) -> xr.Dataset:
-    """Read heads anew for bootstrap resamples of the images."""
-    heads = contributions.transpose("layer", "head", "image", "feature")
-    counts = resample_counts(heads.sizes["image"], RESAMPLES)
-    k, pool = min(TOP, texts.sizes["text"]), texts.transpose("text", "feature").values
-    span = textspan_resampled(heads.values, pool, counts, k, rank)
-    return _readings(span, heads, texts)
-
-
-def head_scores(readings: xr.Dataset) -> xr.Dataset:
-    """Score how clearly the heads of a model have roles, and roles of their own.
-
-    Parameters
-    ----------
-    readings : Dataset
-        Result of `read_heads` or `resampled_heads`.
-
-    Returns
-    -------
-    Dataset
-        ``clarity`` and ``association``, means over heads; ``overlap``; ``heads_per_property``.
-        Scalars, or one per resample. NaN where no head varies, and overlap where there is one head.
-    """
-    flat = readings.stack(unit=("layer", "head")).isel(choice=slice(TOP))
-    extra = [dim for dim in flat["property"].dims if dim != "unit"]
-    return xr.Dataset(
-        {
-            "clarity": flat["clarity"].mean("unit"),
-            "association": flat["association"].mean("unit"),
-            "overlap": _over_units(_overlap, flat["text"], ["unit", "choice"], extra),
-            "heads_per_property": _over_units(_per_property, flat["property"], ["unit"], extra),
-        }
-    )
-
-
-def chance_scores(readings: xr.Dataset, properties: Sequence[str]) -> xr.Dataset:
-    """Score heads whose texts have nothing to do with them.
-
-    Parameters
-    ----------
-    readings : Dataset
-        Result of `read_heads`.
-    properties : sequence of str
-        Property of each text of the pool. They are shuffled among the texts; for overlap every
-        head draws its texts at random.
-
-    Returns
-    -------
-    Dataset
-        As of `head_scores`, with an axis ``draw``, and ``of_heads`` (draw, layer, head), the
-        association of each head with shuffled properties.
-    """
-    rng = np.random.default_rng(0)
-    first = readings[["text", "explained"]].isel(choice=slice(TOP))
-    shuffles = [rng.permutation(np.asarray(properties, dtype=object)) for _ in range(SHUFFLES)]
-    shuffled = xr.concat([with_properties(first, each) for each in shuffles], dim="draw")
-    order = rng.random((SHUFFLES, *first["text"].shape[:-1], len(properties))).argsort(axis=-1)
-    drawn = shuffled.assign(text=shuffled["text"].copy(data=order[..., : first.sizes["choice"]]))
-    of_properties, of_texts = head_scores(shuffled), head_scores(drawn)
-    return of_properties.assign(overlap=of_texts["overlap"], of_heads=shuffled["association"])
-
-
-def consistency_at(readings: xr.Dataset) -> pd.Series:
-    """Count the heads with each concept consistency score: CCS@K.
-
-    Parameters
-    ----------
-    readings : Dataset
-        Result of `read_heads`.
-
-    Returns
-    -------
-    pandas.Series
-        K, from 0 to the number of texts that it is read from → share of the heads that vary.
-    """
-    texts = min(TOP, readings.sizes["choice"])
-    scores = np.rint(texts * readings["association"].values.ravel())
-    scores = scores[~np.isnan(scores)]
-    shares = [(scores == count).sum() / max(len(scores), 1) for count in range(texts + 1)]
-    return pd.Series(shares, index=pd.RangeIndex(texts + 1, name="K"))
-
-
-def association_tests(readings: xr.Dataset, properties: Sequence[str]) -> pd.DataFrame:
-    """Test for each head whether its texts agree on a property more than random texts do.
-
-    Parameters
-    ----------
-    readings : Dataset
-        Result of `read_heads`.
-    properties : sequence of str
-        Property of each text of the pool.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per head (layer, head): `association`; `p`, the share of draws (and the texts as they
-        are) with as high an association; and `q`, the false discovery rate at which the head would
-        be found (Benjamini and Hochberg 1995). NaN for a head that doesn't vary.
-    """
-    first = readings[["explained"]].isel(choice=slice(TOP))
-    keys = np.random.default_rng(0).random((DRAWS, len(properties)))
-    drawn = keys.argsort(axis=1)[:, : first.sizes["choice"]]
-    texts = xr.DataArray(drawn, dims=("draw", "choice")).broadcast_like(first["explained"])
-    texts = texts.transpose("draw", "layer", "head", "choice")
-    by_chance = with_properties(first.assign(text=texts), properties)["association"]
-    own = readings["association"]
-    p = (1 + (by_chance >= own - 1e-9).sum("draw")) / (1 + DRAWS)
-    table = xr.Dataset({"association": own, "p": p.where(own.notnull())}).to_dataframe()
-    return table.assign(q=false_discovery_rates(table["p"]))
-
-
-def summarise_scores(
-    readings: xr.Dataset, resampled: xr.Dataset, chance: xr.Dataset
-) -> pd.DataFrame:
-    """Put a model's scores beside their uncertainty and their chance level.
-
-    A resample repeats some images and so sees fewer different ones, for which scores tend to lie
-    a little lower: a value may stand near the upper end of its interval. No correction is made,
-    since corrections do harm here: of 40 samples of 118 scenes, these intervals held the value of
-    2,400 scenes in 95 to 100 % (a score at a time), bias-corrected and accelerated ones in 78 to
-    100 %, and reflected ones in 45 to 83 % (``python -m tests.interval_coverage``).
-
-    Parameters
-    ----------
-    readings, resampled, chance : Dataset
-        Results of `read_heads`, `resampled_heads` and `chance_scores`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per score: `value`, `low`, `high`, `chance`, `chance_low`, `chance_high`.
-    """
-    scores, again = head_scores(readings), head_scores(resampled)
-    rows = {
-        name: [
-            float(scores[name]),
-            *np.quantile(again[name].values, TAILS),
-            float(chance[name].mean()),
-            *np.quantile(chance[name].values, TAILS),
-        ]
-        for name in scores
-    }
-    columns = ["value", "low", "high", "chance", "chance_low", "chance_high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("score")
-
-
 def head_table(readings: xr.Dataset, resampled: xr.Dataset, texts: Sequence[str]) -> pd.DataFrame:
     """List every head with its property and texts.
 
@@ -490,27 +466,3 @@ def merge_spellings(labels: pd.Series) -> pd.Series:
 def _joined(chosen: np.ndarray) -> np.ndarray:
     rows = [" · ".join(row) for row in chosen.reshape(-1, chosen.shape[-1])]
     return np.array(rows, dtype=object).reshape(chosen.shape[:-1])
-
-
-def _over_units(
-    function: Callable[[np.ndarray], float],
-    values: xr.DataArray,
-    axes: list[str],
-    extra: list[str],
-) -> xr.DataArray:
-    values = values.transpose(*extra, *axes).reset_index("unit", drop=True)
-    return xr.apply_ufunc(function, values, input_core_dims=[axes], vectorize=True)
-
-
-def _overlap(texts: np.ndarray) -> float:
-    """Mean share of texts (heads × choices) that two heads have in common."""
-    if len(texts) < 2:
-        return np.nan
-    has = (texts[:, :, None] == np.unique(texts)).any(axis=1).astype(float)  # heads × texts
-    common = has @ has.T / texts.shape[1]
-    return common[~np.eye(len(texts), dtype=bool)].mean()
-
-
-def _per_property(properties: np.ndarray) -> float:
-    known = properties[properties != UNKNOWN]
-    return len(known) / len(np.unique(known.astype(str))) if len(known) else np.nan

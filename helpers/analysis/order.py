@@ -1,8 +1,8 @@
-"""Orders of augmentations, and what an agreement of two orders is worth.
+"""Orders of augmentations: by score, by model, and against the published one.
 
 An order agrees with another by chance, too, and the order by pixel change or that of an untrained
-network may agree as well as a trained model's. So agreement is counted here for any order alike,
-beside the agreement of all orders.
+network may agree as well as a trained model's. So agreement with the published order is counted for
+any order alike, beside the agreement of all orders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,30 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from helpers.analysis.scores import embedding_similarity
-from helpers.analysis.statistics import CONFIDENCE, PUBLISHED_GROUPS, RESAMPLES, resampled_means
-from helpers.analysis.ties import merged
-from helpers.checks import WorkbookError
+from helpers import ties
+from helpers.analysis.scores import SCORES, embedding_similarity
+from helpers.analysis.statistics import (
+    CONFIDENCE,
+    RESAMPLES,
+    bias_corrected,
+    correlate_scores,
+    image_table,
+    resampled_means,
+)
+from helpers.checks import WorkbookError, one_of
 from helpers.data.changes import ORIGINAL
+from helpers.ties import merged
+
+# What the study says about which augmentations move embeddings most. Within a group it states no
+# order, and it makes no statement about elastic.
+PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "most": ("noise",),
+    "strongly": ("perspective", "shift_scale_rotate"),
+    "moderately": ("blur", "coarse_dropout", "color_jitter"),
+    "least": ("horizontal_flip", "random_brightness_contrast"),
+}
+# The scores that the study found to correlate with embedding similarity.
+PUBLISHED_CORRELATES = ("edge_similarity", "detail_similarity")
 
 CHANCE = "chance"
 Groups = Sequence[Sequence[str]]
@@ -31,6 +50,7 @@ BEYOND_NOISE: Groups = PUBLISHED[1:]
 """The rest of it."""
 MODEL, PIXELS, UNTRAINED = "this model", "pixel change", "untrained"
 SAME_IMAGES = f"{MODEL}, their images"
+RESAMPLES_OF_ORDERS = 500
 
 
 @dataclass(frozen=True)
@@ -130,24 +150,6 @@ def pairs_beside_untrained(
     return pairs_beside_baselines(orders, **options)
 
 
-def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]:
-    """Correct a bootstrap interval for an estimate that lies off the middle of its resamples.
-
-    Efron's bias-corrected percentile interval (1981). Resampling blurs an order, so that a count of
-    pairs in the right order lies at the upper edge of its resamples. The acceleration of the BCa
-    interval is taken as 0: it needs a statistic that changes when one image is left out, and a
-    count hardly ever does.
-    """
-    resampled = np.asarray(resampled, np.float64)
-    below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2
-    half_step = 1 / (2 * len(resampled))
-    bias = stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
-    tails = stats.norm.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    places = stats.norm.cdf(2 * bias + tails)
-    low, high = np.quantile(resampled, places, method="inverted_cdf")
-    return float(low), float(high)
-
-
 def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the further and the nearer augmentation of every published pair."""
     if missing := [name for own in groups for name in own if name not in names]:
@@ -157,10 +159,10 @@ def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.
         )
     places = [[names.index(name) for name in own] for own in groups]
     pairs = [
-        (one, other)
+        (item, other)
         for at, further in enumerate(places)
         for nearer in places[at + 1 :]
-        for one in further
+        for item in further
         for other in nearer
     ]
     return tuple(np.transpose(pairs))
@@ -178,3 +180,120 @@ def _chance(random: np.ndarray, found: float) -> Chance:
 def _tails(values: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+# By score and by model
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Augmentations ordered by how far they move images, and how sure that order is.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        A row per augmentation, furthest first: `mean`, `rank` (1 moves furthest; ties share the
+        smaller rank) and `agreement`, the share of bootstrap resamples with the same rank.
+    distribution : pandas.DataFrame, (augmentations, ranks)
+        Share of resamples in which the augmentation has the rank.
+    order_agreement : float
+        Share of resamples with the same rank for every augmentation.
+    """
+
+    table: pd.DataFrame
+    distribution: pd.DataFrame
+    order_agreement: float
+
+
+def rank_augmentations(
+    values: xr.DataArray | pd.DataFrame | ArrayLike, *, higher_is_closer: bool
+) -> Ranking:
+    """Rank augmentations by a score's mean, with how often bootstrap resamples agree.
+
+    Parameters
+    ----------
+    values : xarray.DataArray, pandas.DataFrame or array_like, (images, augmentations)
+        A score; NaN where it is undefined.
+    higher_is_closer : bool
+        As in `helpers.analysis.scores.SCORES`: true for similarities, false for distances.
+
+    Returns
+    -------
+    Ranking
+        Furthest from the original first.
+
+    Raises
+    ------
+    WorkbookError
+        If the values have no image, aren't two-dimensional, or one is infinite.
+    """
+    table = image_table(values)
+    sign = 1 if higher_is_closer else -1
+    ranks = _ranks(sign * table.mean().to_numpy())  # (augmentations,)
+    resampled = _ranks(sign * resampled_means(table.to_numpy(), RESAMPLES))
+    places = np.arange(1, table.shape[1] + 1)
+    known = 1 if len(table) > 1 else np.nan
+    same = known * (resampled == ranks)  # (resamples, augmentations)
+    shares = known * (resampled[:, :, None] == places).mean(axis=0)  # (augmentations, ranks)
+    rows = pd.DataFrame(
+        {"mean": table.mean(), "rank": ranks, "agreement": same.mean(axis=0)}
+    ).sort_values("rank", kind="stable")
+    distribution = pd.DataFrame(shares, index=table.columns, columns=pd.Index(places, name="rank"))
+    return Ranking(rows, distribution.loc[rows.index], float(same.min(axis=1).mean()))
+
+
+def rank_by_each_score(scores: xr.Dataset) -> dict[str, Ranking]:
+    """Rank augmentations by every score.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        A variable per score of `SCORES`, each (image, augmentation).
+
+    Returns
+    -------
+    dict of str to Ranking
+        In the order of the dataset.
+
+    Raises
+    ------
+    WorkbookError
+        If a variable is no score.
+    """
+    return {
+        name: rank_augmentations(
+            values,
+            higher_is_closer=SCORES[one_of("score", name, SCORES)].higher_is_closer,
+        )
+        for name, values in scores.items()
+    }
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return stats.rankdata(ties.merged(values), method="min", axis=-1, nan_policy="omit")
+
+
+def rank_correlations(similarities: Mapping[str, xr.DataArray]) -> xr.Dataset:
+    """Ask whether models put augmentations in the same order.
+
+    Parameters
+    ----------
+    similarities : mapping of str to DataArray, (image, augmentation)
+        Model → embedding similarity of the same images.
+
+    Returns
+    -------
+    Dataset
+        `estimate`, `low`, `high` (score, other) over models, and `n`, as of
+        `helpers.analysis.statistics.correlate_scores`: Spearman's correlation across the
+        augmentations' means. A model alone agrees with itself.
+    """
+    if len(similarities) == 1:
+        (model, own) = next(iter(similarities.items()))
+        axes = ("score", "other")
+        values = {"estimate": [[1.0]], "low": [[np.nan]], "high": [[np.nan]]}
+        matrices = {name: (axes, value) for name, value in values.items()}
+        coords = {axis: [model] for axis in axes}
+        return xr.Dataset(matrices | {"n": own.sizes["augmentation"]}, coords=coords)
+    scores = xr.Dataset(dict(similarities))
+    return correlate_scores(scores, across="means", n_resamples=RESAMPLES_OF_ORDERS)

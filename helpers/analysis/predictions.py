@@ -1,7 +1,9 @@
-"""Zero-shot predictions held against what is true: accuracy, accuracy lost, prediction flips.
+"""Zero-shot predictions, and how they compare with the truth: accuracy and accuracy lost.
 
-A question is asked only of images with a true answer (`helpers.data.truth`), so a flip is a change
-from or to a right or wrong answer and never one of two answers that mean nothing.
+Texts are directions; the wordings of a value make one, and of a property's values the nearest is
+the prediction. Whether it is right is asked only of images with a true answer
+(`helpers.data.truth`), so a flip is a change from or to a right or wrong answer and never one of
+two answers that mean nothing.
 """
 
 from collections.abc import Mapping
@@ -10,9 +12,152 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.directions import zero_shot
+from helpers import ties
+from helpers.analysis.proximity import unit_vectors
 from helpers.analysis.statistics import mean_with_interval
+from helpers.checks import WorkbookError
 from helpers.data.changes import ORIGINAL
+
+ALL_TEXTS = "all texts"
+
+
+# Zero-shot
+
+
+def without(texts: xr.DataArray, property: str) -> xr.DataArray:
+    """Leave the texts about a property out of a pool.
+
+    Captions of photographs that a model was trained on are such texts: a shift towards one of them
+    says which picture it learnt by heart, not what the shift means.
+
+    Parameters
+    ----------
+    texts : DataArray, (text, feature)
+        With the coordinate ``property``.
+    property : str
+        A pool without such texts stays as it is.
+
+    Returns
+    -------
+    DataArray, (text, feature)
+    """
+    return texts.isel(text=np.flatnonzero(texts["property"].values != property))
+
+
+def ensembles(texts: xr.DataArray) -> xr.DataArray:
+    """Make one text of all wordings of a value: the mean of their embeddings, of length 1.
+
+    Prompt ensembles, as CLIP classifies with (Radford et al., ICML 2021, arXiv 2103.00020, section
+    3.1.4). Without them an answer would seem to change when only its wording does.
+
+    Parameters
+    ----------
+    texts : DataArray, (text, feature)
+        Normalised embeddings with the coordinates ``property``, "" for none, and ``value``.
+
+    Returns
+    -------
+    DataArray, (text, feature)
+        A row per value, named by it, in order of appearance; untagged texts have the property
+        `ALL_TEXTS`.
+    """
+    properties = [name or ALL_TEXTS for name in texts["property"].values]
+    keys = pd.MultiIndex.from_arrays([properties, list(texts["value"].values)])
+    number, distinct = pd.factorize(keys)
+    sums = np.zeros((len(distinct), texts.sizes["feature"]))
+    np.add.at(sums, number, texts.transpose("text", "feature").values)
+    property_, value = (list(distinct.get_level_values(level)) for level in (0, 1))
+    coords = {"text": value, "property": ("text", property_)}
+    return unit_vectors(xr.DataArray(sums, dims=("text", "feature"), coords=coords))
+
+
+def zero_shot(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
+    """Ask every property's question: which of its values fits an embedding best, and how clearly.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (…, feature)
+        Embeddings of one model, normalised or not.
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `ensembles`.
+
+    Returns
+    -------
+    Dataset
+        ``prediction`` (…, property), the number of the value among the property's, the first of
+        those that are tied (`helpers.ties`); ``margin``, its cosine similarity less that
+        of the second best. Properties of a single value pose no question and are left out.
+
+    Raises
+    ------
+    WorkbookError
+        If no property has two values.
+    """
+    names = pd.Series(texts["property"].values)
+    asked = [name for name, count in names.value_counts(sort=False).items() if count > 1]
+    if not asked:
+        raise WorkbookError(
+            f"None of the {names.nunique()} properties of the texts has two values to choose from;"
+            " give a pool with more texts."
+        )
+    units = unit_vectors(embeddings.transpose(..., "feature"))
+    result = [_predicted(units, texts.isel(text=np.flatnonzero(names == name))) for name in asked]
+    return xr.concat(result, pd.Index(asked, name="property")).transpose(..., "property")
+
+
+def _predicted(units: xr.DataArray, texts: xr.DataArray) -> xr.Dataset:
+    similarity = units.values @ texts.transpose("feature", "text").values  # … × texts
+    second, first = np.moveaxis(np.partition(similarity, -2, axis=-1)[..., -2:], -1, 0)
+    axes = units.dims[:-1]
+    coords = {name: axis for name, axis in units.coords.items() if "feature" not in axis.dims}
+    return xr.Dataset(
+        {"prediction": (axes, ties.first_largest(similarity)), "margin": (axes, first - second)},
+        coords=coords,
+    )
+
+
+def answered(embeddings: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
+    """Ask every question of every view.
+
+    Parameters
+    ----------
+    embeddings : DataArray, (…, feature)
+        Normalised or not.
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `ensembles`.
+
+    Returns
+    -------
+    DataArray of str, (…, property)
+        The value that fits best.
+    """
+    return named(zero_shot(embeddings, texts)["prediction"], texts)
+
+
+def named(predictions: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
+    """Write predictions as values in place of numbers.
+
+    Parameters
+    ----------
+    predictions : DataArray of int, (…, property)
+        As of `zero_shot`.
+    texts : DataArray, (text, feature)
+        As for `answered`.
+
+    Returns
+    -------
+    DataArray of str, (…, property)
+    """
+    predictions = predictions.transpose(..., "property")
+    values, properties = texts["text"].values.astype(object), texts["property"].values
+    names = [
+        values[properties == name][predictions.sel(property=name).values]
+        for name in predictions["property"].values
+    ]
+    return predictions.copy(data=np.stack(names, axis=-1))
+
+
+# Against the truth
 
 
 def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.DataArray:
@@ -21,7 +166,7 @@ def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.Da
     Parameters
     ----------
     texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+        Values and their properties, as of `ensembles`.
     truth : mapping of str to DataFrame of str
         View → a row per image, a column per property, "" where nothing is known; as of
         `helpers.data.truth.truth_of_views`.
@@ -68,7 +213,7 @@ def judged(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
     embeddings : DataArray, (…, image, view, …, feature)
         Embeddings of views, of early read-outs or of patched passes, normalised or not.
     texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+        Values and their properties, as of `ensembles`.
     true : DataArray of int, (view, image, property)
         As of `true_values`, of these images and views and perhaps others.
 
@@ -88,16 +233,12 @@ def _asked(embeddings: xr.DataArray, texts: xr.DataArray, true: xr.DataArray) ->
 
 def side_by_side(embeddings: xr.DataArray, texts: xr.DataArray) -> pd.DataFrame:
     """Put the zero-shot predictions for an image before and after a change side by side."""
-    found = zero_shot(embeddings, texts)
-    names = found["property"].values
-    values = [texts["text"].values[texts["property"].values == name] for name in names]
-    columns = {"original": found["prediction"][0], "changed": found["prediction"][1]}
-    told = {
-        view: [own[number] for own, number in zip(values, numbers.values, strict=True)]
-        for view, numbers in columns.items()
-    }
-    margins = {"original_margin": found["margin"][0], "margin": found["margin"][1]}
-    return pd.DataFrame(told | {name: own.values for name, own in margins.items()}, index=names)
+    result = zero_shot(embeddings, texts)
+    before, after = named(result["prediction"], texts).values
+    margin_before, margin = result["margin"].values
+    columns = {"original": before, "changed": after}
+    columns |= {"original_margin": margin_before, "margin": margin}
+    return pd.DataFrame(columns, index=result["property"].values)
 
 
 def lost(right: xr.DataArray) -> xr.DataArray:
@@ -117,29 +258,6 @@ def lost(right: xr.DataArray) -> xr.DataArray:
     augmented = right.drop_sel(view=ORIGINAL).rename(view="augmentation")
     difference = right.sel(view=ORIGINAL, drop=True) - augmented
     return difference.transpose("image", "augmentation", ...)
-
-
-def accuracy_by_severity(right: xr.DataArray) -> pd.DataFrame:
-    """Average right answers over images, at every severity and under every change.
-
-    Parameters
-    ----------
-    right : DataArray, (severity, image, view)
-        1 where an answer is right, else 0, with the view ``original``.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``severity``, ``augmentation``, ``lost``, the accuracy lost, and of the accuracy
-        what `helpers.analysis.statistics.mean_with_interval` gives.
-    """
-    tables = []
-    for severity, own in zip(right["severity"].values, right, strict=True):
-        table = mean_with_interval(own.drop_sel(view=ORIGINAL).rename(view="augmentation"))
-        lost_there = float(own.sel(view=ORIGINAL).mean()) - table["mean"]
-        table = table.assign(lost=lost_there).rename_axis("augmentation").reset_index()
-        tables.append(table.assign(severity=float(severity)))
-    return pd.concat(tables, ignore_index=True)
 
 
 def over_questions(values: xr.DataArray) -> pd.DataFrame:

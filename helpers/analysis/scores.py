@@ -4,9 +4,9 @@ Every score takes `(original, augmented)` with any leading axes, which broadcast
 shape (images, 1, …) against (images, 9, …) gives (images, 9), and what belongs to the original
 alone is computed once. Results are float64. Where an equation has no value (a zero vector, an image
 without an edge, no patch with any detail, numbers that are not finite) the score is NaN, so that
-means leave it out and n tells. Of an image beside one of a single colour, such as a black one, a
-saturated one or one of a single pixel, edge and detail similarity have no value; all other scores
-have.
+means leave it out and n counts the rest. Of an image beside one of a single colour, such as a
+black one, a saturated one or one of a single pixel, edge and detail similarity have no value; all
+other scores have.
 
 Equation numbers are those of Dahal, Murad and Rahimi, "Embedding Shift Dissection on CLIP",
 CVPR-W MIV 2025, arXiv 2503.23495, supplement A.1.
@@ -19,7 +19,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helpers.analysis.maps import enlarge
 from helpers.checks import WorkbookError
 from helpers.registry import Registry, named
 
@@ -29,6 +28,10 @@ UNIFORM_BELOW = 1e-6
 # Equation (10) divides by the maximum, so the scale of grey cancels; in thousandths, grey and its
 # differences are whole numbers that float32 holds exactly for uint8 images.
 GREY_IN_THOUSANDTHS = np.array([299, 587, 114], dtype=np.float32)
+
+PIXEL_EFFECTS = ("change", "pixels", "black", "grain")
+
+_COMPARED = ("pixel_change", "patch_similarity", "edge_similarity", "detail_similarity")
 
 
 def embedding_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
@@ -247,9 +250,6 @@ def detail_similarity(
     compare = partial(_detail_likeness, divisor=divisor)
     describe = _grey_patch_deviations if grey else _patch_deviations
     return _pair_by_pair(describe, compare, original, augmented)
-
-
-PIXEL_EFFECTS = ("change", "pixels", "black", "grain")
 
 
 def pixel_effects(drawn: np.ndarray) -> dict[str, np.ndarray]:
@@ -507,9 +507,6 @@ def _described(image: np.ndarray) -> tuple[np.ndarray, ...]:
     return _as_float32(image), _edge_map(image), _patch_deviations(image)
 
 
-_COMPARED = ("pixel_change", "patch_similarity", "edge_similarity", "detail_similarity")
-
-
 def _compared(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> list[float]:
     """Compare two descriptions, in the order of `_COMPARED`."""
     (pixels, edges, deviations), (other_pixels, other_edges, other_deviations) = one, other
@@ -520,3 +517,25 @@ def _compared(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> lis
         _edge_likeness(edges, other_edges),
         _detail_likeness(deviations, other_deviations),
     ]
+
+
+def enlarge(maps: ArrayLike, size: int | tuple[int, int]) -> np.ndarray:
+    """Resize maps on a grid of patches bilinearly to an image; their scale stays as it is.
+
+    Of shape (…, height, width).
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    sides = np.broadcast_to(size, 2).tolist()
+    if maps.ndim < 2 or min(sides) < 1:
+        raise WorkbookError(
+            f"Maps of shape {maps.shape} can't be resized to {size} pixels; they need the axes"
+            " (…, rows, columns) and a size of at least 1."
+        )
+    down, across = map(bilinear_weights, maps.shape[-2:], sides)
+    return down @ maps @ across.T
+
+
+def bilinear_weights(n: int, size: int) -> np.ndarray:
+    """Return weights, size × n, that interpolate n samples at the centres of `size` pixels."""
+    centres = (np.arange(size) + 0.5) * n / size - 0.5
+    return np.stack([np.interp(centres, np.arange(n), sample) for sample in np.eye(n)], axis=1)

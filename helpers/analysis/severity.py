@@ -1,7 +1,8 @@
-"""How much an augmentation takes: responses over its severity, and where they cross a threshold.
+"""What a change does by its severity: responses, thresholds, accuracy, and mean corruption error.
 
 Every severity scales the same random draws (`helpers.data.views`), so an image's responses form a
-curve, and a bootstrap resample of the images keeps whole curves together.
+curve, and a bootstrap resample of the images keeps whole curves together. The mean corruption error
+is that of D. Hendrycks and T. Dietterich, ICLR 2019, arXiv 1903.12261, section 4.1.
 """
 
 from collections.abc import Sequence
@@ -10,20 +11,25 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.statistics import CONFIDENCE, RESAMPLES, mean_with_interval, resample_counts
+from helpers.analysis.statistics import (
+    CONFIDENCE,
+    RESAMPLES,
+    TAILS,
+    mean_with_interval,
+    resample_counts,
+)
 from helpers.checks import WorkbookError
+from helpers.data.changes import ORIGINAL
 
 UNCHANGED = 1.0
 """The response to no change: a similarity of 1."""
-
 FEWER_RESAMPLES = 500
-
 MOST_IMAGES = 1000
 """Images of a larger run that the notebooks compute curves of."""
-
 THRESHOLD = 0.9
 AXES = ("severity", "image", "augmentation")
 NO_DOSE = "no strength"
+MEAN = "mean"
 
 
 def dose_response(values: xr.DataArray) -> pd.DataFrame:
@@ -238,3 +244,108 @@ def _check_same(change: xr.DataArray, response: xr.DataArray) -> None:
                 f"Change and response differ in {axis}; give both of the same images,"
                 " augmentations and severities."
             )
+
+
+# Accuracy
+
+
+def accuracy_by_severity(right: xr.DataArray) -> pd.DataFrame:
+    """Average right answers over images, at every severity and under every change.
+
+    Parameters
+    ----------
+    right : DataArray, (severity, image, view)
+        1 where an answer is right, else 0, with the view ``original``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``severity``, ``augmentation``, ``lost``, the accuracy lost, and of the accuracy
+        what `helpers.analysis.statistics.mean_with_interval` gives.
+    """
+    tables = []
+    for severity, own in zip(right["severity"].values, right, strict=True):
+        table = mean_with_interval(own.drop_sel(view=ORIGINAL).rename(view="augmentation"))
+        lost_there = float(own.sel(view=ORIGINAL).mean()) - table["mean"]
+        table = table.assign(lost=lost_there).rename_axis("augmentation").reset_index()
+        tables.append(table.assign(severity=float(severity)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def corruption_errors(right: xr.DataArray, reference: xr.DataArray) -> pd.DataFrame:
+    """Compare errors under changes with those of a reference model.
+
+    Parameters
+    ----------
+    right, reference : DataArray, (severity, image, view)
+        1 where the answer is right, else 0, of the model and of the reference; with the view
+        ``original``. Of the same images, severities and views.
+
+    Returns
+    -------
+    DataFrame
+        A row per change, and ``mean`` over those that have a value. ``ce``, ``ce_low``,
+        ``ce_high``: errors summed over severities, over the reference's (CE, and mCE in the last
+        row; 1 is as many errors as the reference's). ``relative``, …: the same of errors beyond
+        those on originals, which says what changes cost whatever the accuracy without them. NaN
+        where the reference makes no such errors.
+
+    Raises
+    ------
+    WorkbookError
+        If the two have other images, severities or views.
+    """
+    axes = ("severity", "image", "view")
+    right, reference = right.transpose(*axes), reference.transpose(*axes)
+    for axis in axes:
+        if right[axis].values.tolist() != reference[axis].values.tolist():
+            raise WorkbookError(
+                f"A model and its reference differ in their axis {axis!r}; compare answers to the"
+                " same images, at the same severities and under the same changes."
+            )
+    images = right.sizes["image"]
+    counts = np.concatenate([np.ones((1, images)), resample_counts(images, RESAMPLES)])
+    names = [name for name in right["view"].values.tolist() if name != ORIGINAL]
+    own, other = (_errors(values, counts / images, names) for values in (right, reference))
+    columns = {
+        "ce": _ratio(own[0], other[0]),
+        "relative": _ratio(own[0] - own[1], other[0] - other[1]),
+    }
+    return pd.DataFrame(
+        {
+            name + end: values
+            for name, draws in columns.items()
+            for end, values in _with_interval(draws).items()
+        },
+        index=[*names, MEAN],
+    )
+
+
+def _errors(right: xr.DataArray, weights: np.ndarray, names: list[str]) -> tuple:
+    """Sum errors over severities, draws × changes, and those on originals alike, draws × 1."""
+    wrong = 1 - right.sum("severity") / right.sizes["severity"]  # image × view
+    changed = weights @ wrong.sel(view=names).values
+    return changed, weights @ wrong.sel(view=[ORIGINAL]).values
+
+
+def _ratio(errors: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
+    """Divide, and append the mean over changes: draws × (changes + 1)."""
+    ratio = np.divide(
+        errors, of_reference, out=np.full_like(errors, np.nan), where=of_reference > 1e-9
+    )
+    known = ~np.isnan(ratio)
+    total = np.where(known, ratio, 0).sum(axis=1)
+    mean = np.divide(total, known.sum(axis=1), out=np.full(len(ratio), np.nan), where=known.any(1))
+    return np.concatenate([ratio, mean[:, None]], axis=1)
+
+
+def _with_interval(draws: np.ndarray) -> dict[str, np.ndarray]:
+    resampled = np.where(np.isnan(draws[0]), np.nan, draws[1:])
+    low, high = (_quantile(resampled, level) for level in TAILS)
+    return {"": draws[0], "_low": low, "_high": high}
+
+
+def _quantile(draws: np.ndarray, level: float) -> np.ndarray:
+    known = ~np.isnan(draws)
+    columns = zip(draws.T, known.T, strict=True)
+    return np.array([np.quantile(own[at], level) if at.any() else np.nan for own, at in columns])

@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.analysis.statistics import mean_with_interval
 from helpers.checks import one_of
 from helpers.data.images import LABEL
 
 SOURCE, GROUP = "source", "group"
 METADATA = "image_"
 """What the names of the coordinates begin with that metadata become, so that none is an axis."""
-
 Arrays = xr.DataArray | xr.Dataset
+SHOWN = 8
+"""Groups in a figure; tables have all."""
 
 
 def with_metadata(values: xr.Dataset, metadata: Mapping[str, Mapping[str, str]]) -> xr.Dataset:
@@ -24,7 +26,7 @@ def with_metadata(values: xr.Dataset, metadata: Mapping[str, Mapping[str, str]])
     ids = values["image"].values.tolist()
     return values.assign_coords(
         {
-            f"{METADATA}{name}": ("image", np.array([own.get(one, "") for one in ids], object))
+            f"{METADATA}{name}": ("image", np.array([own.get(item, "") for item in ids], object))
             for name, own in metadata.items()
         }
     )
@@ -124,16 +126,49 @@ def table_by_source(
     values: Arrays, table: Callable[[Arrays], pd.DataFrame | pd.Series]
 ) -> pd.DataFrame | pd.Series:
     """Make the same table of every source's images."""
-    return _below(by_source(values), table, SOURCE)
-
-
-def _below(
-    parts: Mapping[str, Arrays], table: Callable[[Arrays], pd.DataFrame | pd.Series], level: str
-) -> pd.DataFrame | pd.Series:
-    return pd.concat({name: table(own) for name, own in parts.items()}, names=[level])
+    tables = {source: table(group) for source, group in by_source(values).items()}
+    return pd.concat(tables, names=[SOURCE])
 
 
 def evenly(ids: Sequence[str], most: int) -> list[str]:
     """Choose at most so many of a sequence, evenly among them and in their order."""
     places = np.linspace(0, len(ids) - 1, min(most, len(ids))).round().astype(int)
     return [ids[place] for place in places]
+
+
+def largest_groups(values: xr.DataArray, name: str) -> dict[str, xr.DataArray]:
+    """Return the groups with most images, each called by its name and number of images."""
+    known = values.dropna("image", how="all")
+    parts = {source: by_group(own, name) for source, own in by_source(known).items()}
+    parts = {source: own for source, own in parts.items() if own}
+    found = {
+        f"{f'{source}: ' if len(parts) > 1 else ''}{group} ({own.sizes['image']})": own
+        for source, groups in parts.items()
+        for group, own in groups.items()
+    }
+    ordered = sorted(found.items(), key=lambda one: -one[1].sizes["image"])
+    return dict(ordered[:SHOWN])
+
+
+def panels_by_group(values: xr.DataArray, name: str) -> dict[str, pd.DataFrame]:
+    """Hold groups against one another, change by change.
+
+    Parameters
+    ----------
+    values : DataArray, (image, augmentation)
+        As for `largest_groups`.
+    name : str
+        As for `largest_groups`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Change → columns `row` (the group), `series`, `mean`, `low`, `high`, as figures take them;
+        none where no image has a group.
+    """
+    groups = largest_groups(values, name)
+    if not groups:
+        return {}
+    tables = {group: mean_with_interval(own) for group, own in groups.items()}
+    rows = pd.concat(tables, names=["row", "augmentation"]).reset_index().assign(series="")
+    return dict(list(rows.groupby("augmentation", sort=False)))

@@ -1,4 +1,4 @@
-"""Means with intervals, ranks and correlations over a sample of images.
+"""Means with intervals, tests and correlations over a sample of images.
 
 Uncertainty is always that of the images: a bootstrap resample draws as many images as there are,
 with replacement, and keeps the augmentations of an image together. NaN marks a score that an
@@ -6,8 +6,7 @@ equation leaves undefined; it is left out and n counts what remains. A few image
 that are too narrow, whatever the method; one image gives none, and no agreement either: NaN.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,8 +15,6 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from helpers.analysis import ties
-from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError, one_of
 
 CONFIDENCE = 0.95
@@ -28,23 +25,8 @@ RESAMPLES = 1000
 """Bootstrap resamples, where no module says otherwise."""
 ROUNDING = 1e-6
 """What rounding may leave of a difference."""
-
-# What the study says about which augmentations move embeddings most. Within a group it states no
-# order, and it makes no statement about elastic.
-PUBLISHED_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "most": ("noise",),
-    "strongly": ("perspective", "shift_scale_rotate"),
-    "moderately": ("blur", "coarse_dropout", "color_jitter"),
-    "least": ("horizontal_flip", "random_brightness_contrast"),
-}
-# The scores that the study found to correlate with embedding similarity.
-PUBLISHED_CORRELATES = ("edge_similarity", "detail_similarity")
-
 FALSE_DISCOVERY_RATE = 0.05
 """What families of tests are held to (Benjamini and Hochberg)."""
-
-NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
-"""What findings say in place of a winner where `anything_moved` is false."""
 
 
 def anything_moved(differences: ArrayLike) -> bool:
@@ -96,7 +78,7 @@ def mean_with_interval(
     WorkbookError
         If the values have no image, aren't two-dimensional, or one is infinite.
     """
-    table = _image_table(values)
+    table = image_table(values)
     intervals = [
         _interval_of_mean(column.dropna().to_numpy(), confidence, seed)
         for _, column in table.items()
@@ -122,63 +104,6 @@ def summarise(scores: xr.Dataset) -> pd.DataFrame:
     """
     parts = {name: mean_with_interval(values) for name, values in scores.items()}
     return pd.concat(parts, names=["score", "augmentation"]).reset_index()
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Augmentations ordered by how far they move images, and how sure that order is.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        A row per augmentation, furthest first: `mean`, `rank` (1 moves furthest; ties share the
-        smaller rank) and `agreement`, the share of bootstrap resamples with the same rank.
-    distribution : pandas.DataFrame, (augmentations, ranks)
-        Share of resamples in which the augmentation has the rank.
-    order_agreement : float
-        Share of resamples with the same rank for every augmentation.
-    """
-
-    table: pd.DataFrame
-    distribution: pd.DataFrame
-    order_agreement: float
-
-
-def rank_augmentations(
-    values: xr.DataArray | pd.DataFrame | ArrayLike, *, higher_is_closer: bool
-) -> Ranking:
-    """Rank augmentations by a score's mean, with how often bootstrap resamples agree.
-
-    Parameters
-    ----------
-    values : xarray.DataArray, pandas.DataFrame or array_like, (images, augmentations)
-        A score; NaN where it is undefined.
-    higher_is_closer : bool
-        As in `helpers.analysis.scores.SCORES`: true for similarities, false for distances.
-
-    Returns
-    -------
-    Ranking
-        Furthest from the original first.
-
-    Raises
-    ------
-    WorkbookError
-        If the values have no image, aren't two-dimensional, or one is infinite.
-    """
-    table = _image_table(values)
-    sign = 1 if higher_is_closer else -1
-    ranks = _ranks(sign * table.mean().to_numpy())  # (augmentations,)
-    resampled = _ranks(sign * resampled_means(table.to_numpy(), RESAMPLES))
-    places = np.arange(1, table.shape[1] + 1)
-    known = 1 if len(table) > 1 else np.nan
-    same = known * (resampled == ranks)  # (resamples, augmentations)
-    shares = known * (resampled[:, :, None] == places).mean(axis=0)  # (augmentations, ranks)
-    rows = pd.DataFrame(
-        {"mean": table.mean(), "rank": ranks, "agreement": same.mean(axis=0)}
-    ).sort_values("rank", kind="stable")
-    distribution = pd.DataFrame(shares, index=table.columns, columns=pd.Index(places, name="rank"))
-    return Ranking(rows, distribution.loc[rows.index], float(same.min(axis=1).mean()))
 
 
 def correlate_scores(
@@ -226,33 +151,6 @@ def correlate_scores(
         {name: (axes, matrix) for name, matrix in matrices.items()} | {"n": len(rows)},
         coords=dict.fromkeys(axes, names),
     )
-
-
-def rank_by_each_score(scores: xr.Dataset) -> dict[str, Ranking]:
-    """Rank augmentations by every score.
-
-    Parameters
-    ----------
-    scores : xarray.Dataset
-        A variable per score of `SCORES`, each (image, augmentation).
-
-    Returns
-    -------
-    dict of str to Ranking
-        In the order of the dataset.
-
-    Raises
-    ------
-    WorkbookError
-        If a variable is no score.
-    """
-    return {
-        name: rank_augmentations(
-            values,
-            higher_is_closer=SCORES[one_of("score", name, SCORES)].higher_is_closer,
-        )
-        for name, values in scores.items()
-    }
 
 
 def paired_differences(values: xr.DataArray) -> pd.DataFrame:
@@ -322,7 +220,7 @@ def resampled_means(values: np.ndarray, n_resamples: int, seed: int = 0) -> np.n
         return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
 
 
-def _image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFrame:
+def image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFrame:
     """Turn values into a table of (images, augmentations)."""
     if isinstance(values, xr.DataArray):
         values = values.transpose("image", "augmentation").to_pandas()
@@ -357,7 +255,7 @@ def _bootstrapped(
     method: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return SciPy's bootstrap interval of a statistic of samples, (images, …) each."""
-    found = stats.bootstrap(
+    result = stats.bootstrap(
         samples,
         statistic,
         confidence_level=confidence,
@@ -366,7 +264,7 @@ def _bootstrapped(
         method=method,
         rng=seed,
     )
-    return tuple(found.confidence_interval)
+    return tuple(result.confidence_interval)
 
 
 def _as_pairs(first: np.ndarray, other: np.ndarray) -> list[float]:
@@ -407,10 +305,6 @@ def _tested(differences: np.ndarray) -> np.ndarray:
     return result
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return stats.rankdata(ties.merged(values), method="min", axis=-1, nan_policy="omit")
-
-
 def _defined_pairs(cube: np.ndarray) -> np.ndarray:
     """Rows of (pairs, scores) that hold no NaN."""
     rows = cube.reshape(-1, cube.shape[-1])
@@ -444,3 +338,21 @@ _ROWS_ACROSS = {
     "means": _augmentation_means,
     "within": _ranked_within,
 }
+
+
+def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]:
+    """Correct a bootstrap interval for an estimate that lies off the middle of its resamples.
+
+    Efron's bias-corrected percentile interval (1981). Resampling blurs an order, so that a count of
+    pairs in the right order lies at the upper edge of its resamples. The acceleration of the BCa
+    interval is taken as 0: it needs a statistic that changes when one image is left out, and a
+    count hardly ever does.
+    """
+    resampled = np.asarray(resampled, np.float64)
+    below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2
+    half_step = 1 / (2 * len(resampled))
+    bias = stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
+    tails = stats.norm.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    places = stats.norm.cdf(2 * bias + tails)
+    low, high = np.quantile(resampled, places, method="inverted_cdf")
+    return float(low), float(high)

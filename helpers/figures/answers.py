@@ -27,7 +27,7 @@ def gained_answers(
     ----------
     gained : mapping of str to DataFrame
         Source → `augmentation`, `answer`, and of `n` images the numbers `before` and `after`
-        (`helpers.analysis.becomes.most_gained`).
+        (`helpers.analysis.flips.most_gained`).
     otherwise : mapping of str to Series
         Source → what is written for a change without such an answer, by change.
     changes : sequence of str
@@ -75,7 +75,7 @@ def answers_by_depth(depths: Mapping[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     depths : mapping of str to DataFrame
-        Source → `augmentation`, `answer`, `depth` and `gain` (`helpers.analysis.becomes.by_depth`).
+        Source → `augmentation`, `answer`, `depth` and `gain` (`helpers.analysis.flips.by_depth`).
 
     Returns
     -------

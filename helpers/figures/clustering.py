@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
-from helpers.analysis.clustering import Clustering
+from helpers.analysis.proximity import Clustering
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, few_ticks, panels, tall, tick_views
+from helpers.figures.layout import few_ticks, panels, tall, tick_views
 
 
 def leaf_order(linkage: np.ndarray) -> list[int]:
@@ -35,9 +35,59 @@ def draw_tree(ax: Axes, linkage: np.ndarray, *, threshold: float = np.inf) -> No
     ax.set_ylim(len(linkage) + 0.5, -0.5)
 
 
-def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | None = None) -> Axes:
+def trees(clusterings: Mapping[str, Clustering]) -> Figure:
+    """Draw trees of changes with the thresholds of their clusters (figure 4d of the study).
+
+    Parameters
+    ----------
+    clusterings : mapping of str to Clustering
+        Title of a panel → its tree.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    most = max(len(tree.names) for tree in clusterings.values())
+    size = tall((5.6, 3.9), most)
+    figure, axes = panels(len(clusterings), columns=2, size=size)
+    for (title, tree), ax in zip(clusterings.items(), axes, strict=True):
+        _dendrogram(ax, tree, title)
+    return figure
+
+
+def distances_by_length(
+    tables: Mapping[str, pd.DataFrame], *, named: Mapping[str, tuple[str, str]]
+) -> Figure:
+    """Draw the distance between two changes by how far the two move images.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Title of a panel → `helpers.analysis.proximity.distances_beside_lengths`.
+    named : mapping of str to tuple of str
+        Title of a panel → the pair of changes whose name is written.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A dot for each pair. On the dashed line the distance is the sum of both ways.
+    """
+    figure, axes = panels(len(tables), columns=2, size=(4.2, 3.6), sharex=True, sharey=True)
+    reach = max(float(table[["distance", "moved"]].max(axis=None)) for table in tables.values())
+    for (title, table), ax in zip(tables.items(), axes, strict=True):
+        ax.plot([0, reach], [0, reach], "--", color=style.REFERENCE, linewidth=1)
+        ax.plot(table["moved"], table["distance"], "o", color=style.INK, alpha=0.7, markersize=5)
+        if title in named:
+            _name(ax, table, named[title])
+        ax.set_title(title)
+        ax.grid()
+    figure.supxlabel("how far the two move images: sum of cosine distances", fontsize=11)
+    figure.supylabel("cosine distance between the two", fontsize=11)
+    return figure
+
+
+def _dendrogram(ax: Axes, clustering: Clustering, title: str) -> None:
     """Tree of augmentations with the threshold of its clusters (figure 4d of the study)."""
-    ax = axes_or_new(ax, tall((6.5, 4.2), len(clustering.names)))
     draw_tree(ax, clustering.linkage, threshold=clustering.threshold)
     names = [clustering.names[leaf] for leaf in leaf_order(clustering.linkage)]
     ax.axvline(clustering.threshold, color=style.REFERENCE, linestyle=":", linewidth=1.6)
@@ -65,60 +115,7 @@ def dendrogram(clustering: Clustering, *, title: str | None = None, ax: Axes | N
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("height of the join")
     few_ticks(ax, 5)
-    stated = f"{clustering.method} linkage, cophenetic correlation {clustering.cophenetic:.2f}"
-    ax.set_title(stated if title is None else title, pad=20)
-    return ax
-
-
-def trees(clusterings: Mapping[str, Clustering]) -> Figure:
-    """Draw several trees of changes side by side.
-
-    Parameters
-    ----------
-    clusterings : mapping of str to Clustering
-        Title of a panel → its tree.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    most = max(len(tree.names) for tree in clusterings.values())
-    size = tall((5.6, 3.9), most)
-    figure, axes = panels(len(clusterings), columns=2, size=size)
-    for (title, tree), ax in zip(clusterings.items(), axes, strict=True):
-        dendrogram(tree, title=title, ax=ax)
-    return figure
-
-
-def distances_by_length(
-    tables: Mapping[str, pd.DataFrame], *, named: Mapping[str, tuple[str, str]]
-) -> Figure:
-    """Draw the distance between two changes by how far the two move images.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        Title of a panel → `helpers.analysis.clustering.distances_beside_lengths`.
-    named : mapping of str to tuple of str
-        Title of a panel → the pair of changes whose name is written.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A dot for each pair. On the dashed line the distance is the sum of both ways.
-    """
-    figure, axes = panels(len(tables), columns=2, size=(4.2, 3.6), sharex=True, sharey=True)
-    reach = max(float(table[["distance", "moved"]].max(axis=None)) for table in tables.values())
-    for (title, table), ax in zip(tables.items(), axes, strict=True):
-        ax.plot([0, reach], [0, reach], "--", color=style.REFERENCE, linewidth=1)
-        ax.plot(table["moved"], table["distance"], "o", color=style.INK, alpha=0.7, markersize=5)
-        if title in named:
-            _name(ax, table, named[title])
-        ax.set_title(title)
-        ax.grid()
-    figure.supxlabel("how far the two move images: sum of cosine distances", fontsize=11)
-    figure.supylabel("cosine distance between the two", fontsize=11)
-    return figure
+    ax.set_title(title, pad=20)
 
 
 def _name(ax: Axes, table: pd.DataFrame, pair: tuple[str, str]) -> None:

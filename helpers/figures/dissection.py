@@ -14,17 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from helpers.analysis.dissection import POOL, REST
-from helpers.analysis.head_names import on_grid
+from helpers.analysis.dissection import POOL, REST, on_grid
 from helpers.figures import style
 from helpers.figures.dots import SERIES
-from helpers.figures.layout import (
-    bare,
-    shortened,
-    tall,
-    tick_views,
-    view_axes,
-)
+from helpers.figures.layout import bare, shortened, tall, tick_views, view_axes
 
 LABELLED = 0.035  # narrower segments of a bar have no room for their layer's name
 VISIBLE = 0.002  # shares below this draw no bar that the legend would have to name

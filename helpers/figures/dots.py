@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
+from helpers.analysis.order import CHANCE, MODEL, PIXELS, SAME_IMAGES, UNTRAINED
 from helpers.figures import style
 from helpers.figures.layout import panels
 
-# Hues of Paul Tol's "bright" scheme, with a marker each: told apart in grey, too.
+# Hues of Paul Tol's "bright" scheme, with a marker each: distinguished in grey, too.
 SERIES = (
     ("#222222", "o"),
     ("#EE6677", "D"),
@@ -28,6 +30,10 @@ BANDS = (
     {"facecolor": "#D9D9D9"},
     {"facecolor": "none", "edgecolor": "#8C8C8C", "hatch": "////"},
 )
+ORDER_ROWS = (MODEL, PIXELS, SAME_IMAGES, UNTRAINED)
+ORDER_STACK = 0.09  # between networks that agree equally, in rows
+
+_RING = {"markersize": 6, "color": "none", "markeredgecolor": style.INK}
 
 
 def interval_dots(
@@ -118,3 +124,54 @@ def _legend(figure: Figure, series: Sequence[str], bands: Sequence[str]) -> None
     handles += [Patch(**look, label=name) for look, name in zip(BANDS, bands, strict=False)]
     if len(handles) > 1 or bands:
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+
+
+# Orders
+
+
+def order_agreement(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
+    """Draw how many published pairs a model's order and its baselines agree with.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Title of a panel → `helpers.analysis.order.pairs_beside_untrained`.
+    title : str
+        Which pairs they are.
+
+    Returns
+    -------
+    Figure
+        A row for the model on all images, for pixels, for the model on the images of the untrained
+        networks, and one for these, a ring each; the grey band holds 95 % of all orders.
+    """
+    size = (max(4.2, 8.4 / len(tables)), 2.9)
+    figure, axes = panels(len(tables), columns=2, size=size, sharey=True, sharex=True)
+    for (name, table), ax in zip(tables.items(), axes, strict=True):
+        _draw_agreement(ax, table)
+        ax.set_title(name)
+    networks = table.index.str.startswith(UNTRAINED).sum()
+    labels = ["this model", "pixel change", "this model,\non fewer images"]
+    axes[0].set_yticks(
+        range(len(ORDER_ROWS)), [*labels, f"{networks} untrained\nnetworks, on these"]
+    )
+    axes[0].set_ylim(len(ORDER_ROWS) - 0.5, -0.5)
+    pairs = table["pairs"].iloc[0]
+    axes[0].set_xlim(-0.5, pairs + 0.5)
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.supxlabel(f"{title}, of {pairs:.0f}; band: 95 % of all orders", fontsize=11)
+    return figure
+
+
+def _draw_agreement(ax: Axes, table: pd.DataFrame) -> None:
+    ax.axvspan(*table.loc[CHANCE, ["low", "high"]], color="#D9D9D9", zorder=0, linewidth=0)
+    for height, name in enumerate(ORDER_ROWS[:-1]):
+        own = table.loc[name]
+        ax.hlines(height, own["low"], own["high"], color=style.INK, linewidth=1.8)
+        ax.plot(own["agreeing"], height, "o", color=style.INK, markersize=6)
+    counts = table.loc[table.index.str.startswith(UNTRAINED), "agreeing"]
+    for count, equal in counts.groupby(counts):
+        heights = ORDER_STACK * (np.arange(len(equal)) - (len(equal) - 1) / 2)
+        ax.plot(np.full(len(equal), count), len(ORDER_ROWS) - 1 + heights, "o", **_RING)
+    ax.grid(axis="x")
+    ax.tick_params(axis="y", length=0)

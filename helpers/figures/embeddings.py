@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from helpers.data.changes import ORIGINAL
 from helpers.figures import style
-from helpers.figures.layout import axes_or_new, tick_views
+from helpers.figures.layout import tick_views
 
 # Parts are greys: a colour is a change's.
 PARTS: Mapping[str, str] = {
@@ -23,24 +23,6 @@ PARTS: Mapping[str, str] = {
 }
 START = "#B5B5B5"
 NO_SHARES = "nothing moves, or fewer than three images"
-
-
-def shift_arrows(coordinates: xr.DataArray, *, augmentation: str, ax: Axes | None = None) -> Axes:
-    """Draw how one change moves every image in a plane."""
-    ax = axes_or_new(ax, (4.4, 4))
-    start, end = (
-        coordinates.sel(view=view).transpose("image", "component").to_numpy()[:, :2]
-        for view in (ORIGINAL, augmentation)
-    )
-    color = style.color(augmentation)
-    # More images need lighter lines to stay readable.
-    alpha = float(np.clip(30 / len(start), 0.25, 0.8))
-    lines = np.stack([start, end], axis=1)
-    ax.add_collection(LineCollection(lines, colors=color, alpha=alpha, linewidths=1, zorder=1))
-    ax.scatter(*start.T, color=START, s=12, zorder=2, linewidths=0)
-    ax.scatter(*end.T, color=color, s=14, zorder=3, linewidths=0)
-    ax.set_aspect("equal")
-    return ax
 
 
 def shift_map(planes: Mapping[str, xr.DataArray], *, changes: Sequence[str]) -> Figure:
@@ -56,7 +38,7 @@ def shift_map(planes: Mapping[str, xr.DataArray], *, changes: Sequence[str]) -> 
     Returns
     -------
     matplotlib.figure.Figure
-        A row of `shift_arrows` per source, with the same limits in a row.
+        Arrows from originals to changed images: a row per source, with the same limits in a row.
     """
     size = (0.8 + 2.6 * len(changes), 0.7 + 2.7 * len(planes))
     figure, axes = plt.subplots(
@@ -64,7 +46,7 @@ def shift_map(planes: Mapping[str, xr.DataArray], *, changes: Sequence[str]) -> 
     )
     for (source, plane), row in zip(planes.items(), axes, strict=True):
         for name, ax in zip(changes, row, strict=True):
-            shift_arrows(plane, augmentation=name, ax=ax)
+            _arrows(ax, plane, name)
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(f"{source}\n{plane['explained'].sum().item():.0%} of the variance")
     for name, ax in zip(changes, axes[0], strict=True):
@@ -84,7 +66,7 @@ def energy_parts(tables: Mapping[str, pd.DataFrame], *, changes: Sequence[str]) 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Source → as of `helpers.analysis.energy.energy`.
+        Source → as of `helpers.analysis.shifts.energy`.
     changes : sequence of str
         The order of the rows.
 
@@ -108,6 +90,21 @@ def energy_parts(tables: Mapping[str, pd.DataFrame], *, changes: Sequence[str]) 
     axes[-1, 1].set_xlabel("variance between images, after over before")
     axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=len(PARTS))
     return figure
+
+
+def _arrows(ax: Axes, coordinates: xr.DataArray, augmentation: str) -> None:
+    start, end = (
+        coordinates.sel(view=view).transpose("image", "component").to_numpy()[:, :2]
+        for view in (ORIGINAL, augmentation)
+    )
+    color = style.color(augmentation)
+    # More images need lighter lines to stay readable.
+    alpha = float(np.clip(30 / len(start), 0.25, 0.8))
+    lines = np.stack([start, end], axis=1)
+    ax.add_collection(LineCollection(lines, colors=color, alpha=alpha, linewidths=1, zorder=1))
+    ax.scatter(*start.T, color=START, s=12, zorder=2, linewidths=0)
+    ax.scatter(*end.T, color=color, s=14, zorder=3, linewidths=0)
+    ax.set_aspect("equal")
 
 
 def _parts(ax: Axes, shares: pd.DataFrame) -> None:

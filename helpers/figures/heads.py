@@ -1,6 +1,6 @@
-"""Figures of attention heads: what they are about, how clearly, and how much they carry."""
+"""Figures of attention heads: what they are about, how clearly, what they carry; their cards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -8,17 +8,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from helpers.analysis.head_names import head_name
+from helpers.analysis.dissection import head_name
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, axes_or_new, bare, panels
+from helpers.figures.layout import annotate_cells, bare, panels
 
 # Paul Tol's "bright" scheme (personal.sron.nl/~pault), apart for every kind of colour vision.
 LINES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
+SHEET_COLUMNS = 3
+SHEET_CELL = (4.6, 2.6)
+LETTERS_IN_CELL = 64
 
 
 def head_map(labels: xr.DataArray, association: xr.DataArray) -> Axes:
@@ -58,9 +61,7 @@ def _cell_size(texts: np.ndarray, width: float) -> float:
     return float(np.clip(0.92 * width * 72 / (0.55 * longest), 5, 10))
 
 
-def explained_curves(
-    explained: xr.DataArray, by_chance: xr.DataArray, *, ax: Axes | None = None
-) -> Axes:
+def explained_curves(explained: xr.DataArray, by_chance: xr.DataArray, *, ax: Axes) -> Axes:
     """Variance that each head's first texts explain together, beside directions that mean nothing.
 
     Parameters
@@ -69,15 +70,14 @@ def explained_curves(
         Share that each text adds.
     by_chance : DataArray, (pool, draw, layer, head, choice)
         The same of directions from pools that mean nothing.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
     matplotlib.axes.Axes
         A grey line per head, and a bold one for the mean of heads, for texts and for every pool.
     """
-    ax = axes_or_new(ax, (7.5, 4.2))
     of_heads = explained.stack(unit=("layer", "head")).transpose("choice", "unit").cumsum("choice")
     ax.plot(explained["choice"], of_heads, color="#CCCCCC", linewidth=0.8, zorder=1)
     pools = {str(pool): by_chance.sel(pool=pool) for pool in by_chance["pool"].values}
@@ -100,7 +100,7 @@ def association_histogram(
     chance: xr.DataArray,
     *,
     top: int,
-    ax: Axes | None = None,
+    ax: Axes,
 ) -> Axes:
     """Count the heads with each concept consistency score, the share of which is CCS@K.
 
@@ -112,15 +112,14 @@ def association_histogram(
         Of the first model's heads, with shuffled properties.
     top : int
         Number of texts that it is a share of.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
     matplotlib.axes.Axes
         Bars side by side: heads of each model; black steps: mean number by chance.
     """
-    ax = axes_or_new(ax, (7, 3.8))
     places = np.arange(1, top + 1)
     width = 0.8 / len(association)
     for number, (name, values) in enumerate(association.items()):
@@ -223,3 +222,64 @@ def model_shares(shares: pd.DataFrame) -> Figure:
     axes[0].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("share of the heads", fontsize=11)
     return figure
+
+
+# Cards
+
+
+def card_title(card: xr.Dataset) -> str:
+    """Write a head's name and label, such as ``L5.H2: size or fill``."""
+    name = head_name(card["layer"].item(), card["head"].item())
+    label = card["label"].item() or "no label"
+    return f"{name}: {label}"
+
+
+def contact_sheet(
+    cards: Sequence[xr.Dataset],
+    *,
+    texts: Sequence[str],
+    images: Iterable[Sequence[np.ndarray]],
+    facts: Iterable[Mapping[str, object]],
+) -> Figure:
+    """Draw several heads on one sheet: label, top images, first texts and three lines of facts.
+
+    Parameters
+    ----------
+    cards : sequence of Dataset
+        Parts of `helpers.analysis.roles.head_cards`, such as the heads of a layer.
+    texts : sequence of str
+        The pool.
+    images : iterable of sequence of ndarray
+        Each head's top images.
+    facts : iterable of mapping
+        What stands out on each card: results of `helpers.analysis.roles.standing_out`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = -(-len(cards) // SHEET_COLUMNS)
+    figure = plt.figure(figsize=(SHEET_CELL[0] * SHEET_COLUMNS, SHEET_CELL[1] * rows))
+    cells = figure.subfigures(rows, SHEET_COLUMNS, squeeze=False).flat
+    for cell, card, shown, own in zip(cells, cards, images, facts, strict=False):
+        lines = [fill(texts[place], LETTERS_IN_CELL) for place in card["text"].values[:2]]
+        _sheet_cell(cell, card_title(card), shown, [*lines, _written(own)])
+    return figure
+
+
+def _sheet_cell(
+    cell: SubFigure, title: str, images: Sequence[np.ndarray], lines: Sequence[str]
+) -> None:
+    for ax, image in zip(cell.subplots(1, len(images), squeeze=False)[0], images, strict=True):
+        ax.imshow(image)
+        ax.set_axis_off()
+    cell.suptitle(title, x=0.02, ha="left", fontsize=11, weight="bold")
+    cell.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=8)
+
+
+def _written(facts: Mapping[str, object]) -> str:
+    return (
+        f"varies with {facts['varies with']} ({facts['variance']:.0%} of its variance)\n"
+        f"sways answers about {facts['sways']} most ({facts['answers']:.0%} of their spread)\n"
+        f"carries {facts['share']:.1%} of {style.in_words(facts['prefers'])}"
+    )

@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from helpers.checks import WorkbookError
 from helpers.figures import style
-from helpers.figures.layout import annotate_cells, axes_or_new, bare
+from helpers.figures.layout import annotate_cells, bare
 
 Found = Mapping[str, Mapping[str, Sequence]]
 
@@ -153,9 +153,7 @@ def topic_maps(
     return figure
 
 
-def segmentation_scores(
-    table: pd.DataFrame, *, levels: pd.DataFrame, ax: Axes | None = None
-) -> Axes:
+def segmentation_scores(table: pd.DataFrame, *, levels: pd.DataFrame, ax: Axes) -> Axes:
     """Draw how well maps of texts find the things that the texts name.
 
     Parameters
@@ -164,8 +162,8 @@ def segmentation_scores(
         Rows (wording, map) with `mean`, `low` and `high` of the intersection over union.
     levels : pandas.DataFrame
         Rows (wording, level) with `mean`: what the same score is without any skill, and at best.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
@@ -173,7 +171,6 @@ def segmentation_scores(
         A group of bars per wording, with 95 % intervals and a mark per level.
     """
     means, lines = table["mean"].unstack(sort=False), levels["mean"].unstack(sort=False)
-    ax = axes_or_new(ax, (6.4, 3.8))
     places, width = np.arange(len(means)), 0.8 / means.shape[1]
     for number, name in enumerate(means):
         at = places + (number - (means.shape[1] - 1) / 2) * width
@@ -189,7 +186,7 @@ def segmentation_scores(
     return ax
 
 
-def head_scores(scores: xr.DataArray, *, chance: float, ax: Axes | None = None) -> Axes:
+def head_scores(scores: xr.DataArray, *, chance: float, ax: Axes) -> Axes:
     """Draw a score of every head as a map of layers and heads.
 
     Parameters
@@ -198,20 +195,19 @@ def head_scores(scores: xr.DataArray, *, chance: float, ax: Axes | None = None) 
         Mean intersection over union; NaN where it is undefined.
     chance : float
         Score without any skill, where the colours start.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure by default.
+    ax : matplotlib.axes.Axes
+        Where to draw.
 
     Returns
     -------
     matplotlib.axes.Axes
         The last layer on top.
     """
-    ax = axes_or_new(ax, (5, 3.8))
     values = scores.transpose("layer", "head").values
     top = max(np.nanmax(values), chance + np.finfo(np.float32).eps)
     image = ax.imshow(values, style.SEQUENTIAL, vmin=chance, vmax=top, aspect="auto")
     ax.invert_yaxis()
-    annotate_cells(image, [[f"{one:.2f}" for one in row] for row in values], size=_cell_size(ax))
+    annotate_cells(image, [[f"{item:.2f}" for item in row] for row in values], size=_cell_size(ax))
     ax.set_xticks(range(values.shape[1]), scores["head"].values)
     ax.set_yticks(range(values.shape[0]), scores["layer"].values)
     ax.set(xlabel="head", ylabel="layer", title="Each head alone")

@@ -1,4 +1,4 @@
-"""What several figures share: axes on demand, panels, annotated cells, notes on the sample."""
+"""What figures share: panels, annotated cells, notes on the sample, descriptions."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -18,11 +18,9 @@ AROUND = 1.6  # inches that titles and axes take of such a height
 LEAST = (5.6, 3.4)  # inches of a figure of panels, which has room for the names of its axes
 MOST_COLUMNS = 11  # of views side by side: the original and ten changes
 LONGEST_TITLE = 14  # characters on a line above a small panel
+MOST = 12
 
-
-def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """Return the axes given, or those of a new figure."""
-    return plt.subplots(figsize=size)[1] if ax is None else ax
+SIDES = ("left", "center", "right")
 
 
 def tall(size: tuple[float, float], changes: int) -> tuple[float, float]:
@@ -157,3 +155,41 @@ def sample_note(counts: pd.Series) -> str:
     low, high = int(counts.min()), int(counts.max())
     count = str(high) if low == high else f"{low} to {high}"
     return f"n = {count} image{'' if high == 1 else 's'}"
+
+
+# Descriptions
+
+
+def describe(figure: Figure) -> str:
+    """Say what a figure shows: its titles, axes and series, as it names them itself."""
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    titles = [figure.get_suptitle(), *(ax.get_title(at) for ax in shown for at in SIDES)]
+    labels = {
+        "Panels": titles,
+        "Horizontal axis": [ax.get_xlabel() for ax in shown],
+        "Vertical axis": [ax.get_ylabel() for ax in shown],
+        "Rows": [text for ax in shown for text in _ticks(ax)],
+        "Series": [text for holder in (figure, *shown) for text in _legend(holder)],
+    }
+    return " ".join(
+        f"{name}: {_listed(texts)}." for name, texts in labels.items() if any(map(str.strip, texts))
+    )
+
+
+def _ticks(ax: Axes) -> list[str]:
+    """Return the names along the vertical axis, top first; numbers are no names."""
+    texts = [label.get_text() for label in ax.get_yticklabels()]
+    named = [text for text in texts if any(map(str.isalpha, text))]
+    return named if ax.yaxis_inverted() else named[::-1]
+
+
+def _legend(holder: Figure | Axes) -> list[str]:
+    legends = holder.legends if isinstance(holder, Figure) else [holder.get_legend()]
+    return [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+
+
+def _listed(texts: list[str]) -> str:
+    """List each text once, on one line, and say how many are left out."""
+    different = list(dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()))
+    more = len(different) - MOST
+    return "; ".join(different[:MOST]) + (f" and {more} more" if more > 0 else "")

@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
+from helpers.analysis.order import Ranking
 from helpers.analysis.scores import SCORES
-from helpers.analysis.statistics import Ranking
 from helpers.figures import style
 from helpers.figures.clustering import draw_tree, leaf_order
 from helpers.figures.layout import (

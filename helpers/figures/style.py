@@ -27,7 +27,7 @@ STUDY_COLORS: Mapping[str, str] = {
 
 # What other changes get, in this order, so far as they are free: the first nine hues, then eleven
 # more that differ from them in lightness; none is the grey of what stands for comparison. Lines and
-# markers tell apart what colours of more than ten changes don't.
+# markers distinguish what colours of more than ten changes don't.
 PALETTE: tuple[str, ...] = (
     *STUDY_COLORS.values(),
     *("#E69F00", "#0072B2", "#D55E00", "#A6D854", "#8C564B", "#5B9E2D"),
@@ -135,7 +135,7 @@ def colors() -> dict[str, str]:
 
 
 def line(change: str) -> dict[str, str]:
-    """Return line style and marker of a change, which tell apart what colours of many don't.
+    """Return line style and marker of a change, which distinguish what colours of many don't.
 
     Parameters
     ----------

@@ -64,9 +64,9 @@ def summary(
             ax.set(xticks=[], yticks=[])
         label = "\n".join(textwrap.wrap(style.label(name), 12))
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", weight="bold")
-        _shift(row[2], {source: own.loc[name] for source, own in moved.items()}, reach)
+        _shift(row[2], {source: group.loc[name] for source, group in moved.items()}, reach)
         for ax, (letters, by_source) in zip(row[3:], notes.values(), strict=True):
-            _note(ax, letters, {source: own[name] for source, own in by_source.items()})
+            _note(ax, letters, {source: group[name] for source, group in by_source.items()})
     axes[-1, 2].tick_params(axis="x", labelbottom=True)
     axes[-1, 2].set_xlabel("1: as far as another image")
     return figure

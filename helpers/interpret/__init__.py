@@ -1,8 +1,7 @@
-"""CLIP-InterpreT's five analyses of a run, as functions that return a figure and as panels.
+"""CLIP-InterpreT's five analyses of a run, as functions that return a figure.
 
-`changes` has two more, of what a change does to one image at any severity. `ANALYSES` lists them;
-`panel` opens one to choose model, image, head and text. `scoring` holds segmentation against the
-masks of drawn scenes.
+`changes` has two more, of what a change does to one image at any severity; `choices` is what they
+are asked about. `helpers.lab.panel` opens one with controls beside it.
 
 Source: CLIP-InterpreT (Intel Labs); the heads' contributions are those of Gandelsman, Efros and
 Steinhardt, ICLR 2024 (arXiv 2310.05916).
@@ -10,10 +9,9 @@ Steinhardt, ICLR 2024 (arXiv 2310.05916).
 
 import lazy_loader
 
-# The panels need ipywidgets, which a script that draws one figure need not load.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["analyses", "changes", "scoring"],
+    submodules=["analyses", "changes"],
     submod_attrs={
         "analyses": [
             "contrast",
@@ -22,6 +20,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "segmentation",
             "text_neighbours",
         ],
-        "panel": ["ANALYSES", "panel"],
     },
 )

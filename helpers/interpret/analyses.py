@@ -9,9 +9,9 @@ Wherever the id of an image is taken, an image of one's own is taken too: uint8,
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers.analysis.head_names import head_name
-from helpers.analysis.maps import enlarge
-from helpers.analysis.neighbours import SIMILARITIES, Neighbours, nearest
+from helpers.analysis.dissection import head_name
+from helpers.analysis.proximity import SIMILARITIES, Neighbours, nearest
+from helpers.analysis.scores import enlarge
 from helpers.figures.interpretation import image_neighbours as draw_image_neighbours
 from helpers.figures.interpretation import text_neighbours as draw_text_neighbours
 from helpers.figures.interpretation import topic_maps as draw_topic_maps
@@ -39,7 +39,7 @@ def property_neighbours(run: Run, image: str | np.ndarray, property: str) -> Fig
     -------
     Figure
         The image and its 4 nearest, by the mean contribution over these heads, a row for each of
-        `helpers.analysis.neighbours.SIMILARITIES`.
+        `helpers.analysis.proximity.SIMILARITIES`.
 
     Raises
     ------
@@ -148,8 +148,8 @@ def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
         If there is no such layer or head, or the text can't be read.
     """
     searched = choices.contributions(run, [(layer, head)])
-    found = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
-    return draw_text_neighbours(text, found=found, heads=head_name(layer, head))
+    result = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
+    return draw_text_neighbours(text, found=result, heads=head_name(layer, head))
 
 
 def _near_image(
@@ -157,9 +157,9 @@ def _near_image(
 ) -> Figure:
     query = choices.contribution_of(run, image, heads)
     searched = choices.contributions(run, heads)
-    found = _by_each_similarity(run, searched, query, count, choices.position(run, image))
+    result = _by_each_similarity(run, searched, query, count, choices.position(run, image))
     pixels, title = choices.pixels_of(run, image), _name(image)
-    return draw_image_neighbours(pixels, title, found=found, heads=name)
+    return draw_image_neighbours(pixels, title, found=result, heads=name)
 
 
 def _by_each_similarity(run: Run, *search: object) -> dict[str, dict[str, object]]:

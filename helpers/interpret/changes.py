@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from helpers.analysis import directions, dissection, ties
+from helpers import ties
+from helpers.analysis import dissection, predictions
 from helpers.analysis.predictions import side_by_side
 from helpers.analysis.scores import embedding_similarity
 from helpers.checks import one_of
@@ -17,7 +18,7 @@ from helpers.clip import Encoding
 from helpers.data import CHANGES, scale_of
 from helpers.data.changes import changed
 from helpers.data.subject import UNKNOWN
-from helpers.figures import changes as figures
+from helpers.figures import images as figures
 from helpers.figures import style
 from helpers.interpret import choices
 from helpers.runs.compute.worker_pool import lanes
@@ -103,7 +104,7 @@ def attention(run: Run, image: str | np.ndarray, change: str, severity: float) -
     Returns
     -------
     Figure
-        As of `helpers.figures.changes.attended`.
+        As of `helpers.figures.images.attended`.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def _of_each(
 
 def _leading_heads(before: xr.DataArray, after: xr.DataArray) -> pd.Series:
     shares = before.isel(feature=0).copy(data=dissection.shift_shares(before, after))
-    heads = dissection.named_heads(dissection.head_shares(shares))
+    heads = dissection.named_heads(dissection.on_grid(shares))
     return ties.ranked(heads.to_series())[:LEADING]
 
 
@@ -162,4 +163,4 @@ def _predictions(run: Run, embeddings: Sequence[np.ndarray]) -> pd.DataFrame:
 @lru_cache(maxsize=4)
 def _pool(run: Run) -> xr.DataArray:
     # As in 08: a caption of a photograph from the training says which picture was learnt by heart.
-    return directions.ensembles(directions.without(run.text_embeddings(), "photograph"))
+    return predictions.ensembles(predictions.without(run.text_embeddings(), "photograph"))

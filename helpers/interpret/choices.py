@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 
 from helpers.analysis.labels import UNKNOWN
-from helpers.analysis.neighbours import to_unit_embeddings
-from helpers.analysis.ties import first_largest
+from helpers.analysis.proximity import to_unit_embeddings
 from helpers.checks import WorkbookError, one_of
 from helpers.data import published, views
 from helpers.runs.derived.readings import head_readings
 from helpers.runs.run import Run
+from helpers.ties import first_largest
 
 ALL = "all"
 """In place of a layer or head: the sum over all of them."""
@@ -24,7 +24,7 @@ UNNAMED = (
     "No head of this run could be named after a property: with one image, or none that differ,"
     " no head's contribution varies; take a run of more images."
 )
-"""What is told where `heads_by_property` finds nothing."""
+"""What is shown where `heads_by_property` finds nothing."""
 
 HEADS_AT_HAND = 32  # 27 MB each for 13,312 images of 512 features
 IMAGES_AT_HAND = 64  # 0.15 MB each
@@ -143,8 +143,8 @@ def heads_by_property(run: Run) -> Mapping[str, list[Head]]:
         Property → layer and number of its heads. Properties without a head are left out.
     """
     labels = _readings(run)["property"]
-    found = _grouped(labels.to_series().items())
-    return {name: heads for name, heads in found.items() if name != UNKNOWN} | published_heads(
+    result = _grouped(labels.to_series().items())
+    return {name: heads for name, heads in result.items() if name != UNKNOWN} | published_heads(
         run.parameters.model, run.parameters.pretrained, searched_layers(run)
     )
 
@@ -160,10 +160,10 @@ def published_heads(
 
 
 def _grouped(named: Iterable[tuple[Head, str]]) -> dict[str, list[Head]]:
-    found: dict[str, list[Head]] = {}
+    result: dict[str, list[Head]] = {}
     for head, name in named:
-        found.setdefault(name, []).append(head)
-    return dict(sorted(found.items()))
+        result.setdefault(name, []).append(head)
+    return dict(sorted(result.items()))
 
 
 def clearest_head(run: Run, name: str) -> Head:
@@ -209,10 +209,10 @@ def first_text(run: Run, layer: int, head: int) -> str:
 
 def heads_of_property(run: Run, name: str) -> list[Head]:
     """Return the heads of a property."""
-    found = heads_by_property(run)
-    if not found:
+    result = heads_by_property(run)
+    if not result:
         raise WorkbookError(UNNAMED)
-    return found[one_of("property", name, found)]
+    return result[one_of("property", name, result)]
 
 
 def maps_of_heads(run: Run, image: str | np.ndarray, texts: Sequence[str]) -> np.ndarray:

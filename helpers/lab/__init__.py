@@ -1,7 +1,11 @@
-"""JupyterLab as a place to work: the map of the notebooks, the runs, and a form for another one."""
+"""JupyterLab as a place to work: panels, the map of the notebooks, the runs, a form for another.
+
+`panel` opens an analysis to choose model, image, head and text; `ANALYSES` lists them.
+"""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"desk": ["desk", "notebooks"]}
+    __name__,
+    submod_attrs={"dashboard": ["dashboard", "notebooks"], "panels": ["ANALYSES", "panel"]},
 )

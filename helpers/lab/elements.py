@@ -38,5 +38,5 @@ def shown(widget: widgets.Widget, without_kernel: str) -> dict[str, object]:
 
 
 def alert(error: WorkbookError | str) -> str:
-    """Write an error where the choice was made, as HTML that screen readers tell at once."""
+    """Write an error where the choice was made, as HTML that screen readers read out at once."""
     return f'<p role="alert" style="color: #a00">{escape(str(error))}</p>'

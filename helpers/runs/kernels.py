@@ -21,7 +21,7 @@ IMPORTED = (
     "matplotlib.pyplot",
     "helpers.data.transforms",
     "helpers.figures.interpretation",
-    "helpers.interpret.head_methods",
+    "helpers.head_benchmark.methods",
     "helpers.runs.compared",
     "helpers.runs.derived.patching",
 )

@@ -10,21 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis.directions import without
 from helpers.analysis.labels import UNKNOWN, fill_properties
-from helpers.analysis.neurons import merged_moments
+from helpers.analysis.predictions import without
+from helpers.analysis.specificity import merged_moments
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import names, weights
 from helpers.clip.capabilities import Capabilities, capabilities
-from helpers.data import (
-    CHANGES,
-    STUDY,
-    Images,
-    Preprocessing,
-    UnreadableImage,
-    open_images,
-    views,
-)
+from helpers.data import CHANGES, STUDY, Images, Preprocessing, UnreadableImage, open_images, views
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
 from helpers.data.subject import Subject, subject_of

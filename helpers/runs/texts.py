@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from helpers.analysis.directions import normalised
+from helpers.analysis.proximity import normalised
 from helpers.clip import names
 from helpers.data.texts import Texts, open_texts
 from helpers.runs.parameters import Parameters

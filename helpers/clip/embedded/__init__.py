@@ -1,7 +1,7 @@
 """The embedded models: small CLIPs of our own whose world is known completely.
 
 `embedded` was taught by captions, prompts and masks, `embedded-clip` by captions alone. `build`
-loads one; `train` and `evaluate`, run as modules, make and measure it. README.md is their card.
+loads one; `helpers.training` makes and measures them. README.md is their card.
 """
 
 import lazy_loader

@@ -2,9 +2,7 @@
 
 from functools import cache
 
-import numpy as np
 import torch
-from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 
 from helpers.data.photos import PHOTOS
@@ -26,10 +24,10 @@ def tokenizer() -> SimpleTokenizer:
 def _sentences() -> list[str]:
     """Write something with every word of the scenes, the photographs and the templates."""
     prompts = [
-        one.write(template, value)
-        for one in PROPERTIES.values()
-        for template in one.prompts + one.held_out
-        for value in one.values
+        item.write(template, value)
+        for item in PROPERTIES.values()
+        for template in item.prompts + item.held_out
+        for value in item.values
     ]
     openings = (
         captions.OPENINGS
@@ -50,21 +48,3 @@ def known_tokens(model: str) -> torch.Tensor:
     when rows are renumbered, which is how CLIP finds it.
     """
     return tokenizer()([*_sentences(), FURTHER_WORDS[model]]).unique()
-
-
-def tokenize(texts: list[str], model: str) -> np.ndarray:
-    """Tokenize for training: texts × CONTEXT, each token numbered by its row in `known_tokens`."""
-    return np.searchsorted(known_tokens(model).numpy(), tokenizer()(texts).numpy())
-
-
-def encode_texts(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """Encode texts as `CLIP.encode_text` does, but only as far as the longest of them goes.
-
-    Attention is causal, so that the padding behind the end changes nothing.
-    """
-    ends = tokens.argmax(1)
-    length = int(ends.max()) + 1
-    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
-    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
-    x = model.ln_final(x[torch.arange(len(x), device=x.device), ends])
-    return x @ model.text_projection

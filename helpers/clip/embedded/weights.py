@@ -1,24 +1,17 @@
-"""Writing the trained weights to a small file, and building the model from it."""
+"""Building an embedded model from the small file of its weights."""
 
+import json
 from functools import cache
-from pathlib import Path
 
 import torch
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from helpers.clip.embedded.files import architecture, weights_file
+from helpers.clip.embedded.files import architecture, folder, weights_file
 
 TABLE = "token_embedding.weight"
 ROWS = "token_embedding.rows"
-
-
-def save(weights: dict[str, torch.Tensor], rows: torch.Tensor, path: Path) -> None:
-    """Write weights in half precision."""
-    half = {name: tensor.detach().half().contiguous() for name, tensor in weights.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(half | {ROWS: rows.to(torch.int32)}, path)
 
 
 def build(
@@ -39,10 +32,10 @@ def build(
 
 def _untrained(name: str, seed: int) -> dict[str, torch.Tensor]:
     from helpers.clip.embedded.initial import new_model
-    from helpers.clip.embedded.settings import Settings
     from helpers.clip.embedded.text import known_tokens
 
-    made = new_model(name, Settings.read(name).seed + seed)
+    recipe = json.loads((folder(name) / "training.json").read_text())
+    made = new_model(name, recipe["seed"] + seed)
     return made.state_dict() | {ROWS: known_tokens(name)}
 
 

@@ -183,7 +183,7 @@ def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Va
     """Compute the study's own scores on a GPU, of many images at once: images × changes."""
     import torch
 
-    from helpers.analysis import device_scores
+    from helpers.runs.compute import device_scores
 
     found = device_scores.pixel_scores(pixels)
     for name, function in device_scores.BY_MODEL.items():

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import directions, predictions
-from helpers.analysis.becomes import answered
+from helpers.analysis import predictions
 from helpers.analysis.sources import METADATA
 from helpers.clip import names
 from helpers.data.texts.templates import CLASS, class_texts
@@ -46,14 +45,14 @@ def embedded_classes(run: "Run", templates: str | Sequence[str] | None = None) -
     Returns
     -------
     DataArray, (text, feature)
-        As of `helpers.analysis.directions.ensembles`, of the property ``label``.
+        As of `helpers.analysis.predictions.ensembles`, of the property ``label``.
     """
     suits = "picture" if names.is_embedded(run.parameters.model) else "imagenet"
     texts = class_texts(classes_of(run), templates or suits)
     found = embedded_texts(
         run.folder / "classes.zarr", texts, lambda missing: run.model.encode_text(missing), run.tell
     )
-    return directions.ensembles(found)
+    return predictions.ensembles(found)
 
 
 def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:
@@ -77,7 +76,7 @@ def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:
     truth = pd.DataFrame({CLASS: own.values}, index=embeddings["image"].values)
     true = predictions.true_values(classes, dict.fromkeys(run.view_names, truth))
     right = predictions.judged(labelled, classes, true)
-    return xr.Dataset({"answer": answered(labelled, classes), "right": right})
+    return xr.Dataset({"answer": predictions.answered(labelled, classes), "right": right})
 
 
 def right_by_severity(

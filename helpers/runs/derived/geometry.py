@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from helpers.analysis import aligned
+from helpers.analysis import maps
 from helpers.analysis.scores import attention_map
 from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
@@ -81,11 +81,11 @@ def aligned_scores(run: Run) -> xr.Dataset:
     -------
     Dataset
         ``attention_similarity`` and ``patch_similarity``, (image, augmentation), of the geometric
-        augmentations; see `helpers.analysis.aligned`.
+        augmentations; see `helpers.analysis.maps`.
     """
     images = run.encodings("embedding")["image"]
     path, name = run.folder / "aligned.zarr", "aligned"
-    axes = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
+    axes = {"score": list(maps.SCORES), "augmentation": list(geometry.GEOMETRIC)}
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))
     draw = partial(_moved, run, run.encodings("attention")["attention"])
@@ -110,8 +110,8 @@ def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
     for name in geometry.GEOMETRIC:
         origin = geometry.origins(name, image_id, seed, severity, size)
         after = attention_map(own.sel(view=name).values, size)
-        maps = geometry.moved_as(before, origin), after
-        moved.append((*maps, geometry.moved_as(views[ORIGINAL], origin), views[name]))
+        pair = geometry.moved_as(before, origin), after
+        moved.append((*pair, geometry.moved_as(views[ORIGINAL], origin), views[name]))
     return [np.stack(part) for part in zip(*moved, strict=True)]
 
 
@@ -119,7 +119,7 @@ def _aligned(moved: list) -> np.ndarray:
     before, after, pixels_before, pixels_after = moved
     return np.stack(
         [
-            aligned.attention_similarity(before, after),
-            aligned.patch_similarity(pixels_before, pixels_after),
+            maps.attention_similarity(before, after),
+            maps.patch_similarity(pixels_before, pixels_after),
         ]
     )

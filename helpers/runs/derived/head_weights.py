@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from helpers.analysis.head_weights import DIRECTIONS, leading_directions
+from helpers.analysis.probes import DIRECTIONS, leading_directions
 from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
 
@@ -17,7 +17,7 @@ def head_directions(run: Run) -> xr.Dataset:
     Returns
     -------
     Dataset
-        As of `helpers.analysis.head_weights.leading_directions`, of the layers of
+        As of `helpers.analysis.probes.leading_directions`, of the layers of
         ``run.contributions("heads")``, by their numbers.
 
     Raises

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from helpers.analysis.becomes import named
-from helpers.analysis.directions import zero_shot
+from helpers.analysis.predictions import named, zero_shot
 from helpers.analysis.sources import few_of_each
 from helpers.runs.derived.kept import derived
 
@@ -26,7 +25,7 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
     run : Run
         Gives the views and the model; the answers are kept with it.
     texts : DataArray, (text, feature)
-        Values and their properties, as of `helpers.analysis.directions.ensembles`.
+        Values and their properties, as of `helpers.analysis.predictions.ensembles`.
 
     Returns
     -------

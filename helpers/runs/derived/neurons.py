@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.analysis import causal, neurons
-from helpers.analysis.directions import normalised, unit_vectors
+from helpers.analysis import patching, specificity
 from helpers.analysis.dissection import along_shift
+from helpers.analysis.proximity import normalised, unit_vectors
 from helpers.analysis.sources import by_source
 from helpers.data import SIZE
 from helpers.data.changes import ORIGINAL
@@ -28,7 +28,7 @@ AVERAGED = 32
 """Images of a source whose mean an ablated neuron keeps, at most."""
 
 
-def neuron_account(run: "Run") -> neurons.Account | None:
+def neuron_account(run: "Run") -> specificity.NeuronAccount | None:
     """Return the account of a run's shifts down to neurons, computing what is missing.
 
     Parameters
@@ -42,7 +42,7 @@ def neuron_account(run: "Run") -> neurons.Account | None:
     """
     if not run.capabilities.neurons:
         return None
-    return neurons.account(run.neurons(), ordinary_neurons(run), ablated_neurons(run))
+    return specificity.neuron_account(run.neurons(), ordinary_neurons(run), ablated_neurons(run))
 
 
 def neuron_texts(run: "Run", excess: pd.DataFrame) -> xr.DataArray:
@@ -52,7 +52,8 @@ def neuron_texts(run: "Run", excess: pd.DataFrame) -> xr.DataArray:
     ----------
     run : Run
     excess : DataFrame
-        With columns `neuron`, `depth` and `place`, as of `helpers.analysis.neurons.leading`.
+        With columns `neuron`, `depth` and `place`, as of
+        `helpers.analysis.specificity.leading_neurons`.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def _ordinary(run: "Run", embeddings: xr.DataArray) -> xr.Dataset:
         axes = ("image", "depth", "neuron")
         ids = {"image": chosen["image"].values}
         sides = (xr.DataArray(side, dims=axes, coords=ids) for side in (fired, written))
-        found[source] = neurons.ordinary_neurons(*sides, chosen.drop_vars("source"), rng)
+        found[source] = specificity.ordinary_neurons(*sides, chosen.drop_vars("source"), rng)
     return xr.concat(found.values(), xr.Variable("of_source", list(found)))
 
 
@@ -122,13 +123,13 @@ def _ablated(run: "Run", account: xr.Dataset, reference: xr.Dataset) -> xr.Datas
     parts = []
     for source, own in by_source(account["neurons_for_half"]).items():
         ids, images = own["image"].values, own.sizes["image"]
-        choosing, measuring = causal.split(images, MEASURED, run.parameters.seed)
+        choosing, measuring = patching.split(images, MEASURED, run.parameters.seed)
         drawn = _views(run, ids[measuring], run.changes)
         shares = account["share"].sel(of_source=source)
         encoded = [_encoded(run.model, own) for own in drawn]
         total = _less(shares * images, encoded) if images > 1 else shares
         ordinary = reference["share"].sel(of_source=source)
-        chosen = neurons.choose(
+        chosen = specificity.choose_neurons(
             total / max(images - len(measuring), 1), ordinary, seed=run.parameters.seed
         )
         means = run.model.means_over(_views(run, ids[choosing][:AVERAGED], ())[:, 0])

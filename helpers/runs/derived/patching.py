@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from helpers.analysis import causal
-from helpers.analysis.dissection import head_shares
+from helpers.analysis import patching
+from helpers.analysis.dissection import on_grid
 from helpers.analysis.sources import by_source, few_of_each
 from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
@@ -45,16 +45,16 @@ def patched_heads(run: "Run") -> xr.Dataset:
     Dataset
         ``removed`` (effect, choice, image, augmentation), float32, with the coordinate ``source``
         (image): the share of a shift that goes when heads are put back to what they wrote for the
-        original, mean over draws. `helpers.analysis.causal` says what the effects are, and
-        `helpers.analysis.causal.choose_heads` the choices; NaN for choices that a source lacks.
+        original, mean over draws. `helpers.analysis.patching` says what the effects are, and
+        `helpers.analysis.patching.choose_heads` the choices; NaN for choices that a source lacks.
 
     Raises
     ------
     WorkbookError
         If the model gives no exact account.
     """
-    heads = head_shares(run.dissection("shares")["shares"])
-    reference = head_shares(ordinary_differences(run)["shares"])
+    heads = on_grid(run.dissection("shares")["shares"])
+    reference = on_grid(ordinary_differences(run)["shares"])
     return derived(
         run, "patching", lambda: _patched(run, heads, reference), measured=MEASURED, draws=DRAWS
     )
@@ -70,9 +70,9 @@ def _patched(run: "Run", heads: xr.DataArray, reference: xr.DataArray) -> xr.Dat
 
 def _of_source(run: "Run", heads: xr.DataArray, reference: xr.DataArray) -> xr.DataArray:
     seed = run.parameters.seed
-    choosing, measuring = causal.split(heads.sizes["image"], MEASURED, seed)
+    choosing, measuring = patching.split(heads.sizes["image"], MEASURED, seed)
     measured = heads.isel(image=measuring)
-    chosen = causal.choose_heads(
+    chosen = patching.choose_heads(
         heads.isel(image=choosing), reference.mean("image"), len(measuring), draws=DRAWS, seed=seed
     ).assign_coords(image=measured["image"])
     parts = [
@@ -85,7 +85,7 @@ def _of_source(run: "Run", heads: xr.DataArray, reference: xr.DataArray) -> xr.D
         )
         for own in _batches(chosen)
     ]
-    effects = xr.concat(parts, "image").assign_coords(effect=list(causal.EFFECTS))
+    effects = xr.concat(parts, "image").assign_coords(effect=list(patching.EFFECTS))
     return effects.groupby("choice").mean().astype(np.float32)
 
 
@@ -118,13 +118,13 @@ def _of_change(
     axes = ("image", "feature")
     original = xr.DataArray(before, dims=axes)
     shift = xr.DataArray(run.model.encode(pixels).embedding - before, dims=axes)
-    # Along the direct path, and in all; in the order of `causal.EFFECTS`.
+    # Along the direct path, and in all; in the order of `patching.EFFECTS`.
     left = [
         run.model.encode_patched(pixels, originals, heads=heads, tokens=tokens) - before
         for tokens in (run.model.read_tokens, None)
     ]
     return [
-        causal.removed(xr.DataArray(own, dims=("choice", *axes)), shift, original) for own in left
+        patching.removed(xr.DataArray(own, dims=("choice", *axes)), shift, original) for own in left
     ]
 
 
@@ -138,12 +138,12 @@ def patched_layers(run: "Run") -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``undone`` (choice, layer, image), float32, as of `helpers.analysis.causal.undone`, with the
-        coordinates ``source`` and ``augmentation`` (image): each image is seen under one change,
-        all in turn. A choice is one of `helpers.analysis.causal.PARTS`, put back to what it was for
-        the original or, with ``of another image`` behind its name, to what it is for another image
-        of the source; or one of `helpers.analysis.causal.POSITIONS`, where the residual stream
-        after the layer is put back. No ``read`` where a tower reads every token.
+        ``undone`` (choice, layer, image), float32, as of `helpers.analysis.patching.undone`, with
+        the coordinates ``source`` and ``augmentation`` (image): each image is seen under one
+        change, all in turn. A choice is one of `helpers.analysis.patching.PARTS`, put back to what
+        it was for the original or, with ``of another image`` behind its name, to what it is for
+        another image of the source; or one of `helpers.analysis.patching.POSITIONS`, where the
+        residual stream after the layer is put back. No ``read`` where a tower reads every token.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def _layers_of_source(run: "Run", patches: xr.DataArray) -> xr.DataArray:
     originals = np.stack([own[ORIGINAL] for own in views])
     pixels = np.stack([own[name] for own, name in zip(views, names, strict=True)])
     own = patches.sel(image=images, augmentation=xr.DataArray(names, dims="image"))
-    chosen = causal.choose_patches(
+    chosen = patching.choose_patches(
         own.transpose("image", "row", "column").values.reshape(len(images), -1),
         np.array([_by_patch(*pair, model.grid) for pair in zip(originals, pixels, strict=True)]),
         seed=run.parameters.seed,
@@ -177,7 +177,7 @@ def _layers_of_source(run: "Run", patches: xr.DataArray) -> xr.DataArray:
     found = {}
     for name, (step, parts) in _given(model, layers, chosen).items():
         left = model.encode_patched(pixels, np.roll(originals, step, axis=0), **parts) - before
-        undone = causal.undone(xr.DataArray(left, dims=("layer", *axes)), shift)
+        undone = patching.undone(xr.DataArray(left, dims=("layer", *axes)), shift)
         found[name] = undone if len(images) > step else undone * np.nan
     coords = {"layer": layers, "image": images.values, "augmentation": ("image", names)}
     coords["source"] = ("image", images["source"].values)
@@ -203,7 +203,7 @@ def _given(
     }
     return (
         {name: (0, own) for name, own in parts.items()}
-        | {f"{name} {causal.OF_ANOTHER}": (1, own) for name, own in parts.items()}
+        | {f"{name} {patching.OF_ANOTHER}": (1, own) for name, own in parts.items()}
         | {name: (0, own) for name, own in positions.items()}
     )
 

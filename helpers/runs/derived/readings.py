@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from helpers.analysis import labels
+from helpers.analysis import labels, roles
 from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
 
@@ -53,14 +53,14 @@ def resampled_readings(run: Run) -> xr.Dataset:
     Returns
     -------
     Dataset
-        As of `helpers.analysis.labels.resampled_heads`.
+        As of `helpers.analysis.roles.resampled_heads`.
 
     Raises
     ------
     WorkbookError
         As `head_readings` does.
     """
-    return _kept(run, "resampled_readings", labels.resampled_heads)
+    return _kept(run, "resampled_readings", roles.resampled_heads)
 
 
 def explained_by_chance(run: Run) -> xr.DataArray:
@@ -74,7 +74,7 @@ def explained_by_chance(run: Run) -> xr.DataArray:
     Returns
     -------
     DataArray, (pool, draw, layer, head, choice)
-        As of `helpers.analysis.labels.explained_by_chance`, with `TEXTS` choices.
+        As of `helpers.analysis.roles.explained_by_chance`, with `TEXTS` choices.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def explained_by_chance(run: Run) -> xr.DataArray:
 
     def explain() -> xr.Dataset:
         heads, texts = run.contributions("heads")["heads"], run.named_texts()
-        found = labels.explained_by_chance(heads, texts, TEXTS, run.model.head_width)
+        found = roles.explained_by_chance(heads, texts, TEXTS, run.model.head_width)
         return found.to_dataset(name="explained")
 
     return derived(run, "explained_by_chance", explain, texts=run.texts.fingerprint)["explained"]

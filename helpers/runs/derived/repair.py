@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from helpers.analysis import causal, directions, predictions, repair, spurious, ties
-from helpers.analysis.dissection import head_shares
-from helpers.analysis.head_names import head_name
+from helpers import ties
+from helpers.analysis import patching, predictions, probes
+from helpers.analysis.dissection import head_name, on_grid
 from helpers.analysis.sources import GROUP, METADATA, by_source
 from helpers.data.changes import ORIGINAL
 from helpers.data.images import LABEL
@@ -40,7 +40,7 @@ DRAWS = 10
 """Random orders of the heads."""
 
 LABELLED, CONTRIBUTING, PATCHED = "label", "contribution", "patching"
-"""Orders of the heads, beside `helpers.analysis.spurious.AT_RANDOM`."""
+"""Orders of the heads, beside `helpers.analysis.probes.AT_RANDOM`."""
 
 
 def repaired_answers(run: "Run", *, known: bool = False) -> dict[str, xr.DataArray]:
@@ -56,9 +56,9 @@ def repaired_answers(run: "Run", *, known: bool = False) -> dict[str, xr.DataArr
     Returns
     -------
     dict of str to DataArray
-        Source → (repair, image, view, property), as `helpers.analysis.repair.gains` takes it; NaN
-        of repairs that were not measured on an image. Empty where the model embeds no texts, which
-        are the answers, or no source has two images.
+        Source → (repair, image, view, property), as `helpers.analysis.patching.repair_gains` takes
+        it; NaN of repairs that were not measured on an image. Empty where the model embeds no
+        texts, which are the answers, or no source has two images.
     """
     if not run.capabilities.texts:
         return {}
@@ -70,8 +70,8 @@ def repaired_answers(run: "Run", *, known: bool = False) -> dict[str, xr.DataArr
         learning, measuring = _halves(run, own)
         if not len(learning):
             continue
-        own = repair.with_known_shift(own) if known else own
-        values = repair.repaired(own.isel(image=learning), own.isel(image=measuring))
+        own = patching.with_known_shift(own) if known else own
+        values = patching.repaired(own.isel(image=learning), own.isel(image=measuring))
         right = judge(values).mean("choice")
         if passed is not None:
             ids = passed["image"].values[(passed["source"] == source).values]
@@ -84,7 +84,7 @@ def repaired_answers(run: "Run", *, known: bool = False) -> dict[str, xr.DataArr
 
 def _judge(run: "Run"):
     """Return what asks the run's questions of embeddings, (…, image, view, feature)."""
-    asked = directions.ensembles(run.text_embeddings())
+    asked = predictions.ensembles(run.text_embeddings())
     true = predictions.true_values(asked, truth_of_views(known_truth(run.images), run.view_names))
     return lambda values: predictions.judged(values, asked, true)
 
@@ -93,15 +93,15 @@ def _halves(run: "Run", own: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     count = own.sizes["image"]
     if count < 2:
         return np.array([], int), np.arange(count)
-    return causal.split(count, count // 2, run.parameters.seed)
+    return patching.split(count, count // 2, run.parameters.seed)
 
 
 def _with_passes(run: "Run") -> xr.DataArray | None:
     """Return answers by models with heads ablated, and by the mean of mild views."""
-    heads = head_shares(run.dissection("shares")["shares"])
+    heads = on_grid(run.dissection("shares")["shares"])
     if not any(len(_halves(run, own)[0]) for own in by_source(heads).values()):
         return None
-    ordinary = head_shares(ordinary_differences(run)["shares"])
+    ordinary = on_grid(ordinary_differences(run)["shares"])
 
     def compute() -> xr.Dataset:
         judge, parts = _judge(run), []
@@ -127,8 +127,12 @@ def _chosen(shares: xr.DataArray, ordinary: xr.DataArray, run: "Run") -> dict[st
     mean = shares.mean(["image", "augmentation"]).transpose("layer", "head").values
     generic = ordinary.transpose("layer", "head").fillna(0).values
     random = np.random.default_rng(run.parameters.seed).random(mean.shape)
-    values = {repair.SPECIFIC: mean - generic, repair.GENERIC: generic, repair.RANDOM: random}
-    count = causal.top_count(mean.size)
+    values = {
+        patching.SPECIFIC_HEADS: mean - generic,
+        patching.GENERIC_HEADS: generic,
+        patching.RANDOM_HEADS: random,
+    }
+    count = patching.top_count(mean.size)
     return {
         name: np.isin(np.arange(own.size), ties.largest_first(own.ravel())[:count]).reshape(
             own.shape
@@ -151,7 +155,7 @@ def _encoded(
         np.stack(found, axis=1),
         dims=("repair", "image", "view", "feature"),
         coords={
-            "repair": [*altered, repair.MILD],
+            "repair": [*altered, patching.MILD],
             "image": measured,
             "view": list(run.view_names),
         },
@@ -200,40 +204,40 @@ def _spurious(run: "Run", heads: xr.DataArray, own: bool) -> xr.Dataset:
     rng = np.random.default_rng(run.parameters.seed)
     learned = task.learning
     scores = {
-        CONTRIBUTING: spurious.between_groups(
+        CONTRIBUTING: probes.between_groups(
             task.heads[learned], task.label[learned], task.group[learned]
         )
     }
     names = [head_name(*each) for each in heads.stack(each=("layer", "head"))["each"].values]
     if not own:
         scores |= _of_background(run, scores[CONTRIBUTING], names)
-    right = {n: spurious.answered(task, ties.largest_first(own)) for n, own in scores.items()}
-    drawn = [spurious.answered(task, rng.permutation(len(names))) for _ in range(DRAWS)]
-    right[spurious.AT_RANDOM] = np.mean(drawn, axis=0)
+    right = {n: probes.answered_without(task, ties.largest_first(own)) for n, own in scores.items()}
+    drawn = [probes.answered_without(task, rng.permutation(len(names))) for _ in range(DRAWS)]
+    right[probes.AT_RANDOM] = np.mean(drawn, axis=0)
     values = {"right": (("order", "heads", "image"), np.stack(list(right.values())))}
     if even is not None:
-        values["even"] = ("image", spurious.answered(even, [])[0])
+        values["even"] = ("image", probes.answered_without(even, [])[0])
     return xr.Dataset(
         {name: (axes, np.asarray(own, np.float32)) for name, (axes, own) in values.items()},
         coords={
             "order": list(right),
-            "heads": list(spurious.ABLATED[: len(drawn[0])]),
+            "heads": list(probes.ABLATED[: len(drawn[0])]),
             "label": ("image", task.label[~learned]),
             GROUP: ("image", task.group[~learned]),
         },
     )
 
 
-def _of_images(run: "Run", heads: xr.DataArray) -> spurious.Task:
+def _of_images(run: "Run", heads: xr.DataArray) -> probes.ProbeTask:
     embeddings = run.encodings("embedding")["embedding"].sel(view=ORIGINAL)
     values = heads.transpose("image", "layer", "head", "feature").values.astype(np.float64)
     learning = np.random.default_rng(run.parameters.seed).random(len(values)) < 0.5
     label, group = (heads[f"{METADATA}{name}"].values.astype(str) for name in (LABEL, GROUP))
     flat = values.reshape(len(values), -1, values.shape[-1])
-    return spurious.Task(embeddings.values.astype(np.float64), flat, label, group, learning)
+    return probes.ProbeTask(embeddings.values.astype(np.float64), flat, label, group, learning)
 
 
-def _of_scenes(run: "Run") -> tuple[spurious.Task, spurious.Task]:
+def _of_scenes(run: "Run") -> tuple[probes.ProbeTask, probes.ProbeTask]:
     """Draw scenes for a probe that is misled, and for one that is not."""
     rng = np.random.default_rng(run.parameters.seed)
     number = np.arange(2 * LEARNED + ASKED)
@@ -264,9 +268,9 @@ def _of_scenes(run: "Run") -> tuple[spurious.Task, spurious.Task]:
     )
     asked = number >= 2 * LEARNED
 
-    def task(learning: np.ndarray) -> spurious.Task:
+    def task(learning: np.ndarray) -> probes.ProbeTask:
         rows = learning | asked
-        return spurious.Task(*(own[rows] for own in arrays), learning[rows])
+        return probes.ProbeTask(*(own[rows] for own in arrays), learning[rows])
 
     return task(misled), task(~misled & ~asked)
 
@@ -274,7 +278,7 @@ def _of_scenes(run: "Run") -> tuple[spurious.Task, spurious.Task]:
 def _of_background(run: "Run", varying: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Order heads by what is known of the background: their labels, and what patching them does."""
     from helpers.clip.embedded.files import NAMES
-    from helpers.interpret import judging
+    from helpers.head_benchmark import judging
 
     found = {}
     if run.capabilities.texts:

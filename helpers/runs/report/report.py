@@ -10,12 +10,12 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from helpers.analysis.findings import COLUMNS
 from helpers.checks import WorkbookError
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.names import is_embedded
 from helpers.data.images import LeftOut
 from helpers.data.preprocessing import Preprocessing
+from helpers.findings import COLUMNS
 from helpers.runs import paths
 from helpers.runs.fitting import lacks, left_out
 from helpers.runs.gather import as_text
