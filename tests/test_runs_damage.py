@@ -18,6 +18,7 @@ from helpers.runs.record import Record
 from helpers.runs.runner import run_workbook
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.files import BLANK, is_sealed, sealed
+from helpers.runs.storage.integrity import find_damage
 from helpers.runs.verify import verify, verify_files
 
 SAVES = """from pathlib import Path
@@ -177,7 +178,7 @@ def test_only_what_damage_spoiled_is_computed_again(what, damage, expected, run,
     for mended, before in zip(found, expected, strict=True):
         xr.testing.assert_identical(mended, before)
     assert [line for line in wrong_in(run) if "notebooks" not in line] == []
-    assert not open_run(**GIVEN, out=str(run))._store._arrays.damage()
+    assert not find_damage(open_run(**GIVEN, out=str(run))._store._arrays)
 
 
 def test_a_damaged_chunk_that_an_image_is_to_be_written_into_is_mended(run, expected, capsys):
@@ -229,7 +230,7 @@ def test_arrays_of_unknown_identity_are_not_taken_for_others(run):
 def test_damage_that_comes_again_at_once_is_an_error(run, monkeypatch):
     (run / "arrays.zarr" / "embedding" / "c" / "0" / "0" / "0").unlink()
     opened = open_run(**GIVEN, out=str(run))
-    monkeypatch.setattr(Arrays, "mend", lambda *_: None)
+    monkeypatch.setattr("helpers.runs.storage.integrity._repair", lambda *_: None)
     with pytest.raises(WorkbookError, match="check the disk"):
         opened.encodings()
 

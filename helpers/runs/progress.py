@@ -19,8 +19,7 @@ from helpers.runs.record import read_undamaged
 from helpers.runs.report.provenance import origin_of
 from helpers.runs.runner import ATTACK, COMPARISON, KERNELS, SEVERITY, numbered_notebooks
 from helpers.runs.severities import folders_by_severity
-from helpers.runs.storage.arrays import Arrays
-from helpers.runs.storage.damage import DamagedArrays
+from helpers.runs.storage.arrays import Arrays, DamagedArrays
 from helpers.runs.stored import StoredRun, folders_of_runs
 
 

@@ -24,6 +24,7 @@ from helpers.runs.report import provenance
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.drawn import FOLDER, DrawnViews, is_damaged
 from helpers.runs.storage.files import damaged_files, is_sealed
+from helpers.runs.storage.integrity import find_damage
 
 SETTINGS = ("machine", "versions")
 """Where these are the same, so is every bit."""
@@ -120,12 +121,12 @@ def _places(folder: Path, record: Mapping | None) -> list[str]:
 
 
 def _check_arrays(what: str, stores: Sequence[str]) -> Check:
-    found = {place: Arrays(place).damage() for place in stores}
+    found = {place: find_damage(Arrays(place)) for place in stores}
     count = sum(Arrays(place).count_files() for place in stores)
     wrong = [
-        f"{place}/{damage.file} is damaged or missing{_range(damage.rows)}"
+        f"{place}/{each.file} is damaged or missing{_range(each.rows)}"
         for place, damages in found.items()
-        for damage in damages
+        for each in damages
     ]
     return Check(what, count, wrong)
 

@@ -31,6 +31,7 @@ from helpers.runs.parameters import Parameters
 from helpers.runs.paths import CLASSES
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.drawn import DrawnViews
+from helpers.runs.storage.layout import allocate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -152,7 +153,7 @@ class Engine:
             for variable in variables(self.model, self.asked, self._arrays.sources())
             if wanted is None or variable.name in {*wanted, CONTENT.name}
         ]
-        self._arrays.allocate(known, rows)
+        allocate(self._arrays, known, rows)
 
     def fill(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         """Compute batches in as many threads as the parameter ``workers`` says."""

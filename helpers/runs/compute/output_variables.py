@@ -10,7 +10,7 @@ import numpy as np
 from helpers.analysis import dissection
 from helpers.analysis.scores import SCORES, attention_map, pixel_scores
 from helpers.checks import WorkbookError
-from helpers.runs.storage.arrays import Variable
+from helpers.runs.storage.layout import Variable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ class Kept:
     # which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none
     needs: str
     # from a `helpers.clip.Model` and what is asked to the axes of a
-    # `helpers.runs.storage.arrays.Variable`
+    # `helpers.runs.storage.layout.Variable`
     axes: Callable[["Model", Asked], dict]
     # from an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
     # with first axis images

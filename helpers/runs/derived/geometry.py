@@ -13,8 +13,9 @@ from helpers.data import geometry
 from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
-from helpers.runs.storage.arrays import Arrays, Variable
-from helpers.runs.storage.damage import mend
+from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.integrity import repair
+from helpers.runs.storage.layout import Layout, Variable, allocate
 from helpers.runs.storage.locks import ToldLock
 
 REFILLED = tuple(
@@ -91,9 +92,10 @@ def aligned_scores(run: Run) -> xr.Dataset:
     draw = partial(_moved, run, run.encodings("attention")["attention"])
     with ToldLock(path.with_suffix(".lock")), ThreadPoolExecutor(run.parameters.workers) as pool:
         arrays = Arrays(str(path))
-        arrays.create(run.identity | {"place": name}, coordinates)
-        mend(arrays, lambda found: run.tell(found.sentence(arrays.place, images.values)))
-        arrays.allocate([Variable(name, axes, "float64")], run.parameters.batch_size)
+        layout = Layout(arrays, run.identity | {"place": name}, coordinates)
+        layout.create()
+        repair(layout, lambda found: run.tell(found.sentence(arrays.place, images.values)))
+        allocate(arrays, [Variable(name, axes, "float64")], run.parameters.batch_size)
         for rows in arrays.batches(np.flatnonzero(~arrays.done())):
             values = [_aligned(own) for own in pool.map(draw, images.values[rows])]
             arrays.write(rows, {name: np.stack(values)})
