@@ -145,17 +145,16 @@ SPOILED = {
         4,
         "arrays.zarr/embedding/c/1/0/0",
         "arrays.zarr/shares/c/0/0/0",
-        "texts.zarr/texts/embedding/c/0/0",
     ),
     "values of pixels": (2, "arrays.zarr/content/c/0/0"),
-    "what is done": (2, "arrays.zarr/done/c/0", "texts.zarr/texts/zarr.json"),
+    "what is done": (2, "arrays.zarr/done/c/0"),
+    "texts": (0, "derived/texts-*.zarr.zip"),
     "what values are of": (
         0,
         "arrays.zarr/image/c/0",
         "arrays.zarr/component/c/0",
         "arrays.zarr/heads/zarr.json",
         "arrays.zarr/done/zarr.json",
-        "texts.zarr/checksums.txt",
     ),
     "what vouches for the rest": (0, "arrays.zarr/zarr.json"),
 }
@@ -164,15 +163,17 @@ SPOILED = {
 @pytest.mark.parametrize("damage", [flip, unlink])
 @pytest.mark.parametrize("what", SPOILED)
 def test_only_what_damage_spoiled_is_computed_again(what, damage, expected, run, capsys):
-    again, *files = SPOILED[what]
+    again, *places = SPOILED[what]
+    files = [path for place in places for path in run.glob(place)]
+    assert len(files) == len(places)
     for file in files:
-        damage(run / file, random.Random(1))
+        damage(file, random.Random(1))
     opened, found = read_all(run)
     told, kept = capsys.readouterr().err, "\n".join(opened.record["damage"])
     assert str(run) in told
     for file in files:
         for sentences in (told, kept):
-            assert file in sentences.replace(".zarr: ", ".zarr/")
+            assert str(file) in sentences
     assert opened.timings["encode"]["images"] == 4 + again
     assert ("'scene-" in told) == bool(again)
     for mended, before in zip(found, expected, strict=True):
@@ -296,7 +297,7 @@ def test_repeat_needs_a_run(tmp_path, capsys):
 
 
 def test_a_seal_is_of_every_byte():
-    data = sealed(f'{{"a": 1, "checksum": "{BLANK}", "b": "ä"}}').encode()
+    data = sealed(f'{{"a": 1, "checksum": "{BLANK}", "b": "ä"}}')
     assert is_sealed(data)
     for place in range(len(data)):
         for bit in range(8):

@@ -60,4 +60,4 @@ def test_damage_is_reported_and_mended(run, capsys):
     path.write_bytes(whole[:100])
     derived(run, "x", lambda: computed(np.eye(2), []))
     assert path.read_bytes() == whole
-    assert "is damaged or unfinished; it is computed again" in capsys.readouterr().err
+    assert "is damaged or missing; it is computed again" in capsys.readouterr().err

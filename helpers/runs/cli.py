@@ -235,8 +235,8 @@ def _run(given: argparse.Namespace) -> int:
     # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from helpers.runs import kernels
+    from helpers.runs.opening import open_pool
     from helpers.runs.run import Run
-    from helpers.runs.texts import open_pool
 
     kernels.allow_forks()
     parameters = _parameters(given)

@@ -23,8 +23,10 @@ ARRAYS_VERSION = 6
 CLASSES = "classes"
 """Entry of the identity: the classes of the images, where a change writes their names."""
 
-RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
-"""What a run's folder has: what it says of itself, its report, and its arrays."""
+RECORD, REPORT = "run.json", "index.html"
+"""What a run's folder has: what it says of itself, and its report."""
+ARRAYS, ALIGNED = "arrays.zarr", "aligned.zarr"
+"""And its arrays, with those of `helpers.runs.derived.geometry.aligned_scores`."""
 
 
 def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:

@@ -32,12 +32,13 @@ from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
 from helpers.runs.absolute import plain_models
 from helpers.runs.compute.output_variables import kept, scores_of
+from helpers.runs.derived.texts import embedded_texts
+from helpers.runs.opening import open_pool, own_pool
 from helpers.runs.parameters import ROOT, Parameters
 from helpers.runs.record import code_version, installed_versions
 from helpers.runs.results import Results
 from helpers.runs.stamps import stamp_outputs
 from helpers.runs.storage.store import Store
-from helpers.runs.texts import embedded_texts, open_pool, own_pool
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -302,7 +303,7 @@ class Run(Results):
             If the model embeds no texts on this machine.
         """
         self.require("texts")
-        return self._embedded(self.texts, "texts.zarr")
+        return embedded_texts(self, self.texts)
 
     def named_texts(self) -> xr.DataArray:
         """Return the embeddings of the texts that heads are named with, each with a property.
@@ -327,7 +328,7 @@ class Run(Results):
         if (texts["property"] != UNKNOWN).all():
             return texts
         own = own_pool(self.parameters)
-        known = self._embedded(own, "own_texts.zarr")
+        known = embedded_texts(self, own)
         return fill_properties(texts, _without_memorised(known, own))
 
     def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> "Run":
@@ -394,12 +395,6 @@ class Run(Results):
         """List the folders, here and where the run was before, that its results may name."""
         here = [str(self.folder), str(ROOT), sys.prefix]
         return list(dict.fromkeys([*self.record.get("made_in", []), *here]))
-
-    def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
-        with self._store.lock:
-            # The model is loaded only where embeddings are missing.
-            encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
-            return embedded_texts(self.folder / name, texts, encode, self.tell)
 
     def require(self, question: str) -> None:
         """Raise a `WorkbookError` that says why, if the model can't answer a question."""

@@ -12,8 +12,8 @@ from helpers.analysis.becomes import answered
 from helpers.analysis.sources import METADATA
 from helpers.clip import names
 from helpers.data.texts.templates import CLASS, class_texts
+from helpers.runs.derived.texts import embedded_texts
 from helpers.runs.severities import runs_by_severity
-from helpers.runs.texts import embedded_texts
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run
@@ -50,10 +50,7 @@ def embedded_classes(run: "Run", templates: str | Sequence[str] | None = None) -
     """
     suits = "picture" if names.is_embedded(run.parameters.model) else "imagenet"
     texts = class_texts(classes_of(run), templates or suits)
-    found = embedded_texts(
-        run.folder / "classes.zarr", texts, lambda missing: run.model.encode_text(missing), run.tell
-    )
-    return directions.ensembles(found)
+    return directions.ensembles(embedded_texts(run, texts))
 
 
 def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:

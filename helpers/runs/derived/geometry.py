@@ -12,6 +12,7 @@ from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
 from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
+from helpers.runs.paths import ALIGNED
 from helpers.runs.run import Run
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.integrity import repair
@@ -85,7 +86,7 @@ def aligned_scores(run: Run) -> xr.Dataset:
         augmentations; see `helpers.analysis.aligned`.
     """
     images = run.encodings("embedding")["image"]
-    path, name = run.folder / "aligned.zarr", "aligned"
+    path, name = run.folder / ALIGNED, "aligned"
     axes = {"score": list(aligned.SCORES), "augmentation": list(geometry.GEOMETRIC)}
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 
-from helpers.runs.storage.files import BLANK, is_sealed, replaced, sealed, sha256_of
+from helpers.runs.storage.files import BLANK, ROOM, read_sealed, sha256_of, write_sealed
 
 KEY = "workbook"
 
@@ -22,16 +22,14 @@ def mark(executed: Path, origin: str) -> None:
     """
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata[KEY] = {"origin": origin, "made": _made_by(executed), "checksum": BLANK}
-    with replaced(executed) as partial:
-        partial.write_text(sealed(nbformat.writes(notebook)), encoding="utf-8")
+    write_sealed(executed, nbformat.writes(notebook))
 
 
 def write_page(path: Path, text: str) -> Path:
     """Write a page of a run, with its own checksum as a comment at its end."""
-    if path.exists() and not is_sealed(path.read_bytes()):
+    if path.exists() and read_sealed(path) is None:
         print(f"{path} was damaged or unfinished; written again.", file=sys.stderr)
-    with replaced(path) as partial:
-        partial.write_text(sealed(f"{text}\n<!-- checksum: {BLANK} -->\n"), encoding="utf-8")
+    write_sealed(path, f"{text}\n<!-- {ROOM} -->\n")
     return path
 
 
@@ -56,9 +54,8 @@ def count_of(executed: Path) -> int:
 
 
 def _mark_of(executed: Path) -> dict | None:
-    if not executed.exists() or not is_sealed(executed.read_bytes()):
-        return None
-    return nbformat.read(executed, as_version=4).metadata[KEY]
+    data = read_sealed(executed)
+    return data and nbformat.reads(data.decode(), as_version=4).metadata[KEY]
 
 
 def _made_by(executed: Path) -> dict[str, str]:

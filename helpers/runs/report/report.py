@@ -25,7 +25,7 @@ from helpers.runs.report.pictures import Picture, picture
 from helpers.runs.report.provenance import damage_of, write_page
 from helpers.runs.report.score_table import score_table
 from helpers.runs.results import ANSWER
-from helpers.runs.storage.files import is_sealed, writing
+from helpers.runs.storage.files import read_sealed, writing
 from helpers.runs.stored import StoredRun
 
 
@@ -166,7 +166,7 @@ def write_report(folder: Path, waiting: Sequence[str] = ()) -> Path:
 
 def _is_current(page: Path, executed: Path) -> bool:
     newer = page.exists() and page.stat().st_mtime_ns > executed.stat().st_mtime_ns
-    return newer and is_sealed(page.read_bytes())
+    return newer and read_sealed(page) is not None
 
 
 def share_report(folder: Path, out: Path) -> Path:
