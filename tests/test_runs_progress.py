@@ -3,11 +3,9 @@
 import pytest
 
 from helpers.runs import open_run
-from helpers.runs.attacked import attacked_run
-from helpers.runs.compared import runs_in_training_order
 from helpers.runs.progress import all_progress, progress
 from helpers.runs.record import Record
-from helpers.runs.severities import runs_by_severity
+from helpers.runs.variants import attacked_run, runs_by_severity, runs_in_training_order
 
 
 @pytest.mark.parametrize(
@@ -28,7 +26,7 @@ def test_the_runs_below_a_run_are_known_before_they_are_opened(parameters, given
 
 
 def test_of_many_images_fewer_are_taken_at_other_severities(parameters, monkeypatch):
-    monkeypatch.setattr("helpers.runs.severities.MOST_IMAGES", 3)
+    monkeypatch.setattr("helpers.runs.variants.MOST_IMAGES", 3)
     run = open_run(**parameters | {"compare": []})
     _, expected, _ = progress(run.folder).steps
     severities = [other for other in runs_by_severity(run).values() if other.folder != run.folder]

@@ -7,9 +7,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.runs import open_run, runner
-from helpers.runs.compared import compared_models, compared_run, folder_name, untrained_run
 from helpers.runs.report.report import write_report
 from helpers.runs.runner import run_workbook
+from helpers.runs.variants import compared_models, compared_run, folder_name, untrained_run
 
 LOG = (
     "from pathlib import Path\n"

@@ -13,9 +13,9 @@ from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
 from helpers.interpret import choices, scoring
 from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
-from helpers.runs.compared import untrained_run
 from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
+from helpers.runs.variants import untrained_run
 
 FRESH = 5_000
 """Number of the first fresh scene: none before it is in a run of the default size."""

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from helpers.clip.names import is_embedded
-from helpers.runs.attacked import folder_attacked
-from helpers.runs.compared import folders_of_others
 from helpers.runs.derived import untrained
 from helpers.runs.run import Run
-from helpers.runs.severities import folders_by_severity
+from helpers.runs.variants import folder_attacked, folders_by_severity, folders_of_others
 
 PASSES = 3
 """Images that take as long as an adversarial view does."""
@@ -28,11 +26,11 @@ def extras_of(run: Run) -> Iterator[Extra]:
     """List what is computed beside a run whose parameter ``extras`` is true."""
     images = len(run.images)
     severities = folders_by_severity(run.parameters, images)
-    models = folders_of_others(run.parameters)
+    models = folders_of_others(run.parameters, images)
     at_severities = _counted(len(severities), "other severity", "other severities")
     yield Extra(at_severities, "10", sum(severities.values()))
     of_models = _counted(len(models), "other model", "other models")
-    yield Extra(of_models, "11", len(models) * images)
+    yield Extra(of_models, "11", sum(models.values()))
     attacked = sum(folder_attacked(run.parameters, images).values())
     yield Extra("adversarial views", "15", PASSES * attacked)
     if run.of_study:

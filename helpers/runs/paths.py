@@ -14,7 +14,7 @@ from helpers.clip import weights
 from helpers.data import CHANGES, Images
 from helpers.data.change import SUBJECT
 from helpers.data.images import LABEL
-from helpers.runs.parameters import OUTPUTS, Parameters, profile_of
+from helpers.runs.parameters import NOTEBOOKS, OUTPUTS, Parameters, profile_of
 from helpers.runs.storage.arrays import Arrays
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
@@ -88,6 +88,11 @@ def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
     # The same profile after an upgrade, or with other files in its folder: another run.
     there = Arrays.identity_of(str(OUTPUTS / profile / ARRAYS))
     return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
+
+
+def numbered_notebooks() -> list[Path]:
+    """Return the workbook's notebooks in the order of their numbers, the appendix last."""
+    return sorted(NOTEBOOKS.glob("[0-9A][0-9]_*.ipynb"))
 
 
 def store(out: str | None, folder: Path) -> str:

@@ -1,25 +1,17 @@
-"""How far runs are, read from their folders alone, also while another process writes them."""
+"""How far runs are, as their records say, also while another process writes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 
-import nbformat
 import numpy as np
 
 from helpers.checks import WorkbookError
 from helpers.runs import paths
-from helpers.runs.attacked import folder_attacked
-from helpers.runs.compared import folders_of_others
-from helpers.runs.paths import ARRAYS, RECORD, REPORT
+from helpers.runs.paths import RECORD, REPORT
 from helpers.runs.record import read_undamaged
-from helpers.runs.report.provenance import origin_of
-from helpers.runs.runner import ATTACK, COMPARISON, KERNELS, SEVERITY, numbered_notebooks
-from helpers.runs.severities import folders_by_severity
-from helpers.runs.storage.arrays import Arrays, DamagedArrays
+from helpers.runs.runner import KERNELS
 from helpers.runs.stored import StoredRun, folders_of_runs
 
 
@@ -71,7 +63,7 @@ def progress(folder: Path) -> Progress:
     return Progress(
         folder,
         run.title,
-        (*_images(run), _notebooks(folder)),
+        _steps(folder, run.record),
         folder / REPORT if (folder / REPORT).exists() else None,
         datetime.fromtimestamp(max(path.stat().st_mtime for path in written)),
     )
@@ -82,91 +74,40 @@ def _told(folder: Path) -> Progress | str:
         return progress(folder)
     except WorkbookError as error:
         return str(error)
-    except (AttributeError, TypeError):  # of a version with other parameters
+    except (KeyError, AttributeError, TypeError):  # of a version with another record
         return f"{folder}: a run of an earlier version, which this one can't tell of."
 
 
-def _images(run: StoredRun) -> tuple[Step, Step]:
-    # Not `Parameters`, which would run the file that extends a run: that is listed, not opened.
-    parameters = SimpleNamespace(**run.parameters)
-    place = paths.store(parameters.out, run.folder)
-    done, total = _counted(run.folder, place)
-    seconds = _seconds_each(run.folder)
-    expected = _expected(parameters, total)
-    others = {
-        name: _counted(
-            run.folder / name, paths.below(parameters.out, run.folder, f"{name}/{ARRAYS}")
-        )
-        for name in expected
-    }
-    each = [_seconds_each(run.folder / name) for name in expected]
-    measured = [one for one in each if one is not None]
+def _steps(folder: Path, record: Mapping) -> tuple[Step, ...]:
+    told, seconds = record["progress"], _seconds_each(record)
+    below = [read_undamaged(folder / name / RECORD) or {} for name in told["below"]]
+    of_below = _mean(each for own in below if (each := _seconds_each(own)) is not None)
+    took = [each for each in told["notebooks"].values() if each is not None]
+    of_notebooks = _mean(each for each in took if each > 0)  # 0 where there was nothing to execute
     return (
-        Step("images", done, total, seconds),
+        Step("images", *told["images"], seconds),
         Step(
             "images at other severities, of other models",
-            sum(own for own, _ in others.values()),
-            sum(expected.values()),
-            float(np.mean(measured)) if measured else seconds,
+            sum(own["progress"]["images"][0] for own in below if "progress" in own),
+            sum(told["below"].values()),
+            seconds if of_below is None else of_below,
+        ),
+        Step(
+            "notebooks",
+            len(took),
+            len(told["notebooks"]),
+            of_notebooks and of_notebooks / KERNELS,
         ),
     )
 
 
-def _expected(parameters: SimpleNamespace, images: int) -> dict[str, int]:
-    """Name the folders of the runs below a run, with their numbers of images."""
-    found = {}
-    for number, folders in BELOW.items() if parameters.extras else ():
-        if any(path.name.startswith(number) for path in numbered_notebooks()):
-            found |= folders(parameters, images)
-    return found
-
-
-# As of `helpers.runs.runner.READS`, but without opening, and so making, any run.
-BELOW = {
-    SEVERITY: folders_by_severity,
-    ATTACK: folder_attacked,
-    COMPARISON: lambda parameters, images: dict.fromkeys(folders_of_others(parameters), images),
-}
-
-
-def _counted(folder: Path, place: str) -> tuple[int, int]:
-    """Count a run's images that are done, or known to be unreadable, and all."""
-    if Arrays.identity_of(place) is None:
-        return 0, 0
-    try:
-        done = Arrays(place).done()
-    except DamagedArrays:  # or being written at this very moment
-        return 0, 0
-    return int(done.sum()) + len(_record(folder).get("unreadable", {})), len(done)
-
-
-def _seconds_each(folder: Path) -> float | None:
+def _seconds_each(record: Mapping) -> float | None:
     """Return how long an image took, all parts of the computation together."""
-    timings = _record(folder).get("timings", {}).values()
+    timings = record.get("timings", {}).values()
     each = [part["seconds"] / part["images"] for part in timings if part["images"]]
     return sum(each) if each else None
 
 
-def _record(folder: Path) -> dict:
-    return read_undamaged(folder / RECORD) or {}
-
-
-def _notebooks(folder: Path) -> Step:
-    sources = [folder / "notebooks" / path.name for path in numbered_notebooks()]
-    took = [_seconds_of(path, path.stat().st_mtime_ns) for path in sources if path.exists()]
-    finished = [seconds for seconds in took if seconds is not None]
-    return Step("notebooks", len(finished), len(sources), _mean_side_by_side(finished))
-
-
-def _mean_side_by_side(seconds: Iterable[float]) -> float | None:
-    executed = [one for one in seconds if one > 0]
-    return float(np.mean(executed)) / KERNELS if executed else None
-
-
-@lru_cache(maxsize=512)
-def _seconds_of(executed: Path, written: int) -> float | None:
-    """Return how long a notebook took, 0 if none of it was executed; None if it isn't finished."""
-    if origin_of(executed) is None:
-        return None
-    told = nbformat.read(executed, as_version=4).metadata.get("papermill", {})
-    return told.get("duration") or 0.0
+def _mean(seconds: Iterable[float]) -> float | None:
+    seconds = list(seconds)
+    return float(np.mean(seconds)) if seconds else None

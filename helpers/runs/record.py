@@ -5,7 +5,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -82,14 +82,26 @@ class Record:
         print(sentence, file=sys.stderr)
         return {"damage": [sentence]}
 
-    def add(self, images: int, seconds: Mapping[str, float], unreadable: Mapping[str, str]) -> None:
-        """Add what a batch took and what of it could not be read."""
+    def add(
+        self,
+        images: int,
+        seconds: Mapping[str, float],
+        unreadable: Mapping[str, str],
+        progress: Sequence[int],
+    ) -> None:
+        """Add what a batch took, what of it could not be read, and how far the images are now."""
         with self._lock:
             told = self.read()
             self.update(
                 timings=_summed(told.get("timings", {}), images, seconds),
                 unreadable=told.get("unreadable", {}) | unreadable,
+                progress=told.get("progress", {}) | {"images": progress},
             )
+
+    def update_progress(self, **parts: object) -> None:
+        """Replace parts of what says how far the run is, as `helpers.runs.progress` reads it."""
+        with self._lock:
+            self.update(progress=self.read().get("progress", {}) | parts)
 
 
 def read_undamaged(path: Path) -> dict | None:

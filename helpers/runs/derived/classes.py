@@ -13,7 +13,7 @@ from helpers.analysis.sources import METADATA
 from helpers.clip import names
 from helpers.data.texts.templates import CLASS, class_texts
 from helpers.runs.derived.texts import embedded_texts
-from helpers.runs.severities import runs_by_severity
+from helpers.runs.variants import runs_by_severity
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run
@@ -90,7 +90,7 @@ def right_by_severity(
     templates : str or sequence of str, optional
         As for `embedded_classes`.
     severities : sequence of float, optional
-        As for `helpers.runs.severities.runs_by_severity`.
+        As for `helpers.runs.variants.runs_by_severity`.
 
     Returns
     -------

@@ -59,6 +59,11 @@ class Store:
         self.compute()
         return with_metadata(self._read(names), self.record.read().get("metadata", {}))
 
+    def progress(self) -> list[int]:
+        """Return how many images are done or known to be unreadable, and how many there are."""
+        done, unreadable = self._arrays.done(), self.record.read().get("unreadable", {})
+        return [int(done.sum()) + len(unreadable), len(done)]
+
     def counts(self) -> xr.DataArray:
         """Return how many finished images of each source a batch has, (batch, of_source)."""
         return self._arrays.counts()
@@ -133,10 +138,13 @@ class Store:
             Batch(rows, [self._images[row] for row in rows.tolist()])
             for rows in self._arrays.batches(missing)
         ]
-        with tqdm(total=len(missing), desc=title, unit="image", leave=False) as progress:
+        total = len(self._images)
+        done = total - len(missing)
+        with tqdm(total=len(missing), desc=title, unit="image", leave=False) as bar:
             for outcome in self._filled(batches):
-                self.record.add(outcome.images, outcome.seconds, outcome.unreadable)
-                progress.update(outcome.images + len(outcome.unreadable))
+                done += outcome.images + len(outcome.unreadable)
+                self.record.add(outcome.images, outcome.seconds, outcome.unreadable, [done, total])
+                bar.update(outcome.images + len(outcome.unreadable))
 
     def _filled(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         if self._parameters.cluster is None:
