@@ -52,7 +52,7 @@ def study(tmp_path_factory):
     """A workbook of one notebook, and the run that it was executed for."""
     base = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("helpers.runs.runner.NOTEBOOKS", base / "notebooks")
+        patch.setattr("helpers.runs.paths.NOTEBOOKS", base / "notebooks")
         (base / "notebooks").mkdir()
         parameters = new_code_cell("out = None", metadata={"tags": ["parameters"]})
         cells = [new_markdown_cell("# 01 A question"), parameters, new_code_cell(SAVES)]

@@ -1,8 +1,8 @@
 import pytest
 
 from helpers.checks import WorkbookError
-from helpers.runs.absolute import plain_models
 from helpers.runs.parameters import from_profile, parse_value, profile_of, profiles, split_model
+from helpers.runs.paths import plain_models
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def notebooks(tmp_path, monkeypatch):
     """A workbook of the notebooks 00, 01 and 11, which write down that they ran."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", folder)
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
     for number in ("00", "01", "11"):
         parameters = new_code_cell("out = pretrained = None", metadata={"tags": ["parameters"]})
         cells = [new_markdown_cell(f"# {number} A question"), parameters]

@@ -8,7 +8,6 @@ import ipywidgets as widgets
 from helpers.checks import WorkbookError
 from helpers.clip import embedded
 from helpers.data import CHANGES, SETS
-from helpers.runs.absolute import absolute_paths
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -18,6 +17,7 @@ from helpers.runs.parameters import (
     profiles,
     values_of,
 )
+from helpers.runs.paths import absolute_paths
 
 WIDE = widgets.Layout(width="38em")
 STYLE = {"description_width": "7em"}

@@ -29,7 +29,7 @@ def start(parameters: Parameters) -> Path:
     Parameters
     ----------
     parameters : Parameters
-        With absolute paths (`helpers.runs.absolute`).
+        With absolute paths (`helpers.runs.paths`).
 
     Returns
     -------

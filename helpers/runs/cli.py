@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from helpers.checks import WorkbookError
-from helpers.runs.absolute import absolute_paths
-from helpers.runs.drawing import FORMATS, Drawing
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -28,6 +26,8 @@ from helpers.runs.parameters import (
     profiles,
     split_model,
 )
+from helpers.runs.paths import absolute_paths
+from helpers.runs.report.results import FORMATS, Drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -387,7 +387,7 @@ def _report(given: argparse.Namespace) -> int:
 
 
 def _figures(given: argparse.Namespace) -> int:
-    from helpers.runs.redraw import redraw
+    from helpers.runs.runner import redraw
 
     return _told_if_a_cell_fails(
         lambda: f"Figures: {redraw(given.run, Drawing(given.format, given.width), given.notebooks)}"
@@ -395,7 +395,7 @@ def _figures(given: argparse.Namespace) -> int:
 
 
 def _compare(given: argparse.Namespace) -> int:
-    from helpers.runs.compare import write_comparison
+    from helpers.runs.report.comparison import write_comparison
 
     page, table = write_comparison(given.runs, Path(given.out).expanduser().absolute())
     print(f"Comparison: {page}\nTable: {table}")
@@ -403,7 +403,7 @@ def _compare(given: argparse.Namespace) -> int:
 
 
 def _gather(given: argparse.Namespace) -> int:
-    from helpers.runs.gather import write_gathered
+    from helpers.runs.report.comparison import write_gathered
 
     print(f"Table: {write_gathered(given.runs, Path(given.out).expanduser().absolute())}")
     return 0

@@ -63,7 +63,7 @@ class Parameters:
         Whether the compared models get all notebooks and a report, too.
     extras : bool
         Whether what goes beyond the run's own images and model is computed, too: other severities,
-        compared models, other fillings, patched heads (`helpers.runs.extras`).
+        compared models, other fillings, patched heads (`helpers.runs.progress`).
     batch_size : int
         Images that are computed and written together. Results don't depend on it.
     workers : int

@@ -17,13 +17,13 @@ from helpers.data.changes import ORIGINAL
 from helpers.data.subject import Subject, subject_of
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
-from helpers.runs.absolute import plain_models
 from helpers.runs.compute.output_variables import kept, scores_of
 from helpers.runs.derived.texts import embedded_texts
 from helpers.runs.opening import OpenedRun, own_pool
 from helpers.runs.parameters import Parameters
-from helpers.runs.results import Results
-from helpers.runs.stamps import stamp_outputs
+from helpers.runs.paths import plain_models
+from helpers.runs.report.provenance import stamp_outputs
+from helpers.runs.report.results import Results
 
 
 class Run(OpenedRun, Results):

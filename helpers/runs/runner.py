@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,25 +21,27 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from helpers.checks import one_of
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
 from helpers.cores import cores
 from helpers.runs import kernels
-from helpers.runs.extras import announcement
 from helpers.runs.fitting import fitted, lacks
 from helpers.runs.parameters import split_model
 from helpers.runs.paths import RECORD, REPORT, numbered_notebooks
+from helpers.runs.progress import SIDE_BY_SIDE, announcement
 from helpers.runs.record import Record, helpers_digest
 from helpers.runs.report.provenance import damage_of, mark, origin_of
 from helpers.runs.report.report import write_report
+from helpers.runs.report.results import Drawing, redrawing
 from helpers.runs.run import Run
 from helpers.runs.storage.locks import ToldLock
+from helpers.runs.stored import StoredRun
 from helpers.runs.variants import BESIDE, COMPARISON, SEVERITY, compared_models, compared_run
 
 SUMMARY = "00"
 # What a reader wants first, and then what takes longest; the others follow by number.
 FIRST = ("09", SEVERITY, "02", "08", COMPARISON)
-KERNELS = 2
 THREADS = "OMP_NUM_THREADS"
 
 _computing = Lock()  # one model in this process at a time
@@ -156,7 +159,7 @@ def _compute(run: Run, with_texts: bool = True) -> None:
 
 def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
     """Do what starts a kernel each, as many at a time as share the cores well; yield what ends."""
-    with _share_of_cores(), ThreadPoolExecutor(KERNELS) as pool:
+    with _share_of_cores(), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         futures = [pool.submit(one) for one in work]
         try:
             for future in as_completed(futures):
@@ -184,7 +187,7 @@ def _share_of_cores() -> Iterator[None]:
     if THREADS in os.environ:
         yield
         return
-    os.environ[THREADS] = str(max(1, cores() // KERNELS))
+    os.environ[THREADS] = str(max(1, cores() // SIDE_BY_SIDE))
     try:
         yield
     finally:
@@ -267,3 +270,20 @@ def _execute(
     except DeadKernelError as error:
         raise CellError(f"Notebook {name} failed: its kernel died. {executed}") from error
     return done.metadata.papermill["duration"]
+
+
+def redraw(folder: Path, drawing: Drawing, numbers: Sequence[str] = ()) -> Path:
+    """Execute a run's notebooks once more, only for their figures.
+
+    Kept beside the PNGs of every run, vector formats would double its size and the time that
+    drawing takes; few are ever printed.
+    """
+    sources = {path.name[:2]: path for path in numbered_notebooks()}
+    chosen = [sources[one_of("a notebook", number, sources)] for number in numbers or sources]
+    run = Run(StoredRun(folder).reopened)
+    place = folder / "figures" / drawing.format
+    place.mkdir(exist_ok=True)
+    with run_lock(folder), redrawing(drawing), tempfile.TemporaryDirectory() as executed:
+        work = (partial(execute, each, run, Path(executed, each.name)) for each in chosen)
+        list(side_by_side(work))
+    return place

@@ -18,7 +18,7 @@ from helpers.runs import paths
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import RECORD
 from helpers.runs.record import read_undamaged
-from helpers.runs.redact import shortener
+from helpers.runs.report.redact import shortener
 from helpers.runs.storage.arrays import Arrays
 
 
@@ -81,7 +81,7 @@ class StoredRun:
 
     @cached_property
     def shorten(self) -> Callable[[object], object]:
-        """Leaves the folders of this machine out of texts; see `helpers.runs.redact`."""
+        """Leaves the folders of this machine out of texts; see `helpers.runs.report.redact`."""
         told = [
             self.record.get(part) for part in ("parameters", "unreadable", "metadata", "made_in")
         ]

@@ -1,6 +1,6 @@
 """Checking a finished run: all checksums, and a random share of its images computed anew.
 
-Nothing is written, and nothing mended: opening the run does that.
+Nothing is written, and nothing repaired: opening the run does that.
 """
 
 import math

@@ -1,9 +1,20 @@
-"""Marks on executed notebooks: what they were made from, and checksums of all that they made."""
+"""What made a result: marks of executed notebooks, and stamps of all that a notebook shows.
+
+A mark says what a notebook was made from, and has checksums of all that it made. Stamps are for
+committed notebooks, which hold their code and, beside it, the outputs of some earlier execution.
+Pictures can't be compared with what the code would draw now, so every output is stamped as it is
+sent: with a digest of all code cells run until then, and with the model that the run is of. A
+notebook whose code was edited and not executed again, top to bottom, has stamps that no longer fit
+its cells.
+"""
 
 import sys
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import nbformat
+from IPython import get_ipython
 
 from helpers.runs.storage.files import BLANK, ROOM, read_sealed, sha256_of, write_sealed
 
@@ -63,3 +74,25 @@ def _made_by(executed: Path) -> dict[str, str]:
     folder, number = executed.parents[1], executed.stem[:3]
     made = [path for kind in ("tables", "figures") for path in (folder / kind).glob(f"{number}*")]
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(made)}
+
+
+def stamp_outputs(title: str) -> None:
+    """Stamp all that this notebook shows from now on; without a notebook, do nothing."""
+    shell = get_ipython()
+    for sender in (getattr(shell, name, None) for name in ("display_pub", "displayhook")):
+        if hasattr(sender, "register_hook"):  # a notebook's kernel has it, a terminal hasn't
+            sender.register_hook(lambda message: _stamped(message, shell, title))
+
+
+def stamp_of(cells: Sequence[str], title: str) -> dict[str, str]:
+    """Return the stamp of an output."""
+    text = "\n\n".join(cell.strip() for cell in cells)
+    return {"code": sha256(text.encode()).hexdigest()[:12], "model": title}
+
+
+def _stamped(message: dict, shell, title: str) -> dict:
+    content = message["content"]
+    if "data" in content:
+        _, *cells = shell.history_manager.input_hist_raw  # the first entry is always empty
+        content["metadata"] = content["metadata"] | {KEY: stamp_of(cells, title)}
+    return message

@@ -18,13 +18,13 @@ from helpers.data.images import LeftOut
 from helpers.data.preprocessing import Preprocessing
 from helpers.runs import paths
 from helpers.runs.fitting import lacks, left_out
-from helpers.runs.gather import as_text
+from helpers.runs.report.comparison import as_text
 from helpers.runs.report.notebook_page import heading, notebook_page
 from helpers.runs.report.pages import page
 from helpers.runs.report.pictures import Picture, picture
 from helpers.runs.report.provenance import damage_of, write_page
+from helpers.runs.report.results import ANSWER
 from helpers.runs.report.score_table import score_table
-from helpers.runs.results import ANSWER
 from helpers.runs.storage.files import read_sealed, writing
 from helpers.runs.stored import StoredRun
 
@@ -270,7 +270,7 @@ def _sections(
 
 
 def _answer(run: StoredRun, number: str) -> dict[str, object] | None:
-    """Read what `helpers.runs.results.Results.show_answer` kept; None where nothing is kept."""
+    """Read what `Results.show_answer` kept; None where nothing is kept."""
     path = run.folder / "tables" / f"{number}_{ANSWER}.csv"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""What a Zarr group's own ``zarr.json`` says of its arrays: enough to notice damage and mend it.
+"""What a Zarr group's own ``zarr.json`` says of its arrays: enough to notice damage and repair it.
 
 Chunks carry checksums of their own. The few files beside them are sealed
 (`helpers.runs.storage.files`): the group's holds copies of those of all arrays, and can be made
