@@ -65,17 +65,7 @@ def _classes(parameters: Parameters, images: Images) -> dict[str, list[str]]:
 def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
     """Choose the folder of a run's tables, figures, notebooks and record.
 
-    Parameters
-    ----------
-    parameters : Parameters
-        Their ``out``, where it is given; of a URL, the folder of its path below ``outputs/``.
-    identity : dict
-        As of `identity`.
-
-    Returns
-    -------
-    Path
-        By default below ``outputs/``: the profile's name, or one of the parameters' own.
+    By default it is below ``outputs/``: the profile's name, or one of the parameters' own.
     """
     if parameters.out is not None:
         return _folder_of(parameters.out)

@@ -23,24 +23,7 @@ from helpers.runs.storage.arrays import Arrays
 
 
 class StoredRun:
-    """The record, scores, tables, figures and notebooks of a run that has been computed.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Of the run.
-
-    Attributes
-    ----------
-    folder : Path
-    record : dict
-        What ``run.json`` says.
-
-    Raises
-    ------
-    WorkbookError
-        If the folder holds no run, or its record is damaged.
-    """
+    """The record, scores, tables, figures and notebooks of a run that has been computed."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder).expanduser().absolute()
@@ -98,13 +81,7 @@ class StoredRun:
 
     @cached_property
     def scores(self) -> xr.Dataset:
-        """Every image's scores, (image, augmentation), as of `helpers.runs.run.Run.scores`.
-
-        Raises
-        ------
-        WorkbookError
-            If they have not been computed.
-        """
+        """Every image's scores, (image, augmentation), as of `helpers.runs.run.Run.scores`."""
         arrays = self._arrays
         if not self.has_scores:
             raise WorkbookError(f"{self.folder} holds no scores yet; finish its run first.")

@@ -59,20 +59,7 @@ class Check:
 def verify(folder: Path, share: float) -> Iterator[Check]:
     """Check a run, and those below it at other severities and of other models.
 
-    Parameters
-    ----------
-    folder : Path
-    share : float
-        Part of each run's images to compute again, in (0, 1]; at least one image.
-
-    Yields
-    ------
-    Check
-
-    Raises
-    ------
-    WorkbookError
-        If there is no run, or the share is none.
+    Of each run's images a share in (0, 1] is computed again, at least one.
     """
     if not 0 < share <= 1:
         raise WorkbookError(f"share has no value {share}; give a number above 0, and at most 1.")

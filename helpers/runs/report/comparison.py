@@ -31,18 +31,10 @@ NAMES = {
 def compared(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """Compare the mean scores of runs with those of the first.
 
-    Parameters
-    ----------
-    runs : sequence of StoredRun
-
-    Returns
-    -------
-    DataFrame
-        A row for each run, source of images, score and augmentation: `run`, `source`, `score`,
-        `augmentation`, `mean`, `low`, `high`, `n`; and, but for the first run, `difference` (less
-        the first's) with `difference_low` and `difference_high`, `paired` (compared image by
-        image), `shared` (images that are compared), `p`, `q` and `differs`: a q of at most 5 %,
-        which holds the false discovery rate over all rows of a run.
+    A row for each run, source of images, score and augmentation has `mean`, `low`, `high` and `n`.
+    Other runs than the first have `difference` (less the first's), `difference_low`,
+    `difference_high`, `paired` (compared image by image), `shared` (images that are compared), `p`,
+    `q` and `differs`: a q of at most 5 %, the false discovery rate over all rows of a run.
     """
     first, *others = runs
     tables = [first.summary]

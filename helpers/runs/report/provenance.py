@@ -22,15 +22,7 @@ KEY = "workbook"
 
 
 def mark(executed: Path, origin: str) -> None:
-    """Mark a notebook as finished, and seal it.
-
-    Parameters
-    ----------
-    executed : Path
-        Below the folder of its run.
-    origin : str
-        Digest of all that it follows from.
-    """
+    """Mark a notebook as finished, with the digest of all that it follows from, and seal it."""
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata[KEY] = {"origin": origin, "made": _made_by(executed), "checksum": BLANK}
     write_sealed(executed, nbformat.writes(notebook))

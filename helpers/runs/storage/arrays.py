@@ -39,16 +39,6 @@ class Arrays:
     """One run's Zarr dataset, on disk or in an object store, read and written by batches.
 
     `helpers.runs.storage.layout` makes it, and `helpers.runs.storage.integrity` repairs it.
-
-    Parameters
-    ----------
-    place : str
-        Path of the ``.zarr`` folder, or a URL that fsspec opens.
-
-    Raises
-    ------
-    WorkbookError
-        If the place can't be opened.
     """
 
     def __init__(self, place: str):
@@ -131,13 +121,7 @@ class Arrays:
         return np.concatenate([self.images_of(n) for n in np.unique(rows // self.batch_size)])
 
     def done(self) -> np.ndarray:
-        """Return which images are finished, booleans of length images.
-
-        Raises
-        ------
-        DamagedArrays
-            If what says so is damaged, or what says how any array is stored.
-        """
+        """Return which images are finished; raise `DamagedArrays` if that can't be known."""
         if self.manifest.damaged():
             raise DamagedArrays(self.place)
         if not self._is_allocated:
@@ -162,17 +146,8 @@ class Arrays:
     def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         """Write some images' rows of all variables, then mark these images as done.
 
-        Parameters
-        ----------
-        rows : ndarray of int
-            Positions of images of one chunk.
-        values : dict of str to ndarray
-            Variable → values, first axis as long as `rows`; of what is kept of a batch, 1.
-
-        Raises
-        ------
-        DamagedArrays
-            If the rest of their chunk is damaged.
+        They are images of one chunk; of what is kept of a batch, there is one row. Where the rest of their
+        chunk is damaged, `DamagedArrays` is raised.
         """
         batch = rows[:1] // self._opened(DONE).chunks[0]
         try:
@@ -201,22 +176,7 @@ class Arrays:
         return {name: self.array(name).oindex[rows] for name in names}
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
-        """Read variables of all finished images.
-
-        Parameters
-        ----------
-        names : sequence of str
-
-        Returns
-        -------
-        Dataset
-            With all coordinates, in memory.
-
-        Raises
-        ------
-        DamagedArrays
-            If any of it is missing or not as it was written.
-        """
+        """Read variables and all coordinates of finished images; raise `DamagedArrays` at any damage."""
         watched = Watched(self.store)
         try:
             rows = np.flatnonzero(self.done())

@@ -63,18 +63,8 @@ def repair(
 ) -> None:
     """Tell damage of arrays, restore metadata and labels, and let spoiled images count as not done.
 
-    Parameters
-    ----------
-    layout : Layout
-        Of the arrays.
-    tell : callable
-    names : sequence of str, optional
-        The arrays to look at, beside all metadata; by default all.
-
-    Raises
-    ------
-    DamagedArrays
-        If they are damaged again at once.
+    All metadata are looked at, and the arrays of some names, or all. `DamagedArrays` is raised if they
+    are damaged again at once.
     """
     for _ in range(ROUNDS):
         found = find_damage(layout.arrays, names)

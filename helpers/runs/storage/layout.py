@@ -32,16 +32,7 @@ class Variable:
 
 
 class Layout:
-    """What a run's arrays are made with, and restored from.
-
-    Parameters
-    ----------
-    arrays : Arrays
-    identity : dict
-        Everything that the arrays' values depend on.
-    coordinates : dict of str to (str, sequence of str)
-        Name → (axis, labels); the axis ``image`` must be among them.
-    """
+    """What a run's arrays are made with, and restored from: identity, and name → (axis, labels)."""
 
     def __init__(
         self,
@@ -53,13 +44,7 @@ class Layout:
         self._identity, self._coordinates = identity, coordinates
 
     def create(self) -> None:
-        """Write coordinates and identity, unless they are there.
-
-        Raises
-        ------
-        WorkbookError
-            If the place holds arrays of another identity, or of one that can't be told any more.
-        """
+        """Write identity and labels, unless they are there; refuse arrays of another identity."""
         known = self.arrays.manifest
         there = known.identity()
         if there not in (None, self._identity):
