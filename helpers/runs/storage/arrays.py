@@ -146,8 +146,8 @@ class Arrays:
     def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         """Write some images' rows of all variables, then mark these images as done.
 
-        They are images of one chunk; of what is kept of a batch, there is one row. Where the rest of their
-        chunk is damaged, `DamagedArrays` is raised.
+        They are images of one chunk; of what is kept of a batch, there is one row. Where the rest
+        of their chunk is damaged, `DamagedArrays` is raised.
         """
         batch = rows[:1] // self._opened(DONE).chunks[0]
         try:
@@ -176,7 +176,7 @@ class Arrays:
         return {name: self.array(name).oindex[rows] for name in names}
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
-        """Read variables and all coordinates of finished images; raise `DamagedArrays` at any damage."""
+        """Read variables of finished images, with coordinates; raise `DamagedArrays` at damage."""
         watched = Watched(self.store)
         try:
             rows = np.flatnonzero(self.done())

@@ -63,8 +63,8 @@ def repair(
 ) -> None:
     """Tell damage of arrays, restore metadata and labels, and let spoiled images count as not done.
 
-    All metadata are looked at, and the arrays of some names, or all. `DamagedArrays` is raised if they
-    are damaged again at once.
+    All metadata are looked at, and the arrays of some names, or all. `DamagedArrays` is raised if
+    they are damaged again at once.
     """
     for _ in range(ROUNDS):
         found = find_damage(layout.arrays, names)
