@@ -63,7 +63,7 @@ def assert_as_on_disk(run, given, tmp_path):
 def test_a_run_in_a_bucket_asks_little(given, requests, tmp_path):
     run = open_run(**given | {"out": "s3://bucket/run"})
     run.compute()
-    objects = Arrays("s3://bucket/run/arrays.zarr").count_files()
+    objects = Arrays("s3://bucket/run/arrays.zarr").manifest.count_files()
     print(f"{objects} objects, {dict(requests)}")
     assert requests.total() <= 60 + 2 * objects
     assert_as_on_disk(run, given, tmp_path)

@@ -47,7 +47,7 @@ def remote(parameters, tmp_path, monkeypatch):
 def test_a_run_asks_little_more_than_once_for_every_object(remote, parameters, requests):
     run = open_run(**remote)
     run.compute()
-    objects = Arrays(f"{remote['out']}/arrays.zarr").count_files()
+    objects = Arrays(f"{remote['out']}/arrays.zarr").manifest.count_files()
     assert (
         sum(requests.values()) <= 60 + 2 * objects
     )  # one to write it, and one to read or to seal it

@@ -111,7 +111,7 @@ def _places(folder: Path, record: Mapping | None) -> list[str]:
 
 def _check_arrays(what: str, stores: Sequence[str]) -> Check:
     found = {place: find_damage(Arrays(place)) for place in stores}
-    count = sum(Arrays(place).count_files() for place in stores)
+    count = sum(Arrays(place).manifest.count_files() for place in stores)
     wrong = [
         f"{place}/{each.file} is damaged or missing{_range(each.rows)}"
         for place, damages in found.items()
