@@ -78,7 +78,7 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
     further = _kept(folder / kept.FOLDER, "zip", (record or {}).get("derived", []))
-    yield _check_sealed(f"{name}texts and further results", further)
+    yield _check_sealed(f"{name}further results", further)
     if views := _kept(folder / drawn.FOLDER, "npz"):
         yield _check_sealed(f"{name}views", views)
     if executed := _executed(folder):
