@@ -26,7 +26,8 @@ def finish(out: Path) -> str:
 
 def left_in(out: Path) -> dict[str, bytes]:
     """Return all arrays, texts and tables of a run and those below it, file by file."""
-    files = [*out.glob("**/*.zarr/**/*"), *out.glob("**/tables/*.csv")]
+    kinds = ("*.zarr/**/*", "derived/texts-*.zip", "tables/*.csv")
+    files = [path for kind in kinds for path in out.glob(f"**/{kind}")]
     kept = [path for path in files if path.is_file() and "partial" not in path.name]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in kept}
 

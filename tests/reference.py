@@ -28,7 +28,7 @@ from helpers.runs.storage.drawn import FOLDER
 from helpers.runs.storage.files import BLANK, sealed
 
 PACKED = ROOT / "tests" / "reference.zip"
-OF_THIS_RUN = ("made_in", "timings", "code")
+OF_THIS_RUN = ("made_in", "timings", "progress", "code")
 """Entries of ``run.json`` that are another's on every machine."""
 ATTACKED = ("brick", "rocket", "scene-20260-2", "scene-20260-97")
 """Images whose adversarial views 15 shows; of the others it reads arrays alone."""

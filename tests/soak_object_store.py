@@ -15,6 +15,7 @@ import xarray as xr
 
 from helpers.runs import open_run
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.integrity import find_damage
 
 pytestmark = pytest.mark.soak
 moto_server = pytest.importorskip("moto.server")
@@ -62,7 +63,7 @@ def assert_as_on_disk(run, given, tmp_path):
 def test_a_run_in_a_bucket_asks_little(given, requests, tmp_path):
     run = open_run(**given | {"out": "s3://bucket/run"})
     run.compute()
-    objects = Arrays("s3://bucket/run/arrays.zarr").count_files()
+    objects = Arrays("s3://bucket/run/arrays.zarr").manifest.count_files()
     print(f"{objects} objects, {dict(requests)}")
     assert requests.total() <= 60 + 2 * objects
     assert_as_on_disk(run, given, tmp_path)
@@ -100,7 +101,7 @@ def test_damage_in_the_bucket_is_found_and_mended(given, tmp_path):
     open_run(**asked).compute()
     name = "damaged/arrays.zarr/embedding/c/0/0/0"
     boto3.client("s3").put_object(Bucket="bucket", Key=name, Body=b"nothing")
-    found = Arrays("s3://bucket/damaged/arrays.zarr").damage()
+    found = find_damage(Arrays("s3://bucket/damaged/arrays.zarr"))
     assert [damage.file for damage in found] == ["embedding/c/0/0/0"]
     assert_as_on_disk(open_run(**asked), asked, tmp_path)
 

@@ -21,8 +21,8 @@ SIMILARITY = re.compile(r"similarity (\d\.\d+)")
 # A workbook of one short notebook, for the kernel and for the process that it starts.
 SHORT = """
 from pathlib import Path
-from helpers.runs import runner
-runner.NOTEBOOKS = Path({folder!r})
+from helpers.runs import paths
+paths.NOTEBOOKS = Path({folder!r})
 """
 STARTED = (
     "from helpers.runs.cli import main\nif __name__ == '__main__':\n    raise SystemExit(main())\n"

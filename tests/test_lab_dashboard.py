@@ -8,8 +8,8 @@ from helpers.checks import WorkbookError
 from helpers.lab.dashboard import Dashboard
 from helpers.lab.form import Form
 from helpers.runs import background, open_run, paths
-from helpers.runs.absolute import absolute_paths
 from helpers.runs.parameters import from_profile, profiles
+from helpers.runs.paths import absolute_paths
 
 
 @pytest.mark.parametrize("profile", profiles())

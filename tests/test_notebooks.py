@@ -13,9 +13,9 @@ from helpers.data import SETS, STUDY
 from helpers.lab.dashboard import WITHOUT_KERNEL
 from helpers.runs.fitting import OF_RUN, fitted
 from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, described, from_profile
+from helpers.runs.paths import numbered_notebooks
 from helpers.runs.report.notebook_page import heading
-from helpers.runs.runner import numbered_notebooks
-from helpers.runs.stamps import KEY, stamp_of
+from helpers.runs.report.provenance import KEY, stamp_of
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 INDEX = NOTEBOOKS / "index.ipynb"

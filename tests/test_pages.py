@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from helpers.runs import open_run
-from helpers.runs.compare import write_comparison
 from helpers.runs.parameters import from_profile
+from helpers.runs.report.comparison import write_comparison
 from helpers.runs.report.report import share_report
 from helpers.runs.runner import run_workbook
 
@@ -107,7 +107,7 @@ def hostile(tmp_path_factory):
     }
     run = open_run(**vars(from_profile("quick", given | {"compare": []})))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("helpers.runs.runner.NOTEBOOKS", write_workbook(folder / "notebooks"))
+        patch.setattr("helpers.runs.paths.NOTEBOOKS", write_workbook(folder / "notebooks"))
         run_workbook(run)
     return folder / "run"
 

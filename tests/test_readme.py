@@ -140,7 +140,7 @@ CHECKS = {
 def runs(home, monkeypatch):
     """Two earlier runs, and runs that are made without their notebooks."""
     monkeypatch.setattr("helpers.runs.runner.run_workbook", compute_only)
-    monkeypatch.setattr("helpers.runs.redraw.side_by_side", list)  # nothing is executed
+    monkeypatch.setattr("helpers.runs.runner.side_by_side", list)  # nothing is executed
     monkeypatch.setattr("helpers.clip.load", cache(load))
     for name in ("quick", "bfloat16"):
         out = str(home / "outputs" / name)

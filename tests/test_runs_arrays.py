@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from helpers.checks import WorkbookError
-from helpers.runs.storage.arrays import Arrays, Variable, differences
+from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.layout import Layout, Variable, allocate, differences
 
 COORDINATES = {
     "image": ("image", ["a", "b", "c"]),
@@ -19,14 +20,14 @@ def path(tmp_path):
 
 def created(path, identity=None):
     arrays = Arrays(path)
-    arrays.create({"seed": 0} if identity is None else identity, COORDINATES)
+    Layout(arrays, {"seed": 0} if identity is None else identity, COORDINATES).create()
     return arrays
 
 
 @pytest.fixture(params=["{}/arrays.zarr", "file://{}/arrays.zarr", "memory:/{}/arrays.zarr"])
 def arrays(request, tmp_path):
     arrays = created(request.param.format(tmp_path))
-    arrays.allocate([EMBEDDING], rows=2)
+    allocate(arrays, [EMBEDDING], rows=2)
     return arrays
 
 
@@ -43,7 +44,7 @@ def test_what_is_written_is_read_with_its_labels(arrays):
 def test_labelled_axes_are_read_with_their_labels(path):
     arrays = created(path)
     heads = Variable("heads", {"layer": [2, 3], "part": ["a", "b", "c"]}, "float16")
-    arrays.allocate([heads, EMBEDDING], rows=2)
+    allocate(arrays, [heads, EMBEDDING], rows=2)
     assert arrays.read(["embedding"])["embedding"].sizes["image"] == 0
     values = {"heads": np.arange(6.0).reshape(1, 2, 3), "embedding": np.zeros((1, 2, 4))}
     arrays.write(np.array([1]), values)
@@ -72,7 +73,7 @@ def test_a_batch_is_what_lies_in_one_chunk(arrays):
 
 def test_allocating_again_keeps_what_is_there(arrays):
     arrays.write(np.array([1]), {"embedding": np.ones((1, 2, 4))})
-    arrays.allocate([EMBEDDING], rows=1)
+    allocate(arrays, [EMBEDDING], rows=1)
     assert arrays.read(["embedding"])["embedding"].values.tolist() == [[[1.0] * 4] * 2]
     assert len(arrays.batches(np.arange(3))) == 2
 
@@ -82,7 +83,7 @@ def test_an_allocation_that_was_killed_is_done_again(path):
 
     arrays = created(path)
     zarr.open_group(path).create_array("embedding", shape=(1,), dtype="int8")
-    arrays.allocate([EMBEDDING], rows=2)
+    allocate(arrays, [EMBEDDING], rows=2)
     arrays.write(np.array([0]), {"embedding": np.ones((1, 2, 4))})
     assert arrays.read(["embedding"])["embedding"].shape == (1, 2, 4)
 

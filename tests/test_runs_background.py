@@ -17,8 +17,8 @@ PATIENCE = 120  # seconds, on a busy machine
 COMMAND = """
 import sys
 from pathlib import Path
-from helpers.runs import runner
-runner.NOTEBOOKS = Path({folder!r})
+from helpers.runs import paths
+paths.NOTEBOOKS = Path({folder!r})
 from helpers.runs.cli import main
 if __name__ == "__main__":
     sys.exit(main())
@@ -31,7 +31,7 @@ def workbook(tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     (tmp_path / "command.py").write_text(COMMAND.format(folder=str(folder)))
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", folder)
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
     monkeypatch.setattr(background, "COMMAND", (sys.executable, str(tmp_path / "command.py")))
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
     monkeypatch.setenv(kernels.PROVISIONER, "local-provisioner")  # the notebook imports nothing

@@ -31,7 +31,7 @@ def one_notebook(tmp_path, monkeypatch):
 
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", folder)
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
 
     def write(source):
         parameters = new_code_cell("out = None", metadata={"tags": ["parameters"]})

@@ -4,7 +4,7 @@ import numpy as np
 from transformers import CLIPConfig, CLIPModel
 
 from helpers.runs import open_run
-from helpers.runs.compared import runs_in_training_order, untrained_model
+from helpers.runs.variants import runs_in_training_order, untrained_model
 
 
 def opened(parameters, **changes):
@@ -14,7 +14,7 @@ def opened(parameters, **changes):
 
 def test_earlier_states_come_before_the_trained_model(parameters):
     run, titles = opened(parameters, compare=["embedded:1117", "embedded:304"])
-    assert untrained_model(run) == "embedded:0"
+    assert untrained_model(run.parameters.model) == "embedded:0"
     assert titles == [
         "embedded model, untrained",
         "embedded model at step 304",
@@ -37,7 +37,7 @@ def test_an_earlier_state_has_its_place_among_the_others(parameters):
 
 def test_the_untrained_network_is_its_own_baseline(parameters):
     run, titles = opened(parameters, model="ViT-B-32", compare=[])
-    assert untrained_model(run) == "ViT-B-32"
+    assert untrained_model(run.parameters.model) == "ViT-B-32"
     assert titles == ["ViT-B-32, untrained"]
 
 
@@ -49,7 +49,7 @@ def test_a_folder_of_transformers_has_an_untrained_network_too(parameters, tmp_p
     folder = tmp_path / "mine"
     CLIPModel(config).save_pretrained(folder)
     run, titles = opened(parameters, model=str(folder), compare=[])
-    assert untrained_model(run) == f"{folder}:0"
+    assert untrained_model(run.parameters.model) == f"{folder}:0"
     assert titles == ["mine, untrained", "mine"]
     first, last = runs_in_training_order(run)
     assert last is run

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from helpers.runs.derived.kept import FOLDER, derived
+from helpers.runs.derived.kept import FOLDER, derived, read
 from helpers.runs.run import open_run
 
 
@@ -55,9 +55,10 @@ def test_damage_is_reported_and_mended(run, capsys):
         damaged = bytearray(whole)
         damaged[place] ^= 1
         path.write_bytes(damaged)
+        assert read(path) is None
         found = derived(run, "x", lambda: computed(np.eye(2), []))
         assert (found["share"] == np.eye(2)).all()
     path.write_bytes(whole[:100])
     derived(run, "x", lambda: computed(np.eye(2), []))
     assert path.read_bytes() == whole
-    assert "is damaged or unfinished; it is computed again" in capsys.readouterr().err
+    assert "is damaged or missing; it is computed again" in capsys.readouterr().err

@@ -6,10 +6,9 @@ import nbformat
 import pytest
 
 from helpers.runs import open_run
-from helpers.runs.extras import announcement, in_words
 from helpers.runs.fitting import fitted, left_out
-from helpers.runs.progress import progress
-from helpers.runs.runner import numbered_notebooks
+from helpers.runs.paths import numbered_notebooks
+from helpers.runs.progress import announcement, in_words, progress
 
 
 @pytest.fixture

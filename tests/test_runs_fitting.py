@@ -61,14 +61,14 @@ def test_asking_it_for_an_account_is_one_sentence(run, asked):
 def test_capabilities_are_written_down_and_read_without_the_model(run, parameters, monkeypatch):
     assert not run.capabilities.account
     assert run.record["capabilities"]["account"] in run.capabilities.lack("account")
-    monkeypatch.setattr("helpers.runs.run.capabilities", None)
+    monkeypatch.setattr("helpers.runs.opening.capabilities", None)
     again = open_run(**parameters | {"model": run.parameters.model, "compare": []})
     assert again.capabilities == run.capabilities
 
 
 def test_a_model_without_texts_says_so_where_they_are_asked_for(parameters, monkeypatch):
     lacking = Capabilities("embedded", {"texts": "its tokenizer's file is not on this machine"})
-    monkeypatch.setattr("helpers.runs.run.capabilities", lambda *_: lacking)
+    monkeypatch.setattr("helpers.runs.opening.capabilities", lambda *_: lacking)
     run = open_run(**parameters)
     for asked in (run.text_embeddings, run.named_texts):
         with pytest.raises(WorkbookError, match="embedded does not give embeddings of texts"):
@@ -143,7 +143,7 @@ def notebooks(tmp_path, monkeypatch):
     """A workbook of two notebooks: one with cells that need an account, one that does wholly."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", folder)
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
     kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
     parameters = new_code_cell("out = None", metadata={"tags": ["parameters"]})
     saving = cell('raise ValueError("10_depth_by_model")', "account")

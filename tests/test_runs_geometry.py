@@ -6,8 +6,8 @@ import xarray as xr
 
 from helpers.data import geometry
 from helpers.runs import open_run
-from helpers.runs.compared import subset_run
 from helpers.runs.derived import geometry as kept
+from helpers.runs.variants import subset_run
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_a_run_goes_on_after_it_was_killed_at_any_write(
 def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on(
     number, given, undisturbed, writes, tmp_path, tally, capsys, monkeypatch
 ):
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", tmp_path)  # where there are none
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", tmp_path)  # where there are none
     expected, count = undisturbed
     values = [text for name in ("images", "layers") for text in ("-p", name, str(given[name]))]
     call = ["run", *values, "-p", "model", given["model"], "-p", "compare", "[]"]

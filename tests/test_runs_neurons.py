@@ -8,6 +8,7 @@ from helpers.runs import open_run
 from helpers.runs.derived.neurons import ablated_neurons, neuron_account, ordinary_neurons
 from helpers.runs.derived.repair import repaired_answers, spurious_task
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.integrity import find_damage
 
 CHANGES = ["blur", "noise"]
 
@@ -44,11 +45,11 @@ def test_a_damaged_mean_is_made_of_its_whole_batch_again(run):
     first = min(path for path in chunks if path.is_file())
     first.write_bytes(b"damaged")
     arrays = Arrays(str(run.folder / "arrays.zarr"))
-    (damage,) = arrays.damage()
+    (damage,) = find_damage(arrays)
     assert damage.rows.tolist() == [0, 1, 2, 3]
     after = run.neurons()
     np.testing.assert_array_equal(before["share"], after["share"])
-    assert not arrays.damage()
+    assert not find_damage(arrays)
 
 
 def test_one_image_that_is_missing_takes_its_batch_with_it(run):

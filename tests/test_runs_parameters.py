@@ -2,7 +2,6 @@ import pytest
 
 from helpers.checks import WorkbookError
 from helpers.clip.names import split_model
-from helpers.runs.absolute import plain_models
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     ROOT,
@@ -14,6 +13,7 @@ from helpers.runs.parameters import (
     profile_of,
     profiles,
 )
+from helpers.runs.paths import plain_models
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """What is expected of a run is what it opens."""
 
+import json
+
 import pytest
 
 from helpers.runs import open_run
-from helpers.runs.attacked import attacked_run
-from helpers.runs.compared import runs_in_training_order
 from helpers.runs.progress import all_progress, progress
-from helpers.runs.record import Record
-from helpers.runs.severities import runs_by_severity
+from helpers.runs.storage.files import BLANK, write_sealed
+from helpers.runs.variants import attacked_run, runs_by_severity, runs_in_training_order
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_runs_below_a_run_are_known_before_they_are_opened(parameters, given
 
 
 def test_of_many_images_fewer_are_taken_at_other_severities(parameters, monkeypatch):
-    monkeypatch.setattr("helpers.runs.severities.MOST_IMAGES", 3)
+    monkeypatch.setattr("helpers.runs.variants.MOST_IMAGES", 3)
     run = open_run(**parameters | {"compare": []})
     _, expected, _ = progress(run.folder).steps
     severities = [other for other in runs_by_severity(run).values() if other.folder != run.folder]
@@ -49,11 +49,12 @@ def test_a_run_is_told_of_without_running_the_file_that_extends_it(parameters, t
     assert not ran.exists()
 
 
-def test_a_run_with_other_parameters_is_told_of_in_a_sentence(parameters, tmp_path, monkeypatch):
+def test_a_run_of_an_earlier_version_is_told_of_in_a_sentence(parameters, tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.runs.paths.OUTPUTS", tmp_path)
     run = open_run(**parameters)
-    fewer = {name: value for name, value in parameters.items() if name != "compare"}
-    Record(run.folder / "run.json").update(parameters=fewer)
+    entries = {name: each for name, each in run.record.items() if name != "progress"}
+    path = run.folder / "run.json"
+    write_sealed(path, json.dumps({"checksum": BLANK} | entries))
     assert all_progress() == [
         f"{run.folder}: a run of an earlier version, which this one can't tell of."
     ]

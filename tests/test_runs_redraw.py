@@ -13,9 +13,9 @@ from pypdf import PdfReader
 from helpers.checks import WorkbookError
 from helpers.runs import open_run
 from helpers.runs.cli import main
-from helpers.runs.drawing import FORMATS, Drawing
 from helpers.runs.report.pictures import description
 from helpers.runs.report.provenance import damage_of
+from helpers.runs.report.results import FORMATS, Drawing
 from helpers.runs.runner import run_workbook
 
 TOLD = "Panels: Title."
@@ -76,7 +76,7 @@ def test_no_such_drawing(given, told):
 def test_a_run_is_redrawn_and_stays_as_it_is(tmp_path, monkeypatch, parameters, capsys):
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", folder)
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
     names = "\n".join(f"{name} = None" for name in parameters)
     opening = new_code_cell(names, metadata={"tags": ["parameters"]})
     kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}

@@ -11,6 +11,8 @@ from zarr.storage import FsspecStore
 from helpers.checks import WorkbookError
 from helpers.runs import open_run
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.integrity import find_damage
+from helpers.runs.storage.layout import Layout
 from helpers.runs.storage.manifest import KEY
 from helpers.runs.storage.remote import Remembered
 
@@ -45,7 +47,7 @@ def remote(parameters, tmp_path, monkeypatch):
 def test_a_run_asks_little_more_than_once_for_every_object(remote, parameters, requests):
     run = open_run(**remote)
     run.compute()
-    objects = Arrays(f"{remote['out']}/arrays.zarr").count_files()
+    objects = Arrays(f"{remote['out']}/arrays.zarr").manifest.count_files()
     assert (
         sum(requests.values()) <= 60 + 2 * objects
     )  # one to write it, and one to read or to seal it
@@ -61,13 +63,13 @@ def test_what_another_process_wrote_meanwhile_is_found(tmp_path):
     place = f"memory://{tmp_path.name}/arrays.zarr"
     one, other = Arrays(place), Arrays(place)
     assert not other.are_there
-    one.create({"seed": 0}, {"image": ("image", ["a", "b"])})
+    Layout(one, {"seed": 0}, {"image": ("image", ["a", "b"])}).create()
     assert not other.are_there
     other.look_again()
     assert other.are_there
     assert other.ids() == ["a", "b"]
     with pytest.raises(WorkbookError, match="seed 0 there, 1 here"):
-        other.create({"seed": 1}, {"image": ("image", ["a", "b"])})
+        Layout(other, {"seed": 1}, {"image": ("image", ["a", "b"])}).create()
 
 
 def test_damage_is_found_by_who_opens_the_arrays_anew(remote):
@@ -75,7 +77,7 @@ def test_damage_is_found_by_who_opens_the_arrays_anew(remote):
     run.compute()
     place = f"{remote['out']}/arrays.zarr"
     fsspec.filesystem("memory").pipe(f"{place}/embedding/{KEY}", b"{}")
-    assert [damage.file for damage in Arrays(place).damage()] == [f"embedding/{KEY}"]
+    assert [damage.file for damage in find_damage(Arrays(place))] == [f"embedding/{KEY}"]
 
 
 def test_keys_are_known_as_they_were_written(tmp_path):

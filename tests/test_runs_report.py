@@ -13,10 +13,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from helpers.checks import WorkbookError
 from helpers.findings import Answer, Finding
 from helpers.runs import open_run
+from helpers.runs.paths import numbered_notebooks
 from helpers.runs.record import Record
 from helpers.runs.report.provenance import mark
 from helpers.runs.report.report import EXHIBITS, ORDER, share_report, write_report
-from helpers.runs.runner import numbered_notebooks
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.runs import open_run, runner
-from helpers.runs.compared import compared_models, compared_run, folder_name, untrained_run
 from helpers.runs.report.report import write_report
 from helpers.runs.runner import run_workbook
+from helpers.runs.variants import compared_models, compared_run, folder_name, untrained_run
 
 LOG = (
     "from pathlib import Path\n"
@@ -23,7 +23,7 @@ def notebooks(tmp_path, monkeypatch):
     """A workbook of the notebooks 00, 01 and 11, which write down that they ran."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr("helpers.runs.runner.NOTEBOOKS", folder)
+    monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
     for number in ("00", "01", "11"):
         parameters = new_code_cell("out = pretrained = None", metadata={"tags": ["parameters"]})
         cells = [new_markdown_cell(f"# {number} A question"), parameters]

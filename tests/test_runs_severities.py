@@ -2,7 +2,7 @@
 
 from helpers.data.changes import SCALES
 from helpers.runs import open_run
-from helpers.runs.severities import runs_by_severity
+from helpers.runs.variants import runs_by_severity
 
 
 def test_a_run_has_its_own_severity_and_others_below_it(parameters):

@@ -10,10 +10,9 @@ import pytest
 from helpers.checks import WorkbookError
 from helpers.runs import open_run
 from helpers.runs.cli import BAD_INPUT, main
-from helpers.runs.compare import compared, write_comparison
-from helpers.runs.gather import gathered, labels
 from helpers.runs.record import Record
-from helpers.runs.redact import shortener
+from helpers.runs.report.comparison import compared, gathered, labels, write_comparison
+from helpers.runs.report.redact import shortener
 from helpers.runs.report.score_table import decimals, score_table, written
 from helpers.runs.stored import StoredRun, find_runs
 

@@ -4,10 +4,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from helpers.runs.stamps import KEY, stamp_of
+from helpers.runs.report.provenance import KEY, stamp_of
 
 CELLS = [
-    "from helpers.runs.stamps import stamp_outputs\nstamp_outputs('a model')",
+    "from helpers.runs.report.provenance import stamp_outputs\nstamp_outputs('a model')",
     "from IPython.display import Markdown, display\nx = 1",
     "display(Markdown('shown'))\nMarkdown(f'{x}')",
     "import matplotlib.pyplot as plt\nax = plt.figure().gca()",

@@ -14,7 +14,7 @@ from PIL import Image
 
 from helpers.runs import open_run
 from helpers.runs.fitting import fitted
-from helpers.runs.runner import numbered_notebooks
+from helpers.runs.paths import numbered_notebooks
 from tests import tiny
 from tests.registries import left_alone
 from tests.test_clip_checkpoints import folder, tower

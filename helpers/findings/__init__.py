@@ -1,7 +1,8 @@
 """What a notebook finds: an answer in a sentence, and rows of a question, an answer and numbers.
 
 Each notebook has a module here, whose function ``answer`` chooses among fixed words by the numbers.
-`helpers.runs.results.Results.show_answer` renders them for notebooks, the summary and the report.
+`helpers.runs.report.results.Results.show_answer` renders them for notebooks, the summary and the
+report.
 """
 
 import re

@@ -21,9 +21,9 @@ from helpers.checks import WorkbookError
 from helpers.lab.elements import SPINNER, alert, shown
 from helpers.lab.form import Form
 from helpers.runs import background, paths
+from helpers.runs.paths import numbered_notebooks
 from helpers.runs.progress import Progress, Step, all_progress
 from helpers.runs.report.notebook_page import heading
-from helpers.runs.runner import numbered_notebooks
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to see the runs on this machine and to start one."
 SECONDS = 2.0  # between two looks at a run that is running

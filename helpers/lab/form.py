@@ -9,7 +9,6 @@ from helpers.checks import WorkbookError
 from helpers.clip import embedded
 from helpers.data import CHANGES, SETS
 from helpers.data.texts import POOLS
-from helpers.runs.absolute import absolute_paths
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -20,6 +19,7 @@ from helpers.runs.parameters import (
     profiles,
     values_of,
 )
+from helpers.runs.paths import absolute_paths
 
 WIDE = widgets.Layout(width="44em")
 STYLE = {"description_width": "7em"}

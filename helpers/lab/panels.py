@@ -28,8 +28,8 @@ from helpers.figures.layout import describe
 from helpers.interpret import analyses, changes, choices
 from helpers.interpret.choices import ALL
 from helpers.lab.elements import SPINNER, alert, shown
-from helpers.runs.compared import compared_models, compared_run
 from helpers.runs.run import Run
+from helpers.runs.variants import compared_models, compared_run
 
 WITHOUT_KERNEL = "Run this cell in JupyterLab to choose."
 

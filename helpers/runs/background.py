@@ -23,23 +23,7 @@ _started: dict[Path, subprocess.Popen] = {}
 
 
 def start(parameters: Parameters) -> Path:
-    """Start ``workbook run``, or go on with a run that was interrupted.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        With absolute paths (`helpers.runs.absolute`).
-
-    Returns
-    -------
-    Path
-        Folder of the run. What the process says is in its file ``run.log``.
-
-    Raises
-    ------
-    WorkbookError
-        If the images, texts or weights can't be had, or the run is running already.
-    """
+    """Start ``workbook run``, or go on with one that was interrupted; return the run's folder."""
     folder = Run(parameters).folder
     if who := writer(folder):
         raise WorkbookError(f"{folder} is being written by {who} already; wait, or stop it.")

@@ -17,7 +17,6 @@ import click
 
 from helpers.checks import WorkbookError
 from helpers.clip.names import split_model
-from helpers.runs.drawing import FORMATS, Drawing
 from helpers.runs.parameters import (
     DEFAULT_PROFILE,
     Parameters,
@@ -27,6 +26,7 @@ from helpers.runs.parameters import (
     parse_value,
     profiles,
 )
+from helpers.runs.report.results import FORMATS, Drawing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,8 +152,8 @@ def run(profile: str, values: Sequence[tuple[str, str]], out: str | None) -> int
     # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from helpers.runs import kernels
+    from helpers.runs.opening import open_pool
     from helpers.runs.run import Run
-    from helpers.runs.texts import open_pool
 
     kernels.allow_forks()
     parameters = _parameters(profile, values, out)
@@ -359,7 +359,7 @@ def figures(folder: Path, format: str, width: float | None, notebooks: Sequence[
 
     From its arrays, in another format, into RUN/figures/FORMAT. The run stays as it is.
     """
-    from helpers.runs.redraw import redraw
+    from helpers.runs.runner import redraw
 
     return _told_if_a_cell_fails(
         lambda: f"Figures: {redraw(folder, Drawing(format, width), notebooks)}"
@@ -376,7 +376,7 @@ def compare(folders: Sequence[str], out: Path) -> int:
 
     The scores of runs, and how each differs from the first: image by image where they share images.
     """
-    from helpers.runs.compare import write_comparison
+    from helpers.runs.report.comparison import write_comparison
 
     page, table = write_comparison(folders, out)
     print(f"Comparison: {page}\nTable: {table}")
@@ -394,7 +394,7 @@ def gather(folders: Sequence[str], out: Path) -> int:
     The mean scores as one tidy CSV, a row for each run, source of images, score and change, with
     the parameters in which the runs differ.
     """
-    from helpers.runs.gather import write_gathered
+    from helpers.runs.report.comparison import write_gathered
 
     print(f"Table: {write_gathered(folders, out)}")
     return 0

@@ -22,7 +22,7 @@ IMPORTED = (
     "helpers.data.transforms",
     "helpers.figures.interpretation",
     "helpers.head_benchmark.methods",
-    "helpers.runs.compared",
+    "helpers.runs.variants",
     "helpers.runs.derived.patching",
 )
 PROVISIONER = "JUPYTER_DEFAULT_PROVISIONER_NAME"

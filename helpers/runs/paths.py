@@ -1,4 +1,4 @@
-"""Where a run's results lie, and what the values of its arrays depend on."""
+"""Where a run's results lie, and what the values of its arrays depend on; paths in parameters."""
 
 import hashlib
 import json
@@ -10,11 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from helpers import extend
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import weights
-from helpers.data import CHANGES, Images
+from helpers.clip import names, weights
+from helpers.clip.names import split_model
+from helpers.data import CHANGES, Images, absolute
 from helpers.data.change import SUBJECT
 from helpers.data.images import LABEL
-from helpers.runs.parameters import OUTPUTS, Parameters, profile_of
+from helpers.runs.parameters import NOTEBOOKS, OUTPUTS, Parameters, profile_of
 from helpers.runs.storage.arrays import Arrays
 
 # Raised when the same parameters give other values than before, so that old arrays are not read.
@@ -23,8 +24,10 @@ ARRAYS_VERSION = 6
 CLASSES = "classes"
 """Entry of the identity: the classes of the images, where a change writes their names."""
 
-RECORD, REPORT, ARRAYS = "run.json", "index.html", "arrays.zarr"
-"""What a run's folder has: what it says of itself, its report, and its arrays."""
+RECORD, REPORT = "run.json", "index.html"
+"""What a run's folder has: what it says of itself, and its report."""
+ARRAYS, ALIGNED = "arrays.zarr", "aligned.zarr"
+"""And its arrays, with those of `helpers.runs.derived.geometry.aligned_scores`."""
 
 
 def identity(parameters: Parameters, images: Images, fingerprint: str) -> dict[str, object]:
@@ -62,17 +65,7 @@ def _classes(parameters: Parameters, images: Images) -> dict[str, list[str]]:
 def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
     """Choose the folder of a run's tables, figures, notebooks and record.
 
-    Parameters
-    ----------
-    parameters : Parameters
-        Their ``out``, where it is given; of a URL, the folder of its path below ``outputs/``.
-    identity : dict
-        As of `identity`.
-
-    Returns
-    -------
-    Path
-        By default below ``outputs/``: the profile's name, or one of the parameters' own.
+    By default it is below ``outputs/``: the profile's name, or one of the parameters' own.
     """
     if parameters.out is not None:
         return _folder_of(parameters.out)
@@ -86,6 +79,11 @@ def folder(parameters: Parameters, identity: Mapping[str, object]) -> Path:
     # The same profile after an upgrade, or with other files in its folder: another run.
     there = Arrays.identity_of(str(OUTPUTS / profile / ARRAYS))
     return OUTPUTS / (profile if there in (None, identity) else f"{profile}-{key}")
+
+
+def numbered_notebooks() -> list[Path]:
+    """Return the workbook's notebooks in the order of their numbers, the appendix last."""
+    return sorted(NOTEBOOKS.glob("[0-9A][0-9]_*.ipynb"))
 
 
 def store(out: str | None, folder: Path) -> str:
@@ -122,3 +120,49 @@ def make_folders(folder: Path) -> None:
             f"The run can't be written to {folder}: {error.strerror}. Choose another folder with"
             " --out."
         ) from error
+
+
+def absolute_paths(parameters: Parameters) -> Parameters:
+    """Make the paths in parameters absolute, and leave names of all kinds as they are.
+
+    Notebooks run in a folder of their own, where a relative path would mean another place.
+    """
+    return plain_models(parameters).replace(
+        images=[absolute(source) for source in parameters.sources],
+        out=_folder(parameters.out),
+        texts=_file(parameters.texts),
+        extend=_file(parameters.extend),
+    )
+
+
+def plain_models(parameters: Parameters) -> Parameters:
+    """Write models in the one way in which all else knows them: ``ViT-B-32`` for ``ViT-B/32``."""
+    model, pretrained = _model(parameters.model, parameters.pretrained)
+    compare = parameters.compare and [
+        ":".join(filter(None, _model(*split_model(each)))) for each in parameters.compare
+    ]
+    return parameters.replace(model=model, pretrained=pretrained, compare=compare)
+
+
+def _folder(out: str | None) -> str | None:
+    if out is None or is_url(out):
+        return out
+    return str(Path(out).expanduser().absolute())
+
+
+def _model(name: str, pretrained: str | None) -> tuple[str, str | None]:
+    """Write a model and its weights in the one way in which they are written everywhere else."""
+    named = names.resolve(name, pretrained)
+    path = Path(named.name).expanduser()
+    is_path = named.kind == names.FOLDER and path.exists()
+    own = str(path.absolute()) if is_path else named.name
+    if named.pretrained is None or named.kind != names.OPEN_CLIP:
+        return own, named.pretrained
+    file, chosen = names.path_in(named.pretrained)
+    return own, _file(str(file)) + (f"{names.INSIDE}{chosen}" if chosen else "")
+
+
+def _file(given: str | None) -> str | None:
+    """Make the path of a file absolute, and leave names of weights and texts as they are."""
+    is_file = given is not None and Path(given).expanduser().is_file()
+    return str(Path(given).expanduser().absolute()) if is_file else given

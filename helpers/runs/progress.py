@@ -1,27 +1,30 @@
-"""How far runs are, read from their folders alone, also while another process writes them."""
+"""How far runs are, as their records say, and what they compute beside their images and model."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import nbformat
 import numpy as np
 
 from helpers.checks import WorkbookError
+from helpers.clip.names import is_embedded
 from helpers.runs import paths
-from helpers.runs.attacked import folder_attacked
-from helpers.runs.compared import folders_of_others
-from helpers.runs.paths import ARRAYS, RECORD, REPORT
+from helpers.runs.derived import untrained
+from helpers.runs.paths import RECORD, REPORT
 from helpers.runs.record import read_undamaged
-from helpers.runs.report.provenance import origin_of
-from helpers.runs.runner import ATTACK, COMPARISON, KERNELS, SEVERITY, numbered_notebooks
-from helpers.runs.severities import folders_by_severity
-from helpers.runs.storage.arrays import Arrays
-from helpers.runs.storage.damage import DamagedArrays
 from helpers.runs.stored import StoredRun, folders_of_runs
+from helpers.runs.variants import folder_attacked, folders_by_severity, folders_of_others
+
+if TYPE_CHECKING:
+    from helpers.runs.run import Run
+
+SIDE_BY_SIDE = 2
+"""Notebooks that are executed at a time."""
+PASSES = 3
+"""Images that take as long as an adversarial view does."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def progress(folder: Path) -> Progress:
     return Progress(
         folder,
         run.title,
-        (*_images(run), _notebooks(folder)),
+        _steps(folder, run.record),
         folder / REPORT if (folder / REPORT).exists() else None,
         datetime.fromtimestamp(max(path.stat().st_mtime for path in written)),
     )
@@ -83,91 +86,92 @@ def _told(folder: Path) -> Progress | str:
         return progress(folder)
     except WorkbookError as error:
         return str(error)
-    except (AttributeError, TypeError):  # of a version with other parameters
+    except (KeyError, AttributeError, TypeError):  # of a version with another record
         return f"{folder}: a run of an earlier version, which this one can't tell of."
 
 
-def _images(run: StoredRun) -> tuple[Step, Step]:
-    # Not `Parameters`, which would run the file that extends a run: that is listed, not opened.
-    parameters = SimpleNamespace(**run.parameters)
-    place = paths.store(parameters.out, run.folder)
-    done, total = _counted(run.folder, place)
-    seconds = _seconds_each(run.folder)
-    expected = _expected(parameters, total)
-    others = {
-        name: _counted(
-            run.folder / name, paths.below(parameters.out, run.folder, f"{name}/{ARRAYS}")
-        )
-        for name in expected
-    }
-    each = [_seconds_each(run.folder / name) for name in expected]
-    measured = [one for one in each if one is not None]
+def _steps(folder: Path, record: Mapping) -> tuple[Step, ...]:
+    told, seconds = record["progress"], _seconds_each(record)
+    below = [read_undamaged(folder / name / RECORD) or {} for name in told["below"]]
+    of_below = _mean(each for own in below if (each := _seconds_each(own)) is not None)
+    took = [each for each in told["notebooks"].values() if each is not None]
+    of_notebooks = _mean(each for each in took if each > 0)  # 0 where there was nothing to execute
     return (
-        Step("images", done, total, seconds),
+        Step("images", *told["images"], seconds),
         Step(
             "images at other severities, of other models",
-            sum(own for own, _ in others.values()),
-            sum(expected.values()),
-            float(np.mean(measured)) if measured else seconds,
+            sum(own["progress"]["images"][0] for own in below if "progress" in own),
+            sum(told["below"].values()),
+            seconds if of_below is None else of_below,
+        ),
+        Step(
+            "notebooks",
+            len(took),
+            len(told["notebooks"]),
+            of_notebooks and of_notebooks / SIDE_BY_SIDE,
         ),
     )
 
 
-def _expected(parameters: SimpleNamespace, images: int) -> dict[str, int]:
-    """Name the folders of the runs below a run, with their numbers of images."""
-    found = {}
-    for number, folders in BELOW.items() if parameters.extras else ():
-        if any(path.name.startswith(number) for path in numbered_notebooks()):
-            found |= folders(parameters, images)
-    return found
-
-
-# As of `helpers.runs.runner.READS`, but without opening, and so making, any run.
-BELOW = {
-    SEVERITY: folders_by_severity,
-    ATTACK: folder_attacked,
-    COMPARISON: lambda parameters, images: dict.fromkeys(folders_of_others(parameters), images),
-}
-
-
-def _counted(folder: Path, place: str) -> tuple[int, int]:
-    """Count a run's images that are done, or known to be unreadable, and all."""
-    if Arrays.identity_of(place) is None:
-        return 0, 0
-    try:
-        done = Arrays(place).done()
-    except DamagedArrays:  # or being written at this very moment
-        return 0, 0
-    return int(done.sum()) + len(_record(folder).get("unreadable", {})), len(done)
-
-
-def _seconds_each(folder: Path) -> float | None:
+def _seconds_each(record: Mapping) -> float | None:
     """Return how long an image took, all parts of the computation together."""
-    timings = _record(folder).get("timings", {}).values()
+    timings = record.get("timings", {}).values()
     each = [part["seconds"] / part["images"] for part in timings if part["images"]]
     return sum(each) if each else None
 
 
-def _record(folder: Path) -> dict:
-    return read_undamaged(folder / RECORD) or {}
+def _mean(seconds: Iterable[float]) -> float | None:
+    seconds = list(seconds)
+    return float(np.mean(seconds)) if seconds else None
 
 
-def _notebooks(folder: Path) -> Step:
-    sources = [folder / "notebooks" / path.name for path in numbered_notebooks()]
-    took = [_seconds_of(path, path.stat().st_mtime_ns) for path in sources if path.exists()]
-    finished = [seconds for seconds in took if seconds is not None]
-    return Step("notebooks", len(finished), len(sources), _mean_side_by_side(finished))
+@dataclass(frozen=True)
+class Extra:
+    """A part of the work that goes beyond a run's own images and model."""
+
+    what: str
+    notebook: str  # number of the first one that shows it
+    images: int  # how many images it takes from file to scores, each with all its views
 
 
-def _mean_side_by_side(seconds: Iterable[float]) -> float | None:
-    executed = [one for one in seconds if one > 0]
-    return float(np.mean(executed)) / KERNELS if executed else None
+def extras_of(run: "Run") -> Iterator[Extra]:
+    """List what is computed beside a run whose parameter ``extras`` is true."""
+    images = len(run.images)
+    severities = folders_by_severity(run.parameters, images)
+    models = folders_of_others(run.parameters, images)
+    at_severities = _counted(len(severities), "other severity", "other severities")
+    yield Extra(at_severities, "10", sum(severities.values()))
+    of_models = _counted(len(models), "other model", "other models")
+    yield Extra(of_models, "11", sum(models.values()))
+    attacked = sum(folder_attacked(run.parameters, images).values())
+    yield Extra("adversarial views", "15", PASSES * attacked)
+    if run.of_study:
+        # Whose image tower is large is known when it is built; but for the embedded ones, most are.
+        few = not is_embedded(run.parameters.model)
+        networks = untrained.NETWORKS_OF_LARGE if few else untrained.NETWORKS
+        most = untrained.IMAGES_OF_LARGE if few else untrained.IMAGES
+        sources = Counter(image.source for image in run.images)
+        read = sum(min(count, most) for count in sources.values())
+        yield Extra("untrained networks", "03", networks * read)
 
 
-@lru_cache(maxsize=512)
-def _seconds_of(executed: Path, written: int) -> float | None:
-    """Return how long a notebook took, 0 if none of it was executed; None if it isn't finished."""
-    if origin_of(executed) is None:
-        return None
-    told = nbformat.read(executed, as_version=4).metadata.get("papermill", {})
-    return told.get("duration") or 0.0
+def announcement(run: "Run") -> str:
+    """Say what will be computed beside a run, with the time that it is expected to take."""
+    found = [one for one in extras_of(run) if one.images] if run.parameters.extras else []
+    if not found:
+        return ""
+    listed = ", ".join(f"{one.what} ({one.notebook})" for one in found)
+    seconds = sum(one.images for one in found) * _seconds_each(run.record)
+    return (
+        f"Beside your images and model: {listed}; about {in_words(seconds)} for images alone."
+        " -p extras false leaves this out."
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Write a duration as one would say it."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"

@@ -5,14 +5,14 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock
 
 from helpers.runs.parameters import ROOT
-from helpers.runs.storage.files import BLANK, is_sealed, replaced, sealed
+from helpers.runs.storage.files import BLANK, read_sealed, write_sealed
 
 REPORTED_VERSIONS = (
     "torch",
@@ -50,8 +50,7 @@ class Record:
         with self._lock:
             told = {"checksum": BLANK} | self.read() | entries
             text = json.dumps(told, indent=2, ensure_ascii=False)
-            with replaced(self._path) as partial:
-                partial.write_text(sealed(text + "\n"), encoding="utf-8")
+            write_sealed(self._path, text + "\n")
 
     def add_circumstances(self, found: Mapping) -> None:
         """Keep under which circumstances (`circumstances`) arrays are computed, each once."""
@@ -59,6 +58,13 @@ class Record:
             told = self.read().get("computed_with", [])
             if found not in told:
                 self.update(computed_with=[*told, found])
+
+    def add_derived(self, name: str) -> None:
+        """List a file of `helpers.runs.derived`, so that it is missed when it is gone."""
+        with self._lock:
+            listed = self.read().get("derived", [])
+            if name not in listed:
+                self.update(derived=sorted([*listed, name]))
 
     def tell(self, sentence: str) -> None:
         """Tell damage to whoever is there, and keep it."""
@@ -76,22 +82,32 @@ class Record:
         print(sentence, file=sys.stderr)
         return {"damage": [sentence]}
 
-    def add(self, images: int, seconds: Mapping[str, float], unreadable: Mapping[str, str]) -> None:
-        """Add what a batch took and what of it could not be read."""
+    def add(
+        self,
+        images: int,
+        seconds: Mapping[str, float],
+        unreadable: Mapping[str, str],
+        progress: Sequence[int],
+    ) -> None:
+        """Add what a batch took, what of it could not be read, and how far the images are now."""
         with self._lock:
             told = self.read()
             self.update(
                 timings=_summed(told.get("timings", {}), images, seconds),
                 unreadable=told.get("unreadable", {}) | unreadable,
+                progress=told.get("progress", {}) | {"images": progress},
             )
+
+    def update_progress(self, **parts: object) -> None:
+        """Replace parts of what says how far the run is, as `helpers.runs.progress` reads it."""
+        with self._lock:
+            self.update(progress=self.read().get("progress", {}) | parts)
 
 
 def read_undamaged(path: Path) -> dict | None:
     """Return the entries of a ``run.json``; None where it is missing or damaged."""
-    data = path.read_bytes() if path.exists() else b""
-    if not is_sealed(data):
-        return None
-    return {name: value for name, value in json.loads(data).items() if name != "checksum"}
+    data = read_sealed(path)
+    return data and {name: each for name, each in json.loads(data).items() if name != "checksum"}
 
 
 def _summed(before: Mapping, images: int, seconds: Mapping[str, float]) -> dict:

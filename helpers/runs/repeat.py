@@ -29,18 +29,7 @@ def recorded(folder: Path) -> dict:
 
 
 def again(record: Mapping, out: Path) -> Run:
-    """Open the run of the same parameters in another folder.
-
-    Parameters
-    ----------
-    record : dict
-        As of `recorded`.
-    out : Path
-
-    Returns
-    -------
-    Run
-    """
+    """Open the run of the same parameters, as a record has them, in another folder."""
     return Run(
         Parameters.from_record(record["parameters"]).replace(out=str(out.expanduser().absolute()))
     )

@@ -1,45 +1,31 @@
 """A run: images, views and a model, with arrays that are read or else computed."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.analysis.predictions import without
 from helpers.analysis.specificity import merged_moments
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import names, weights
-from helpers.clip.capabilities import Capabilities, capabilities
-from helpers.data import CHANGES, STUDY, Images, Preprocessing, UnreadableImage, open_images, views
+from helpers.data import CHANGES, Image, views
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
 from helpers.data.subject import Subject, subject_of
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
-from helpers.runs.absolute import plain_models
 from helpers.runs.compute.output_variables import kept, scores_of
-from helpers.runs.parameters import ROOT, Parameters
-from helpers.runs.record import code_version, installed_versions
-from helpers.runs.results import Results
-from helpers.runs.stamps import stamp_outputs
-from helpers.runs.storage.store import Store
-from helpers.runs.texts import embedded_texts, open_pool, own_pool
-
-if TYPE_CHECKING:
-    from helpers.clip import Model
+from helpers.runs.derived.texts import embedded_texts
+from helpers.runs.opening import OpenedRun, own_pool
+from helpers.runs.parameters import Parameters
+from helpers.runs.paths import plain_models
+from helpers.runs.report.provenance import stamp_outputs
+from helpers.runs.report.results import Results
 
 
-OF_MODEL = ("model", "pretrained", "device", "precision")
-"""Parameters that say which model is loaded, and how."""
-
-
-class Run(Results):
+class Run(OpenedRun, Results):
     """What a notebook works with: the images, views, arrays, tables and figures of one run.
 
     Parameters
@@ -69,79 +55,9 @@ class Run(Results):
         written.
     """
 
-    def __init__(
-        self,
-        parameters: Parameters,
-        wanted: Sequence[str] | None = None,
-        lender: "Run | None" = None,
-    ):
-        self.parameters = parameters
-        _check_device(parameters.device)
-        subset = parameters.seed if parameters.limit is not None else None
-        self.images: Images = open_images(parameters.sources, parameters.limit, subset)
-        fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
-        self.texts = open_pool(parameters)
-        self.changes = parameters.change_names
-        self.identity = paths.identity(parameters, self.images, fingerprint)
-        self.folder = paths.folder(parameters, self.identity)
-        self._by_id = {image.id: image for image in self.images}
-        _check_any_readable(self.images)
-        paths.make_folders(self.folder)
-        engine = lender and lender._store.engine
-        self._store = Store(parameters, self.images, self.identity, self.folder, wanted, engine)
-        self._record = self._store.record
-        with self._store.lock:
-            self._store.open()
-            self._write_record()
-
-    def _write_record(self) -> None:
-        self._record.update(
-            parameters=self.parameters.model_dump() | {"out": _far(self.parameters.out)},
-            made_in=self._made_in(),
-            left_out={kind: list(left) for kind, left in self.images.left_out.items()},
-            identity=self.identity,
-            versions=installed_versions(),
-            code=code_version(),
-        )
-
-    @property
-    def model(self) -> "Model":
-        """The model, loaded when it is first asked for."""
-        return self._store.engine.model
-
     @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """How images are brought to the size of views; the model is asked where it decides."""
-        told = self.record.get("preprocessing")
-        if told is None:
-            found = self._store.engine.preprocessing
-            self._record.update(preprocessing=asdict(found))
-            return found
-        return Preprocessing(**told)
-
-    @cached_property
-    def capabilities(self) -> Capabilities:
-        """What the model can give, as ``run.json`` says; see `find_capabilities`."""
-        reasons = self.record.get("capabilities")
-        if reasons is None:
-            return self.find_capabilities()
-        return Capabilities(self.parameters.model, reasons)
-
-    def find_capabilities(self) -> Capabilities:
-        """Ask the model's name what the model can give, and write it into ``run.json``.
-
-        A notebook then needs no model to know it. Ask again where something may have changed, such
-        as a tokenizer's file that wasn't on the machine.
-        """
-        found = capabilities(self.parameters.model, self.parameters.pretrained)
-        self._record.update(capabilities=dict(found.reasons))
-        self.capabilities = found
-        return found
-
-    @property
-    def title(self) -> str:
-        """How results name the model, such as ``embedded model``."""
-        return names.title(self.parameters.model, self.parameters.pretrained)
+    def _by_id(self) -> dict[str, Image]:
+        return {image.id: image for image in self.images}
 
     def views(
         self,
@@ -172,16 +88,6 @@ class Run(Results):
         """Return what changes may know of an image beside its pixels."""
         image = self._by_id[one_of("image", image_id, self._by_id)]
         return subject_of(image, self.identity.get(paths.CLASSES, ()))
-
-    @property
-    def of_study(self) -> bool:
-        """Whether the changes are the published study's, so that it can be compared with."""
-        return self.changes == STUDY
-
-    @property
-    def view_names(self) -> tuple[str, ...]:
-        """Names of the views: the original, then the changes."""
-        return (ORIGINAL, *self.changes)
 
     def encodings(self, *names: str) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.
@@ -294,7 +200,7 @@ class Run(Results):
             If the model embeds no texts on this machine.
         """
         self.require("texts")
-        return self._embedded(self.texts, "texts.zarr")
+        return embedded_texts(self, self.texts)
 
     def named_texts(self) -> xr.DataArray:
         """Return the embeddings of the texts that heads are named with, each with a property.
@@ -319,31 +225,7 @@ class Run(Results):
         if (texts["property"] != UNKNOWN).all():
             return texts
         own = own_pool(self.parameters)
-        known = self._embedded(own, "own_texts.zarr")
-        return fill_properties(texts, _without_memorised(known, own))
-
-    def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> "Run":
-        """Open the run of the same images with other parameters, in a folder below this one.
-
-        Parameters
-        ----------
-        name : str
-            Its folder, such as ``severities/2``.
-        wanted : sequence of str, optional
-            The variables that will be read of it, so that no others are computed.
-        **changes
-            Parameters that differ. Where none does, the run itself is returned.
-
-        Returns
-        -------
-        Run
-        """
-        parameters = self.parameters.replace(**changes)
-        if parameters == self.parameters:
-            return self
-        out = paths.below(self.parameters.out, self.folder, name)
-        same = all(getattr(parameters, of) == getattr(self.parameters, of) for of in OF_MODEL)
-        return Run(parameters.replace(out=out), wanted, self if same else None)
+        return fill_properties(texts, _without_memorised(embedded_texts(self, own), own))
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's scores, computing what is missing.
@@ -356,56 +238,9 @@ class Run(Results):
         """
         return self._store.read(scores_of(self.capabilities, self._store.engine.asked.scores))
 
-    @property
-    def unreadable(self) -> pd.DataFrame:
-        """Images that could not be read, with reasons; they are in no mean and in no n."""
-        self.compute()
-        reasons = self.record.get("unreadable", {})
-        return pd.DataFrame(reasons.items(), columns=["image", "reason"])
-
-    @property
-    def record(self) -> dict:
-        """What ``run.json`` says: parameters, identity, versions, timings, unreadable images."""
-        return self._record.read()
-
-    @property
-    def timings(self) -> dict[str, dict[str, float]]:
-        """Part of the computation → images, and the seconds that it added to the run."""
-        return self.record.get("timings", {})
-
-    def compute(self) -> None:
-        """Compute what is missing: a single visit to an image gives all that is kept of it."""
-        self._store.compute()
-        _ = self.preprocessing  # which is kept in the record
-
-    def tell(self, sentence: str) -> None:
-        """Tell the user of damage, and keep the sentence in ``run.json``."""
-        self._record.tell(sentence)
-
-    def _made_in(self) -> list[str]:
-        """List the folders, here and where the run was before, that its results may name."""
-        here = [str(self.folder), str(ROOT), sys.prefix]
-        return list(dict.fromkeys([*self.record.get("made_in", []), *here]))
-
-    def _embedded(self, texts: Texts, name: str) -> xr.DataArray:
-        with self._store.lock:
-            # The model is loaded only where embeddings are missing.
-            encode = lambda missing: self.model.encode_text(missing)  # noqa: E731
-            return embedded_texts(self.folder / name, texts, encode, self.tell)
-
-    def require(self, question: str) -> None:
-        """Raise a `WorkbookError` that says why, if the model can't answer a question."""
-        if lack := self.capabilities.lack(question):
-            raise WorkbookError(lack)
-
 
 def _without_memorised(embeddings: xr.DataArray, pool: Texts) -> xr.DataArray:
     return without(embeddings, MEMORISED) if pool.name in POOLS else embeddings
-
-
-def _far(out: str | None) -> str | None:
-    # A folder is where its run.json lies, also when it is moved; the arrays of a URL are there.
-    return out if out is not None and paths.is_url(out) else None
 
 
 def open_run(**parameters: object) -> Run:
@@ -439,24 +274,3 @@ def run_from(names: Mapping[str, object]) -> Run:
     run = open_run(**{name: names[name] for name in expected})
     stamp_outputs(run.title)
     return run
-
-
-def _check_device(device: str) -> None:
-    if device != "auto":  # which needs no check, and so no torch
-        from helpers.clip import devices
-
-        devices.resolve(device)
-
-
-def _check_any_readable(images: Images) -> None:
-    reason = ""
-    for image in images:
-        try:
-            image.pixels  # noqa: B018
-            return
-        except UnreadableImage as error:
-            reason = reason or str(error)
-    raise WorkbookError(
-        f"None of the {len(images)} images could be read; the first: {reason.rstrip('.')}. Give"
-        " another source of images."
-    )

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,34 +20,27 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from helpers.checks import one_of
 from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.names import split_model
 from helpers.cores import cores
 from helpers.runs import kernels
-from helpers.runs.attacked import attacked_run
-from helpers.runs.compared import compared_models, compared_run, runs_in_training_order
-from helpers.runs.extras import announcement
 from helpers.runs.fitting import fitted, lacks
-from helpers.runs.parameters import NOTEBOOKS
-from helpers.runs.paths import REPORT
-from helpers.runs.record import helpers_digest
+from helpers.runs.paths import RECORD, REPORT, numbered_notebooks
+from helpers.runs.progress import SIDE_BY_SIDE, announcement
+from helpers.runs.record import Record, helpers_digest
 from helpers.runs.report.provenance import damage_of, mark, origin_of
 from helpers.runs.report.report import write_report
+from helpers.runs.report.results import Drawing, redrawing
 from helpers.runs.run import Run
-from helpers.runs.severities import runs_by_severity
 from helpers.runs.storage.locks import ToldLock
+from helpers.runs.stored import StoredRun
+from helpers.runs.variants import BESIDE, COMPARISON, SEVERITY, compared_models, compared_run
 
-SUMMARY, SEVERITY, COMPARISON, ATTACK = "00_", "10_", "11_", "15_"
+SUMMARY = "00"
 # What a reader wants first, and then what takes longest; the others follow by number.
-FIRST = ("09_", SEVERITY, "02_", "08_", COMPARISON)
-# Runs that a notebook reads beside its own.
-READS = {
-    SEVERITY: lambda run: runs_by_severity(run).values(),
-    COMPARISON: runs_in_training_order,
-    ATTACK: lambda run: [attacked_run(run)],
-}
-KERNELS = 2
+FIRST = ("09", SEVERITY, "02", "08", COMPARISON)
 THREADS = "OMP_NUM_THREADS"
 
 _computing = Lock()  # one model in this process at a time
@@ -57,11 +51,6 @@ PROGRESS = "{n_fmt} of {total_fmt} notebooks |{bar}| {elapsed}, about {remaining
 
 class CellError(RuntimeError):
     """A cell of a notebook failed; the message names notebook, cell and error."""
-
-
-def numbered_notebooks() -> list[Path]:
-    """Return the workbook's notebooks in the order of their numbers, the appendix last."""
-    return sorted(NOTEBOOKS.glob("[0-9A][0-9]_*.ipynb"))
 
 
 def run_workbook(run: Run) -> Path:
@@ -119,16 +108,34 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
     _compute(run)
     if left and (beside := announcement(run)):
         print(beside)
+    finished = _begun(run, sources, left)
     waiting = sorted(left, key=_place)
     summary = [source for source in waiting if source.name.startswith(SUMMARY)]
     with tqdm(total=len(waiting), bar_format=PROGRESS) as progress:
         for now in ([source for source in waiting if source not in summary], summary):
             work = [partial(_run_notebook, source, run, left[source]) for source in now]
-            for done in side_by_side(work):
+            for done, seconds in side_by_side(work):
                 waiting.remove(done)
+                finished(done, seconds)
                 _report(run, waiting)
                 progress.update()
     return write_report(run.folder)
+
+
+def _begun(
+    run: Run, sources: Sequence[Path], left: Collection[Path]
+) -> Callable[[Path, float], None]:
+    """Write into the run's record which notebooks are kept; return what adds one that has ended."""
+    record = Record(run.folder / RECORD)
+    before = run.record["progress"].get("notebooks", {})
+    took = {each.stem: None if each in left else before.get(each.stem) or 0.0 for each in sources}
+
+    def finished(source: Path, seconds: float) -> None:
+        took[source.stem] = seconds
+        record.update_progress(notebooks=took)
+
+    record.update_progress(notebooks=took)
+    return finished
 
 
 def _place(source: Path) -> tuple[int, str]:
@@ -151,7 +158,7 @@ def _compute(run: Run, with_texts: bool = True) -> None:
 
 def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
     """Do what starts a kernel each, as many at a time as share the cores well; yield what ends."""
-    with _share_of_cores(), ThreadPoolExecutor(KERNELS) as pool:
+    with _share_of_cores(), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         futures = [pool.submit(one) for one in work]
         try:
             for future in as_completed(futures):
@@ -179,33 +186,32 @@ def _share_of_cores() -> Iterator[None]:
     if THREADS in os.environ:
         yield
         return
-    os.environ[THREADS] = str(max(1, cores() // KERNELS))
+    os.environ[THREADS] = str(max(1, cores() // SIDE_BY_SIDE))
     try:
         yield
     finally:
         os.environ.pop(THREADS)
 
 
-def _run_notebook(source: Path, run: Run, origin: str) -> Path:
+def _run_notebook(source: Path, run: Run, origin: str) -> tuple[Path, float]:
     with _computing:
-        beside = READS.items() if run.parameters.extras else ()
-        for other_runs in (own for number, own in beside if source.name.startswith(number)):
-            for other in other_runs(run):
-                _compute(other, with_texts=other.title != run.title)
+        beside = BESIDE.get(source.name[:2]) if run.parameters.extras else None
+        for other in beside.runs(run) if beside else ():
+            _compute(other, with_texts=other.title != run.title)
     executed = run.folder / "notebooks" / source.name
-    execute(source, run, executed)
+    seconds = execute(source, run, executed)
     mark(executed, origin)
-    return source
+    return source, seconds
 
 
-def execute(source: Path, run: Run, executed: Path) -> None:
-    """Execute what a run can answer of a notebook, with the run's parameters."""
+def execute(source: Path, run: Run, executed: Path) -> float:
+    """Execute what a run can answer of a notebook, with its parameters; return the seconds."""
     asked = run.capabilities, run.changes, run.parameters.extras
     notebook = fitted(nbformat.read(source, as_version=4), *asked)
     if any(cell.cell_type == "code" for cell in notebook.cells):
-        _execute(notebook, executed, _given(run))
-    else:
-        nbformat.write(notebook, executed)
+        return _execute(notebook, source.parent, executed, _given(run))
+    nbformat.write(notebook, executed)
+    return 0.0
 
 
 def _given(run: Run) -> dict[str, object]:
@@ -241,14 +247,16 @@ def _is_kept(run: Run, executed: Path, origin: str) -> bool:
     return True
 
 
-def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, object]) -> None:
+def _execute(
+    notebook: NotebookNode, folder: Path, executed: Path, parameters: dict[str, object]
+) -> float:
     name = executed.stem
     try:
-        papermill.execute_notebook(
+        done = papermill.execute_notebook(
             notebook,
             executed,
             parameters=parameters,
-            cwd=NOTEBOOKS,
+            cwd=folder,
             progress_bar=False,
             # It warns of every kernel without encryption, and of the interrupt that ends one.
             extra_arguments=["--log-level=CRITICAL"],
@@ -260,3 +268,21 @@ def _execute(notebook: NotebookNode, executed: Path, parameters: dict[str, objec
         ) from error
     except DeadKernelError as error:
         raise CellError(f"Notebook {name} failed: its kernel died. {executed}") from error
+    return done.metadata.papermill["duration"]
+
+
+def redraw(folder: Path, drawing: Drawing, numbers: Sequence[str] = ()) -> Path:
+    """Execute a run's notebooks once more, only for their figures.
+
+    Kept beside the PNGs of every run, vector formats would double its size and the time that
+    drawing takes; few are ever printed.
+    """
+    sources = {path.name[:2]: path for path in numbered_notebooks()}
+    chosen = [sources[one_of("a notebook", number, sources)] for number in numbers or sources]
+    run = Run(StoredRun(folder).reopened)
+    place = folder / "figures" / drawing.format
+    place.mkdir(exist_ok=True)
+    with run_lock(folder), redrawing(drawing), tempfile.TemporaryDirectory() as executed:
+        work = (partial(execute, each, run, Path(executed, each.name)) for each in chosen)
+        list(side_by_side(work))
+    return place

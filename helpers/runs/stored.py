@@ -17,29 +17,12 @@ from helpers.runs import paths
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import RECORD
 from helpers.runs.record import read_undamaged
-from helpers.runs.redact import shortener
+from helpers.runs.report.redact import shortener
 from helpers.runs.storage.arrays import Arrays
 
 
 class StoredRun:
-    """The record, scores, tables, figures and notebooks of a run that has been computed.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Of the run.
-
-    Attributes
-    ----------
-    folder : Path
-    record : dict
-        What ``run.json`` says.
-
-    Raises
-    ------
-    WorkbookError
-        If the folder holds no run, or its record is damaged.
-    """
+    """The record, scores, tables, figures and notebooks of a run that has been computed."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder).expanduser().absolute()
@@ -80,7 +63,7 @@ class StoredRun:
 
     @cached_property
     def shorten(self) -> Callable[[object], object]:
-        """Leaves the folders of this machine out of texts; see `helpers.runs.redact`."""
+        """Leaves the folders of this machine out of texts; see `helpers.runs.report.redact`."""
         told = [
             self.record.get(part) for part in ("parameters", "unreadable", "metadata", "made_in")
         ]
@@ -97,13 +80,7 @@ class StoredRun:
 
     @cached_property
     def scores(self) -> xr.Dataset:
-        """Every image's scores, (image, augmentation), as of `helpers.runs.run.Run.scores`.
-
-        Raises
-        ------
-        WorkbookError
-            If they have not been computed.
-        """
+        """Every image's scores, (image, augmentation), as of `helpers.runs.run.Run.scores`."""
         arrays = self._arrays
         if not self.has_scores:
             raise WorkbookError(f"{self.folder} holds no scores yet; finish its run first.")

@@ -1,6 +1,6 @@
 """Checking a finished run: all checksums, and a random share of its images computed anew.
 
-Nothing is written, and nothing mended: opening the run does that.
+Nothing is written, and nothing repaired: opening the run does that.
 """
 
 import math
@@ -17,13 +17,15 @@ from helpers.data import CHANGES, open_images
 from helpers.data.change import MODEL
 from helpers.runs import paths
 from helpers.runs.compute.engine import Batch, Engine
+from helpers.runs.derived import kept
 from helpers.runs.parameters import Parameters
-from helpers.runs.paths import ARRAYS, RECORD, REPORT
+from helpers.runs.paths import ALIGNED, ARRAYS, RECORD, REPORT
 from helpers.runs.record import circumstances, read_undamaged
 from helpers.runs.report import provenance
+from helpers.runs.storage import drawn
 from helpers.runs.storage.arrays import Arrays
-from helpers.runs.storage.drawn import FOLDER, DrawnViews, is_damaged
-from helpers.runs.storage.files import damaged_files, is_sealed
+from helpers.runs.storage.files import read_sealed
+from helpers.runs.storage.integrity import find_damage
 
 SETTINGS = ("machine", "versions")
 """Where these are the same, so is every bit."""
@@ -57,20 +59,7 @@ class Check:
 def verify(folder: Path, share: float) -> Iterator[Check]:
     """Check a run, and those below it at other severities and of other models.
 
-    Parameters
-    ----------
-    folder : Path
-    share : float
-        Part of each run's images to compute again, in (0, 1]; at least one image.
-
-    Yields
-    ------
-    Check
-
-    Raises
-    ------
-    WorkbookError
-        If there is no run, or the share is none.
+    Of each run's images a share in (0, 1] is computed again, at least one.
     """
     if not 0 < share <= 1:
         raise WorkbookError(f"share has no value {share}; give a number above 0, and at most 1.")
@@ -88,12 +77,14 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
-    yield _check_texts(f"{name}texts", sorted(folder.glob("*texts.zarr")))
-    if kept := sorted((folder / FOLDER).glob("*")):
-        yield Check(f"{name}views", len(kept), [f"{p} is damaged" for p in kept if is_damaged(p)])
-    if _executed(folder):
+    further = _kept(folder / kept.FOLDER, "zip", (record or {}).get("derived", []))
+    yield _check_sealed(f"{name}further results", further)
+    if views := _kept(folder / drawn.FOLDER, "npz"):
+        yield _check_sealed(f"{name}views", views)
+    if executed := _executed(folder):
         yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
-        yield _check_pages(f"{name}pages", folder)
+        pages = [folder / REPORT, *(path.with_suffix(".html") for path in executed)]
+        yield _check_sealed(f"{name}pages", pages)
 
 
 def _runs_below(folder: Path) -> list[Path]:
@@ -113,19 +104,18 @@ def _verify_one(folder: Path, name: str, share: float) -> Iterator[Check]:
 
 def _places(folder: Path, record: Mapping | None) -> list[str]:
     """List the places of a run's arrays; those in an object store only where the record tells."""
-    local = [str(path) for path in folder.glob("*.zarr") if not path.name.endswith("texts.zarr")]
-    local += [str(path) for path in folder.glob("borders/*.zarr")]
-    own = paths.store(record["parameters"]["out"], folder) if record else None
-    return sorted({*local, *filter(None, [own])})
+    local = {str(folder / name) for name in (ARRAYS, ALIGNED) if (folder / name).exists()}
+    own = {paths.store(record["parameters"]["out"], folder)} if record else set()
+    return sorted(local | own)
 
 
 def _check_arrays(what: str, stores: Sequence[str]) -> Check:
-    found = {place: Arrays(place).damage() for place in stores}
-    count = sum(Arrays(place).count_files() for place in stores)
+    found = {place: find_damage(Arrays(place)) for place in stores}
+    count = sum(Arrays(place).manifest.count_files() for place in stores)
     wrong = [
-        f"{place}/{damage.file} is damaged or missing{_range(damage.rows)}"
+        f"{place}/{each.file} is damaged or missing{_range(each.rows)}"
         for place, damages in found.items()
-        for damage in damages
+        for each in damages
     ]
     return Check(what, count, wrong)
 
@@ -134,14 +124,14 @@ def _range(rows: np.ndarray) -> str:
     return f" (images {rows[0]} to {rows[-1]})" if len(rows) else ""
 
 
-def _check_texts(what: str, folders: Sequence[Path]) -> Check:
-    count = sum(path.is_file() for folder in folders for path in folder.rglob("*"))
-    wrong = [
-        f"{folder / name} is damaged or missing"
-        for folder in folders
-        for name in damaged_files(folder)
-    ]
-    return Check(what, count, wrong)
+def _kept(folder: Path, ending: str, listed: Sequence[str] = ()) -> list[Path]:
+    """List the files of a folder that are there, or ought to be."""
+    return sorted({*folder.glob(f"[!.]*.{ending}"), *(folder / name for name in listed)})
+
+
+def _check_sealed(what: str, paths: Sequence[Path]) -> Check:
+    wrong = [f"{path} is damaged or missing" for path in paths if read_sealed(path) is None]
+    return Check(what, len(paths), wrong)
 
 
 def _executed(folder: Path) -> list[Path]:
@@ -160,16 +150,6 @@ def _check_notebooks(what: str, folder: Path) -> Check:
         for name in provenance.damage_of(path)
     ]
     return Check(what, sum(map(provenance.count_of, executed)), wrong)
-
-
-def _check_pages(what: str, folder: Path) -> Check:
-    pages = [folder / REPORT, *(path.with_suffix(".html") for path in _executed(folder))]
-    wrong = [
-        f"{page} is damaged or missing"
-        for page in pages
-        if not (page.exists() and is_sealed(page.read_bytes()))
-    ]
-    return Check(what, len(pages), wrong)
 
 
 def _check_images(what: str, folder: Path, share: float) -> Check:
@@ -191,7 +171,7 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
     arrays = Arrays(paths.store(parameters.out, folder))
     if images.ids != arrays.ids():
         return Check(what, 0, [f"{folder}: the source holds other images than the run had"])
-    views = DrawnViews(folder, record["identity"], lambda: engine.model)
+    views = drawn.DrawnViews(folder, record["identity"], lambda: engine.model)
     needing = [name for name in parameters.change_names if CHANGES[name].needs == MODEL]
     # A view that the model draws anew, on another processor, is another view.
     done = np.flatnonzero(arrays.done())

@@ -31,6 +31,7 @@ from helpers.runs.parameters import Parameters
 from helpers.runs.paths import CLASSES
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.drawn import DrawnViews
+from helpers.runs.storage.layout import allocate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,21 +45,11 @@ PARTS = ("draw", "encode", "score", "write")
 
 @dataclass(frozen=True)
 class Pace:
-    """How a kind of device is kept busy.
+    """How a kind of device is kept busy."""
 
-    Attributes
-    ----------
-    images : int
-        In a pass. A processor's core is as fast with one; a GPU waits for more.
-    processes : int
-        That draw ahead of it; 0 where the threads that encode draw, too.
-    scores : bool
-        Whether it compares pixels and attention itself.
-    """
-
-    images: int
-    processes: int
-    scores: bool
+    images: int  # in a pass. A processor's core is as fast with one; a GPU waits for more
+    processes: int  # that draw ahead of it; 0 where the threads that encode draw, too
+    scores: bool  # whether it compares pixels and attention itself
 
 
 PACES = {"cpu": Pace(1, 0, False), "cuda": Pace(16, cores(), True)}
@@ -66,21 +57,11 @@ PACES = {"cpu": Pace(1, 0, False), "cuda": Pace(16, cores(), True)}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is told of a batch, whose values are written.
+    """What is told of a batch, whose values are written."""
 
-    Attributes
-    ----------
-    images : int
-        How many were computed.
-    unreadable : dict of str to str
-        Image → reason.
-    seconds : dict of str to float
-        Part → how long it took a thread; threads work side by side.
-    """
-
-    images: int
-    unreadable: dict[str, str]
-    seconds: dict[str, float]
+    images: int  # how many were computed
+    unreadable: dict[str, str]  # image → reason
+    seconds: dict[str, float]  # part → how long it took a thread; threads work side by side
 
     def shared_by(self, threads: int) -> "Outcome":
         """Return the same with seconds as they count while several threads work side by side."""
@@ -95,21 +76,7 @@ class _Visit:
 
 
 class Engine:
-    """Computes images and writes their values; the same on one machine and on many.
-
-    Parameters
-    ----------
-    parameters : Parameters
-        The model, the draws and what is kept.
-    place : str
-        Path or URL of the arrays; see `helpers.runs.storage.arrays.Arrays`.
-    identity : mapping
-        What the values of the arrays depend on.
-    drawn_views : DrawnViews, optional
-        Those that need the model; left out where none does.
-    lender : Engine, optional
-        One of the same model, which is then loaded once for both.
-    """
+    """Computes images and writes their values; the same on one machine and on many."""
 
     def __init__(
         self,
@@ -152,7 +119,7 @@ class Engine:
             for variable in variables(self.model, self.asked, self._arrays.sources())
             if wanted is None or variable.name in {*wanted, CONTENT.name}
         ]
-        self._arrays.allocate(known, rows)
+        allocate(self._arrays, known, rows)
 
     def fill(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         """Compute batches in as many threads as the parameter ``workers`` says."""

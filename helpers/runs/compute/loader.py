@@ -23,45 +23,23 @@ AHEAD = 2  # passes that each process has ready
 
 @dataclass(frozen=True)
 class Batch:
-    """Images whose values lie in one chunk of the arrays.
+    """Images whose values lie in one chunk of the arrays."""
 
-    Attributes
-    ----------
-    rows : ndarray of int
-        Their positions in the arrays, ascending.
-    images : list of Image
-    """
-
-    rows: np.ndarray
+    rows: np.ndarray  # their positions in the arrays, ascending
     images: list[Image]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The views of the images of a pass.
+    """The views of the images of a pass."""
 
-    Attributes
-    ----------
-    rows : list of int
-        Positions of the readable images in the arrays.
-    ids : list of str
-        Names of the same images.
-    pixels : Tensor of uint8, images × views × height × width × 3
-        The original first, and in place of views that need the model; None where no image is
-        readable.
-    contents : list of ndarray
-        What `content_of` gives of each.
-    unreadable : dict of str to str
-        Image → reason.
-    seconds : float
-        How long it took.
-    """
-
-    rows: list[int]
-    ids: list[str]
+    rows: list[int]  # positions of the readable images in the arrays
+    ids: list[str]  # names of the same images
+    # uint8, images × views × height × width × 3: the original first, and in place of views that
+    # need the model; None where no image is readable
     pixels: "Tensor | None"
-    contents: list[np.ndarray]
-    unreadable: dict[str, str]
+    contents: list[np.ndarray]  # what `content_of` gives of each
+    unreadable: dict[str, str]  # image → reason
     seconds: float
 
     def pin_memory(self) -> "Drawn":
@@ -78,21 +56,8 @@ def draw(
 ) -> Drawn:
     """Read the images of a pass, and draw all their views but those that need the model.
 
-    Parameters
-    ----------
-    batch : Batch
-    parameters : Parameters
-        Seed and severity of the changes.
-    changes : sequence of str
-        Their names. They are asked of the parameters once, when a run begins: to ask again would
-        take up what has meanwhile been changed in the file that registers them.
-    preprocessing : Preprocessing
-    classes : sequence of str
-        Of the images of the run, where a change asks for them.
-
-    Returns
-    -------
-    Drawn
+    Changes are asked of the parameters once, when a run begins: to ask again would take up what has
+    meanwhile been changed in the file that registers them.
     """
     started = perf_counter()
     plain = [name for name in changes if CHANGES[name].needs != MODEL]

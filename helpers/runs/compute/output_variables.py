@@ -10,7 +10,7 @@ import numpy as np
 from helpers.analysis import dissection
 from helpers.analysis.scores import SCORES, attention_map, pixel_scores
 from helpers.checks import WorkbookError
-from helpers.runs.storage.arrays import Variable
+from helpers.runs.storage.layout import Variable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ class Kept:
     # which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none
     needs: str
     # from a `helpers.clip.Model` and what is asked to the axes of a
-    # `helpers.runs.storage.arrays.Variable`
+    # `helpers.runs.storage.layout.Variable`
     axes: Callable[["Model", Asked], dict]
     # from an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
     # with first axis images
@@ -140,22 +140,10 @@ def encoded(encoding: "Encoding", rows: Sequence[Kept], asked: Asked) -> Values:
 
 
 def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
-    """Compare the changed views of one image with its original.
+    """Compare the changed views of one image with its original: score → float64, (changes,).
 
-    Parameters
-    ----------
-    drawn : ndarray of uint8, views × height × width × 3
-        The original first.
-    by_model : mapping of str to ndarray
-        What `encoded` gives of the same views, without the axis of images: ``embedding`` and,
-        where the model has it, ``attention``. What `scored_on_device` gave isn't computed again.
-    scores : sequence of str
-        Names of scores.
-
-    Returns
-    -------
-    dict of str to ndarray of float64, (changes,)
-        Those of the scores that the model has, and the pixel change.
+    `drawn` is views × height × width × 3, the original first; `by_model` is what `encoded` gives of
+    the same views. What `scored_on_device` gave isn't computed again.
     """
     compared = {} if "pixel_change" in by_model else pixel_scores(drawn[0], drawn[1:])
     left = [SCORES[name] for name in scores if name not in compared and name not in by_model]

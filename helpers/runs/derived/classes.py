@@ -11,8 +11,8 @@ from helpers.analysis import predictions
 from helpers.analysis.sources import METADATA
 from helpers.clip import names
 from helpers.data.texts.templates import CLASS, class_texts
-from helpers.runs.severities import runs_by_severity
-from helpers.runs.texts import embedded_texts
+from helpers.runs.derived.texts import embedded_texts
+from helpers.runs.variants import runs_by_severity
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run
@@ -49,10 +49,7 @@ def embedded_classes(run: "Run", templates: str | Sequence[str] | None = None) -
     """
     suits = "picture" if names.is_embedded(run.parameters.model) else "imagenet"
     texts = class_texts(classes_of(run), templates or suits)
-    found = embedded_texts(
-        run.folder / "classes.zarr", texts, lambda missing: run.model.encode_text(missing), run.tell
-    )
-    return predictions.ensembles(found)
+    return predictions.ensembles(embedded_texts(run, texts))
 
 
 def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:
@@ -92,7 +89,7 @@ def right_by_severity(
     templates : str or sequence of str, optional
         As for `embedded_classes`.
     severities : sequence of float, optional
-        As for `helpers.runs.severities.runs_by_severity`.
+        As for `helpers.runs.variants.runs_by_severity`.
 
     Returns
     -------

@@ -12,9 +12,11 @@ from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
 from helpers.data.changes import ORIGINAL
 from helpers.runs.derived.kept import derived
+from helpers.runs.paths import ALIGNED
 from helpers.runs.run import Run
-from helpers.runs.storage.arrays import Arrays, Variable
-from helpers.runs.storage.damage import mend
+from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.integrity import repair
+from helpers.runs.storage.layout import Layout, Variable, allocate
 from helpers.runs.storage.locks import ToldLock
 
 REFILLED = tuple(
@@ -84,16 +86,17 @@ def aligned_scores(run: Run) -> xr.Dataset:
         augmentations; see `helpers.analysis.maps`.
     """
     images = run.encodings("embedding")["image"]
-    path, name = run.folder / "aligned.zarr", "aligned"
+    path, name = run.folder / ALIGNED, "aligned"
     axes = {"score": list(maps.SCORES), "augmentation": list(geometry.GEOMETRIC)}
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))
     draw = partial(_moved, run, run.encodings("attention")["attention"])
     with ToldLock(path.with_suffix(".lock")), ThreadPoolExecutor(run.parameters.workers) as pool:
         arrays = Arrays(str(path))
-        arrays.create(run.identity | {"place": name}, coordinates)
-        mend(arrays, lambda found: run.tell(found.sentence(arrays.place, images.values)))
-        arrays.allocate([Variable(name, axes, "float64")], run.parameters.batch_size)
+        layout = Layout(arrays, run.identity | {"place": name}, coordinates)
+        layout.create()
+        repair(layout, lambda found: run.tell(found.sentence(arrays.place, images.values)))
+        allocate(arrays, [Variable(name, axes, "float64")], run.parameters.batch_size)
         for rows in arrays.batches(np.flatnonzero(~arrays.done())):
             values = [_aligned(own) for own in pool.map(draw, images.values[rows])]
             arrays.write(rows, {name: np.stack(values)})

@@ -7,14 +7,18 @@ Each is kept as one file, so that a notebook that is opened again, on any machin
 import hashlib
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import xarray as xr
-from zarr.storage import MemoryStore, ZipStore
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import MemoryStore
 
-from helpers.runs.storage.files import replaced
+from helpers.runs.paths import RECORD
+from helpers.runs.record import Record
+from helpers.runs.storage.files import ROOM, read_sealed, write_sealed
 from helpers.runs.storage.locks import ToldLock
 
 if TYPE_CHECKING:
@@ -31,18 +35,19 @@ def derived(
     digest = hashlib.sha256(key.encode()).hexdigest()[:8]
     path = run.folder / FOLDER / f"{name}-{digest}.zarr.zip"
     path.parent.mkdir(exist_ok=True)
+    record = Record(run.folder / RECORD)
     with ToldLock(path.with_suffix(".lock")):
-        if path.exists():
-            try:
-                return read(path)
-            except BadZipFile:
-                run.tell(f"{path} is damaged or unfinished; it is computed again.")
-        write(path, compute())
-        return read(path)
+        if (found := read(path)) is None:
+            if path.exists() or path.name in record.read().get("derived", []):
+                run.tell(f"{path} is damaged or missing; it is computed again.")
+            write(path, compute())
+            found = read(path)
+        record.add_derived(path.name)
+    return found
 
 
-def read(path: Path) -> xr.Dataset:
-    """Read a dataset of one file.
+def read(path: Path) -> xr.Dataset | None:
+    """Read a dataset of one file; None where it is missing, or any byte has changed.
 
     Parameters
     ----------
@@ -50,19 +55,16 @@ def read(path: Path) -> xr.Dataset:
 
     Returns
     -------
-    Dataset
+    Dataset or None
         In memory; labels are texts of Python.
-
-    Raises
-    ------
-    zipfile.BadZipFile
-        If any byte has changed, or is missing.
     """
-    with ZipFile(path) as packed:
-        if packed.testzip() is not None:
-            raise BadZipFile(f"{path} is damaged")
-    with ZipStore(path, mode="r") as store:
-        dataset = xr.open_zarr(store, consolidated=False, chunks=None).load()
+    data = read_sealed(path)
+    if data is None:
+        return None
+    stored = default_buffer_prototype().buffer.from_bytes
+    with ZipFile(BytesIO(data)) as packed:
+        files = {name: stored(packed.read(name)) for name in packed.namelist()}
+    dataset = xr.open_zarr(MemoryStore(files), consolidated=False, chunks=None).load()
     # A store lists its arrays in an order that differs from process to process.
     return _with_texts(dataset[sorted(dataset.data_vars)])
 
@@ -71,9 +73,12 @@ def write(path: Path, dataset: xr.Dataset) -> None:
     """Write a dataset as one file: the same bytes for the same values, whole or not at all."""
     files: dict = {}
     _with_texts(dataset).to_zarr(MemoryStore(files), consolidated=False)
-    with replaced(path) as partial, ZipFile(partial, "w") as packed:
+    data = BytesIO()
+    with ZipFile(data, "w") as packed:
+        packed.comment = ROOM.encode()
         for name in sorted(files):
             packed.writestr(ZipInfo(name), files[name].to_bytes())
+    write_sealed(path, data.getvalue())
 
 
 def _with_texts(dataset: xr.Dataset) -> xr.Dataset:

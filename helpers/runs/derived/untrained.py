@@ -9,8 +9,8 @@ import xarray as xr
 from helpers.analysis.order import moved_by
 from helpers.analysis.sources import few_of_each
 from helpers.clip.names import split_model
-from helpers.runs.compared import untrained_model
 from helpers.runs.derived.kept import derived
+from helpers.runs.variants import untrained_model
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -72,5 +72,5 @@ def _encoded(model: "Model", pixels: np.ndarray) -> np.ndarray:
 def _network(run: "Run", seed: int) -> "Model":
     from helpers.clip import load
 
-    name, pretrained = split_model(untrained_model(run))
+    name, pretrained = split_model(untrained_model(run.parameters.model))
     return load(name, pretrained, run.parameters.device, run.parameters.precision, seed=seed)

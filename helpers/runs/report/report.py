@@ -18,14 +18,14 @@ from helpers.data.preprocessing import Preprocessing
 from helpers.findings import COLUMNS
 from helpers.runs import paths
 from helpers.runs.fitting import lacks, left_out
-from helpers.runs.gather import as_text
+from helpers.runs.report.comparison import as_text
 from helpers.runs.report.notebook_page import heading, notebook_page
 from helpers.runs.report.pages import page
 from helpers.runs.report.pictures import Picture, picture
 from helpers.runs.report.provenance import damage_of, write_page
+from helpers.runs.report.results import ANSWER
 from helpers.runs.report.score_table import score_table
-from helpers.runs.results import ANSWER
-from helpers.runs.storage.files import is_sealed, writing
+from helpers.runs.storage.files import read_sealed, writing
 from helpers.runs.stored import StoredRun
 
 
@@ -166,7 +166,7 @@ def write_report(folder: Path, waiting: Sequence[str] = ()) -> Path:
 
 def _is_current(page: Path, executed: Path) -> bool:
     newer = page.exists() and page.stat().st_mtime_ns > executed.stat().st_mtime_ns
-    return newer and is_sealed(page.read_bytes())
+    return newer and read_sealed(page) is not None
 
 
 def share_report(folder: Path, out: Path) -> Path:
@@ -270,7 +270,7 @@ def _sections(
 
 
 def _answer(run: StoredRun, number: str) -> dict[str, object] | None:
-    """Read what `helpers.runs.results.Results.show_answer` kept; None where nothing is kept."""
+    """Read what `Results.show_answer` kept; None where nothing is kept."""
     path = run.folder / "tables" / f"{number}_{ANSWER}.csv"
     if not path.exists():
         return None

@@ -33,20 +33,7 @@ def score_table(summary: pd.DataFrame) -> dict[str, object]:
 
 
 def cells(rows: pd.DataFrame, *, signed: bool = False) -> list[dict[str, str]]:
-    """Write means and intervals.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        With `mean`, `low` and `high`.
-    signed : bool
-        Whether positive numbers have a sign, as differences do.
-
-    Returns
-    -------
-    list of dict
-        ``mean`` and ``interval``, which is empty where there is none.
-    """
+    """Write means and intervals, ``interval`` empty where there is none; differences are signed."""
     return [
         {"mean": written(row.mean, row.low, row.high, signed), "interval": _interval(row, signed)}
         for row in rows[["mean", "low", "high"]].itertuples()

@@ -9,16 +9,17 @@ import hashlib
 import json
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
 from helpers.data import CHANGES
 from helpers.data.changes import changed
+from helpers.runs.storage.files import ROOM, read_sealed, sealed
 
 if TYPE_CHECKING:
     from helpers.clip import Model
@@ -67,11 +68,12 @@ class DrawnViews:
     def _kept(self, path: Path) -> np.ndarray | None:
         if not path.exists():
             return None
-        if is_damaged(path):
+        data = read_sealed(path)
+        if data is None:
             self._tell(f"{path} is damaged or unfinished; that view is drawn again.")
             path.unlink()
             return None
-        with np.load(path) as file:
+        with np.load(BytesIO(data)) as file:
             return file["difference"]
 
     def _keep(self, path: Path, difference: np.ndarray) -> np.ndarray:
@@ -79,7 +81,7 @@ class DrawnViews:
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f".partial-{os.getpid()}-{id(difference)}-{path.name}")
         try:
-            np.savez_compressed(partial, difference=difference)
+            partial.write_bytes(_packed(difference))
             os.link(partial, path)
         except FileExistsError:
             return self._kept(path)
@@ -93,10 +95,9 @@ def _stem(name: str, image_id: str) -> str:
     return f"{name}-{readable}"
 
 
-def is_damaged(path: Path) -> bool:
-    """Tell whether a byte of a view that is kept has changed, or is missing."""
-    try:
-        with ZipFile(path) as packed:
-            return packed.testzip() is not None
-    except (BadZipFile, EOFError, zlib.error, NotImplementedError):
-        return True
+def _packed(difference: np.ndarray) -> bytes:
+    data = BytesIO()
+    np.savez_compressed(data, difference=difference)
+    with ZipFile(data, "a") as packed:
+        packed.comment = ROOM.encode()
+    return sealed(data.getvalue())

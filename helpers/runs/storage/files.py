@@ -1,4 +1,9 @@
-"""Files that are written whole or not at all, and texts that carry their own checksum."""
+"""Files that are written whole or not at all, and carry the checksum of all their bytes.
+
+A file has room for its own SHA-256: an entry in JSON, a comment in HTML or at the end of a zip. So
+file and checksum are replaced at one moment, whoever is killed and however many write, and a file
+that is moved or copied takes its checksum along.
+"""
 
 import hashlib
 import os
@@ -9,11 +14,12 @@ from pathlib import Path
 
 from helpers.checks import WorkbookError
 
-CHECKSUMS = "checksums.txt"
 BLANK = "0" * 64
 """Stands where `sealed` puts the checksum."""
+ROOM = f"checksum: {BLANK}"
+"""Room for a checksum in a comment."""
 _SEAL = re.compile(rb'checksum"?: "?([0-9a-f]{64})')
-_ROOM = re.compile(rf'checksum"?: "?{BLANK}')
+_ROOM = re.compile(rf'checksum"?: "?{BLANK}'.encode())
 
 
 @contextmanager
@@ -31,43 +37,23 @@ def replaced(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def seal_folder(folder: Path) -> None:
-    """Write the checksums of all files in a folder into one more, as ``sha256sum`` does."""
-    text = f"# checksum: {BLANK}\n{_checksums(folder)}"
-    (folder / CHECKSUMS).write_text(sealed(text), encoding="utf-8")
+def write_sealed(path: Path, data: str | bytes) -> None:
+    """Write a file that has room for a checksum, with its checksum."""
+    with replaced(path) as partial:
+        partial.write_bytes(sealed(data))
 
 
-def damaged_files(folder: Path) -> list[str]:
-    """Compare a folder with what `seal_folder` wrote."""
-    path = folder / CHECKSUMS
+def read_sealed(path: Path) -> bytes | None:
+    """Read a file that `write_sealed` wrote; None where it is missing, or any byte has changed."""
     data = path.read_bytes() if path.exists() else b""
-    if not is_sealed(data):
-        return [CHECKSUMS]
-    told = data.decode().splitlines()[1:]
-    return sorted(
-        {line.partition("  ")[2] for line in {*told} ^ {*_checksums(folder).splitlines()}}
-    )
+    return data if is_sealed(data) else None
 
 
-def _checksums(folder: Path) -> str:
-    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
-    return "".join(f"{sha256_of(folder / name)}  {name}\n" for name in names)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS]
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sealed(text: str) -> str:
-    """Put a text's own SHA-256 into it."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return _ROOM.sub(lambda found: found[0].replace(BLANK, digest), text)
+def sealed(data: str | bytes) -> bytes:
+    """Put their own SHA-256 into bytes, or into a text."""
+    data = data.encode() if isinstance(data, str) else data
+    digest = hashlib.sha256(data).hexdigest().encode()
+    return _ROOM.sub(lambda found: found[0].replace(BLANK.encode(), digest), data)
 
 
 def is_sealed(data: bytes) -> bool:
@@ -82,6 +68,12 @@ def is_sealed(data: bytes) -> bool:
 def _without(seal: bytes, data: bytes) -> bytes:
     blank = BLANK.encode()
     return _SEAL.sub(lambda m: m[0].replace(seal, blank) if m[1] == seal else m[0], data)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

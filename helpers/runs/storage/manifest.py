@@ -1,4 +1,4 @@
-"""What a Zarr group's own ``zarr.json`` says of its arrays: enough to notice damage and mend it.
+"""What a Zarr group's own ``zarr.json`` says of its arrays: enough to notice damage and repair it.
 
 Chunks carry checksums of their own. The few files beside them are sealed
 (`helpers.runs.storage.files`): the group's holds copies of those of all arrays, and can be made
@@ -75,7 +75,7 @@ class Manifest:
 
     def restore(self, key: str) -> None:
         """Write an array's metadata again, from the group's."""
-        self._set(key, self.read()["metadata"][key])
+        self._set(key, self.read()["metadata"][key].encode())
 
     def owner(self, name: str) -> str | None:
         """Return whom an array was made for (`mark`); None where nothing undamaged says it."""
@@ -83,16 +83,16 @@ class Manifest:
         return json.loads(data)["attributes"]["of"] if data and is_sealed(data) else None
 
     def _seal(self, key: str) -> str:
-        text = sealed(self._get(key).decode())
-        self._set(key, text)
-        return text
+        data = sealed(self._get(key))
+        self._set(key, data)
+        return data.decode()
 
     def _get(self, key: str) -> bytes | None:
         found = sync(self._store.get(key, default_buffer_prototype()))
         return None if found is None else found.to_bytes()
 
-    def _set(self, key: str, text: str) -> None:
-        sync(self._store.set(key, default_buffer_prototype().buffer.from_bytes(text.encode())))
+    def _set(self, key: str, data: bytes) -> None:
+        sync(self._store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
 
 
 def mark(identity: Mapping) -> dict[str, str]:

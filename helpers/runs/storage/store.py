@@ -16,9 +16,10 @@ from helpers.runs.compute.engine import Batch, Engine, Outcome
 from helpers.runs.compute.output_variables import CONTENT
 from helpers.runs.parameters import Parameters
 from helpers.runs.record import Record, circumstances
-from helpers.runs.storage.arrays import Arrays
-from helpers.runs.storage.damage import DamagedArrays, mend
+from helpers.runs.storage.arrays import Arrays, DamagedArrays
 from helpers.runs.storage.drawn import DrawnViews
+from helpers.runs.storage.integrity import repair
+from helpers.runs.storage.layout import Layout
 from helpers.runs.storage.locks import ToldLock
 
 
@@ -38,6 +39,7 @@ class Store:
         self._wanted, self._asked = wanted, set()
         place = paths.store(parameters.out, folder)
         self._arrays = Arrays(place)
+        self._layout = Layout(self._arrays, identity, self._coordinates())
         self.record = Record(folder / paths.RECORD)
         self.drawn_views = DrawnViews(folder, identity, lambda: self.engine.model, self.record.tell)
         self.engine = Engine(parameters, place, identity, self.drawn_views, lender)
@@ -46,8 +48,8 @@ class Store:
     def open(self) -> None:
         """Make the arrays, or find that they are those of this run; of damage, tell."""
         with self.lock:
-            self._arrays.create(self._identity, self._coordinates())
-            self._mend([CONTENT.name])  # which nothing else reads
+            self._layout.create()
+            self._repair([CONTENT.name])  # which nothing else reads
             if self._arrays.done().any():
                 self.record.tell_if_missing()
 
@@ -57,6 +59,11 @@ class Store:
         self.compute()
         return with_metadata(self._read(names), self.record.read().get("metadata", {}))
 
+    def progress(self) -> list[int]:
+        """Return how many images are done or known to be unreadable, and how many there are."""
+        done, unreadable = self._arrays.done(), self.record.read().get("unreadable", {})
+        return [int(done.sum()) + len(unreadable), len(done)]
+
     def counts(self) -> xr.DataArray:
         """Return how many finished images of each source a batch has, (batch, of_source)."""
         return self._arrays.counts()
@@ -65,7 +72,7 @@ class Store:
         try:
             return self._arrays.read(names)
         except DamagedArrays:
-            self._mend([*names, *self._arrays.labels()])
+            self._repair([*names, *self._arrays.labels()])
             self.compute()
             return self._arrays.read(names)
 
@@ -75,7 +82,7 @@ class Store:
             self._arrays.look_again()
             missing = self._missing()
             if len(missing):
-                self._fill_mended(missing)
+                self._fill_repaired(missing)
                 self._arrays.look_again()
             if "images" not in self.record.read():
                 metadata = self._images.metadata().to_dict()
@@ -90,11 +97,11 @@ class Store:
             "augmentation": ("augmentation", list(changes)),
         }
 
-    def _mend(self, names: Sequence[str]) -> None:
+    def _repair(self, names: Sequence[str]) -> None:
         """Tell of damage in arrays, so that `compute` fills what it spoiled."""
         ids, place = self._images.ids, self._arrays.place
         with self.lock:
-            mend(self._arrays, lambda found: self.record.tell(found.sentence(place, ids)), names)
+            repair(self._layout, lambda found: self.record.tell(found.sentence(place, ids)), names)
 
     def _contents(self) -> dict[str, str]:
         """Return the SHA-256 of every readable image's pixels."""
@@ -115,11 +122,11 @@ class Store:
         whole = self._arrays.whole_batches(missing)
         return whole[~known[whole]]
 
-    def _fill_mended(self, missing: np.ndarray) -> None:
+    def _fill_repaired(self, missing: np.ndarray) -> None:
         try:
             self._fill(missing)
         except DamagedArrays:  # a chunk that other images of it were to be written into
-            self._mend(self._arrays.variables())
+            self._repair(self._arrays.variables())
             self._fill(self._missing())
 
     def _fill(self, missing: np.ndarray) -> None:
@@ -131,10 +138,13 @@ class Store:
             Batch(rows, [self._images[row] for row in rows.tolist()])
             for rows in self._arrays.batches(missing)
         ]
-        with tqdm(total=len(missing), desc=title, unit="image", leave=False) as progress:
+        total = len(self._images)
+        done = total - len(missing)
+        with tqdm(total=len(missing), desc=title, unit="image", leave=False) as bar:
             for outcome in self._filled(batches):
-                self.record.add(outcome.images, outcome.seconds, outcome.unreadable)
-                progress.update(outcome.images + len(outcome.unreadable))
+                done += outcome.images + len(outcome.unreadable)
+                self.record.add(outcome.images, outcome.seconds, outcome.unreadable, [done, total])
+                bar.update(outcome.images + len(outcome.unreadable))
 
     def _filled(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         if self._parameters.cluster is None:
