@@ -237,7 +237,7 @@ def repeat(folder: Path, out: str | None) -> int:
 
 
 def _parameters(profile: str, given: Sequence[tuple[str, str]], out: str | None) -> Parameters:
-    from helpers.runs.absolute import absolute_paths
+    from helpers.runs.paths import absolute_paths
 
     values = {name: parse_value(name, value) for name, value in given}
     if out is not None:

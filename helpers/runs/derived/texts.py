@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from helpers.analysis.directions import normalised
+from helpers.analysis.proximity import normalised
 from helpers.data.texts import Texts
 from helpers.runs.derived.kept import derived
 

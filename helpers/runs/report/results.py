@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
     from matplotlib.figure import Figure
 
-    from helpers.analysis.findings import Answer
+    from helpers.findings import Answer
 
 ANSWER = "answer"
 """Ends the name of the table of a notebook's answer; its first row is the sentence."""
@@ -168,7 +168,7 @@ class Results:
         source : str, optional
             Where the figure's data come from, if not from the run's model alone.
         """
-        from helpers.figures.descriptions import describe
+        from helpers.figures.layout import describe
 
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
