@@ -22,7 +22,7 @@ from helpers.data import (
     views,
 )
 from helpers.data.changes import SCALES, changed
-from helpers.data.noise import plasma, poisson
+from helpers.data.corruptions import plasma, poisson
 
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 OTHERS = (*SETS["corruptions"], *SETS["photography"])
