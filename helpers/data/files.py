@@ -12,8 +12,7 @@ from helpers.data.about import BESIDE, About, together
 from helpers.data.decode import IMAGE_SUFFIXES, decode, is_image, suffix_of
 from helpers.data.images import Image, Images, LeftOut
 from helpers.data.lists import named_rows
-from helpers.data.paths import expand, printable
-from helpers.data.reading import BadFile, open_file
+from helpers.data.reading import BadFile, expand, open_file, printable
 from helpers.data.shards import SHARD_SUFFIX, open_all
 from helpers.data.tables import SUFFIXES, read_table
 

@@ -18,7 +18,7 @@ from helpers.data.decode import (
     kind_of,
     suffix_of,
 )
-from helpers.data.paths import printable
+from helpers.data.reading import printable
 
 LABEL = "label"
 LABELS = ("class_name", LABEL, "class", "category")

@@ -9,8 +9,7 @@ from helpers.checks import WorkbookError
 from helpers.data.about import About, about, together
 from helpers.data.decode import decode, is_image
 from helpers.data.images import Image, Images, LeftOut
-from helpers.data.paths import expand, inside, printable
-from helpers.data.reading import BadFile
+from helpers.data.reading import BadFile, expand, inside, printable
 from helpers.data.shards import open_all
 from helpers.data.tables import KEY_COLUMN, PATH_COLUMNS, Row, path_column, read_table
 

@@ -1,18 +1,21 @@
-"""Reading files that others made: regular files alone, and text and tables of any usual kind."""
+"""Reading what others made: paths as users write them, regular files, text, and cells of tables."""
 
 import csv
 import errno
 import os
+import re
 import stat
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from os import PathLike, fspath
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 SEPARATORS = ",;\t|"
 """What may stand between the cells of a CSV file; the first that fits its first row is taken."""
 
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UTF16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 
 
@@ -56,6 +59,31 @@ def decode_text(data: bytes) -> str:
     if "\0" in text:
         raise BadFile("is no UTF-8 text (it holds NUL); save it with that encoding.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def expand(path: str) -> Path:
+    """Expand `~`; unlike pathlib, leave `~name` as it is where no user has that name."""
+    return Path(os.path.expanduser(path))
+
+
+def printable(path: str) -> str:
+    r"""Write what is no character to show as escapes, so that an id is one line of valid text."""
+    text = path.encode("utf-8", "backslashreplace").decode()
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Find a file that a list names, which may be a link, below the list's folder."""
+    path = Path(os.path.abspath(folder / expand(name)))
+    if "\\" in name and not os.path.lexists(path):
+        path = Path(os.path.abspath(folder / expand(name.replace("\\", "/"))))
+    # A list made with absolute paths may name its folder by another way than the user does.
+    if not any(path.is_relative_to(way(folder)) for way in (os.path.abspath, os.path.realpath)):
+        raise BadFile(
+            f"names {name!r}, which is not in its folder; put the list into a folder that all its "
+            "images are in or below."
+        )
+    return path
 
 
 class Row(NamedTuple):

@@ -26,8 +26,7 @@ from helpers.data.decode import (
     suffix_of,
 )
 from helpers.data.images import Image, Images, LeftOut, state_of
-from helpers.data.paths import expand, printable
-from helpers.data.reading import BadFile, open_file, why
+from helpers.data.reading import BadFile, expand, open_file, printable, why
 
 SHARD_SUFFIX = ".tar"
 MOST_SHARDS = 1_000_000

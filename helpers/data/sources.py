@@ -17,8 +17,8 @@ from helpers.data.decode import EXTRAS, is_image, suffix_of
 from helpers.data.files import open_folder, open_image
 from helpers.data.images import Image, Images, LeftOut
 from helpers.data.lists import open_list
-from helpers.data.paths import expand
 from helpers.data.photos import open_photos
+from helpers.data.reading import expand
 from helpers.data.shards import SHARD_SUFFIX, open_shards
 from helpers.data.tables import SUFFIXES
 

@@ -295,7 +295,7 @@ def models(name: str | None) -> int:
 def images(source: str) -> int:
     """List what a source of images holds."""
     from helpers.data import UnreadableImage, open_images
-    from helpers.data.paths import printable
+    from helpers.data.reading import printable
 
     found = open_images(parse_value("images", source))
     print(f"{len(found)} images")
@@ -317,7 +317,7 @@ def images(source: str) -> int:
 
 def _counted(values: "pd.Series") -> str:
     """List the groups that a column parts images into, with the number of images in each."""
-    from helpers.data.paths import printable
+    from helpers.data.reading import printable
 
     counts = values[values != ""].value_counts(sort=False)
     shown = [f"{printable(value)} ({n})" for value, n in counts.head(SHOWN_GROUPS).items()]

@@ -9,7 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
-from helpers.data.files import expand
+from helpers.data.reading import expand
 from helpers.data.texts.files import SUFFIXES, Row, read
 
 FOLDER = Path(__file__).parent
