@@ -16,7 +16,6 @@ import numpy as np
 from braceexpand import braceexpand
 
 from helpers.checks import WorkbookError
-from helpers.data.about import BESIDE, TEXTS, About, together
 from helpers.data.decode import (
     IMAGE_SUFFIXES,
     UnreadableImage,
@@ -26,6 +25,7 @@ from helpers.data.decode import (
     suffix_of,
 )
 from helpers.data.images import Image, Images, LeftOut, state_of
+from helpers.data.metadata import CAPTION_SUFFIXES, SIDECARS, Annotation, merged
 from helpers.data.reading import BadFile, expand, open_file, printable, why
 
 SHARD_SUFFIX = ".tar"
@@ -69,7 +69,7 @@ def open_shards(pattern: str) -> Images:
     else the sample's key; a sample's only such member may be called as it likes. Hidden members are
     left out.
     """
-    shards = [path for one in _expand(pattern) for path in _matching(one)]
+    shards = [path for name in _expand(pattern) for path in _matching(name)]
     missing = [shard for shard in shards if not os.path.exists(shard)]
     if missing:
         raise WorkbookError(
@@ -101,7 +101,7 @@ def _expand(pattern: str) -> list[Path]:
 
 def _matching(path: Path) -> list[Path]:
     """Return the files that a path with `*` or `?` stands for; itself where there is none."""
-    return [Path(found) for found in sorted(glob(str(path)))] or [path]
+    return [Path(name) for name in sorted(glob(str(path)))] or [path]
 
 
 def _open_shard(shard: Path, common: Path, left_out: LeftOut) -> list[Image]:
@@ -118,30 +118,31 @@ def _open_shard(shard: Path, common: Path, left_out: LeftOut) -> list[Image]:
     listed, used = [], set()
     for name in filter(is_image, members):
         key = _key(name)
-        beside = _beside(name, samples[key], alone=images[key] == 1)
-        used.update(beside)
-        said = tuple((members[one], BESIDE[suffix_of(one)]) for one in beside)
+        names = _sidecars(name, samples[key], alone=images[key] == 1)
+        used.update(names)
+        sidecars = tuple((members[file], SIDECARS[suffix_of(file)]) for file in names)
         listed.append(
             Image(
                 id=printable(f"{prefix}/{name if images[key] > 1 else key}"),
-                read_pixels=partial(_pixels, members[name], said),
-                told=partial(_captions, said) if said else None,
+                read_pixels=partial(_pixels, members[name], sidecars),
+                told=partial(_captions, sidecars) if sidecars else None,
                 path=shard,
                 state=state,
-                facts=partial(_metadata, said) if said else {},
+                facts=partial(_metadata, sidecars) if sidecars else {},
             )
         )
     left_out.add_files(members, used, prefix)
     return listed
 
 
-def _beside(name: str, sample: Sequence[str], *, alone: bool) -> list[str]:
+def _sidecars(name: str, sample: Sequence[str], *, alone: bool) -> list[str]:
     """Return the members of an image's sample that say something of it, captions first."""
-    saying = [one for ending in BESIDE for one in sample if suffix_of(one) == ending]
-    own = [one for one in saying if _stem(one) == _stem(name)]
-    own = own or [one for one in saying if _stem(one) == _key(name)]
-    texts = [one for one in saying if suffix_of(one) in TEXTS and one not in own]
-    return own + texts if alone else own
+    sidecars = [file for ending in SIDECARS for file in sample if suffix_of(file) == ending]
+    same = [file for file in sidecars if _stem(file) == _stem(name)]
+    same = same or [file for file in sidecars if _stem(file) == _key(name)]
+    others = [file for file in sidecars if file not in same]
+    captions = [file for file in others if suffix_of(file) in CAPTION_SUFFIXES]
+    return same + captions if alone else same
 
 
 def _members(shard: Path, prefix: str, left_out: LeftOut) -> dict[str, Extent]:
@@ -151,7 +152,7 @@ def _members(shard: Path, prefix: str, left_out: LeftOut) -> dict[str, Extent]:
             open_file(shard) as file,
             tarfile.open(fileobj=file, mode="r:", tarinfo=_Member) as archive,
         ):
-            found = list(_in_order(archive))
+            listed = list(_in_order(archive))
             end = archive.offset
     # tarfile lets errors of many kinds through, and needs more memory than there is for some.
     except Exception as error:
@@ -160,10 +161,10 @@ def _members(shard: Path, prefix: str, left_out: LeftOut) -> dict[str, Extent]:
             "decompress it or download it again."
         ) from error
     _check_end(Extent(shard, end, tarfile.BLOCKSIZE))
-    for member in found:
+    for member in listed:
         _check_member(shard, member)
     extents: dict[str, Extent] = {}
-    for member in filter(tarfile.TarInfo.isfile, found):
+    for member in filter(tarfile.TarInfo.isfile, listed):
         name = PurePosixPath(member.name).as_posix()
         if name in extents:
             left_out.add("member whose name comes again later", f"{prefix}/{name}")
@@ -206,7 +207,7 @@ def _check_end(block: Extent) -> None:
 def _check_member(shard: Path, member: tarfile.TarInfo) -> None:
     """Check that what may belong to a sample lies in the shard itself, under a name of its own."""
     path = PurePosixPath(member.name)
-    if path.suffix.lower() not in (*IMAGE_SUFFIXES, *BESIDE):
+    if path.suffix.lower() not in (*IMAGE_SUFFIXES, *SIDECARS):
         return
     if path.is_absolute() or ".." in path.parts:
         raise WorkbookError(
@@ -239,25 +240,28 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _said(beside: Sequence[tuple[Extent, Callable[[bytes], About]]], image_id: str) -> list[About]:
+Sidecars = Sequence[tuple[Extent, Callable[[bytes], Annotation]]]
+
+
+def _annotation(sidecars: Sidecars, image_id: str) -> Annotation:
     try:
-        return [read(_bytes(extent, image_id)) for extent, read in beside]
+        return merged(read(_bytes(extent, image_id)) for extent, read in sidecars)
     except BadFile as error:
         reason = f"its caption {str(error).rstrip('.')}"
         raise UnreadableImage(image_id, reason) from error
 
 
-def _captions(beside: Sequence, image_id: str) -> tuple[str, ...]:
-    return together(_said(beside, image_id)).captions
+def _captions(sidecars: Sidecars, image_id: str) -> tuple[str, ...]:
+    return _annotation(sidecars, image_id).captions
 
 
-def _metadata(beside: Sequence, image_id: str) -> Mapping[str, str]:
-    return together(_said(beside, image_id)).metadata
+def _metadata(sidecars: Sidecars, image_id: str) -> Mapping[str, str]:
+    return _annotation(sidecars, image_id).metadata
 
 
-def _pixels(extent: Extent, beside: Sequence, image_id: str) -> np.ndarray:
+def _pixels(extent: Extent, sidecars: Sidecars, image_id: str) -> np.ndarray:
     """Read a sample's image; one whose caption can't be read counts as unreadable, too."""
-    _said(beside, image_id)
+    _annotation(sidecars, image_id)
     return decode(BytesIO(_bytes(extent, image_id)), image_id)
 
 

@@ -14,13 +14,12 @@ import numpy as np
 
 from helpers.checks import WorkbookError
 from helpers.data.decode import EXTRAS, is_image, suffix_of
-from helpers.data.files import open_folder, open_image
+from helpers.data.folders import open_folder, open_image, open_list
 from helpers.data.images import Image, Images, LeftOut
-from helpers.data.lists import open_list
+from helpers.data.metadata import TABLE_SUFFIXES
 from helpers.data.photos import open_photos
 from helpers.data.reading import expand
 from helpers.data.shards import SHARD_SUFFIX, open_shards
-from helpers.data.tables import SUFFIXES
 
 DEFAULT_SCENES = 100
 
@@ -104,7 +103,7 @@ SOURCES: tuple[Source, ...] = (
         _is_file_with(SHARD_SUFFIX, ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"),
         open_shards,
     ),
-    Source("LIST.csv", _is_file_with(*SUFFIXES), open_list),
+    Source("LIST.csv", _is_file_with(*TABLE_SUFFIXES), open_list),
     Source("FOLDER", _is_folder, open_folder),
     Source(
         "IMAGE.jpg",

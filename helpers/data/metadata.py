@@ -1,16 +1,22 @@
-"""Tables that say something of images: text, CSV, TSV, JSON lines and Parquet, read alike."""
+"""Captions and metadata of images, in files beside them and in tables of any kind."""
 
+import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from helpers.data.about import json_object
 from helpers.data.decode import IMAGE_SUFFIXES, suffix_of
-from helpers.data.reading import BadFile, open_file, read_rows, read_text, why
+from helpers.data.reading import BadFile, decode_text, open_file, read_rows, read_text, why
+
+CAPTION_COLUMNS = ("caption", "captions", "title", "text", "comment")
+"""Names of captions; the first that is there is taken, and the others are metadata."""
+
+LONGEST = 1000
+"""Characters of a value that is kept as metadata; longer ones are files in disguise."""
 
 PATH_COLUMNS = (
     *("path", "filepath", "file_name", "filename", "image_path", "image_name", "file"),
@@ -23,6 +29,76 @@ URL_COLUMNS = ("url", "image_url", "urls")
 OF_KEYS = (KEY_COLUMN, *URL_COLUMNS)
 
 _NUMBERED = re.compile(r"(.+)#\d+")
+
+
+class Annotation(NamedTuple):
+    """What a row or a file says of an image: its captions, and all else by name."""
+
+    captions: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
+
+
+def annotation_of(cells: Mapping[str, object]) -> Annotation:
+    """Divide what is said of an image into captions and metadata."""
+    cells = {name.strip().lower(): value for name, value in cells.items()}
+    column = next((name for name in CAPTION_COLUMNS if cells.get(name) not in ("", None)), None)
+    texts = {name: _text(value) for name, value in cells.items() if name != column}
+    metadata = {name: text for name, text in texts.items() if text and len(text) <= LONGEST}
+    return Annotation(_captions(cells[column]) if column else (), metadata)
+
+
+def merged(annotations: Iterable[Annotation]) -> Annotation:
+    """Join what several rows or files say of one image: all captions, all values."""
+    captions, metadata = {}, {}
+    for each in annotations:
+        captions |= dict.fromkeys(each.captions)
+        for name, value in each.metadata.items():
+            metadata.setdefault(name, {})[value] = None
+    return Annotation(
+        tuple(captions), {name: "; ".join(values) for name, values in metadata.items()}
+    )
+
+
+def read_caption(data: bytes) -> Annotation:
+    """Read the text file beside an image, which is a caption."""
+    return annotation_of({CAPTION_COLUMNS[0]: decode_text(data).strip()})
+
+
+def read_json(data: bytes) -> Annotation:
+    """Read the JSON object beside an image."""
+    return annotation_of(json_object(data))
+
+
+def json_object(data: bytes | str) -> dict[str, object]:
+    """Read a JSON object."""
+    try:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"is no JSON object ({error}).") from error
+    if not isinstance(parsed, dict):
+        raise BadFile(f"is no JSON object but {type(parsed).__name__}.")
+    return parsed
+
+
+CAPTION_SUFFIXES = (".txt", ".caption")
+"""Endings of files that are a caption as they stand."""
+
+SIDECARS = dict.fromkeys(CAPTION_SUFFIXES, read_caption) | {".json": read_json}
+"""Endings of files that say something of the image of the same name → how they are read."""
+
+
+def _captions(value: object) -> tuple[str, ...]:
+    captions = value if isinstance(value, list) else [value]
+    if wrong := [caption for caption in captions if not isinstance(caption, str)]:
+        raise BadFile(f"is no text but {type(wrong[0]).__name__}.")
+    return tuple(dict.fromkeys(text for caption in captions if (text := _text(caption).strip())))
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, list | dict):
+        return ""
+    # JSON can write halves of characters, which nothing else can.
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 class Row(NamedTuple):
@@ -59,7 +135,7 @@ def _text_lines(path: Path) -> list[Row]:
 
 
 def _is_table(first: Row) -> bool:
-    """Tell a line of several cells from the name of a file."""
+    """Return whether a line has several cells, and is not the name of a file."""
     line = first.cells[PATH_COLUMNS[0]]
     (row,) = read_rows(line, _is_first) or [None]
     return row is not None and len(row.cells) > 1 and _is_first(row.cells) and not _is_image(line)
@@ -110,8 +186,8 @@ def _without_header(cells: Sequence[str]) -> dict[str, str]:
 
 
 def _without_number(name: str) -> str:
-    found = _NUMBERED.fullmatch(name)
-    return found[1] if found and _is_image(found[1]) else name
+    match = _NUMBERED.fullmatch(name)
+    return match[1] if match and _is_image(match[1]) else name
 
 
 def _json_lines(path: Path) -> list[Row]:
@@ -138,7 +214,7 @@ def _parquet(path: Path) -> list[Row]:
         raise BadFile("is no valid Parquet file.") from error
     table.columns = [str(name).strip().lower() for name in table.columns]
     records = table.to_dict("records")
-    return [Row(n, {k: _plain(v) for k, v in one.items()}) for n, one in enumerate(records, 1)]
+    return [Row(n, {k: _plain(v) for k, v in cells.items()}) for n, cells in enumerate(records, 1)]
 
 
 def _plain(value: object) -> object:
@@ -155,5 +231,5 @@ _READERS: Mapping[str, Callable[[Path], list[Row]]] = {
     ".jsonl": _json_lines,
     ".parquet": _parquet,
 }
-SUFFIXES = tuple(_READERS)
+TABLE_SUFFIXES = tuple(_READERS)
 """What the names of tables end in, in lower case."""
