@@ -14,7 +14,7 @@ from helpers.clip.embedded import NAMES, RECIPES, build, checkpoints, weights_fi
 from helpers.clip.embedded.initial import new_model, normalise
 from helpers.clip.embedded.text import known_tokens, tokenizer
 from helpers.data import scenes
-from helpers.data.photos import PHOTOS
+from helpers.data.sources import PHOTOS
 from helpers.training.settings import Settings
 from helpers.training.text import encode_texts, tokenize
 

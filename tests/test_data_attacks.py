@@ -7,11 +7,10 @@ import pytest
 
 from helpers.checks import WorkbookError
 from helpers.data import CHANGES, SETS, open_images, views
-from helpers.data.attacks import _square
+from helpers.data.attacks import UNKNOWN, WORDS, Subject, _square, subject_of
 from helpers.data.changes import changed
 from helpers.data.images import Image
 from helpers.data.scenes.drawing import object_alone
-from helpers.data.subject import UNKNOWN, WORDS, Subject, subject_of
 
 GREY = np.full((224, 224, 3), 128, np.uint8)
 SCENE = Subject(is_scene=True, captions=("a red star and a solid blue circle",))

@@ -4,8 +4,7 @@ from PIL import Image
 
 from helpers.checks import WorkbookError
 from helpers.data import SOURCES, VIEWS, open_images, views
-from helpers.data.photos import PHOTOS
-from helpers.data.sources import absolute
+from helpers.data.sources import PHOTOS, absolute
 
 
 def folder(path, *names):

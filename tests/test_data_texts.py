@@ -10,8 +10,8 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from helpers.checks import WorkbookError
 from helpers.clip import embedded
-from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES
+from helpers.data.sources import PHOTOS
 from helpers.data.texts import POOLS, Texts, open_texts
 from helpers.data.texts.make import MAKERS, with_article, words_of, write
 from helpers.data.texts.pools import FOLDER, file_of

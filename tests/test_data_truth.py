@@ -1,8 +1,8 @@
 """What is known to be true of images."""
 
 from helpers.data import open_images
-from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES, scene
+from helpers.data.sources import PHOTOS
 from helpers.data.truth import known_truth, truth_of_views
 
 

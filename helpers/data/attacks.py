@@ -7,25 +7,43 @@ every colour of every pixel is changed by a few grey levels so that the embeddin
 the last needs the model. Beside it stands noise of the same largest size, which knows no model.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image as pillow
+from PIL import ImageDraw, ImageFont
 
 from helpers.data.change import MODEL, OF_PIXELS, SUBJECT, Change, Draw, change_in
+from helpers.data.decode import UnreadableImage
+from helpers.data.images import Image
 from helpers.data.opencv import cv2
-from helpers.data.photos import PHOTOS, open_photos
 from helpers.data.pixels import resized
-from helpers.data.subject import Subject
+from helpers.data.sources import PHOTOS, SCENE, open_photos
+
+if TYPE_CHECKING:
+    from helpers.clip import Model
 
 LABEL_WIDTH, PATCH_SIDE = 0.19, 0.1
 """How wide a label is at severity 1, in shorter sides of the image; and a patch, in sides."""
 
 OBJECT_RADIUS = 11.0
 """Radius in pixels of 224 of a pasted object at severity 1; those of small ones begin at 22."""
+
+WORDS = (
+    *("anchor", "apple", "balloon", "banjo", "bicycle", "bridge", "broom", "candle", "carrot"),
+    *("castle", "cello", "daisy", "dolphin", "dragon", "drum", "eagle", "elephant", "fiddle"),
+    *("fox", "fridge", "giraffe", "guitar", "hammer", "harbour", "helmet", "igloo", "iPod"),
+    *("jeep", "kayak", "kettle", "ladder", "lemon", "lion", "lobster", "mango", "medal"),
+    *("mushroom", "onion", "ostrich", "owl", "panda", "parrot", "penguin", "piano", "pizza"),
+    *("pumpkin", "rabbit", "sandal", "shark", "snail", "sofa", "teapot", "tiger", "toaster"),
+    *("tractor", "train", "trumpet", "turtle", "umbrella", "violin", "wagon", "whale", "zebra"),
+)
+"""What is written on images that have no classes."""
 
 PADDING = 0.35
 """Room around a word, in heights of its letters."""
@@ -37,11 +55,45 @@ _LEVELS = "grey levels of 255, in whole numbers: below 1 nothing changes"
 _attack = partial(change_in, ATTACKS)
 
 
-class Attackable(Protocol):
-    """What `adversarial` asks of a model."""
+@dataclass(frozen=True)
+class Subject:
+    """What a change may know of an image beside its pixels.
 
-    def repelled(self, pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
-        """Return pixels whose embedding is far from the original's."""
+    Attributes
+    ----------
+    is_scene : bool
+        Whether it is one of the drawn scenes.
+    captions : tuple of str
+        What its source says it shows.
+    wrong_words : tuple of str
+        Names of other classes of the run, or else `WORDS`; none occurs in its captions.
+    """
+
+    is_scene: bool = False
+    captions: tuple[str, ...] = ()
+    wrong_words: tuple[str, ...] = WORDS
+
+
+UNKNOWN = Subject()
+"""An image of which only the pixels are known."""
+
+
+def subject_of(image: Image, classes: Iterable[str] = ()) -> Subject:
+    """Say what is known of an image of a run whose images have some classes."""
+    try:
+        captions, label = image.captions, image.label
+    except UnreadableImage:  # a run reports it when it reads the pixels
+        captions, label = (), None
+    said = _words(*captions, label or "")
+    # A user's file that is called like a scene need not be one.
+    is_scene = image.path is None and SCENE.fullmatch(image.id) is not None
+    others = tuple(name for name in classes if name != label)
+    wrong = tuple(name for name in others or WORDS if not _words(name) & said)
+    return Subject(is_scene, captions, wrong or WORDS)
+
+
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in re.findall(r"\w+", text.lower())}
 
 
 @_attack("width of the label: a fifth of the image's each", label="Wrong word", needs=SUBJECT)
@@ -55,9 +107,9 @@ def typographic(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject
     size = max(1.0, min(size, height / (1 + 2 * PADDING)))
     font = _font(size)
     box = (round(font.getlength(word) + 2 * PADDING * size), round(size * (1 + 2 * PADDING)))
-    box = tuple(min(own, side) for own, side in zip(box, (width, height), strict=True))
+    box = tuple(map(min, box, (width, height)))
     left, top = _corner(rng, box, (width, height))
-    image = Image.fromarray(pixels)
+    image = pillow.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     draw.rectangle((left, top, left + box[0] - 1, top + box[1] - 1), fill="white")
     draw.text((left + box[0] / 2, top + box[1] / 2), word, "black", font, anchor="mm")
@@ -74,8 +126,8 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 def _corner(rng: Draw, box: Sequence[int], sides: Sequence[int]) -> list[int]:
     """Place a box somewhere within an image: at the same part of the room, whatever its size."""
     return [
-        round(part * (side - own))
-        for part, own, side in zip(rng.random(2), box, sides, strict=True)
+        round(part * (side - length))
+        for part, length, side in zip(rng.random(2), box, sides, strict=True)
     ]
 
 
@@ -108,7 +160,7 @@ def _object(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) ->
     tone, cover = object_alone(item | placed)
     size = pixels.shape[1::-1]
     if size != (SIDE, SIDE):
-        tone, cover = (cv2.resize(own, size) for own in (tone, cover))
+        tone, cover = cv2.resize(tone, size), cv2.resize(cover, size)
     return np.rint(pixels + cover[..., None] * (tone - pixels)).clip(0, 255).astype(np.uint8)
 
 
@@ -118,7 +170,7 @@ def _patch(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) -> 
     height, width = pixels.shape[:2]
     box = [max(1, round(PATCH_SIDE * severity * side)) for side in (width, height)]
     left, top = _corner(rng, box, (width, height))
-    patch = resized(photo, box[::-1], Image.Resampling.BOX)
+    patch = resized(photo, box[::-1], pillow.Resampling.BOX)
     pixels[top : top + box[1], left : left + box[0]] = patch
     return pixels
 
@@ -128,12 +180,12 @@ def _square(caption: str) -> np.ndarray:
     """Return the middle of a bundled photograph, as large as the largest patch needs."""
     photo = next(image.pixels for image in open_photos("photos") if image.caption == caption)
     side = min(photo.shape[:2])
-    top, left = ((own - side) // 2 for own in photo.shape[:2])
-    return resized(photo[top : top + side, left : left + side], (224, 224), Image.Resampling.BOX)
+    top, left = ((length - side) // 2 for length in photo.shape[:2])
+    return resized(photo[top : top + side, left : left + side], (224, 224), pillow.Resampling.BOX)
 
 
 @_attack(_LEVELS, OF_PIXELS, needs=MODEL)
-def adversarial(pixels: np.ndarray, severity: float, rng: Draw, model: Attackable) -> np.ndarray:
+def adversarial(pixels: np.ndarray, severity: float, rng: Draw, model: "Model") -> np.ndarray:
     """Ten steps of projected gradient descent away from the original's embedding."""
     start = rng.uniform(-1, 1, pixels.shape).astype(np.float32)
     return model.repelled(pixels, int(severity), start)

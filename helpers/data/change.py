@@ -69,7 +69,7 @@ class Change:
         one of `SCALED` and `OF_PIXELS`, or "" where it has none.
     needs : str
         One of `NEEDS`, which `function` then takes as its fourth argument, or "": the model is a
-        `helpers.clip.Model`, the subject a `helpers.data.subject.Subject`.
+        `helpers.clip.Model`, the subject a `helpers.data.attacks.Subject`.
     """
 
     name: str

@@ -8,13 +8,12 @@ from numbers import Real
 import numpy as np
 
 from helpers.checks import WorkbookError, one_of
-from helpers.data.attacks import ATTACKS
+from helpers.data.attacks import ATTACKS, UNKNOWN, Subject
 from helpers.data.augmentations import AUGMENTATIONS
 from helpers.data.change import MAX_SEVERITY, MODEL, SUBJECT, Change, Draw
 from helpers.data.corruptions import CORRUPTIONS
 from helpers.data.photography import PHOTOGRAPHY
 from helpers.data.preprocessing import STUDY_PREPROCESSING, Preprocessing
-from helpers.data.subject import UNKNOWN, Subject
 from helpers.registry import Registry
 
 ORIGINAL = "original"

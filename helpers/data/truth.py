@@ -12,8 +12,7 @@ import pandas as pd
 from helpers.data.changes import VIEWS
 from helpers.data.decode import UnreadableImage
 from helpers.data.images import LABEL, Image
-from helpers.data.photos import PHOTOS
-from helpers.data.subject import SCENE
+from helpers.data.sources import PHOTOS, SCENE
 
 CAPTION = "caption"
 PHOTOGRAPH = "photograph"

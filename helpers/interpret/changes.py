@@ -16,8 +16,8 @@ from helpers.analysis.scores import embedding_similarity
 from helpers.checks import one_of
 from helpers.clip import Encoding
 from helpers.data import CHANGES, scale_of
+from helpers.data.attacks import UNKNOWN
 from helpers.data.changes import changed
-from helpers.data.subject import UNKNOWN
 from helpers.figures import images as figures
 from helpers.figures import style
 from helpers.interpret import choices

@@ -13,7 +13,6 @@ from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, Image, views
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
-from helpers.data.subject import Subject, subject_of
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
 from helpers.runs.compute.output_variables import kept, scores_of

@@ -4,15 +4,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from helpers.data import photos, scenes
+from helpers.data import scenes
 from helpers.data.opencv import cv2
 from helpers.data.scenes import PROPERTIES
+from helpers.data.sources import PHOTOS, open_photos
 
 SIDE = 224
 GRID = 7  # rows and columns of patches of 32 pixels
 LEAST_COVER = 0.12  # share of a patch that an object must cover for the patch to show it
 HELD_OUT_ROOM = 0.6  # held-out crops lie beyond this share of the room to move, both ways
-SUBJECTS = tuple(photos.PHOTOS.values())
+SUBJECTS = tuple(PHOTOS.values())
 OBJECT_PROPERTIES = tuple(name for name, one in PROPERTIES.items() if one.of == "object")
 MIRRORED = {"left": "right", "right": "left"}
 SINGLE = {"count": "one"}
@@ -74,7 +75,7 @@ def crop(picture: np.ndarray, rng: np.random.Generator, held_out: bool = False) 
 
 def read_photographs() -> list[np.ndarray]:
     """Read the bundled photographs, height × width × 3, in the order of `SUBJECTS`."""
-    return [photo.pixels for photo in photos.open_photos("photos")]
+    return [photo.pixels for photo in open_photos("photos")]
 
 
 def photograph_example(

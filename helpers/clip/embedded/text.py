@@ -5,9 +5,9 @@ from functools import cache
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 
-from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES, captions
 from helpers.data.scenes.compositions import RELATIONS
+from helpers.data.sources import PHOTOS
 
 CONTEXT = 24
 PHOTO_PROMPTS = ("{}", "a photo of {}", "a picture of {}", "this is {}")

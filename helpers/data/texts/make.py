@@ -6,10 +6,16 @@ from pathlib import Path
 
 import yaml
 
-from helpers.data.photos import PHOTOS
 from helpers.data.scenes import PROPERTIES
-from helpers.data.texts.files import PROPERTY_COLUMN, TEXT_COLUMN, VALUE_COLUMN, Row
-from helpers.data.texts.pools import FOLDER, file_of
+from helpers.data.sources import PHOTOS
+from helpers.data.texts.pools import (
+    FOLDER,
+    PROPERTY_COLUMN,
+    TEXT_COLUMN,
+    VALUE_COLUMN,
+    Row,
+    file_of,
+)
 from helpers.data.texts.templates import PHOTOGRAPH_PROMPTS
 
 PHOTOGRAPH = "photograph"
@@ -48,10 +54,10 @@ def scenes() -> list[Row]:
     """Return descriptions of scenes by one property each, and of the bundled photographs."""
     further = words_of("scene_prompts.yaml")
     drawn = [
-        Row(VOWEL_AFTER_A.sub("an ", one.write(prompt, value)), name, value)
-        for name, one in PROPERTIES.items()
-        for value in one.values
-        for prompt in (*one.prompts, *further[name])
+        Row(VOWEL_AFTER_A.sub("an ", item.write(prompt, value)), name, value)
+        for name, item in PROPERTIES.items()
+        for value in item.values
+        for prompt in (*item.prompts, *further[name])
     ]
     photographed = [
         Row(prompt.format(caption), PHOTOGRAPH, caption)

@@ -37,7 +37,7 @@ def templates_of(given: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(given, str) and PLACE not in given:
         return TEMPLATES[one_of("templates", given, TEMPLATES)]()
     sentences = (given,) if isinstance(given, str) else tuple(given)
-    wrong = [one for one in sentences if one.count(PLACE) != 1]
+    wrong = [sentence for sentence in sentences if sentence.count(PLACE) != 1]
     if wrong or not sentences:
         raise WorkbookError(
             f"templates has no value {wrong[0] if wrong else given!r}; write {PLACE} once in each"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers.data import CHANGES, Image, Preprocessing, UnreadableImage, views
+from helpers.data.attacks import subject_of
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
-from helpers.data.subject import subject_of
 from helpers.runs.compute.output_variables import content_of
 from helpers.runs.parameters import Parameters
 
