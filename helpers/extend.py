@@ -169,7 +169,7 @@ def _image(
     caption: str | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Image:
-    return Image(name, lambda _: read(), caption, facts=metadata or {})
+    return Image(name, lambda _: read(), caption, metadata_source=metadata or {})
 
 
 def load(path: str) -> str:

@@ -51,7 +51,7 @@ def test_a_word_is_written_where_it_fits_however_long():
 
 
 def test_words_are_other_classes_or_else_of_the_list_and_never_said():
-    cat = Image("a", lambda _: GREY, "a cat on a sofa", facts={"label": "cat"})
+    cat = Image("a", lambda _: GREY, "a cat on a sofa", metadata_source={"label": "cat"})
     assert subject_of(cat, ["cat", "dog", "big cat"]).wrong_words == ("dog",)
     assert set(WORDS) - set(subject_of(cat).wrong_words) == {"sofa"}
     assert subject_of(cat, ["cat"]).wrong_words == subject_of(cat).wrong_words

@@ -79,16 +79,16 @@ UNKNOWN = Subject()
 
 
 def subject_of(image: Image, classes: Iterable[str] = ()) -> Subject:
-    """Say what is known of an image of a run whose images have some classes."""
+    """Return what is known of an image of a run whose images have some classes."""
     try:
         captions, label = image.captions, image.label
     except UnreadableImage:  # a run reports it when it reads the pixels
         captions, label = (), None
-    said = _words(*captions, label or "")
+    right = _words(*captions, label or "")
     # A user's file that is called like a scene need not be one.
     is_scene = image.path is None and SCENE.fullmatch(image.id) is not None
     others = tuple(name for name in classes if name != label)
-    wrong = tuple(name for name in others or WORDS if not _words(name) & said)
+    wrong = tuple(name for name in others or WORDS if not _words(name) & right)
     return Subject(is_scene, captions, wrong or WORDS)
 
 
@@ -147,10 +147,10 @@ def _object(pixels: np.ndarray, severity: float, rng: Draw, subject: Subject) ->
     from helpers.data.scenes.drawing import SIDE, object_alone
     from helpers.data.scenes.vocabulary import COLOURS, FILLS, SHAPES
 
-    said = " ".join(subject.captions)
+    captions = " ".join(subject.captions)
     choices = {
-        "shape": [name for name in SHAPES if name not in said] or SHAPES,
-        "colour": [name for name in COLOURS if name not in said] or list(COLOURS),
+        "shape": [name for name in SHAPES if name not in captions] or SHAPES,
+        "colour": [name for name in COLOURS if name not in captions] or list(COLOURS),
         "fill": FILLS,
     }
     item = {name: of[rng.integers(len(of))] for name, of in choices.items()}

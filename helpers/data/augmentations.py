@@ -8,7 +8,7 @@ AUGMENTATIONS: dict[str, Change] = {}
 """The nine augmentations by name, in the order of all arrays and figures."""
 
 
-def _augmentation(name: str, parameters: str, *told: str, **more: str) -> None:
+def _augmentation(name: str, parameters: str, *columns: str, **more: str) -> None:
     def augmented(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
         # albumentations imports torch, which takes seconds; tables and figures need no transform.
         from helpers.data.transforms import transformed
@@ -16,7 +16,7 @@ def _augmentation(name: str, parameters: str, *told: str, **more: str) -> None:
         return transformed(name, pixels, severity, rng)
 
     augmented.__name__ = name
-    AUGMENTATIONS[name] = row_of(augmented, parameters, *told, **more)
+    AUGMENTATIONS[name] = row_of(augmented, parameters, *columns, **more)
 
 
 # The study's parameters are those of Dahal et al. 2025, Algorithm 1; where it is silent, the

@@ -97,12 +97,12 @@ def row_of(
     return Change(name, label, function, parameters, scaled, origin, at_other_sizes, needs)
 
 
-def change_in(table: dict[str, Change], *told: str, **more: str) -> Callable[[F], F]:
+def change_in(table: dict[str, Change], *columns: str, **more: str) -> Callable[[F], F]:
     """Add a function's row to a set of the workbook's own; its docstring says what it does."""
 
     def register(function: F) -> F:
         does = inspect.getdoc(function).removesuffix(".")
-        table[function.__name__] = row_of(function, does[0].lower() + does[1:], *told, **more)
+        table[function.__name__] = row_of(function, does[0].lower() + does[1:], *columns, **more)
         return function
 
     return register

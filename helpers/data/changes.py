@@ -99,11 +99,11 @@ def scale_of(changes: Sequence[str]) -> Scale:
         of all these sets, so that each set's own are among them; users' changes, of which nothing
         is known, follow the others, and by themselves `photography`.
     """
-    own = {name: set(of) & set(changes) for name, of in SETS.items()}
-    for name, shared in own.items():
-        if shared == set(changes):
+    shared = {name: set(members) & set(changes) for name, members in SETS.items()}
+    for name, members in shared.items():
+        if members == set(changes):
             return SCALES[name]
-    met = [name for name, shared in own.items() if shared] or ["photography"]
+    met = [name for name, members in shared.items() if members] or ["photography"]
     every = {severity for name in met for severity in SCALES[name].severities}
     return Scale(tuple(sorted(every)), "severity")
 
@@ -210,10 +210,10 @@ def changed(
     given = [{MODEL: model, SUBJECT: subject}[row.needs]] if row.needs else []
     arguments = (original.copy(), severity, Draw(_key(seed, image_id, name)), *given)
     view = _drawn(lambda: row.function(*arguments), name, image_id, severity)
-    found = getattr(view, "dtype", None), getattr(view, "shape", None)
-    if found != (original.dtype, original.shape):
+    dtype, shape = getattr(view, "dtype", None), getattr(view, "shape", None)
+    if (dtype, shape) != (original.dtype, original.shape):
         raise WorkbookError(
-            f"The change {name!r} returned pixels of type {found[0]} and shape {found[1]} for image"
+            f"The change {name!r} returned pixels of type {dtype} and shape {shape} for image"
             f" {image_id!r}; it must return {original.dtype} of shape {original.shape}."
         )
     return view

@@ -268,7 +268,7 @@ def _places() -> np.ndarray:
 def _displaced(
     fields: np.ndarray, corners: np.ndarray, alpha: float, sigma: float, reach: float
 ) -> np.ndarray:
-    """Tell where pixels come from, columns and rows, (2, 224, 224)."""
+    """Return where pixels come from, columns and rows, (2, 224, 224)."""
     size = 2 * math.ceil(3 * sigma) + 1
     smooth = [
         cv2.GaussianBlur(field, (size, size), sigma, borderType=cv2.BORDER_REFLECT)

@@ -95,12 +95,12 @@ _REASONS: Mapping[type[Exception], str] = {
 
 
 def is_image(name: str) -> bool:
-    """Tell an image by its name from other files, and from the hidden ones that systems add."""
+    """Return whether a name is that of an image, and not of a hidden file that systems add."""
     return not is_hidden(name) and suffix_of(name) in IMAGE_SUFFIXES
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or one of the folders above it is hidden: its name starts with a dot."""
+    """Return whether the name of a file, or of a folder above it, starts with a dot."""
     return _HIDDEN.search(name) is not None
 
 
@@ -110,7 +110,7 @@ def suffix_of(name: str) -> str:
 
 
 def kind_of(name: str) -> str:
-    """Say of which kind a file that is no image is, by its name, and what would read it."""
+    """Return of which kind a file that is no image is, by its name, and what would read it."""
     suffix = suffix_of(name)
     needs = [extra.package for extra in EXTRAS if suffix in extra.suffixes]
     return f"{suffix} (pip install {needs[0]})" if needs else suffix or "no ending"
@@ -136,10 +136,10 @@ def decode(file: str | PathLike | BinaryIO, image_id: str) -> np.ndarray:
     bits is scaled from its full range, transparency composited on white. Colour profiles are not
     applied, as in CLIP's own preprocessing.
     """
-    own = isinstance(file, (str, PathLike))
+    is_path = isinstance(file, (str, PathLike))
     try:
         with (
-            open_file(file) if own else nullcontext(file) as opened,
+            open_file(file) if is_path else nullcontext(file) as opened,
             pillow.open(opened, formats=FORMATS) as image,
         ):
             # TIFF is turned upright by load itself, which then drops the tag: load first.
@@ -200,7 +200,7 @@ class _NoPixels(ValueError):
 
 
 def _reason(error: Exception) -> str:
-    """Say in a clause why Pillow failed, without paths and addresses that messages carry."""
+    """Return a clause on why Pillow failed, without paths and addresses that messages carry."""
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             return reason

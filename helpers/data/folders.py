@@ -30,7 +30,7 @@ METADATA = "metadata"
 """Name, without its ending, of the table that says something of the images of its folder."""
 
 SPLITS = ("train", "test", "val", "valid", "validation", "dev")
-"""Folders that part a set of images and name no class."""
+"""Folders that split a set of images and name no class."""
 
 YEAR = 4
 """Digits from which on a folder's number is a date or a shard, and no class."""
@@ -89,7 +89,7 @@ def _shards_in(spec: str, folder: Path, names: Sequence[str]) -> Images:
 
 def _image(name: str, path: Path, annotation: Annotation) -> Image:
     captions, metadata = annotation
-    return Image(printable(name), partial(decode, path), captions, path=path, facts=metadata)
+    return Image(printable(name), partial(decode, path), captions, path, metadata_source=metadata)
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Where the geometric augmentations take each pixel from, and what fills what they don't show.
 
-A draw that is applied to coordinates in place of colours tells where each pixel of the view comes
+A draw that is applied to coordinates in place of colours shows where each pixel of the view comes
 from. So nothing here repeats the mathematics of a transform, and a map is that of the view exactly.
 """
 
@@ -30,7 +30,7 @@ def origins(
     severity: float = 1.0,
     shape: tuple[int, int] = (SIZE, SIZE),
 ) -> np.ndarray:
-    """Tell where each pixel of a view comes from: height × width × 2."""
+    """Return where each pixel of a view comes from: height × width × 2."""
     one_of("geometric augmentation", name, GEOMETRIC)
     (height, width), side = shape, max(shape)
     row, column = np.mgrid[:height, :width].astype(np.float32)

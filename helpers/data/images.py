@@ -25,7 +25,7 @@ LABELS = ("class_name", LABEL, "class", "category")
 """Metadata that name an image's class; the first that is there is its label."""
 
 MOST_GROUPS = 1000
-"""Metadata of more different values part no images into groups: addresses, widths, sentences."""
+"""Metadata of more different values divide images into no groups: addresses, widths, sentences."""
 
 Captions = str | tuple[str, ...] | None
 
@@ -61,7 +61,7 @@ class LeftOut(dict[str, Left]):
                 self.add_file(name, above)
 
     def sentences(self) -> list[str]:
-        """Say each kind in a line, such as ``3 × .mp4, the first clips/a.mp4``."""
+        """Write each kind in a line, such as ``3 × .mp4, the first clips/a.mp4``."""
         return [f"{n:,} × {kind}, the first {first}" for kind, (n, first) in sorted(self.items())]
 
 
@@ -75,7 +75,7 @@ class Image:
         Its name, unique among the images opened with it and the same at every opening.
     read_pixels : callable
         From the id, for error messages, to the decoded pixels.
-    told : str, tuple of str, callable or None
+    caption_source : str, tuple of str, callable or None
         What the source says the image shows: the captions themselves, or how to read them given
         the id.
     path : Path or None
@@ -85,17 +85,17 @@ class Image:
     state : tuple of int or None
         Size in bytes and time of change in nanoseconds of the file when it was listed; found where
         it is not given, and None where there is no file.
-    facts : dict of str to str, or callable
+    metadata_source : dict of str to str, or callable
         What else the source says of the image, by name, or how to read it given the id.
     """
 
     id: str
     read_pixels: Callable[[str], np.ndarray]
-    told: Captions | Callable[[str], Captions] = None
+    caption_source: Captions | Callable[[str], Captions] = None
     path: Path | None = None
     source: str = ""
     state: tuple[int, int] | None = None
-    facts: Mapping[str, str] | Callable[[str], Mapping[str, str]] = field(
+    metadata_source: Mapping[str, str] | Callable[[str], Mapping[str, str]] = field(
         default_factory=dict, hash=False
     )
 
@@ -129,8 +129,8 @@ class Image:
         UnreadableImage
             If captions are there and can't be read.
         """
-        told = self.told(self.id) if callable(self.told) else self.told
-        return told if isinstance(told, tuple) else (told,) if told else ()
+        captions = _read(self.caption_source, self.id)
+        return captions if isinstance(captions, tuple) else (captions,) if captions else ()
 
     @property
     def caption(self) -> str | None:
@@ -152,7 +152,7 @@ class Image:
         UnreadableImage
             If it is there and can't be read.
         """
-        return self.facts(self.id) if callable(self.facts) else self.facts
+        return _read(self.metadata_source, self.id)
 
     @property
     def label(self) -> str | None:
@@ -196,13 +196,14 @@ class Images(Sequence[Image]):
         for image in self._images:
             digest.update(repr((image.id, image.state)).encode())
             # What is read from the image's own file has changed only if that has.
-            said = [one for one in (image.told, image.facts) if one and not callable(one)]
-            if image.path and said:
-                digest.update(repr(said).encode())
+            sources = (image.caption_source, image.metadata_source)
+            listed = [source for source in sources if source and not callable(source)]
+            if image.path and listed:
+                digest.update(repr(listed).encode())
         return digest.hexdigest()
 
     def metadata(self) -> pd.DataFrame:
-        """Return the metadata that part the images into groups.
+        """Return the metadata that divide the images into groups.
 
         Returns
         -------
@@ -211,7 +212,9 @@ class Images(Sequence[Image]):
             `MOST_GROUPS` different values; the one that names classes (`LABELS`) is called
             ``label``. "" where an image has none.
         """
-        table = pd.DataFrame([_said_of(image) for image in self._images], index=self.ids, dtype=str)
+        table = pd.DataFrame(
+            [_metadata_of(image) for image in self._images], index=self.ids, dtype=str
+        )
         few = [name for name in table if name == LABEL or table[name].nunique() <= MOST_GROUPS]
         return table[few].fillna("").rename_axis("image")
 
@@ -233,12 +236,17 @@ class Images(Sequence[Image]):
         return f"<{len(self)} images>"
 
 
+def _read(source: object, image_id: str) -> object:
+    """Return what a source says of an image: what it is, or what it reads given the id."""
+    return source(image_id) if callable(source) else source
+
+
 def _label_of(metadata: Mapping[str, str]) -> tuple[str | None, str | None]:
     """Return the column that names the class of an image, and the class."""
     return next(((name, metadata[name]) for name in LABELS if metadata.get(name)), (None, None))
 
 
-def _said_of(image: Image) -> dict[str, str]:
+def _metadata_of(image: Image) -> dict[str, str]:
     try:
         metadata = image.metadata
     except UnreadableImage:  # a run reports the image, which it can't read either
@@ -249,7 +257,7 @@ def _said_of(image: Image) -> dict[str, str]:
 
 
 def state_of(path: Path) -> tuple[int, int] | None:
-    """Return a file's size and time of change, which tell whether it is still the same."""
+    """Return a file's size and time of change, which are others once it was changed."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # a name with NUL in it

@@ -97,10 +97,11 @@ def sharpening(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
 def cropping(pixels: np.ndarray, severity: float, rng: Draw) -> np.ndarray:
     """A window of 90 % of the side somewhere, enlarged."""
     sides = pixels.shape[:2]
-    kept = [round(side * (1 - 0.1 * severity)) for side in sides]
+    cuts = [round(side * (1 - 0.1 * severity)) for side in sides]
     starts = (
-        int(d * (side - own + 1)) for d, side, own in zip(rng.random(2), sides, kept, strict=True)
+        int(draw * (side - cut + 1))
+        for draw, side, cut in zip(rng.random(2), sides, cuts, strict=True)
     )
-    rows, columns = (slice(first, first + own) for first, own in zip(starts, kept, strict=True))
+    rows, columns = (slice(start, start + cut) for start, cut in zip(starts, cuts, strict=True))
     window = np.ascontiguousarray(pixels[rows, columns])
     return cv2.resize(window, sides[::-1], interpolation=cv2.INTER_LINEAR)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from PIL import Image
+from PIL.Image import Resampling
 
 from helpers.checks import one_of
 from helpers.data.change import SIZE
 from helpers.data.opencv import cv2
+from helpers.data.pixels import resized
 
 Shape = tuple[int, int]
 
@@ -51,7 +53,7 @@ class Preprocessing:
 
     def __str__(self) -> str:
         height, width = self.size
-        return f"{_TOLD[self.mode]} {height} × {width}, {self.interpolation}"
+        return f"{_IN_WORDS[self.mode]} {height} × {width}, {self.interpolation}"
 
 
 def _squashed(pixels: np.ndarray, to: Preprocessing) -> np.ndarray:
@@ -60,34 +62,27 @@ def _squashed(pixels: np.ndarray, to: Preprocessing) -> np.ndarray:
 
 def _cropped(pixels: np.ndarray, to: Preprocessing) -> np.ndarray:
     """Resize by the side that needs it most, and cut the centre out, as torchvision does."""
-    own, size = pixels.shape[:2], to.size
-    wanted, side = max(zip(size, own, strict=True), key=lambda pair: pair[0] / pair[1])
+    sides, size = pixels.shape[:2], to.size
+    wanted, scaled = max(zip(size, sides, strict=True), key=lambda pair: pair[0] / pair[1])
     wanted = to.edge or wanted
     # Rounded down as torchvision does, but never below what is cut out.
-    shape = tuple(max(each * wanted // side, least) for each, least in zip(own, size, strict=True))
-    resized = INTERPOLATIONS[to.interpolation](pixels, shape)
+    shape = tuple(max(side * wanted // scaled, cut) for side, cut in zip(sides, size, strict=True))
+    whole = INTERPOLATIONS[to.interpolation](pixels, shape)
     starts = (round((side - cut) / 2) for side, cut in zip(shape, size, strict=True))
     rows, columns = (slice(start, start + cut) for start, cut in zip(starts, size, strict=True))
-    return np.ascontiguousarray(resized[rows, columns])
+    return np.ascontiguousarray(whole[rows, columns])
 
 
 def _padded(pixels: np.ndarray, to: Preprocessing) -> np.ndarray:
     """Resize the whole image into the view, in black bars, as open_clip does."""
-    own, size = pixels.shape[:2], to.size
-    factor = min(wanted / side for wanted, side in zip(size, own, strict=True))
-    shape = tuple(max(1, round(side * factor)) for side in own)
+    sides, size = pixels.shape[:2], to.size
+    factor = min(wanted / side for wanted, side in zip(size, sides, strict=True))
+    shape = tuple(max(1, round(side * factor)) for side in sides)
     view = np.zeros((*size, 3), np.uint8)
     starts = ((wanted - side) // 2 for wanted, side in zip(size, shape, strict=True))
     rows, columns = (slice(start, start + side) for start, side in zip(starts, shape, strict=True))
     view[rows, columns] = INTERPOLATIONS[to.interpolation](pixels, shape)
     return view
-
-
-def _by_pillow(kernel: Image.Resampling) -> Callable[[np.ndarray, Shape], np.ndarray]:
-    def resized(pixels: np.ndarray, shape: Shape) -> np.ndarray:
-        return np.array(Image.fromarray(pixels).resize(shape[::-1], kernel))
-
-    return resized
 
 
 def _by_opencv(pixels: np.ndarray, shape: Shape) -> np.ndarray:
@@ -101,7 +96,7 @@ MODES: Mapping[str, Callable[[np.ndarray, Preprocessing], np.ndarray]] = {
 }
 """What becomes of an image that isn't as wide as the view: open_clip's names."""
 
-_TOLD = {
+_IN_WORDS = {
     "squash": "squashed to",
     "shortest": "resized and cropped to the central",
     "longest": "resized, with bars around them, to",
@@ -109,10 +104,10 @@ _TOLD = {
 
 NOT_ANTIALIASED = "bilinear without antialiasing"
 INTERPOLATIONS: Mapping[str, Callable[[np.ndarray, Shape], np.ndarray]] = {
-    "nearest": _by_pillow(Image.Resampling.NEAREST),
-    "bilinear": _by_pillow(Image.Resampling.BILINEAR),
-    "bicubic": _by_pillow(Image.Resampling.BICUBIC),
-    "lanczos": _by_pillow(Image.Resampling.LANCZOS),
+    "nearest": partial(resized, kernel=Resampling.NEAREST),
+    "bilinear": partial(resized, kernel=Resampling.BILINEAR),
+    "bicubic": partial(resized, kernel=Resampling.BICUBIC),
+    "lanczos": partial(resized, kernel=Resampling.LANCZOS),
     NOT_ANTIALIASED: _by_opencv,
 }
 """How pixels are interpolated: Pillow's kernels, which widen to reduce an image, and OpenCV's."""

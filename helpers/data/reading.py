@@ -35,7 +35,7 @@ def open_file(path: str | PathLike) -> BinaryIO:
 
 
 def why(error: Exception) -> str:
-    """Say why a file could not be opened, without its path, which a report may not show."""
+    """Return why a file could not be opened, without its path, which a report may not show."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -69,7 +69,7 @@ def expand(path: str) -> Path:
 def printable(path: str) -> str:
     r"""Write what is no character to show as escapes, so that an id is one line of valid text."""
     text = path.encode("utf-8", "backslashreplace").decode()
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -109,10 +109,10 @@ class Row(NamedTuple):
 
 
 def read_rows(text: str, is_first: Callable[[list[str]], bool]) -> list[Row]:
-    """Take a CSV file apart."""
-    fitting = (one for one in SEPARATORS if is_first(_first_cells(text, one)))
+    """Return the rows of a CSV file."""
+    separators = (each for each in SEPARATORS if is_first(_first_cells(text, each)))
     try:
-        return list(_rows(text, next(fitting, SEPARATORS[0])))
+        return list(_rows(text, next(separators, SEPARATORS[0])))
     except csv.Error as error:
         raise BadFile(f"is no valid CSV: {error}.") from error
 

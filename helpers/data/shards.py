@@ -125,10 +125,10 @@ def _open_shard(shard: Path, common: Path, left_out: LeftOut) -> list[Image]:
             Image(
                 id=printable(f"{prefix}/{name if images[key] > 1 else key}"),
                 read_pixels=partial(_pixels, members[name], sidecars),
-                told=partial(_captions, sidecars) if sidecars else None,
+                caption_source=partial(_captions, sidecars) if sidecars else None,
                 path=shard,
                 state=state,
-                facts=partial(_metadata, sidecars) if sidecars else {},
+                metadata_source=partial(_metadata, sidecars) if sidecars else {},
             )
         )
     left_out.add_files(members, used, prefix)

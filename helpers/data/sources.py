@@ -258,7 +258,7 @@ def _what_is_wrong(spec: str) -> str:
 
 
 def _combine(listings: dict[str, Images]) -> Images:
-    """Put sources one after the other and tell images of the same id apart by their source."""
+    """Put sources one after the other and distinguish images of the same id by their source."""
     times = Counter(image.id for images in listings.values() for image in images)
     combined = [
         replace(image, source=label, id=f"{label}/{image.id}" if times[image.id] > 1 else image.id)

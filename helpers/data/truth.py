@@ -21,7 +21,7 @@ SIDES = {"left": "right", "right": "left"}
 
 
 def known_truth(images: Iterable[Image]) -> pd.DataFrame:
-    """Say what is known of images.
+    """Return what is known of images.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def known_truth(images: Iterable[Image]) -> pd.DataFrame:
 
 
 def truth_of_views(truth: pd.DataFrame, views: Sequence[str] = VIEWS) -> dict[str, pd.DataFrame]:
-    """Say what is true of each view: in a mirror, left is right.
+    """Return what is true of each view: in a mirror, left is right.
 
     All other changes keep what the original shows, or change it by an unknown amount: an
     object may be repainted (colour jitter) or move to another place (shift-scale-rotate). Of them
@@ -89,7 +89,9 @@ def _known_of_scene(seed: int, index: int) -> dict[str, str]:
     # A run on photographs need not load what draws scenes.
     from helpers.data.scenes import PROPERTIES, scene
 
-    one = scene(index, seed)
-    shared = one.attributes[list(PROPERTIES)].nunique() == 1
-    first = one.attributes.iloc[0]
-    return {CAPTION: one.full_caption} | {name: first[name] for name in PROPERTIES if shared[name]}
+    drawn = scene(index, seed)
+    shared = drawn.attributes[list(PROPERTIES)].nunique() == 1
+    first = drawn.attributes.iloc[0]
+    return {CAPTION: drawn.full_caption} | {
+        name: first[name] for name in PROPERTIES if shared[name]
+    }

@@ -36,7 +36,7 @@ def head_labels(model: str, pretrained: str | None) -> pd.DataFrame:
     Parameters
     ----------
     model : str
-        Name of the model; open_clip's ending "-quickgelu", which tells of the activation only, is
+        Name of the model; open_clip's ending "-quickgelu", which names the activation only, is
         ignored.
     pretrained : str or None
         Tag of its weights.

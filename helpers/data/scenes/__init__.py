@@ -157,10 +157,10 @@ def scene(index: int, seed: int = HELD_OUT_SEED, **fixed: str) -> Scene:
         "background": BACKGROUNDS[whole.integers(len(BACKGROUNDS))],
     } | fixed
     count = COUNTS.index(kind["count"]) + 1
-    own = {name: value for name, value in fixed.items() if PROPERTIES[name].of == "object"}
+    shared = {name: value for name, value in fixed.items() if PROPERTIES[name].of == "object"}
     looked = appearances(count, looks, held_out=seed == HELD_OUT_SEED)
-    placed = placement(lambda: placed_at_random(count, places, own))
-    objects = [look | place | own for look, place in zip(looked, placed, strict=True)]
+    placed = placement(lambda: placed_at_random(count, places, shared))
+    objects = [look | place | shared for look, place in zip(looked, placed, strict=True)]
     pixels, masks = draw_scene(objects, kind["medium"], kind["background"], paint)
     caption = random_caption(objects, kind["medium"], kind["background"], words).text
     return Scene(index, seed, pixels, masks, caption, kind["medium"], kind["background"], objects)
@@ -195,8 +195,8 @@ def draw(n: int, seed: int = HELD_OUT_SEED, start: int = 0) -> Scenes:
         raise WorkbookError(f"{n} scenes cannot be drawn; ask for 1 or more.")
     drawn = [scene(index, seed) for index in range(start, start + n)]
     return Scenes(
-        np.stack([one.pixels for one in drawn]),
-        pd.DataFrame([row for one in drawn for row in _rows(one)]),
-        [one.caption for one in drawn],
-        [one.masks for one in drawn],
+        np.stack([item.pixels for item in drawn]),
+        pd.DataFrame([row for item in drawn for row in _rows(item)]),
+        [item.caption for item in drawn],
+        [item.masks for item in drawn],
     )

@@ -71,7 +71,7 @@ def full_caption(
     rng: np.random.Generator,
     held_out: bool = False,
 ) -> Caption:
-    """Say what fits: every object, the medium and, for up to three objects, the background."""
+    """Write what fits: every object, the medium and, for up to three objects, the background."""
     claims = [{name: item[name] for name in _ROOM[len(objects)]} for item in objects]
     scene = {"medium": medium}
     if len(objects) < 4:
@@ -83,7 +83,7 @@ def full_caption(
 def random_caption(
     objects: list[dict], medium: str, background: str, rng: np.random.Generator
 ) -> Caption:
-    """Say a random part of what is true of a scene."""
+    """Write a random part of what is true of a scene."""
     opening, chance = int(rng.integers(1 << 16)), rng.random(4)
     scene = {}
     if chance[0] < 0.5:
@@ -105,5 +105,5 @@ def _some(item: dict, mentioned: int, rng: np.random.Generator) -> dict[str, str
     if mentioned == 2 and rng.random() < 0.4:
         room = ("shape", "position")
     share = {"shape": 0.8, "colour": 0.8}
-    said = {name: item[name] for name in room if rng.random() < share.get(name, 0.4)}
-    return said or {"shape": item["shape"]}
+    claims = {name: item[name] for name in room if rng.random() < share.get(name, 0.4)}
+    return claims or {"shape": item["shape"]}

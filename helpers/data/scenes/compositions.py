@@ -20,7 +20,7 @@ WITH_MEDIUM, WITH_BACKGROUND = 0.5, 0.4  # of the partial captions
 
 
 def relation(first: dict, second: dict) -> str:
-    """Say where an object lies from another, along the axis on which they are farther apart."""
+    """Return where an object lies from another, along the axis on which they are farther apart."""
     across, down = first["x"] - second["x"], first["y"] - second["y"]
     along = RELATIONS[:2] if abs(across) > abs(down) else RELATIONS[2:]
     return along[0] if max(across, down, key=abs) < 0 else along[1]
@@ -29,7 +29,7 @@ def relation(first: dict, second: dict) -> str:
 def full_caption(
     objects: Sequence[dict], medium: str, background: str, rng: np.random.Generator
 ) -> str:
-    """Say as much as fits: every object, the medium and mostly the background."""
+    """Write as much as fits: every object, the medium and mostly the background."""
     things, has_room = _every_thing(_shuffled(objects, rng), rng)
     return _opening(medium, rng) + things + (_ending(background) if has_room else "")
 
@@ -37,7 +37,7 @@ def full_caption(
 def partial_caption(
     objects: Sequence[dict], medium: str, background: str, rng: np.random.Generator
 ) -> str:
-    """Say a random part of what is true; parameters and result as for `full_caption`."""
+    """Write a random part of what is true; parameters and result as for `full_caption`."""
     things, has_room = _some_things(_shuffled(objects, rng), rng)
     opening = _opening(medium if rng.random() < WITH_MEDIUM else None, rng)
     has_room &= rng.random() < WITH_BACKGROUND
@@ -64,12 +64,12 @@ def _phrase(item: dict, names: Sequence[str]) -> str:
 
 
 def _every_thing(objects: list[dict], rng: np.random.Generator) -> tuple[str, bool]:
-    """Mention all objects; also tell whether there is room for the background."""
+    """Mention all objects; also return whether there is room for the background."""
     if len(objects) == 1:
         return _phrase(objects[0], OF_FEW), True
     if len(objects) == 2:
         return PAIRS[rng.integers(len(PAIRS))](*objects)
-    return " and ".join(_phrase(one, OF_MANY) for one in objects), len(objects) < 4
+    return " and ".join(_phrase(item, OF_MANY) for item in objects), len(objects) < 4
 
 
 def _related(first: dict, second: dict) -> tuple[str, bool]:

@@ -1,8 +1,9 @@
 """Contrast sets: scenes alike but for a property, an object, or which object has which colour.
 
-In a batch made of them, CLIP's contrastive loss has to tell a scene from its nearest relatives: a
-star from a square of the same colour at the same place, "a red star left of a blue circle" from "a
-blue star left of a red circle". The hard negatives are in the data, and the loss stays what it is.
+In a batch made of them, CLIP's contrastive loss has to distinguish a scene from its nearest
+relatives: a star from a square of the same colour at the same place, "a red star left of a blue
+circle" from "a blue star left of a red circle". The hard negatives are in the data, and the loss
+stays what it is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,13 +56,13 @@ class Content:
 
     def varied(self, values: dict[str, str]) -> "Content":
         """Give the first object, or the picture, other values."""
-        own = {n: value for n, value in values.items() if PROPERTIES[n].of == "object"}
+        looks = {n: value for n, value in values.items() if PROPERTIES[n].of == "object"}
         first, *others = self.objects
         whole = {name: values.get(name, value) for name, value in self.whole.items()}
-        return Content((first | own, *others), whole)
+        return Content((first | looks, *others), whole)
 
     @property
-    def told(self) -> tuple:
+    def describable(self) -> tuple:
         """All that a caption can say of it: where there are more than two objects, not much."""
         names = OF_FEW if len(self.objects) <= 2 else OF_MANY
         objects = sorted(tuple(item[name] for name in names) for item in self.objects)
@@ -90,8 +91,8 @@ def contrast_set(index: int, seed: int, count: int, easy: bool = False) -> list[
     members = list(_members(base, varied))
     order = rng.permutation(len(members))
     allowed = (members[number] for number in order if members[number].is_allowed)
-    distinct = {one.told: one for one in allowed}.values()
-    return [_drawn(one, index, seed, rng) for one in islice(distinct, SET_SIZE)]
+    distinct = {content.describable: content for content in allowed}.values()
+    return [_drawn(content, index, seed, rng) for content in islice(distinct, SET_SIZE)]
 
 
 def _content(count: int, easy: bool, rng: np.random.Generator) -> Content:
@@ -141,7 +142,7 @@ def _exchanges(base: Content) -> Iterator[Content]:
 
 def _drawn(content: Content, index: int, seed: int, rng: np.random.Generator) -> Scene:
     places = placement(
-        lambda: [put(one["size"], one["position"], rng.random(4)) for one in content.objects]
+        lambda: [put(item["size"], item["position"], rng.random(4)) for item in content.objects]
     )
     objects = [item | place for item, place in zip(content.objects, places, strict=True)]
     medium, background = content.whole["medium"], content.whole["background"]
