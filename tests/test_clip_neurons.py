@@ -8,8 +8,8 @@ from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.clip.capabilities import capabilities
 from helpers.clip.decomposition import Encoding, Readout
+from helpers.clip.devices import QuickLinear
 from helpers.clip.forward import forward
-from helpers.clip.kernels import QuickLinear
 from helpers.clip.towers import open_tower
 from tests.test_clip_towers import KINDS, SIZE, random, relative_error
 

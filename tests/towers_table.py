@@ -20,8 +20,8 @@ import torch
 from helpers.clip.building import vision_tower
 from helpers.clip.capabilities import TABLE, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
+from helpers.clip.devices import QuickLinear
 from helpers.clip.forward import forward
-from helpers.clip.kernels import QuickLinear
 from helpers.clip.names import open_clip_names
 from helpers.clip.towers import open_tower
 

@@ -14,6 +14,7 @@ from helpers.clip import attack
 from helpers.clip.ablating import Means, means_over, with_ablated
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
+from helpers.clip.devices import QuickLinear
 from helpers.clip.forward import (
     Parts,
     forward,
@@ -22,7 +23,6 @@ from helpers.clip.forward import (
     join,
 )
 from helpers.clip.gradients import gradient_weighted
-from helpers.clip.kernels import QuickLinear
 from helpers.clip.patching import encode_patched, exchange
 from helpers.clip.texts import encode_tokens
 from helpers.clip.towers import Tower, UnknownTower, open_tower

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from helpers.clip.kernels import QuickLinear, linear
+from helpers.clip.devices import QuickLinear, linear
 
 
 @pytest.fixture
