@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from helpers.checks import WorkbookError
-from helpers.clip import attack, load
+from helpers.clip import gradients, load
 from helpers.data import open_images, views
 from helpers.data.changes import changed
 
@@ -41,7 +41,7 @@ def test_it_goes_further_than_noise_of_its_size_on_every_image(model, image):
 
 @pytest.fixture
 def few_steps(monkeypatch):
-    monkeypatch.setattr(attack, "STEPS", 2)
+    monkeypatch.setattr(gradients, "STEPS", 2)
 
 
 def test_a_second_descent_gives_the_same_pixels_and_another_seed_others(model, few_steps):
@@ -65,7 +65,7 @@ def test_the_slope_is_that_of_finite_differences(model):
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(original_of(IMAGES[1])).permute(2, 0, 1)[None].float()
     goal = F.normalize(torch.from_numpy(rng.standard_normal((1, model.features))).float(), dim=-1)
-    slope = attack.slope_of_cosine(model, pixels, goal)
+    slope = gradients.slope_of_cosine(model, pixels, goal)
     unlike = torch.from_numpy(rng.standard_normal(slope[0].shape)).float()
 
     def value(images):

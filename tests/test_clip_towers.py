@@ -18,8 +18,8 @@ from helpers.clip.capabilities import TABLE, capabilities, why_unknown
 from helpers.clip.decomposition import Encoding, Readout
 from helpers.clip.forward import forward, images_at_once, join
 from helpers.clip.huggingface import Trunk
+from helpers.clip.interventions import encode_patched, exchange
 from helpers.clip.names import open_clip_names
-from helpers.clip.patching import encode_patched, exchange
 from helpers.clip.towers import UnknownTower, open_tower
 from tests import tiny
 

@@ -17,7 +17,7 @@ from helpers.clip.towers import Tower
 from helpers.clip.towers.blocks import Block
 
 if TYPE_CHECKING:
-    from helpers.clip.patching import Patch
+    from helpers.clip.interventions import Patch
 
 KEPT_AT_ONCE = 2**30
 """Bytes that a pass may keep until the weights of its pool are known."""

@@ -10,8 +10,7 @@ import torch
 from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
-from helpers.clip import attack
-from helpers.clip.ablating import Means, means_over, with_ablated
+from helpers.clip import gradients
 from helpers.clip.capabilities import Capabilities, of
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.devices import QuickLinear
@@ -22,8 +21,7 @@ from helpers.clip.forward import (
     images_in_reused_memory,
     join,
 )
-from helpers.clip.gradients import gradient_weighted
-from helpers.clip.patching import encode_patched, exchange
+from helpers.clip.interventions import Means, encode_patched, exchange, means_over, with_ablated
 from helpers.clip.texts import encode_tokens
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 from helpers.data.preprocessing import Preprocessing
@@ -293,16 +291,16 @@ class Model:
         along = torch.from_numpy(np.asarray(directions, np.float32)).to(self.device)
         with torch.no_grad():
             count = self._passes(len(pixels), by_token=True)
-            pieces = (each.tensor_split(count) for each in (self._normalised(pixels), along))
-            each = zip(*pieces, strict=True)
-            found = torch.cat([gradient_weighted(self.tower, *own) for own in each])
-        return found.unflatten(-1, self.grid).cpu().numpy()
+            split = (each.tensor_split(count) for each in (self._normalised(pixels), along))
+            pieces = zip(*split, strict=True)
+            maps = torch.cat([gradients.gradient_weighted(self.tower, *piece) for piece in pieces])
+        return maps.unflatten(-1, self.grid).cpu().numpy()
 
     def repelled(self, pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
         """Move an image's pixels, by a few grey levels each, so that its embedding moves far.
 
         Projected gradient descent of the cosine with the original's embedding; see
-        `helpers.clip.attack`.
+        `helpers.clip.gradients`.
 
         Parameters
         ----------
@@ -321,7 +319,7 @@ class Model:
         WorkbookError
             If the model gives no gradient along its pixels.
         """
-        return attack.repelled(self, pixels, radius, start)
+        return gradients.repelled(self, pixels, radius, start)
 
     def embedded_with_gradient(self, images: torch.Tensor) -> torch.Tensor:
         """Embed n × 3 × height × width grey levels of float32, to be differentiated by them."""

@@ -18,7 +18,7 @@ from helpers.runs.derived.ordinary import MOST_IMAGES, PASS
 
 if TYPE_CHECKING:
     from helpers.clip import Encoding, Model
-    from helpers.clip.ablating import Means
+    from helpers.clip.interventions import Means
     from helpers.runs.run import Run
 
 MEASURED = 8

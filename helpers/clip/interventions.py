@@ -1,7 +1,7 @@
-"""Activation patching: parts write what they wrote for other images; all after them responds."""
+"""Interventions in the forward pass, to which later layers respond: patching and mean ablation."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ import torch
 from helpers.checks import WorkbookError
 from helpers.clip.forward import BlockParts, run_block
 from helpers.clip.towers import Tower
+from helpers.clip.towers.blocks import Block
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Exchange:
         """Split the images into as many parts."""
         masks = self.heads, self.mlps, self.stream, self.tokens
         parts = (mask.tensor_split(count, dim=1) for mask in masks)
-        return [Exchange(*own) for own in zip(*parts, strict=True)]
+        return [Exchange(*pieces) for pieces in zip(*parts, strict=True)]
 
     def begun(self) -> list[list[bool]]:
-        """Say for every choice and layer whether anything has been exchanged up to there."""
+        """Return for every choice and layer whether anything has been exchanged up to there."""
         each = self.heads.any(dim=3) | self.mlps | self.stream  # choices × n × layers
         return each.any(dim=1).cumsum(dim=1).bool().tolist()
 
@@ -68,12 +69,12 @@ def exchange(
     masks = {name: np.asarray(mask, bool) for name, mask in chosen.items()}
     leading = (images,)
     for name, mask in masks.items():
-        own = mask.shape[: mask.ndim - len(sizes[name])]
+        before = mask.shape[: mask.ndim - len(sizes[name])]
         try:
-            leading = np.broadcast_shapes(leading, own)
+            leading = np.broadcast_shapes(leading, before)
         except ValueError:
-            own = None
-        if own is None or leading[-1] != images or mask.shape[len(own) :] != sizes[name]:
+            before = None
+        if before is None or leading[-1] != images or mask.shape[len(before) :] != sizes[name]:
             raise WorkbookError(
                 f"A choice of {name} of shape {mask.shape} doesn't fit {images} images; it must"
                 f" have the shape {(images, *sizes[name])}, with any axes before."
@@ -106,15 +107,15 @@ def encode_patched(
         run = (places[layer], tokens)
         source, written = run_block(block, source, *run, is_last=layer == last)
         plain, _ = run_block(block, plain, *run, is_last=layer == last)
-        for choice, own in enumerate(patched):
+        for choice, stream in enumerate(patched):
             if not begun[choice][layer]:
                 patched[choice] = plain
                 continue
             place = chosen.at(choice, layer, tokens)
             patch = Patch(place, written)
-            own, _ = run_block(block, own, *run, is_last=layer == last, patch=patch)
-            patched[choice] = torch.where(place.stream[..., None], source, own)
-    return torch.stack([_embedding(tower, own) for own in patched])
+            stream, _ = run_block(block, stream, *run, is_last=layer == last, patch=patch)
+            patched[choice] = torch.where(place.stream[..., None], source, stream)
+    return torch.stack([_embedding(tower, stream) for stream in patched])
 
 
 @dataclass(frozen=True)
@@ -139,3 +140,50 @@ def _embedding(tower: Tower, x: torch.Tensor) -> torch.Tensor:
         pooled, _, _ = tower.pool.read(x.float())
         embedding, _, _ = tower.pool.finish(pooled)
     return embedding
+
+
+@dataclass(frozen=True)
+class Means:
+    """What heads write and how neurons fire, token by token, mean over images."""
+
+    # tokens × (heads · head width): by layer; of the last one, for the tokens that the pool reads
+    outputs: tuple[torch.Tensor, ...]
+    fired: tuple[torch.Tensor, ...]  # tokens × neurons
+
+
+def means_over(tower: Tower, pixels: torch.Tensor) -> Means:
+    """Average what is written for normalised images, n × 3 × height × width."""
+    x, places = tower.start(pixels)
+    read, every = range(tower.tokens)[tower.pool.reads], range(tower.tokens)
+    means, last = [], len(tower.blocks) - 1
+    for layer, block in enumerate(tower.blocks):
+        through = (places[layer], read if layer == last else every)
+        x, parts = run_block(block, x, *through, is_last=layer == last, hidden=lambda each: each)
+        means.append((parts.outputs.mean(dim=0), parts.hidden.mean(dim=0)))
+    return Means(*zip(*means, strict=True))
+
+
+def with_ablated(tower: Tower, means: Means, heads: torch.Tensor, neurons: torch.Tensor) -> Tower:
+    """Return a tower in which some heads and neurons write what they write on average."""
+    wide = heads.repeat_interleave(tower.head_width, dim=1)
+    blocks = [
+        _ablated(block, _fixing(of_heads, outputs), _fixing(of_neurons, fired))
+        for block, of_heads, outputs, of_neurons, fired in zip(
+            tower.blocks, wide, means.outputs, neurons, means.fired, strict=True
+        )
+    ]
+    return replace(tower, blocks=tuple(blocks))
+
+
+def _ablated(block: Block, heads: Callable | None, neurons: Callable | None) -> Block:
+    mlp = block.mlp
+    if neurons:
+        mlp = replace(mlp, excite=lambda x: neurons(block.mlp.excite(x)))
+    return replace(block, mlp=mlp, alter=heads)
+
+
+def _fixing(chosen: torch.Tensor, means: torch.Tensor) -> Callable | None:
+    """Return what puts means, tokens × numbers, in place of the numbers chosen."""
+    if not chosen.any():
+        return None
+    return lambda values: torch.where(chosen, means.to(values.dtype), values)
