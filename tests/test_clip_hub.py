@@ -19,7 +19,7 @@ from open_clip.pretrained import _PRETRAINED, _pcfg
 from safetensors.torch import save_file
 
 from helpers.checks import WorkbookError
-from helpers.clip import hashes, hub, load, weights
+from helpers.clip import hub, load, weights
 from tests import tiny
 
 COMMIT = "0123456789" * 4
@@ -223,16 +223,16 @@ def test_a_damaged_file_of_the_right_size_is_not_taken_for_what_was_published(se
 def test_a_hash_is_taken_once_of_a_file_that_stays_as_it_is(tmp_path, monkeypatch):
     taken = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(hashes, "LARGE", 10)
-    own = hashes._computed
-    monkeypatch.setattr(hashes, "_computed", lambda path: taken.append(path) or own(path))
+    monkeypatch.setattr(weights, "LARGE", 10)
+    own = weights._computed
+    monkeypatch.setattr(weights, "_computed", lambda path: taken.append(path) or own(path))
     path = tmp_path / "weights.pt"
 
     def write(data, time):
         path.write_bytes(data)
         os.utime(path, (time, time))
-        hashes._of_state.cache_clear()
-        return hashes.sha256(path)
+        weights._of_state.cache_clear()
+        return weights.sha256(path)
 
     first = write(b"a" * 20, 1000)
     assert write(b"a" * 20, 1000) == first

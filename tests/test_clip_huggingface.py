@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from helpers.checks import WorkbookError
-from helpers.clip import files, huggingface, load, weights
+from helpers.clip import formats, huggingface, load, weights
 from helpers.clip.capabilities import capabilities
 
 VISION = {
@@ -195,7 +195,7 @@ def test_a_file_of_transformers_fits_a_name_of_open_clips(small_names, tmp_path)
 def test_weights_in_several_files_are_joined(clip_folder, tmp_path):
     folder = tmp_path / "sharded"
     CLIPModel.from_pretrained(clip_folder).save_pretrained(folder, max_shard_size="1MB")
-    assert len(files.parts_of(folder / "model.safetensors.index.json")) > 1
+    assert len(formats.parts_of(folder / "model.safetensors.index.json")) > 1
     one, other = (load(str(path), device="cpu") for path in (clip_folder, folder))
     assert torch.equal(one.clip.visual.proj, other.clip.visual.proj)
     next(folder.glob("model-*.safetensors")).unlink()
@@ -262,7 +262,7 @@ def test_a_folder_is_a_model_and_not_weights(clip_folder):
 def test_a_missing_tokenizer_is_told_when_a_text_is_given(tmp_path):
     folder = tmp_path / "siglip"
     MODELS["SigLIP"]().save_pretrained(folder)
-    assert "no tokenizer" in capabilities(str(folder)).lack("texts")
+    assert "no tokenizer" in capabilities(str(folder)).why_not("texts")
     model = load(str(folder), device="cpu")
     assert not model.capabilities.texts
     with pytest.raises(WorkbookError, match=r"reads no texts here: there is no tokenizer"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.checks import WorkbookError
-from helpers.clip import forward, load, texts
+from helpers.clip import forward, load, tokenizers
 from tests import tiny
 from tests.conftest import UNTRAINED
 
@@ -63,13 +63,13 @@ def test_padding_is_left_out_only_where_it_changes_nothing(kind, monkeypatch):
     model = tiny.random(build(**tiny.CONFIG | {"text_cfg": text}))
     written = ["a cat", "a photo of a dog on a red sofa at home", "noise", "a blue bird"]
     tokens = open_clip.SimpleTokenizer()(written)
-    monkeypatch.setattr(texts, "AT_ONCE", 3)
+    monkeypatch.setattr(tokenizers, "AT_ONCE", 3)
     tower, read = getattr(model, "text", model), []
     tower.token_embedding.register_forward_hook(lambda _, given, __: read.append(given[0].shape))
     with torch.inference_mode():
         expected = model.encode_text(tokens)
         read.clear()
-        found = texts.encode_tokens(model, tokens)
+        found = tokenizers.encode_tokens(model, tokens)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert [tuple(shape) for shape in read] == [(3, 5 if longest == 13 else 77), (1, longest)]
 

@@ -103,7 +103,7 @@ def test_what_has_no_neurons_says_why(model, pixels):
         _ = model.encode(pixels).neurons
     assert open_tower(KINDS["SigLIP"]()).no_neurons.startswith("it pools by attention")
     assert open_tower(KINDS["EVA-02, post-norm"]()).no_neurons.startswith("a norm follows")
-    assert "account of neurons: it pools" in capabilities("ViT-B-16-SigLIP").lack("neurons")
+    assert "account of neurons: it pools" in capabilities("ViT-B-16-SigLIP").why_not("neurons")
 
 
 def test_ablated_neurons_fire_as_on_average(model, pixels):

@@ -391,7 +391,7 @@ def test_a_residual_network_gives_the_shift_and_says_why_no_more(pixels, tmp_pat
     with tiny.registered(tmp_path, **tiny.RESIDUAL):
         model = load("RN-tiny", device="cpu")
         assert not capabilities("RN-tiny").account
-        assert capabilities("RN-tiny").lack("texts") == ""
+        assert capabilities("RN-tiny").why_not("texts") == ""
         encoding = model.encode(pixels)
         assert encoding.embedding.shape == (2, model.features) == (2, 8)
         for ask in (lambda: encoding.heads, lambda: encoding.attention, lambda: model.grid):

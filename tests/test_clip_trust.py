@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from helpers.checks import WorkbookError
-from helpers.clip import files, load, names
+from helpers.clip import formats, load, names
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -181,7 +181,7 @@ def test_a_damaged_index_is_told(index, tmp_path):
     path = tmp_path / "model.safetensors.index.json"
     path.write_text(index)
     with pytest.raises(WorkbookError, match="is no index of weights files"):
-        files.parts_of(path)
+        formats.parts_of(path)
     assert "is no index of weights files" in refused(str(tmp_path))
 
 

@@ -63,7 +63,7 @@ def whole(name: str, quick_gelu: bool | None = None, seed: int = 0, **sizes: int
     """
     options = {} if quick_gelu is None else {"quick_gelu": quick_gelu}
     options |= {f"force_{size}": value for size, value in sizes.items()}
-    # open_clip tells of random weights and configs through the root logger; the title says it here.
+    # open_clip reports random weights and configs through the root logger; the title does so here.
     logging.getLogger().addFilter(_drop_open_clip_notices)
     try:
         with torch.random.fork_rng(devices=[]):

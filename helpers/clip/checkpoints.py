@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from helpers.checks import WorkbookError
-from helpers.clip import conversion, files
+from helpers.clip import formats, huggingface
 from helpers.clip.building import Towers
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -21,7 +21,7 @@ WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 TOWERS = ("visual", "vision_model")
 """What open_clip and `transformers` call the image tower; what is before it is a prefix."""
 TOWER_ALONE = {"embeddings.": "vision_model.", "conv1.": "visual.", "trunk.": "visual."}
-"""Beginning of a name in the state of an image tower alone → the prefix that it lacks."""
+"""Beginning of a name in the state of an image tower alone → the prefix that is missing."""
 AVERAGED = ("ema", "teacher", "averaged", "swa")
 """Words for weights that are averages over the training, or follow those that were trained."""
 IMAGE_POSITIONS = (
@@ -58,39 +58,40 @@ class Checkpoint:
 
 def open_checkpoint(path: Path, chosen: str | None = None) -> Checkpoint:
     """Read a file and take out the weights of a CLIP."""
-    found = {one.label: one for one in _sets(files.read(path))}
-    if not found:
-        raise WorkbookError(f"{path} {files.NO_STATE_DICT}.")
-    if any("lora_" in name for one in found.values() for name in one.state):
-        raise WorkbookError(f"{path} {files.ADAPTER}.")
-    labels = list(found)
-    one = found[_choice(path, labels, chosen)]
-    others = [label for label in labels if label != one.label] if chosen is None else []
-    return Checkpoint(path, _whole_names(one.state), tuple(_notes(path, one)), tuple(others))
+    sets = {group.label: group for group in _sets(formats.read(path))}
+    if not sets:
+        raise WorkbookError(f"{path} {formats.NO_STATE_DICT}.")
+    if any("lora_" in name for group in sets.values() for name in group.state):
+        raise WorkbookError(f"{path} {formats.ADAPTER}.")
+    labels = list(sets)
+    label = _choice(path, labels, chosen)
+    others = [other for other in labels if other != label] if chosen is None else []
+    notes = tuple(_notes(path, sets[label]))
+    return Checkpoint(path, _whole_names(sets[label].state), notes, tuple(others))
 
 
 def own_sizes(checkpoint: Checkpoint, model: nn.Module) -> dict[str, int]:
-    """Say at which sizes weights were trained, by the number of their positions."""
+    """Return at which sizes weights were trained, by the number of their positions."""
     lengths = {name: value.shape[-2] for name, value in checkpoint.state.items() if value.ndim > 1}
     sizes = {}
     trunk = getattr(model.visual, "trunk", None)
-    there = next((lengths[name] for name in IMAGE_POSITIONS if name in lengths), None)
-    own = getattr(trunk or model.visual, "pos_embed" if trunk else "positional_embedding", None)
-    if there and own is not None and there != own.shape[-2]:
+    trained = next((lengths[name] for name in IMAGE_POSITIONS if name in lengths), None)
+    built = getattr(trunk or model.visual, "pos_embed" if trunk else "positional_embedding", None)
+    if trained and built is not None and trained != built.shape[-2]:
         rows, columns = trunk.patch_embed.grid_size if trunk else model.visual.grid_size
         patch = (trunk.patch_embed if trunk else model.visual).patch_size[0]
-        side = max(there - own.shape[-2] + rows * columns, 0) ** 0.5
+        side = max(trained - built.shape[-2] + rows * columns, 0) ** 0.5
         sizes |= {"image_size": round(side) * patch} if side == round(side) else {}
-    there = next((lengths[name] for name in TEXT_POSITIONS if name in lengths), None)
-    own = getattr(getattr(model, "text", None) or model, "positional_embedding", None)
-    if there and own is not None and there != own.shape[-2]:
-        sizes["context_length"] = model.context_length + there - own.shape[-2]
+    trained = next((lengths[name] for name in TEXT_POSITIONS if name in lengths), None)
+    built = getattr(getattr(model, "text", None) or model, "positional_embedding", None)
+    if trained and built is not None and trained != built.shape[-2]:
+        sizes["context_length"] = model.context_length + trained - built.shape[-2]
     return sizes
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint) -> tuple[nn.Module, list[str]]:
     """Load weights into a model, or into its image tower where there are no others."""
-    state = conversion.converted(checkpoint.state, model)
+    state = huggingface.converted(checkpoint.state, model)
     notes = []
     if not any(_is_text(name) for name in state.keys() & model.state_dict().keys()):
         model = Towers(model.visual, None, context_length=0)
@@ -125,9 +126,9 @@ class _Set:
 
 
 def _sets(contents: Mapping) -> list[_Set]:
-    found = [one for where, state in _dicts(contents) for one in _split(where, state)]
-    towers = [one for one in found if any(_prefix(name) == "" for name in one.state)]
-    return towers or sorted(found, key=lambda one: -len(one.state))[:1]
+    sets = [group for where, state in _dicts(contents) for group in _split(where, state)]
+    of_towers = [group for group in sets if any(_prefix(name) == "" for name in group.state)]
+    return of_towers or sorted(sets, key=lambda group: -len(group.state))[:1]
 
 
 def _dicts(contents: Mapping, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple, dict]]:
@@ -145,17 +146,18 @@ def _split(where: tuple[str, ...], state: dict[str, torch.Tensor]) -> Iterator[_
     """Split a state dict by the prefixes under which it has image towers."""
     wrapped = {part for name in state for part in name.split(".")} & {*WRAPPERS}
     bare = {_without_wrappers(name): value for name, value in state.items()}
-    counts = Counter(found for name in bare if (found := _prefix(name)) is not None)
+    counts = Counter(prefix for name in bare if (prefix := _prefix(name)) is not None)
     # A lone name that looks like a tower's, in some other part, makes no set of weights.
-    prefixes = [one for one, count in counts.items() if count > max(counts.values()) / 2] or [""]
+    most = max(counts.values(), default=0)
+    prefixes = [prefix for prefix, count in counts.items() if count > most / 2] or [""]
     for prefix in prefixes:
-        others = tuple(one for one in prefixes if one.startswith(prefix) and one != prefix)
-        own = {
+        longer = tuple(each for each in prefixes if each.startswith(prefix) and each != prefix)
+        members = {
             name.removeprefix(prefix): value
             for name, value in bare.items()
-            if name.startswith(prefix) and not name.startswith(others)
+            if name.startswith(prefix) and not name.startswith(longer)
         }
-        yield _Set(where, prefix, tuple(sorted(wrapped)), own)
+        yield _Set(where, prefix, tuple(sorted(wrapped)), members)
 
 
 def _prefix(name: str) -> str | None:
@@ -192,12 +194,12 @@ def _is_average(label: str) -> bool:
     return any(word in label.lower() for word in AVERAGED)
 
 
-def _notes(path: Path, one: _Set) -> Iterator[str]:
-    if one.label:
-        average = ", an average over the training" if _is_average(one.label) else ""
-        yield f"weights: {one.label} of {path.name}{average}"
-    if one.wrappers:
-        yield f"taken off the names of its weights: {', '.join(one.wrappers)}"
+def _notes(path: Path, group: _Set) -> Iterator[str]:
+    if group.label:
+        average = ", an average over the training" if _is_average(group.label) else ""
+        yield f"weights: {group.label} of {path.name}{average}"
+    if group.wrappers:
+        yield f"taken off the names of its weights: {', '.join(group.wrappers)}"
 
 
 def _is_text(name: str) -> bool:
@@ -216,8 +218,8 @@ def _check_fit(path: Path, state: dict[str, torch.Tensor], wanted: dict[str, tor
     problems = [f"lacks {_some(missing)}"] if missing else []
     problems += [f"has {_some(foreign)}, which the model has not"] if foreign else []
     if other:
-        there, own = (_shape(of[other[0]]) for of in (state, wanted))
-        problems.append(f"has {other[0]} of the shape {there}, where the model has {own}")
+        read, built = (_shape(of[other[0]]) for of in (state, wanted))
+        problems.append(f"has {other[0]} of the shape {read}, where the model has {built}")
     if problems:
         raise WorkbookError(
             f"The weights in {path} don't fit the model: their names or sizes are those of another"

@@ -41,8 +41,10 @@ class Readout:
         self.after = tower.pool.after()
         self.constants = torch.stack(tower.pool.constants())  # 2 × features
         linear = [block.linear() for block in tower.blocks]
-        self.biases = torch.stack([torch.stack(one[1:]) for one in linear])  # layers × 2 × width
-        written = torch.stack([one[0].unflatten(0, (tower.heads, -1)) for one in linear])
+        self.biases = torch.stack(
+            [torch.stack(biases) for _, *biases in linear]
+        )  # layers × 2 × width
+        written = torch.stack([matrix.unflatten(0, (tower.heads, -1)) for matrix, *_ in linear])
         # layers × heads × pool heads × head width × inner: what a head writes, through its output
         self.head_matrices = written[:, :, None] @ self.inputs
         self.mlps = [block.mlp for block in tower.blocks]
@@ -245,11 +247,11 @@ class Encoding:
         back = self._readout.back(torch.as_tensor(directions).to(values))  # n × m × g × inner
         # n × layers × heads × pool heads × head width × m
         through = torch.einsum("lhgkr,nmgr->nlhgkm", self._readout.head_matrices, back)
-        found = 0
+        total = 0
         for g in range(weights.shape[3]):
             read = values @ through[:, :, :, g]  # n × layers × heads × tokens × m
-            found = found + torch.einsum("nlht,nlhtm->ntm", weights[:, :, :, g], read)
-        return self._given(found)
+            total = total + torch.einsum("nlht,nlhtm->ntm", weights[:, :, :, g], read)
+        return self._given(total)
 
     def tokens_of_heads(self, directions: np.ndarray | None = None) -> np.ndarray:
         """Return what every head reads from every token: n × layers × heads × tokens × m."""
@@ -260,10 +262,10 @@ class Encoding:
         self._check_directions(directions, 2)
         back = self._readout.back(torch.as_tensor(directions).to(values))  # m × g × inner
         through = torch.einsum("lhgkr,mgr->lhgkm", self._readout.head_matrices, back)
-        found = 0
+        total = 0
         for g in range(weights.shape[3]):
-            found = found + weights[:, :, :, g, :, None] * (values @ through[:, :, g])
-        return self._given(found)
+            total = total + weights[:, :, :, g, :, None] * (values @ through[:, :, g])
+        return self._given(total)
 
     @cached_property
     def depths(self) -> np.ndarray:

@@ -135,8 +135,8 @@ def join(parts: list[Parts]) -> Parts:
 
 def _take(x: torch.Tensor, reads: range) -> torch.Tensor:
     """Return the tokens that are read; one token alone does not keep all others alive."""
-    own = x[:, reads.start : reads.stop]
-    return own.clone() if len(reads) == 1 else own
+    read = x[:, reads.start : reads.stop]
+    return read.clone() if len(reads) == 1 else read
 
 
 def run_block(
@@ -154,7 +154,6 @@ def run_block(
     tokens = reads if is_last else range(x.shape[1])
     query, key, value = block.attention.project(block.enter(x), tokens, places)
     mixed = F.scaled_dot_product_attention(query, key, value)  # n × heads × tokens × head width
-    own = slice(reads.start - tokens.start, reads.stop - tokens.start)
     mixed = patch.heads(mixed) if patch else mixed
     outputs = mixed.transpose(1, 2).flatten(2)
     outputs = block.alter(outputs) if block.alter else outputs
@@ -163,12 +162,13 @@ def run_block(
     excited = block.mlp.excite(x)
     mlp = block.mlp.write(excited)
     mlp = patch.mlp(mlp) if patch else mlp
-    place = range(own.start, own.stop)
+    place = range(reads.start - tokens.start, reads.stop - tokens.start)
+    here = slice(place.start, place.stop)
     kept = BlockParts(
         outputs=_take(outputs, place),
         mlp=_take(mlp, place),
-        inner=None if inner is None else inner[:, own],
-        leave=None if leave is None else leave[:, own],
+        inner=None if inner is None else inner[:, here],
+        leave=None if leave is None else leave[:, here],
         query=_take(query.transpose(1, 2), place).transpose(1, 2) if keys else None,
         key=key if keys else None,
         value=value if keys else None,
@@ -197,7 +197,7 @@ def _pooled(
     if inverse is not None:
         weights = weights * inverse[:, None, None]
     weighted = [_weighted(part, weights) for part in kept]
-    heads = [own @ part.outputs.float() for own, part in zip(weighted, kept, strict=True)]
+    heads = [weight @ part.outputs.float() for weight, part in zip(weighted, kept, strict=True)]
     return Parts(
         embedding=embedding,
         attention=_attention(tower, attention, kept[-1]),
@@ -252,7 +252,7 @@ def _by_token(
     if not by_token:
         return {"token_weights": None, "values": None}
     through = [
-        own[:, None] @ _mixing(part) for own, part in zip(weighted, kept, strict=True)
+        weight[:, None] @ _mixing(part) for weight, part in zip(weighted, kept, strict=True)
     ]  # n × heads × pool heads × tokens
     values = torch.stack([part.value for part in kept], dim=1).float()
     return {"token_weights": torch.stack(through, dim=1), "values": values}

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from helpers.checks import WorkbookError
-from helpers.clip import files
+from helpers.clip import formats
 
 BESIDE = ("*.json", "*.model", "*.txt")
 """Configuration and tokenizer, beside the weights."""
@@ -66,10 +66,10 @@ def download(name: str, part: Path | None = None) -> Path:
     try:
         _check_reachable()
         there = HfApi().list_repo_files(name)
-        if not (wanted := files.wanted_of(there)):
+        if not (wanted := formats.wanted_of(there)):
             raise WorkbookError(
                 f"The model {name} on the hub has no weights that can be read here, with"
-                f" {files.TRANSFORMERS} or {files.OPEN_CLIP}; it has {', '.join(there[:8])}."
+                f" {formats.TRANSFORMERS} or {formats.OPEN_CLIP}; it has {', '.join(there[:8])}."
             )
         return Path(snapshot_download(name, allow_patterns=[*BESIDE, *wanted]))
     except WorkbookError:
@@ -101,7 +101,7 @@ def download_any(repository: str, names: list[str]) -> Path:
 
 
 def why(error: BaseException) -> str:
-    """Say why a download failed and what to do, as the end of a sentence."""
+    """Return why a download failed and what to do, as the end of a sentence."""
     for each in _chain(error):
         status = _status(each)
         if reason := REASONS.get(status) or REASONS.get(status // 100 * 100):

@@ -1,24 +1,27 @@
 """Models as Hugging Face's `transformers` stores them, converted to open_clip's modules.
 
 A folder (or a snapshot in the hub cache) holds ``config.json``, which names the kind of model, its
-sizes and its activation, and the weights under `transformers`' names.
+sizes and its activation, and the weights under `transformers`' names; `converted` gives them
+open_clip's.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.model import CLIP
+from open_clip.convert import convert_state_dict
+from open_clip.model import CLIP, convert_to_custom_text_state_dict
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import QuickGELU, TextTransformer
 from timm.models import VisionTransformer
 from torch import nn
 
 from helpers.checks import WorkbookError
-from helpers.clip import files, tokenizers
+from helpers.clip import formats, tokenizers
 from helpers.clip.building import Towers, vision_tower
 from helpers.clip.towers.kinds import POOLS_BY_ATTENTION
 
@@ -108,19 +111,19 @@ def _clip(vision: dict, text: dict | None, config: dict, *, legacy: bool = True)
     return model
 
 
-def _common(own: dict) -> dict:
+def _common(tower: dict) -> dict:
     return {
-        "width": own["hidden_size"],
-        "layers": own["num_hidden_layers"],
-        "mlp_ratio": _mlp_ratio(own),
-        "norm_kwargs": {"eps": own["layer_norm_eps"]},
-        "act_kwargs": getattr(ACTIVATIONS[own["hidden_act"]], "keywords", None),
+        "width": tower["hidden_size"],
+        "layers": tower["num_hidden_layers"],
+        "mlp_ratio": _mlp_ratio(tower),
+        "norm_kwargs": {"eps": tower["layer_norm_eps"]},
+        "act_kwargs": getattr(ACTIVATIONS[tower["hidden_act"]], "keywords", None),
     }
 
 
-def _mlp_ratio(own: dict) -> float:
+def _mlp_ratio(tower: dict) -> float:
     # Half a unit more, as the libraries round the product down to a whole number.
-    return (own["intermediate_size"] + 0.5) / own["hidden_size"]
+    return (tower["intermediate_size"] + 0.5) / tower["hidden_size"]
 
 
 def _siglip(vision: dict, text: dict | None, _: dict) -> Towers:
@@ -194,8 +197,8 @@ KINDS |= {
 
 def read_config(folder: Path) -> dict:
     """Read and check the configuration of a model."""
-    path = folder / files.TRANSFORMERS
-    config = files.read_json(path)
+    path = folder / formats.TRANSFORMERS
+    config = formats.read_json(path)
     kind = config.get("model_type")
     if kind not in KINDS:
         raise WorkbookError(
@@ -215,17 +218,7 @@ def read_config(folder: Path) -> dict:
 
 
 def sizes(config: dict, tower: str) -> dict:
-    """Return the configuration of one tower, with `transformers`' defaults.
-
-    Parameters
-    ----------
-    config : dict
-    tower : {"vision", "text"}
-
-    Returns
-    -------
-    dict
-    """
+    """Return the configuration of a tower, vision or text, with `transformers`' defaults."""
     family = KINDS[config["model_type"]].family
     return DEFAULTS[family, tower] | (config.get(f"{tower}_config") or {})
 
@@ -254,36 +247,36 @@ def _features(config: dict, vision: dict) -> int:
 
 def normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the mean and standard deviation that pixels are normalised with."""
-    kind, own = KINDS[read_config(folder)["model_type"]], _processor(folder)
-    return tuple(own.get("image_mean", kind.mean)), tuple(own.get("image_std", kind.std))
+    kind, pixels = KINDS[read_config(folder)["model_type"]], _processor(folder)
+    return tuple(pixels.get("image_mean", kind.mean)), tuple(pixels.get("image_std", kind.std))
 
 
 def resizing(folder: Path) -> dict[str, object]:
     """Return how images are resized, as `helpers.data.Preprocessing` takes it beside the size."""
-    own, family = _processor(folder), KINDS[read_config(folder)["model_type"]].family
-    size = own.get("size", {})
+    pixels, family = _processor(folder), KINDS[read_config(folder)["model_type"]].family
+    size = pixels.get("size", {})
     edge = size.get("shortest_edge") if isinstance(size, dict) else size
-    crops = own.get("do_center_crop", family == "clip") and not (
+    crops = pixels.get("do_center_crop", family == "clip") and not (
         isinstance(size, dict) and "height" in size
     )
     return {
         "mode": "shortest" if crops else "squash",
-        "interpolation": _RESAMPLINGS.get(own.get("resample"), "bicubic"),
+        "interpolation": _RESAMPLINGS.get(pixels.get("resample"), "bicubic"),
         "edge": edge if crops else None,
     }
 
 
 def _processor(folder: Path) -> dict[str, object]:
     """Read how a folder's images are processed; nothing where it doesn't say."""
-    _, images, all_inputs = files.READ_WITH[files.TRANSFORMERS]
-    nested = files.read_json(folder / all_inputs).get("image_processor") or {}
-    return nested | files.read_json(folder / images)
+    _, images, all_inputs = formats.READ_WITH[formats.TRANSFORMERS]
+    nested = formats.read_json(folder / all_inputs).get("image_processor") or {}
+    return nested | formats.read_json(folder / images)
 
 
 def open_tokenizer(folder: Path, name: str) -> Callable:
     """Open the tokenizer of a folder's model."""
     config = read_config(folder)
-    if reason := lacks_texts(folder):
+    if reason := why_no_texts(folder):
         return tokenizers.NoTokenizer(name, reason)
     if has_openai_vocabulary(config):
         from open_clip.tokenizer import SimpleTokenizer
@@ -292,20 +285,150 @@ def open_tokenizer(folder: Path, name: str) -> Callable:
     return tokenizers.of_folder(folder, **KINDS[config["model_type"]].tokenizer)
 
 
-def lacks_neurons(folder: Path) -> str | None:
-    """Say why a folder's model has no account of neurons, as the end of a sentence, or None."""
+def why_no_neurons(folder: Path) -> str | None:
+    """Return why a folder's model has no account of neurons, as the end of a sentence, or None."""
     return KINDS[read_config(folder)["model_type"]].no_neurons
 
 
-def lacks_texts(folder: Path) -> str | None:
-    """Say why a folder's model reads no texts, as the end of a sentence, or None."""
+def why_no_texts(folder: Path) -> str | None:
+    """Return why a folder's model reads no texts, as the end of a sentence, or None."""
     config = read_config(folder)
     if reason := KINDS[config["model_type"]].no_texts:
         return reason
-    return None if has_openai_vocabulary(config) else tokenizers.lacks_file(folder)
+    return None if has_openai_vocabulary(config) else tokenizers.why_no_file(folder)
 
 
 def has_openai_vocabulary(config: dict) -> bool:
     """Return whether a configuration is of a CLIP with the tokens that open_clip ships."""
-    own = DEFAULTS["clip", "text"]["vocab_size"]
-    return config["model_type"] == "clip" and sizes(config, "text")["vocab_size"] == own
+    openai = DEFAULTS["clip", "text"]["vocab_size"]
+    return config["model_type"] == "clip" and sizes(config, "text")["vocab_size"] == openai
+
+
+_LAYER = (
+    (r"\.layer_norm1\.", ".{0}1."),
+    (r"\.layer_norm2\.", ".{0}2."),
+    (r"\.self_attn\.in_proj_", ".attn.{1}"),
+    (r"\.self_attn\.out_proj\.", ".attn.{2}."),
+    (r"\.mlp\.fc1\.", ".mlp.{3}."),
+    (r"\.mlp\.fc2\.", ".mlp.{4}."),
+)
+
+
+def _layers(old: str, new: str, *parts: str) -> list[tuple[str, str]]:
+    """Write rules for all that is in an encoder's layers."""
+    return [(rf"^{old}\.(\d+){a}", rf"{new}.\1{b.format(*parts)}") for a, b in _LAYER]
+
+
+_OPEN_CLIP_LAYER = ("ln_", "in_proj_", "out_proj", "c_fc", "c_proj")
+_TIMM_LAYER = ("norm", "qkv.", "proj", "fc1", "fc2")
+_VISION, _TEXT = r"vision_model\.embeddings\.", r"text_model\.embeddings\."
+RULES = {
+    "clip": [
+        *_layers(
+            r"vision_model\.encoder\.layers", "visual.transformer.resblocks", *_OPEN_CLIP_LAYER
+        ),
+        *_layers(r"text_model\.encoder\.layers", "transformer.resblocks", *_OPEN_CLIP_LAYER),
+        (rf"^{_VISION}class_embedding", "visual.class_embedding"),
+        (rf"^{_VISION}patch_embedding\.", "visual.conv1."),
+        (rf"^{_VISION}position_embedding\.weight", "visual.positional_embedding"),
+        (r"^vision_model\.pre_layrnorm\.", "visual.ln_pre."),
+        (r"^vision_model\.post_layernorm\.", "visual.ln_post."),
+        (r"^visual_projection\.weight", "visual.proj"),
+        (rf"^{_TEXT}token_embedding\.", "token_embedding."),
+        (rf"^{_TEXT}position_embedding\.weight", "positional_embedding"),
+        (r"^text_model\.final_layer_norm\.", "ln_final."),
+        (r"^text_projection\.weight", "text_projection"),
+    ],
+    "siglip": [
+        *_layers(r"vision_model\.encoder\.layers", "visual.trunk.blocks", *_TIMM_LAYER),
+        *_layers(r"text_model\.encoder\.layers", "text.transformer.resblocks", *_OPEN_CLIP_LAYER),
+        (rf"^{_VISION}patch_embedding\.", "visual.trunk.patch_embed.proj."),
+        (rf"^{_VISION}position_embedding\.weight", "visual.trunk.pos_embed"),
+        (r"^vision_model\.post_layernorm\.", "visual.trunk.norm."),
+        (r"^vision_model\.head\.probe", "visual.trunk.attn_pool.latent"),
+        (r"^vision_model\.head\.attention\.out_proj\.", "visual.trunk.attn_pool.proj."),
+        (r"^vision_model\.head\.layernorm\.", "visual.trunk.attn_pool.norm."),
+        (r"^vision_model\.head\.", "visual.trunk.attn_pool."),
+        (rf"^{_TEXT}token_embedding\.", "text.token_embedding."),
+        (rf"^{_TEXT}position_embedding\.weight", "text.positional_embedding"),
+        (r"^text_model\.final_layer_norm\.", "text.ln_final."),
+        (r"^text_model\.head\.", "text.text_projection."),
+    ],
+}
+"""From `transformers`' names to open_clip's, as regular expressions; the first that fits counts."""
+
+TRANSPOSED = ("visual_projection.weight", "text_projection.weight")
+
+
+def converted(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+    """Give weights the names and shapes that an open_clip module has, in float32."""
+    state = {name: value for name, value in state.items() if "position_ids" not in name}
+    state = {name: v.float() if v.is_floating_point() else v for name, v in state.items()}
+    if rules := _rules_of(state):
+        state = {name: v.T if name in TRANSPOSED else v for name, v in state.items()}
+        state = _split_pool(_joined(state))
+        state = {_renamed(name, RULES[rules]): value for name, value in state.items()}
+    state = _with_text_tower(convert_state_dict(model, state), model)
+    wanted = model.state_dict()
+    return {name: _fitted(value, wanted.get(name)) for name, value in state.items()}
+
+
+def _rules_of(names: Iterable[str]) -> str | None:
+    """Return which of `RULES` name tensors, None if they aren't named as `transformers` does."""
+    names = list(names)
+    if not any(name.startswith("vision_model.") for name in names):
+        return None
+    return "siglip" if "vision_model.head.probe" in names else "clip"
+
+
+def _with_text_tower(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+    """Put the parts of the text tower where a model has them: on top, or below ``text``."""
+    if not hasattr(model, "positional_embedding"):
+        return convert_to_custom_text_state_dict(state)
+    return {name.removeprefix("text."): value for name, value in state.items()}
+
+
+def _joined(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Put queries, keys and values of each attention below each other."""
+    joined = {}
+    for name, value in state.items():
+        if not re.search(r"\.self_attn\.[qkv]_proj\.", name):
+            joined[name] = value
+        elif ".q_proj." in name:
+            parts = [state.get(name.replace(".q_proj.", f".{part}_proj.")) for part in "qkv"]
+            if all(part is not None for part in parts):
+                joined[name.replace(".q_proj.", ".in_proj_")] = torch.cat(parts)
+    return joined
+
+
+def _split_pool(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take the query out of the pool's joined projections, as timm has them."""
+    split = {}
+    for name, value in state.items():
+        match = re.fullmatch(r"vision_model\.head\.attention\.in_proj_(\w+)", name)
+        if not match:
+            split[name] = value
+            continue
+        query, *rest = value.chunk(3)
+        split[f"vision_model.head.q.{match[1]}"] = query
+        split[f"vision_model.head.kv.{match[1]}"] = torch.cat(rest)
+    return split
+
+
+def _renamed(name: str, rules: list[tuple[str, str]]) -> str:
+    for old, new in rules:
+        changed, count = re.subn(old, new, name)
+        if count:
+            return changed
+    return name
+
+
+def _fitted(value: torch.Tensor, wanted: torch.Tensor | None) -> torch.Tensor:
+    """Bring a tensor to the shape of the same numbers in open_clip's module."""
+    if wanted is None or value.shape == wanted.shape or value.numel() != wanted.numel():
+        return value
+    if wanted.ndim == 4 and value.ndim == 2:  # patches as rows: height × width × colour
+        rows = value.unflatten(1, (*wanted.shape[2:], wanted.shape[1]))
+        return rows.permute(0, 3, 1, 2).contiguous()
+    same = value.squeeze().shape == wanted.squeeze().shape
+    return value.reshape(wanted.shape) if same else value

@@ -11,11 +11,10 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import (
-    archives,
     building,
     checkpoints,
     devices,
-    files,
+    formats,
     huggingface,
     names,
     tokenizers,
@@ -39,7 +38,7 @@ class Plan:
     std: tuple[float, ...] = OPENAI_DATASET_STD
     # how images are brought to the model's size: what `Preprocessing` takes beside that
     resizing: Mapping[str, object] = field(default_factory=lambda: _resizing({}))
-    notes: tuple[str, ...] = ()  # what was found out on the way; see `Model.notes`
+    notes: tuple[str, ...] = ()  # what was learnt on the way; see `Model.notes`
 
 
 def load(
@@ -84,19 +83,20 @@ def load(
     -----
     The activation (QuickGELU or GELU) and the normalisation of pixels follow from the tag, from
     OpenAI's archive, or from the configuration beside the weights, since weights run silently with
-    the wrong ones. Another local file can't tell: its model needs the name with the right ending,
-    such as ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both exist.
+    the wrong ones. Another local file doesn't state them: its model needs the name with the right
+    ending, such as ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both
+    exist.
     The size of images and the number of text positions are those of the weights.
     """
     one_of("precision", precision, weights.PRECISIONS)
     device = devices.resolve(device)
     named = names.resolve(name, pretrained)
-    found = weights.locate(named.name, named.pretrained)
-    fingerprint = found.fingerprint
-    plan = WAYS[named.kind](named, found, seed)
-    clip, tokenizer, notes = _filled(named, plan, found)
+    located = weights.locate(named.name, named.pretrained)
+    fingerprint = located.fingerprint
+    plan = WAYS[named.kind](named, located, seed)
+    clip, tokenizer, notes = _filled(named, plan, located)
     clip = clip.eval().requires_grad_(False).to(device)
-    _check_finite(clip, found.path)
+    _check_finite(clip, located.path)
     return Model(
         clip=clip,
         tokenizer=tokenizer,
@@ -115,32 +115,32 @@ def load(
 
 
 def _filled(
-    named: Named, plan: Plan, found: Weights
+    named: Named, plan: Plan, located: Weights
 ) -> tuple[torch.nn.Module, Callable, tuple[str, ...]]:
     """Build a model at the sizes of its weights and load these."""
     clip = plan.build()
-    if found.path is None or named.kind == names.EMBEDDED:
+    if located.path is None or named.kind == names.EMBEDDED:
         return clip, plan.tokenizer, plan.notes
-    checkpoint = _opened(found)
+    checkpoint = _opened(located)
     sizes = checkpoints.own_sizes(checkpoint, clip)
-    if sizes and found.configuration != files.TRANSFORMERS:
+    if sizes and located.configuration != formats.TRANSFORMERS:
         clip = plan.build(**sizes)
     clip, notes = checkpoints.fill(clip, checkpoint)
     tokenizer = plan.tokenizer
     if getattr(clip, "text", clip) is None and not hasattr(tokenizer, "reason"):
         tokenizer = tokenizers.NoTokenizer(named.name, checkpoints.NO_TEXTS)
-    own = (f"{size.replace('_', ' ')} {value}, by its weights" for size, value in sizes.items())
-    return clip, tokenizer, (*plan.notes, *checkpoint.notes, *own, *notes)
+    resized = (f"{size.replace('_', ' ')} {value}, by its weights" for size, value in sizes.items())
+    return clip, tokenizer, (*plan.notes, *checkpoint.notes, *resized, *notes)
 
 
-def _opened(found: Weights) -> Checkpoint:
-    if archives.is_archive(found.path):
-        return Checkpoint(found.path, archives.read(found.path))
-    checkpoint = checkpoints.open_checkpoint(found.path, found.chosen)
+def _opened(located: Weights) -> Checkpoint:
+    if formats.is_archive(located.path):
+        return Checkpoint(located.path, formats.read_archive(located.path))
+    checkpoint = checkpoints.open_checkpoint(located.path, located.chosen)
     if checkpoint.others:
         warnings.warn(
-            f"{found.path} has several sets of weights. {checkpoint.notes[0]}; another is chosen"
-            f" by its name after the file's, such as {found.path.name}{names.INSIDE}"
+            f"{located.path} has several sets of weights. {checkpoint.notes[0]}; another is chosen"
+            f" by its name after the file's, such as {located.path.name}{names.INSIDE}"
             f"{checkpoint.others[0]}.",
             stacklevel=4,
         )
@@ -163,53 +163,53 @@ def _embedded(named: Named, _: Weights, seed: int) -> Plan:
     return Plan(lambda: clip, tokenizer, clip.text_projection.shape[1])
 
 
-def _in_folder(named: Named, found: Weights, seed: int) -> Plan:
-    folder = found.path.parent if found.path else weights.folder(named)
-    return _configured(named.name, folder, found.configuration, seed)
+def _in_folder(named: Named, located: Weights, seed: int) -> Plan:
+    folder = located.path.parent if located.path else weights.folder(named)
+    return _configured(named.name, folder, located.configuration, seed)
 
 
-def _of_open_clip(named: Named, found: Weights, seed: int) -> Plan:
-    if weights.describes(found):
-        plan = _configured(named.name, found.path.parent, found.configuration, seed)
-        _check_size(named.name, plan, found)
+def _of_open_clip(named: Named, located: Weights, seed: int) -> Plan:
+    if weights.describes(located):
+        plan = _configured(named.name, located.path.parent, located.configuration, seed)
+        _check_size(named.name, plan, located)
         return plan
     tag = open_clip.get_pretrained_cfg(named.name, named.pretrained) if named.pretrained else {}
     quick_gelu = bool(tag.get("quick_gelu")) if tag else None
-    if found.path and archives.is_archive(found.path):
+    if located.path and formats.is_archive(located.path):
         quick_gelu = True
-    elif found.path and not tag:
+    elif located.path and not tag:
         _warn_of_activation(named.name)
-    mean, std = _normalisation(named.name, tag, found)
+    mean, std = _normalisation(named.name, tag, located)
     options = {"quick_gelu": quick_gelu, "seed": seed}
-    resizing = _agreed_resizing(_said_of_pixels(named.name, tag, found))
+    resizing = _agreed_resizing(_pixel_settings(named.name, tag, located))
     return _planned(named.name, named.name, options, mean, std, resizing)
 
 
 def _configured(name: str, folder: Path, configuration: str, seed: int) -> Plan:
     """Plan a model by the configuration that lies beside its weights."""
-    if configuration == files.TRANSFORMERS:
+    if configuration == formats.TRANSFORMERS:
         return Plan(
             lambda **_: huggingface.build(folder, seed),
             huggingface.open_tokenizer(folder, name),
             huggingface.features(folder),
             *huggingface.normalisation(folder),
             huggingface.resizing(folder),
-            notes=(_said_by(configuration),),
+            notes=(_read_as(configuration),),
         )
-    own = files.read_json(folder / configuration)
-    if not isinstance(own.get("model_cfg"), dict):
+    values = formats.read_json(folder / configuration)
+    if not isinstance(values.get("model_cfg"), dict):
         raise WorkbookError(
             f"{folder / configuration} has no model_cfg, which says how the model is built; give"
             " open_clip's name as model and the file as pretrained."
         )
-    pixels = own.get("preprocess_cfg") or {}
+    pixels = values.get("preprocess_cfg") or {}
     mean, std = (pixels.get("mean", OPENAI_DATASET_MEAN), pixels.get("std", OPENAI_DATASET_STD))
     local = f"{tokenizers.LOCAL}{folder}"
-    resizing, note = _resizing(pixels), _said_by(configuration)
+    resizing, note = _resizing(pixels), _read_as(configuration)
     return _planned(name, local, {"seed": seed}, mean, std, resizing, note)
 
 
-def _said_by(configuration: str) -> str:
+def _read_as(configuration: str) -> str:
     return f"read as {configuration} beside its weights says"
 
 
@@ -224,7 +224,7 @@ def _planned(
 ) -> Plan:
     """Plan a model that open_clip builds; its image tower alone where the other can't be had."""
     build, tokenizer = building.whole, tokenizers.open_tokenizer(built_as)
-    if reason := tokenizers.lacks_tower(built_as):
+    if reason := tokenizers.why_no_tower(built_as):
         build, tokenizer = building.image_tower, tokenizers.NoTokenizer(name, reason)
     return Plan(
         lambda **sizes: build(built_as, **options, **sizes),
@@ -237,30 +237,32 @@ def _planned(
     )
 
 
-def _check_size(name: str, plan: Plan, found: Weights) -> None:
+def _check_size(name: str, plan: Plan, located: Weights) -> None:
     """Refuse a name whose embeddings have another length than those of the configuration."""
-    own = open_clip.get_model_config(name)["embed_dim"]
-    if own != plan.features:
+    expected = open_clip.get_model_config(name)["embed_dim"]
+    if expected != plan.features:
         raise WorkbookError(
-            f"{found.path.parent / found.configuration}, beside the weights, is of a model whose"
-            f" embeddings have {plan.features} numbers, and {name} has {own}; give {found.path} as"
-            " model, without pretrained."
+            f"{located.path.parent / located.configuration}, beside the weights, is of a model"
+            f" whose embeddings have {plan.features} numbers, and {name} has {expected}; give"
+            f" {located.path} as model, without pretrained."
         )
 
 
-def _said_of_pixels(name: str, tag: dict, found: Weights) -> list[Mapping[str, object]]:
-    """Find what is said of a model's pixels: beside its weights, by its tag, or by all its tags."""
-    own = files.read_json(found.path.parent / files.OPEN_CLIP) if found.configuration else {}
-    pixels = own.get("preprocess_cfg") or {}
+def _pixel_settings(name: str, tag: dict, located: Weights) -> list[Mapping[str, object]]:
+    """Find what is stated of pixels: beside the weights, by the tag, or by all tags of a model."""
+    beside = {}
+    if located.configuration:
+        beside = formats.read_json(located.path.parent / formats.OPEN_CLIP)
+    pixels = beside.get("preprocess_cfg") or {}
     if "mean" in pixels:
         return [pixels]
     tags = open_clip.list_pretrained_tags_by_model(name)
-    return [tag] if tag else [open_clip.get_pretrained_cfg(name, one) for one in tags]
+    return [tag] if tag else [open_clip.get_pretrained_cfg(name, each) for each in tags]
 
 
 def _agreed_resizing(known: list[Mapping[str, object]]) -> Mapping[str, object]:
-    """Return how images are resized: as all that is said agrees, or else as most models do it."""
-    ways = [_resizing(one) for one in known]
+    """Return how images are resized: as all settings agree, or else as most models do it."""
+    ways = [_resizing(settings) for settings in known]
     return ways[0] if ways and all(way == ways[0] for way in ways) else _resizing({})
 
 
@@ -273,19 +275,19 @@ def _resizing(pixels: Mapping[str, object]) -> Mapping[str, object]:
     }
 
 
-def _normalisation(name: str, tag: dict, found: Weights) -> tuple[tuple, tuple]:
+def _normalisation(name: str, tag: dict, located: Weights) -> tuple[tuple, tuple]:
     """Find the mean and standard deviation of pixels: of a tag, or of all tags if they agree."""
-    known = _said_of_pixels(name, tag, found)
+    known = _pixel_settings(name, tag, located)
     ways = {
-        (tuple(one["mean"]), tuple(one.get("std", OPENAI_DATASET_STD)))
-        for one in known
-        if one.get("mean")
+        (tuple(settings["mean"]), tuple(settings.get("std", OPENAI_DATASET_STD)))
+        for settings in known
+        if settings.get("mean")
     }
-    if len(ways) > 1 and found.path:
+    if len(ways) > 1 and located.path:
         warnings.warn(
             f"A weights file does not say how pixels are normalised, and the tags of {name} differ"
-            f" in it; OpenAI's mean and standard deviation are taken for {found.path.name}. A file"
-            f" {files.OPEN_CLIP} beside it decides otherwise: "
+            f" in it; OpenAI's mean and standard deviation are taken for {located.path.name}. A"
+            f" file {formats.OPEN_CLIP} beside it decides otherwise: "
             '{"preprocess_cfg": {"mean": […], "std": […]}}.',
             stacklevel=5,
         )

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from helpers.checks import WorkbookError
 from helpers.clip import gradients
-from helpers.clip.capabilities import Capabilities, of
+from helpers.clip.capabilities import Capabilities
 from helpers.clip.decomposition import EmbeddingAlone, Encoding, Readout, rest_labels
 from helpers.clip.devices import QuickLinear
 from helpers.clip.forward import (
@@ -22,7 +22,7 @@ from helpers.clip.forward import (
     join,
 )
 from helpers.clip.interventions import Means, encode_patched, exchange, means_over, with_ablated
-from helpers.clip.texts import encode_tokens
+from helpers.clip.tokenizers import encode_tokens
 from helpers.clip.towers import Tower, UnknownTower, open_tower
 from helpers.data.preprocessing import Preprocessing
 
@@ -79,14 +79,14 @@ class Model:
         """What the model can give beside embeddings of images."""
         no_texts = getattr(self.tokenizer, "reason", None)
         if isinstance(self._opened, str):
-            return of(self.name, self._opened, self._opened, no_texts)
-        return of(self.name, None, self._opened.no_neurons, no_texts)
+            return Capabilities.of(self.name, self._opened, self._opened, no_texts)
+        return Capabilities.of(self.name, None, self._opened.no_neurons, no_texts)
 
     @property
     def tower(self) -> Tower:
         """The vision tower, by its parts."""
         if isinstance(self._opened, str):
-            raise WorkbookError(self.capabilities.lack("account"))
+            raise WorkbookError(self.capabilities.why_not("account"))
         return self._opened
 
     @property
@@ -104,7 +104,7 @@ class Model:
     def opened_as(self) -> str:
         """In a sentence: sizes, activation, normalisation of pixels, and `notes`."""
         height, width = self.image_size
-        mean, std = (" ".join(f"{own:.3f}" for own in of) for of in (self.mean, self.std))
+        mean, std = (" ".join(f"{value:.3f}" for value in of) for of in (self.mean, self.std))
         kinds = [type(part).__name__ for part in self.clip.visual.modules()]
         activation = next((kind for kind in kinds if kind in ACTIVATIONS), "another activation")
         texts = f"texts of {self.clip.context_length} tokens" if self.capabilities.texts else ""
@@ -164,8 +164,8 @@ class Model:
         Of shape layers × heads × rows × features; see `Readout.head_weights`.
         """
         with torch.inference_mode():
-            found = [self._readout.head_weights(each) for each in range(-layers, 0)]
-        return torch.stack(found).float().cpu().numpy()
+            rows = [self._readout.head_weights(layer) for layer in range(-layers, 0)]
+        return torch.stack(rows).float().cpu().numpy()
 
     @cached_property
     def _opened(self) -> Tower | str:
@@ -224,17 +224,17 @@ class Model:
             If `pixels` has another shape or type, or there is no account of neurons.
         """
         if neurons and not self.capabilities.neurons:
-            raise WorkbookError(self.capabilities.lack("neurons"))
+            raise WorkbookError(self.capabilities.why_not("neurons"))
         if not self.capabilities.account:
             with torch.inference_mode(), self._autocast(), QuickLinear():
                 embedding = self.clip.encode_image(self._normalised(pixels))
-            lack = self.capabilities.lack("account")
-            return EmbeddingAlone(embedding, lack, tensors=tensors)
+            reason = self.capabilities.why_not("account")
+            return EmbeddingAlone(embedding, reason, tensors=tensors)
         keeping = {"by_token": by_token, "neurons": neurons}
         count = self._passes(len(pixels), **keeping)
         with torch.inference_mode():
             pieces = self._normalised(pixels).tensor_split(count)
-            parts = join([self._pass(one, **keeping) for one in pieces])
+            parts = join([self._pass(piece, **keeping) for piece in pieces])
             return Encoding(parts, self._readout, tensors=tensors)
 
     def _passes(self, images: int, **keeping: bool) -> int:
@@ -273,15 +273,15 @@ class Model:
                 chosen.split(count),
                 strict=True,
             )
-            found = [encode_patched(self.tower, *own) for own in pieces]
-        return torch.cat(found, dim=1).float().cpu().numpy().reshape(*leading, -1)
+            encoded = [encode_patched(self.tower, *piece) for piece in pieces]
+        return torch.cat(encoded, dim=1).float().cpu().numpy().reshape(*leading, -1)
 
     @property
     def read_tokens(self) -> np.ndarray:
         """Which tokens the embedding is read from, bool: the class token, or the patches."""
-        found = np.zeros(self.tower.tokens, bool)
-        found[self.tower.pool.reads] = True
-        return found
+        read = np.zeros(self.tower.tokens, bool)
+        read[self.tower.pool.reads] = True
+        return read
 
     def gradient_maps(self, pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Weight attention by gradients towards texts: a comparator of the exact account's maps.
@@ -385,9 +385,9 @@ class Model:
                 f"A choice of {name} of shape {np.shape(chosen)} doesn't fit; it must have the"
                 f" shape {shapes[name]}."
             )
-        masks = {own: np.zeros(shape, bool) for own, shape in shapes.items()}
+        masks = {kind: np.zeros(shape, bool) for kind, shape in shapes.items()}
         masks[name] = np.asarray(chosen, bool)
-        on_device = {own: torch.from_numpy(mask).to(self.device) for own, mask in masks.items()}
+        on_device = {kind: torch.from_numpy(mask).to(self.device) for kind, mask in masks.items()}
         with torch.no_grad():
             altered = with_ablated(self.tower, means, **on_device)
         model = replace(self)

@@ -57,8 +57,8 @@ def resolve(name: str, pretrained: str | None = None) -> Named:
     bare = _without_scheme(name)
     if bare != name or _exists(name):
         return Named(FOLDER, bare, pretrained)
-    if own := _of_open_clip(name):
-        return Named(OPEN_CLIP, own, _tag(own, pretrained))
+    if known := _of_open_clip(name):
+        return Named(OPEN_CLIP, known, _tag(known, pretrained))
     if is_id(name) and (pretrained in (None, UNTRAINED) or not nearest(name)):
         return Named(FOLDER, name, pretrained)
     if name.count("/") > 1 or name.startswith(("/", "~", ".")):
@@ -117,13 +117,14 @@ def path_in(pretrained: str) -> tuple[Path, str | None]:
 def title(name: str, pretrained: str | None) -> str:
     """Return how results name a model; says *untrained* or *embedded* where that is so."""
     if is_embedded(name):
-        own = f"{name} model"
+        base = f"{name} model"
         if pretrained == UNTRAINED:
-            return f"{own}, untrained"
-        return own if pretrained is None else f"{own} at step {pretrained}"
+            return f"{base}, untrained"
+        return base if pretrained is None else f"{base} at step {pretrained}"
     if brings_weights(name):
-        own = name if is_id(name) and not _exists(name) else Path(name).expanduser().absolute().name
-        return f"{own}, untrained" if pretrained == UNTRAINED else own
+        is_hub = is_id(name) and not _exists(name)
+        base = name if is_hub else Path(name).expanduser().absolute().name
+        return f"{base}, untrained" if pretrained == UNTRAINED else base
     return f"{name}, {Path(pretrained).name if pretrained else 'untrained'}"
 
 
@@ -137,8 +138,8 @@ def open_clip_names() -> tuple[str, ...]:
 
 def nearest(name: str) -> list[str]:
     """Return up to three names that a mistyped one may have meant, the nearest first."""
-    known = {_plain(own): own for own in (*embedded.NAMES, *open_clip_names())}
-    return [known[one] for one in get_close_matches(_plain(name), known, n=3, cutoff=0.6)]
+    known = {_plain(full): full for full in (*embedded.NAMES, *open_clip_names())}
+    return [known[near] for near in get_close_matches(_plain(name), known, n=3, cutoff=0.6)]
 
 
 def unknown(name: str) -> WorkbookError:
@@ -152,7 +153,7 @@ def unknown(name: str) -> WorkbookError:
 
 
 def _without_scheme(name: str) -> str:
-    return next((name.removeprefix(one) for one in SCHEMES if name.startswith(one)), name)
+    return next((name.removeprefix(each) for each in SCHEMES if name.startswith(each)), name)
 
 
 def _exists(name: str) -> bool:
@@ -169,7 +170,7 @@ def _plain(name: str) -> str:
 
 def _of_open_clip(name: str) -> str | None:
     names = open_clip_names()
-    return name if name in names else {_plain(own): own for own in names}.get(_plain(name))
+    return name if name in names else {_plain(full): full for full in names}.get(_plain(name))
 
 
 def _tag(name: str, pretrained: str | None) -> str | None:

@@ -1,11 +1,17 @@
-"""Where a model's weights are: in the package, in a local file, in a cache, or on a model hub."""
+"""Where a model's weights are, in the package, a file, a cache or on a hub; and their SHA-256."""
 
+import contextlib
 import hashlib
+import json
+import os
+import re
+import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip import archives, embedded, files, hashes, hub, names
+from helpers.clip import embedded, formats, hub, names
 from helpers.clip.embedded.files import UNTRAINED
 
 DEFAULT = "embedded-clip"
@@ -13,6 +19,10 @@ DEFAULT = "embedded-clip"
 PRECISIONS = {"auto": "float32", "float32": "float32", "bfloat16": "bfloat16"}
 OPENAI_CACHE = Path("~/.cache/clip")
 """Where OpenAI's own package keeps its files."""
+LARGE = 2**24
+"""Bytes from which a hash is kept between processes."""
+SETTLED = 2
+"""Seconds after which a file that changes again has another time of change on any file system."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,7 @@ class Weights:
     """A model's weights, found and not yet read."""
 
     path: Path | None = None  # A file, or the index of several; None for an untrained model
-    # which of `files.IN_FOLDERS` lies beside the file and describes it
+    # which of `formats.IN_FOLDERS` lies beside the file and describes it
     configuration: str | None = None
     chosen: str | None = None  # which set of weights is meant, of a file with several
     # SHA-256 of the file as its publisher gives it, or the beginning of it
@@ -34,33 +44,33 @@ class Weights:
         """
         if self.path is None:
             return "untrained"
-        parts = files.parts_of(self.path)
-        for part in parts:
-            hashes.check_promise(part, self.promised)
-        beside = files.READ_WITH.get(self.configuration, ())
-        read = [*parts, *(self.path.parent / name for name in beside)]
-        found = [hashes.sha256(one) for one in read if one.is_file()]
-        found += [self.chosen] if self.chosen else []
-        return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+        files = formats.parts_of(self.path)
+        for file in files:
+            _check_promise(file, self.promised)
+        beside = formats.READ_WITH.get(self.configuration, ())
+        read = [*files, *(self.path.parent / name for name in beside)]
+        parts = [sha256(file) for file in read if file.is_file()]
+        parts += [self.chosen] if self.chosen else []
+        return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def locate(name: str, pretrained: str | None) -> Weights:
     """Find a model's weights, downloading them when a tag is neither local nor cached."""
     named = names.resolve(name, pretrained)
-    found = WAYS[named.kind](named)
-    if found.path and archives.is_archive(found.path):
-        archives.check(found.path, hashes.sha256(found.path), named.name)
-    return found
+    located = WAYS[named.kind](named)
+    if located.path and formats.is_archive(located.path):
+        formats.check_archive(located.path, sha256(located.path), named.name)
+    return located
 
 
-def describes(found: Weights) -> bool:
+def describes(located: Weights) -> bool:
     """Return whether the configuration beside weights says how the model is built.
 
     One of open_clip's may be there for the pixels alone.
     """
-    if found.configuration != files.OPEN_CLIP:
-        return found.configuration is not None
-    return "model_cfg" in files.read_json(found.path.parent / files.OPEN_CLIP)
+    if located.configuration != formats.OPEN_CLIP:
+        return located.configuration is not None
+    return "model_cfg" in formats.read_json(located.path.parent / formats.OPEN_CLIP)
 
 
 def fingerprint(name: str, pretrained: str | None) -> str:
@@ -72,8 +82,8 @@ def cached_tags(name: str) -> dict[str, Path]:
     """Return the tags of a model whose weights are on this machine already, and where."""
     import open_clip
 
-    found = {tag: _cached(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
-    return {tag: path for tag, path in found.items() if path}
+    paths = {tag: _cached(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
+    return {tag: path for tag, path in paths.items() if path}
 
 
 def cached_ids() -> dict[str, Path]:
@@ -126,12 +136,12 @@ def _embedded(named: names.Named) -> Weights:
 
 
 def _in_folder(named: names.Named) -> Weights:
-    own = folder(named)
+    there = folder(named)
     if named.pretrained == UNTRAINED:
-        return Weights(configuration=files.configuration_in(own))
+        return Weights(configuration=formats.configuration_in(there))
     given = Path(named.name).expanduser()
-    path = given if given.is_file() and given.suffix != ".json" else files.weights_in(own)
-    return Weights(path, files.configuration_of(path) or files.configuration_in(own))
+    path = given if given.is_file() and given.suffix != ".json" else formats.weights_in(there)
+    return Weights(path, formats.configuration_of(path) or formats.configuration_in(there))
 
 
 def _of_open_clip(named: names.Named) -> Weights:
@@ -144,7 +154,7 @@ def _of_open_clip(named: names.Named) -> Weights:
         raise WorkbookError(f"{path} is a folder; give it as model, and leave pretrained out.")
     if not path.is_file():
         raise WorkbookError(f"There is no weights file {path}; give the path of an existing one.")
-    return Weights(path, files.configuration_of(path), chosen)
+    return Weights(path, formats.configuration_of(path), chosen)
 
 
 WAYS = {
@@ -160,8 +170,8 @@ def _is_whole(folder: Path) -> bool:
     from helpers.clip import huggingface
 
     try:
-        files.weights_in(folder)
-        if files.configuration_in(folder) == files.TRANSFORMERS:
+        formats.weights_in(folder)
+        if formats.configuration_in(folder) == formats.TRANSFORMERS:
             huggingface.read_config(folder)
     except WorkbookError:  # another kind of model, or only part of one
         return False
@@ -172,8 +182,8 @@ def _snapshot(name: str) -> Path | None:
     """Find the folder of a model in the hub cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = (try_to_load_from_cache(name, file) for file in files.IN_FOLDERS)
-    return next((Path(path).parent for path in found if isinstance(path, str)), None)
+    paths = (try_to_load_from_cache(name, file) for file in formats.IN_FOLDERS)
+    return next((Path(path).parent for path in paths if isinstance(path, str)), None)
 
 
 def _tagged(name: str, tag: str) -> Weights:
@@ -208,8 +218,8 @@ def _cached(name: str, tag: str) -> Path | None:
     config = open_clip.get_pretrained_cfg(name, tag)
     if config["hf_hub"]:
         repository, _, file = config["hf_hub"].rpartition("/")
-        for each in _hub_files(file):
-            path = try_to_load_from_cache(repository, each)
+        for name in _hub_files(file):
+            path = try_to_load_from_cache(repository, name)
             if isinstance(path, str):
                 return Path(path)
     path = OPENAI_CACHE.expanduser() / Path(config["url"]).name
@@ -241,3 +251,59 @@ def _downloaded(name: str, tag: str) -> Path:
             " a local .safetensors or .pt file as pretrained; or model embedded-clip, which needs"
             " no download."
         ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, as it was taken before where the file has not changed.
+
+    That of a large file is kept, by its path, size and time of the last change.
+    """
+    path = path.resolve()
+    state = path.stat()
+    return _of_state(path, state.st_size, state.st_mtime_ns)
+
+
+def _check_promise(path: Path, promised: str | None) -> None:
+    """Compare a downloaded file with the SHA-256 that its publisher gave for it."""
+    there = path.resolve()
+    promised = promised or (there.name if re.fullmatch("[0-9a-f]{64}", there.name) else "")
+    if not sha256(path).startswith(promised):
+        raise WorkbookError(
+            f"{path} is damaged: its SHA-256 is not the one that it was published with"
+            f" ({promised[:12]}…). Delete {there}, and it will be downloaded again."
+        )
+
+
+@cache
+def _of_state(path: Path, size: int, changed: int) -> str:
+    if size < LARGE:
+        return _computed(path)
+    kept = _kept_hashes() / f"{hashlib.sha256(bytes(path)).hexdigest()}.json"
+    given = {"path": str(path), "size": size, "changed": changed}
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        read = json.loads(kept.read_text(encoding="utf-8"))
+        if {name: read[name] for name in given} == given:
+            return str(read["sha256"])
+    digest = _computed(path)
+    if time.time() - changed / 1e9 > SETTLED:
+        _keep(kept, given | {"sha256": digest})
+    return digest
+
+
+def _computed(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _kept_hashes() -> Path:
+    cache_home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache_home).expanduser() / "clip-shift-workbook" / "hashes"
+
+
+def _keep(kept: Path, values: dict) -> None:
+    # A place that can't be written costs time only.
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        written = kept.with_suffix(f".{os.getpid()}")
+        written.write_text(json.dumps(values), encoding="utf-8")
+        written.replace(kept)

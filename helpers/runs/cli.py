@@ -281,9 +281,9 @@ def _check_models(parameters: Parameters, pool: "Texts") -> str:
 )
 def models(name: str | None) -> int:
     """List the models, what works with each, and weights."""
-    from helpers.clip import listing
+    from helpers.clip.capabilities import describe_model, list_models
 
-    for line in listing.model(name) if name else listing.models():
+    for line in describe_model(name) if name else list_models():
         print(line)
     return 0
 

@@ -84,7 +84,7 @@ def lacks(
 
 def _lack(name: str, capabilities: Capabilities, changes: Sequence[str], extras: bool) -> str:
     if name not in OF_RUN:
-        return capabilities.lack(name)
+        return capabilities.why_not(name)
     is_so, sentence = OF_RUN[name]
     return "" if is_so(changes, extras) else sentence
 

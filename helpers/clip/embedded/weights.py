@@ -51,7 +51,7 @@ class Tokenizer:
         return self.tokenize(texts, context_length)
 
     def unknown(self, tokens: torch.Tensor) -> str:
-        """Say in a sentence which of some tokens the model never met; "" if it knows them all."""
+        """Return a sentence on the tokens that the model never met; "" if it knows all."""
         unknown = sorted(set(tokens.unique().tolist()) - self.known)
         if not unknown:
             return ""

@@ -25,8 +25,8 @@ class Rotary:
         first = min(max(self.prefix - tokens.start, 0), len(tokens))
         if first == len(tokens):
             return x
-        own = places[..., tokens.start + first - self.prefix : tokens.stop - self.prefix, :]
-        turned = apply_rot_embed_cat(x[:, :, first:], own, half=self.half)
+        rotations = places[..., tokens.start + first - self.prefix : tokens.stop - self.prefix, :]
+        turned = apply_rot_embed_cat(x[:, :, first:], rotations, half=self.half)
         return torch.cat([x[:, :, :first], turned], dim=2).type_as(x)
 
 

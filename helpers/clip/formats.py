@@ -1,4 +1,9 @@
-"""Weights files: finding them in a folder, and reading them without running code."""
+"""Files of weights: finding them in a folder, and reading them without running code.
+
+OpenAI's own files are TorchScript archives, which are programs: they are opened only if they are
+the known ones. The address of each carries its SHA-256
+(openaipublic.azureedge.net/clip/models/<sha256>/…).
+"""
 
 import json
 import re
@@ -11,7 +16,7 @@ from typing import TYPE_CHECKING
 from helpers.checks import WorkbookError
 
 if TYPE_CHECKING:
-    pass
+    import torch
 
 TRANSFORMERS = "config.json"
 OPEN_CLIP = "open_clip_config.json"
@@ -77,29 +82,44 @@ NO_STATE_DICT = (
     " that loads without running code"
 )
 
+OPENAI = {
+    "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762": "RN50",
+    "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599": "RN101",
+    "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd": "RN50x4",
+    "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa": "RN50x16",
+    "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c": "RN50x64",
+    "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af": "ViT-B-32",
+    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f": "ViT-B-16",
+    "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836": "ViT-L-14",
+    "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02": "ViT-L-14-336",
+}
+"""SHA-256 of an archive → open_clip's name of its model."""
+
+NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+
 
 def configuration_in(folder: Path) -> str:
-    """Say which configuration describes the weights of a folder."""
-    found = [name for name in IN_FOLDERS if (folder / name).is_file()]
-    if not found and (folder / "adapter_config.json").is_file():
+    """Return which configuration describes the weights of a folder."""
+    there = [name for name in IN_FOLDERS if (folder / name).is_file()]
+    if not there and (folder / "adapter_config.json").is_file():
         raise WorkbookError(f"{folder} {ADAPTER}.")
-    if not found:
+    if not there:
         raise WorkbookError(
             f"{folder} has no {TRANSFORMERS} or {OPEN_CLIP}, which says what its weights are; save"
             " the model with transformers' save_pretrained, or give open_clip's name as model and"
             " the file as pretrained."
         )
-    own = [name for name in found if _names_a_model(folder / name)]
-    filled = [name for name in own if _weights(folder, name)]
-    return (filled or own or found)[0]
+    of_models = [name for name in there if _names_a_model(folder / name)]
+    filled = [name for name in of_models if _weights(folder, name)]
+    return (filled or of_models or there)[0]
 
 
 def configuration_of(path: Path) -> str | None:
-    """Say which configuration beside a weights file describes it; None if there is none."""
+    """Return which configuration beside a weights file describes it; None if there is none."""
     for name, patterns in IN_FOLDERS.items():
-        there = path.parent / name
-        ours = any(fnmatch(path.name, pattern) for pattern in patterns)
-        if ours and there.is_file() and _names_a_model(there):
+        configuration = path.parent / name
+        fits = any(fnmatch(path.name, pattern) for pattern in patterns)
+        if fits and configuration.is_file() and _names_a_model(configuration):
             return name
     return None
 
@@ -123,12 +143,13 @@ def wanted_of(names: Iterable[str]) -> list[str]:
     """Choose which weights of a repository are downloaded."""
     names = list(names)
     for configuration, patterns in IN_FOLDERS.items():
-        found = [name for pattern in patterns for name in names if fnmatch(name, pattern)]
-        if configuration in names and found:
-            base = found[0].split(".", 1)[0]
-            ending = ".bin" if ".bin" in found[0] else ".safetensors"
+        choice = (name for pattern in patterns for name in names if fnmatch(name, pattern))
+        first = next(choice, None)
+        if configuration in names and first:
+            base = first.split(".", 1)[0]
+            ending = ".bin" if ".bin" in first else ".safetensors"
             parts = [name for name in names if re.fullmatch(rf"{base}-\d+-of-\d+{ending}", name)]
-            return [found[0], *(parts if "index" in found[0] else ())]
+            return [first, *(parts if "index" in first else ())]
     return []
 
 
@@ -149,22 +170,7 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> dict:
-    """Read what a file holds, or the state dict of all files that an index lists.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict
-        Names to tensors; from a checkpoint of a training, whatever holds them.
-
-    Raises
-    ------
-    WorkbookError
-        If a file is none of weights, only part of one, or would run code.
-    """
+    """Return the state dict of a file, or of all files that an index lists."""
     contents = {}
     for part in parts_of(path):
         try:
@@ -188,15 +194,15 @@ def read_json(path: Path) -> dict:
 
 
 def what_is(path: Path, error: Exception) -> str:
-    """Say what a file is that can't be read as weights, and what to do."""
+    """Return what a file is that can't be read as weights, and what to do."""
     with path.open("rb") as file:
         start = file.read(512).lower()
     for sign, meaning in SIGNS:
         if re.match(sign, start):
             return meaning
-    told = f"{type(error).__name__} {error}".lower()
+    message = f"{type(error).__name__} {error}".lower()
     is_cut = start.startswith(ARCHIVE.lower()) and not zipfile.is_zipfile(path)
-    return CUT if is_cut or any(sign in told for sign in CUT_SIGNS) else NO_STATE_DICT
+    return CUT if is_cut or any(sign in message for sign in CUT_SIGNS) else NO_STATE_DICT
 
 
 def _read_one(path: Path) -> dict:
@@ -229,3 +235,30 @@ def _weights(folder: Path, configuration: str) -> Path | None:
 def _names_a_model(path: Path) -> bool:
     """Return whether a configuration describes a model of its kind; timm writes one, too."""
     return path.name == OPEN_CLIP or "model_type" in read_json(path)
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a TorchScript archive: a program, beside its weights."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+def check_archive(path: Path, sha256: str, name: str) -> None:
+    """Refuse an archive that is not OpenAI's own, or is another model's."""
+    if sha256 not in OPENAI:
+        raise WorkbookError(
+            f"{path} is a TorchScript archive, which is a program, and its SHA-256 is none of those"
+            " that OpenAI published; give the model's weights as .safetensors."
+        )
+    if OPENAI[sha256] != name.removesuffix("-quickgelu"):
+        raise WorkbookError(f"{path} holds OpenAI's {OPENAI[sha256]}; give model that name.")
+
+
+def read_archive(path: Path) -> dict[str, "torch.Tensor"]:
+    """Read the weights of a checked archive, on the CPU, in float32."""
+    import torch
+
+    state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    return {name: value.float() for name, value in state.items() if name not in NOT_WEIGHTS}

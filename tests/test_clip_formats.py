@@ -8,7 +8,7 @@ from open_clip.transformer import QuickGELU
 from torch import nn
 
 from helpers.checks import WorkbookError
-from helpers.clip import archives, load, weights
+from helpers.clip import formats, load, weights
 
 
 class Namespace(nn.Module):
@@ -42,7 +42,7 @@ def archive(small_base, tmp_path_factory):
 @pytest.fixture
 def known(archive, monkeypatch):
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    monkeypatch.setitem(archives.OPENAI, digest, "ViT-B-32")
+    monkeypatch.setitem(formats.OPENAI, digest, "ViT-B-32")
     return archive
 
 
@@ -82,7 +82,7 @@ def test_the_tag_finds_the_archive_that_openais_package_left(known, monkeypatch,
 def test_hashes_are_those_in_openais_addresses():
     import open_clip
 
-    for digest, name in archives.OPENAI.items():
+    for digest, name in formats.OPENAI.items():
         url = open_clip.get_pretrained_cfg(name, "openai")["url"]
         assert digest == url.split("/")[-2]
-    assert len(archives.OPENAI) == 9
+    assert len(formats.OPENAI) == 9
