@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from helpers.checks import WorkbookError
-from helpers.clip.embedded import NAMES, RECIPES, build, checkpoints, weights_file
+from helpers.clip.embedded import NAMES, RECIPES, checkpoints, weights_file
 from helpers.clip.embedded.initial import new_model, normalise
 from helpers.clip.embedded.text import known_tokens, tokenizer
+from helpers.clip.embedded.weights import build
 from helpers.data import scenes
 from helpers.data.sources import PHOTOS
 from helpers.training.settings import Settings

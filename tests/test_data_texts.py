@@ -9,7 +9,7 @@ import pytest
 from open_clip.tokenizer import SimpleTokenizer
 
 from helpers.checks import WorkbookError
-from helpers.clip import embedded
+from helpers.clip.embedded.weights import build
 from helpers.data.scenes import PROPERTIES
 from helpers.data.sources import PHOTOS
 from helpers.data.texts import POOLS, Texts, open_texts
@@ -93,7 +93,7 @@ def test_articles(word, phrase):
 
 
 def test_the_embedded_model_knows_every_word_of_the_scenes_pool():
-    _, tokenizer = embedded.build("embedded")
+    _, tokenizer = build("embedded")
     pool = open_texts("scenes")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

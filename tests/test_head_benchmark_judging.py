@@ -6,7 +6,7 @@ import pytest
 
 from helpers.checks import WorkbookError
 from helpers.clip import load
-from helpers.clip.embedded.files import NAMES
+from helpers.clip.embedded import NAMES
 from helpers.findings.methods import FEW, MOST, verdicts
 from helpers.head_benchmark import comparison, judging, methods
 

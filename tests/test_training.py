@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from helpers.clip.embedded import NAMES, RECIPES, build, folder
+from helpers.clip.embedded import NAMES, RECIPES, folder
+from helpers.clip.embedded.weights import build
 from helpers.data import scenes
 from helpers.training import captioned, evaluate, examples, losses, taught, train, trainer
 from helpers.training.settings import Settings, Stage

@@ -157,9 +157,9 @@ def _check_finite(clip: torch.nn.Module, path: Path | None) -> None:
 
 
 def _embedded(named: Named, _: Weights, seed: int) -> Plan:
-    from helpers.clip import embedded
+    from helpers.clip.embedded.weights import build
 
-    clip, tokenizer = embedded.build(named.name, named.pretrained, seed=seed)
+    clip, tokenizer = build(named.name, named.pretrained, seed=seed)
     return Plan(lambda: clip, tokenizer, clip.text_projection.shape[1])
 
 

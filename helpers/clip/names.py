@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers.checks import WorkbookError
 from helpers.clip import embedded
-from helpers.clip.embedded.files import UNTRAINED
+from helpers.clip.embedded import UNTRAINED
 
 EMBEDDED = "embedded"
 OPEN_CLIP = "open_clip"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from helpers.checks import WorkbookError, one_of
 from helpers.clip import embedded, formats, hub, names
-from helpers.clip.embedded.files import UNTRAINED
+from helpers.clip.embedded import UNTRAINED
 
 DEFAULT = "embedded-clip"
 """The model that is opened where none is named."""

@@ -19,8 +19,7 @@ from tqdm import tqdm
 
 from helpers.analysis.dissection import place_of
 from helpers.checks import WorkbookError
-from helpers.clip import Model, load, weights
-from helpers.clip.embedded import files
+from helpers.clip import Model, embedded, load, weights
 from helpers.data.scenes import PROPERTIES
 from helpers.head_benchmark import methods
 from helpers.head_benchmark.comparison import planted_ranks
@@ -95,7 +94,7 @@ def measure(name: str) -> None:
 
 def _write(model: Model, values: pd.Series, table: str) -> None:
     rows = values.to_frame().assign(weights=model.fingerprint)
-    rows.to_csv(files.folder(model.name) / table, float_format="%.4g")
+    rows.to_csv(embedded.folder(model.name) / table, float_format="%.4g")
 
 
 def read(name: str) -> Judged:
@@ -104,7 +103,7 @@ def read(name: str) -> Judged:
     Parameters
     ----------
     name : str
-        One of `helpers.clip.embedded.files.NAMES`.
+        One of `helpers.clip.embedded.NAMES`.
 
     Returns
     -------
@@ -115,7 +114,7 @@ def read(name: str) -> Judged:
     WorkbookError
         If nothing was measured of these weights.
     """
-    folder, own = files.folder(name), weights.fingerprint(name, None)
+    folder, own = embedded.folder(name), weights.fingerprint(name, None)
     patched, scored, planted = (_read(folder / each, own) for each in (PATCHED, SCORED, PLANTED))
     by_method = scored.set_index(["method", "property", "head"])["score"]
     return Judged(
@@ -147,7 +146,7 @@ def _grid(values: pd.Series) -> xr.DataArray:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=files.NAMES)
+    parser.add_argument("name", choices=embedded.NAMES)
     measure(parser.parse_args().name)
 
 

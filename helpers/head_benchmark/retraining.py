@@ -22,8 +22,7 @@ from tqdm import tqdm
 
 from helpers.analysis.dissection import place_of
 from helpers.checks import WorkbookError
-from helpers.clip import Model, load, weights
-from helpers.clip.embedded import files
+from helpers.clip import Model, embedded, load, weights
 from helpers.data.scenes import PROPERTIES, captions
 from helpers.head_benchmark.methods import heads_of, pair_of_scenes, prompts, value_of
 from helpers.training import captioned
@@ -214,7 +213,7 @@ def read(name: str) -> xr.DataArray:
     Parameters
     ----------
     name : str
-        One of `helpers.clip.embedded.files.NAMES`.
+        One of `helpers.clip.embedded.NAMES`.
 
     Returns
     -------
@@ -226,7 +225,7 @@ def read(name: str) -> xr.DataArray:
     WorkbookError
         If the table is of other weights.
     """
-    path, own = files.folder(name) / TABLE, weights.fingerprint(name, None)
+    path, own = embedded.folder(name) / TABLE, weights.fingerprint(name, None)
     table = pd.read_csv(path, index_col=["training", "property", "pair"])
     if set(table.pop("weights")) != {own}:
         raise WorkbookError(
@@ -240,10 +239,10 @@ def read(name: str) -> xr.DataArray:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=files.NAMES)
+    parser.add_argument("name", choices=embedded.NAMES)
     name = parser.parse_args().name
     measured = measure(load(name, device="cpu"))
-    measured.to_csv(files.folder(name) / TABLE, float_format="%.4f")
+    measured.to_csv(embedded.folder(name) / TABLE, float_format="%.4f")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from helpers.checks import WorkbookError, one_of
-from helpers.clip.embedded import files as embedded
+from helpers.clip import embedded
 from helpers.clip.names import split_model
 from helpers.data import CHANGES, MAX_SEVERITY, names_of
 from helpers.data.change import MODEL

@@ -16,7 +16,7 @@ import xarray as xr
 from helpers.analysis.scores import SCORES
 from helpers.analysis.severity import MOST_IMAGES
 from helpers.clip import names
-from helpers.clip.embedded.files import UNTRAINED
+from helpers.clip.embedded import UNTRAINED
 from helpers.clip.names import split_model
 from helpers.data import SETS, scale_of
 from helpers.data.changes import members_of

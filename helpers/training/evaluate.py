@@ -17,7 +17,7 @@ import torch
 from open_clip.model import CLIP
 from scipy import stats
 
-from helpers.clip.embedded.files import NAMES, folder
+from helpers.clip.embedded import NAMES, folder
 from helpers.clip.embedded.initial import new_model, normalise
 from helpers.clip.embedded.text import HELD_OUT_PHOTO_PROMPTS
 from helpers.clip.embedded.weights import build

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from helpers.clip.embedded.files import folder
+from helpers.clip.embedded import folder
 
 
 @dataclass(frozen=True)

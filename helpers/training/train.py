@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 
-from helpers.clip.embedded.files import RECIPES, WEIGHTS
+from helpers.clip.embedded import RECIPES, WEIGHTS
 from helpers.clip.embedded.text import known_tokens
 from helpers.clip.embedded.weights import ROWS
 from helpers.training.batches import Batches

@@ -5,7 +5,7 @@ import torch
 from open_clip.model import CLIP
 from open_clip.transform import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
-from helpers.clip.embedded.files import architecture
+from helpers.clip.embedded import architecture
 from helpers.clip.embedded.text import known_tokens
 from helpers.data import scenes
 from helpers.data.opencv import cv2

@@ -8,7 +8,7 @@ from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file
 
-from helpers.clip.embedded.files import architecture, folder, weights_file
+from helpers.clip.embedded import architecture, folder, weights_file
 
 TABLE = "token_embedding.weight"
 ROWS = "token_embedding.rows"

@@ -277,7 +277,7 @@ def _of_scenes(run: "Run") -> tuple[probes.ProbeTask, probes.ProbeTask]:
 
 def _of_background(run: "Run", varying: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Order heads by what is known of the background: their labels, and what patching them does."""
-    from helpers.clip.embedded.files import NAMES
+    from helpers.clip.embedded import NAMES
     from helpers.head_benchmark import judging
 
     found = {}
