@@ -40,7 +40,8 @@ def test_neurons_sum_to_their_mlp_less_its_bias(encoded):
     tower, parts, encoding = encoded
     axes = np.eye(tower.features, dtype=np.float32)[None]
     with torch.inference_mode():
-        summed = encoding.neurons_along(axes).sum(-1).swapaxes(1, 2)
+        added = encoding.neurons[:, None] * encoding.neuron_writing(axes)
+        summed = added.sum(-1).swapaxes(1, 2)
         bias = biases(tower, parts, Readout(tower)).numpy()
     assert relative_error(summed + bias, encoding.mlps) <= 1e-5
 

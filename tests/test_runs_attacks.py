@@ -91,7 +91,7 @@ def test_other_threads_and_a_resumed_run_read_the_same_pixels(run, given, tmp_pa
     before = {path.name: path.read_bytes() for path in (out / "views").iterdir()}
     resumed = open_run(**given | {"out": str(out), "workers": 1})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("helpers.clip.gradients.repelled", no_model)
+        patch.setattr("helpers.clip.gradients.adversarial", no_model)
         resumed.compute()
     assert {path.name: path.read_bytes() for path in (out / "views").iterdir()} == before
 

@@ -162,8 +162,8 @@ class Encoding:
         """How strongly every neuron fires, n × layers × neurons.
 
         Activations, weighted as the pool reads the tokens and divided by the final norm's
-        deviation: times what `neurons_along` multiplies them by, what a neuron adds to the
-        embedding. A layer's neurons sum to its MLP, but for the bias of the MLP's output.
+        deviation: times `neuron_writing`, what a neuron adds along a direction. A layer's neurons
+        sum to its MLP, but for the bias of the MLP's output.
 
         Raises
         ------
@@ -174,16 +174,6 @@ class Encoding:
         if kept is None:
             raise WorkbookError("Activations of neurons were not kept; encode with neurons=True.")
         return self._given(kept)
-
-    def neurons_along(self, directions: np.ndarray) -> np.ndarray:
-        """Return what every neuron adds along directions of each image's own.
-
-        Of shape n × m × layers × neurons.
-        """
-        self._check_directions(directions, 3)
-        active = torch.as_tensor(self.neurons)[:, None]
-        written = self._readout.neurons(torch.as_tensor(directions).to(active))
-        return self._given(active * written)
 
     def neuron_writing(self, directions: np.ndarray) -> np.ndarray:
         """Return how far neurons write along directions, however strongly they fire.

@@ -67,7 +67,7 @@ def _through(
     return x.detach(), torch.stack(by_pair, dim=1)
 
 
-def repelled(model: "Model", pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
+def adversarial(model: "Model", pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
     """Descend from a place within the cube; grey levels are whole numbers again at the end."""
     with torch.inference_mode(False), torch.enable_grad():
         image = _levels(model, pixels)

@@ -296,7 +296,7 @@ class Model:
             maps = torch.cat([gradients.gradient_weighted(self.tower, *piece) for piece in pieces])
         return maps.unflatten(-1, self.grid).cpu().numpy()
 
-    def repelled(self, pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
+    def adversarial(self, pixels: np.ndarray, radius: int, start: np.ndarray) -> np.ndarray:
         """Move an image's pixels, by a few grey levels each, so that its embedding moves far.
 
         Projected gradient descent of the cosine with the original's embedding; see
@@ -319,7 +319,7 @@ class Model:
         WorkbookError
             If the model gives no gradient along its pixels.
         """
-        return gradients.repelled(self, pixels, radius, start)
+        return gradients.adversarial(self, pixels, radius, start)
 
     def embedded_with_gradient(self, images: torch.Tensor) -> torch.Tensor:
         """Embed n × 3 × height × width grey levels of float32, to be differentiated by them."""

@@ -188,7 +188,7 @@ def _square(caption: str) -> np.ndarray:
 def adversarial(pixels: np.ndarray, severity: float, rng: Draw, model: "Model") -> np.ndarray:
     """Ten steps of projected gradient descent away from the original's embedding."""
     start = rng.uniform(-1, 1, pixels.shape).astype(np.float32)
-    return model.repelled(pixels, int(severity), start)
+    return model.adversarial(pixels, int(severity), start)
 
 
 @_attack(_LEVELS, OF_PIXELS, label="Noise of its size")
