@@ -39,27 +39,10 @@ def vision_tower(config: dict) -> nn.Module:
 
 
 def whole(name: str, quick_gelu: bool | None = None, seed: int = 0, **sizes: int) -> nn.Module:
-    """Build an open_clip model, untrained.
+    """Build an open_clip model, untrained, by its name or ``local-dir:`` and a folder.
 
-    Parameters
-    ----------
-    name : str
-        Or ``local-dir:`` and a folder with open_clip's configuration.
-    quick_gelu : bool, optional
-        Left out, as its configuration says.
-    seed : int
-        Of the random weights.
-    **sizes
-        ``image_size`` and ``context_length``, where they aren't the configuration's.
-
-    Returns
-    -------
-    Module
-
-    Raises
-    ------
-    WorkbookError
-        If a part of it can't be had on this machine.
+    ``sizes`` are ``image_size`` and ``context_length``, where they aren't the configuration's;
+    ``quick_gelu`` is the configuration's where it is left out.
     """
     options = {} if quick_gelu is None else {"quick_gelu": quick_gelu}
     options |= {f"force_{size}": value for size, value in sizes.items()}

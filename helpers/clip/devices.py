@@ -10,22 +10,7 @@ from helpers.checks import WorkbookError
 
 
 def resolve(device: str) -> str:
-    """Return the torch device that a parameter names.
-
-    Parameters
-    ----------
-    device : str
-        A torch device such as ``"cuda:1"``; ``"auto"`` is a GPU where there is one, else the CPU.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    WorkbookError
-        If this machine has no such device.
-    """
+    """Return the torch device that a parameter names: of ``"auto"``, a GPU where there is one."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     # 32-bit means 32 bits: by default a GPU's convolutions keep 10 of the 23 digits.

@@ -116,16 +116,7 @@ def images_in_reused_memory(tower: Tower) -> int:
 
 
 def join(parts: list[Parts]) -> Parts:
-    """Put the parts of several passes one after the other.
-
-    Parameters
-    ----------
-    parts : list of Parts
-
-    Returns
-    -------
-    Parts
-    """
+    """Put the parts of several passes one after the other."""
     if len(parts) == 1:
         return parts[0]
     columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(Parts)}

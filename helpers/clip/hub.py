@@ -42,25 +42,7 @@ def reachable() -> bool:
 
 
 def download(name: str, part: Path | None = None) -> Path:
-    """Download a model that has a configuration: one of `transformers`, or of open_clip.
-
-    Parameters
-    ----------
-    name : str
-        Its id on the hub.
-    part : Path, optional
-        A folder in the hub cache that has some of it.
-
-    Returns
-    -------
-    Path
-        The folder in the hub cache.
-
-    Raises
-    ------
-    WorkbookError
-        If it can't be had.
-    """
+    """Download a model that has a configuration, of which ``part`` may be in the hub cache."""
     from huggingface_hub import HfApi, snapshot_download
 
     try:

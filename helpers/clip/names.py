@@ -32,24 +32,7 @@ class Named:
 
 
 def resolve(name: str, pretrained: str | None = None) -> Named:
-    """Understand a model's name and the name of its weights.
-
-    Parameters
-    ----------
-    name : str
-        As for `helpers.clip.load`; also with the weights after a colon, as ``ViT-B-32:openai``.
-    pretrained : str, optional
-        As for `helpers.clip.load`.
-
-    Returns
-    -------
-    Named
-
-    Raises
-    ------
-    WorkbookError
-        If the name means nothing.
-    """
+    """Return what a model's name and that of its weights mean; ``ViT-B-32:openai`` is both."""
     if pretrained is None:
         name, pretrained = split_model(name)
     if is_embedded(name):
@@ -67,18 +50,7 @@ def resolve(name: str, pretrained: str | None = None) -> Named:
 
 
 def split_model(text: str) -> tuple[str, str | None]:
-    """Split a model as the parameter ``compare`` lists it into its name and its weights.
-
-    Parameters
-    ----------
-    text : str
-        ``name:pretrained``, or a name alone where `helpers.clip.load` takes one alone.
-
-    Returns
-    -------
-    name : str
-    pretrained : str or None
-    """
+    """Split a model as the parameter ``compare`` lists it, ``name:pretrained``, into the two."""
     if Path(text).expanduser().exists():
         return text, None
     scheme = text[: len(text) - len(_without_scheme(text))]

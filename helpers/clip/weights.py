@@ -101,22 +101,7 @@ def cached_ids() -> dict[str, Path]:
 
 
 def folder(named: names.Named) -> Path:
-    """Find the folder of a model, downloading it where it is not there.
-
-    Parameters
-    ----------
-    named : Named
-        A folder, a file in it, or an id.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    WorkbookError
-        If other weights are asked for, or the folder can't be had.
-    """
+    """Find the folder of a model that is one, a file in one, or an id; download it if need be."""
     if named.pretrained not in (None, UNTRAINED):
         raise WorkbookError(
             f"The model {named.name} comes with its weights; leave pretrained ({named.pretrained})"

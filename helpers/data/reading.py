@@ -93,13 +93,7 @@ class Row(NamedTuple):
     cells: list[str]
 
     def named(self, header: Sequence[str]) -> dict[str, str]:
-        """Return the cells by the names of their columns; those missing at the end are left out.
-
-        Raises
-        ------
-        BadFile
-            If there are more cells than columns.
-        """
+        """Return the cells by the names of their columns; those missing at the end are left out."""
         if len(self.cells) > len(header):
             raise BadFile(
                 f"has {len(self.cells)} cells in line {self.line} and {len(header)} columns; put a"

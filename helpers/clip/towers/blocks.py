@@ -213,13 +213,7 @@ MLPS = {
 
 
 def timm_attention(attn: nn.Module) -> Attention:
-    """Describe one of timm's attentions: fused or separate projections, norms, rotary positions.
-
-    Raises
-    ------
-    TypeError
-        For an attention of another kind.
-    """
+    """Describe one of timm's attentions: fused or separate projections, norms, rotary positions."""
     if type(attn) not in ATTENTIONS or attn.gate is not None:
         raise TypeError(f"its attention is a {type(attn).__name__}")
     weight, bias = ATTENTIONS[type(attn)](attn)
