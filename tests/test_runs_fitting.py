@@ -60,7 +60,7 @@ def test_asking_it_for_an_account_is_one_sentence(run, asked):
 
 def test_capabilities_are_written_down_and_read_without_the_model(run, parameters, monkeypatch):
     assert not run.capabilities.account
-    assert run.record["capabilities"]["account"] in run.capabilities.lack("account")
+    assert run.record["capabilities"]["account"] in run.capabilities.why_not("account")
     monkeypatch.setattr("helpers.runs.opening.capabilities", None)
     again = open_run(**parameters | {"model": run.parameters.model, "compare": []})
     assert again.capabilities == run.capabilities

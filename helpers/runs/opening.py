@@ -126,8 +126,8 @@ class OpenedRun:
 
     def require(self, question: str) -> None:
         """Raise a `WorkbookError` that says why, if the model can't answer a question."""
-        if lack := self.capabilities.lack(question):
-            raise WorkbookError(lack)
+        if reason := self.capabilities.why_not(question):
+            raise WorkbookError(reason)
 
     def compute(self) -> None:
         """Compute what is missing: a single visit to an image gives all that is kept of it."""

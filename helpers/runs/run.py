@@ -11,6 +11,7 @@ from helpers.analysis.predictions import without
 from helpers.analysis.specificity import merged_moments
 from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, Image, views
+from helpers.data.attacks import Subject, subject_of
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import MEMORISED, POOLS, Texts
