@@ -69,8 +69,8 @@ def change(
 
     def register(function: F) -> F:
         does_ = does or inspect.getdoc(function) or "your own"
-        own = {"label": label, "needs": needs, "origin": _origin(function)}
-        _add(CHANGES, row_of(function, does_, severity, **own))
+        about = {"label": label, "needs": needs, "origin": _origin(function)}
+        _add(CHANGES, row_of(function, does_, severity, **about))
         return function
 
     return register
@@ -145,10 +145,10 @@ def source(function: F) -> F:
 
     def listed(spec: str) -> Images:
         rows = function(spec.partition(":")[2])
-        found = Images(_image(*row) for row in rows)
-        if not found:
+        images = Images(_image(*row) for row in rows)
+        if not images:
             raise WorkbookError(f"The source {spec!r} gave no image.")
-        return found
+        return images
 
     is_named = lambda spec: spec.partition(":")[0] == name  # noqa: E731
     _check_free(name)
@@ -231,8 +231,8 @@ def _origin(function: Callable) -> str:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
     except (OSError, TypeError) as error:
         raise WorkbookError(
-            f"The code of {function.__name__!r} can't be found, so arrays could not be told from"
-            " those of another version; write it in a notebook's cell or a file."
+            f"The code of {function.__name__!r} can't be found, so arrays could not be"
+            " distinguished from those of another version; write it in a notebook's cell or a file."
         ) from error
 
 
@@ -243,7 +243,7 @@ def fingerprint(changes: Iterable[str]) -> dict[str, str]:
     """
     from helpers.analysis.scores import SCORES
 
-    own = CHANGES.own()
-    used = {"change": {name: own[name] for name in changes if name in own}}
+    registered = CHANGES.own()
+    used = {"change": {name: registered[name] for name in changes if name in registered}}
     used |= {"score": SCORES.own(), "source": OWN_SOURCES}
     return {f"{kind} {name}": row.origin for kind in used for name, row in used[kind].items()}

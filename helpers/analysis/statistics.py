@@ -30,7 +30,7 @@ FALSE_DISCOVERY_RATE = 0.05
 
 
 def anything_moved(differences: ArrayLike) -> bool:
-    """Tell whether any view differs from its original by more than rounding.
+    """Check whether any view differs from its original by more than rounding.
 
     Without a shift every rank, cluster and direction is that of rounding, and names no winner.
 
@@ -198,10 +198,10 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
     return rates
 
 
-def share_with_interval(found: int, n: int) -> dict[str, float]:
+def share_with_interval(count: int, n: int) -> dict[str, float]:
     """Give a share of n Wilson's 95 % interval."""
-    interval = stats.binomtest(found, n).proportion_ci(method="wilson")
-    return {"share": found / n, "low": float(interval.low), "high": float(interval.high)}
+    interval = stats.binomtest(count, n).proportion_ci(method="wilson")
+    return {"share": count / n, "low": float(interval.low), "high": float(interval.high)}
 
 
 def resample_counts(n_images: int, n_resamples: int, seed: int = 0) -> np.ndarray:

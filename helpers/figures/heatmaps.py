@@ -69,10 +69,10 @@ def heatmaps(
         image = ax.imshow(
             table.astype(float), cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto"
         )
-        own = texts[title] if texts else table.map(_two_decimals)
-        annotate_cells(image, own.to_numpy(), size=9)
+        written = texts[title] if texts else table.map(_two_decimals)
+        annotate_cells(image, written.to_numpy(), size=9)
         ax.set_facecolor(EMPTY)
-        if (own == "").all(axis=None):
+        if (written == "").all(axis=None):
             ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center")
         names = [style.LABELS.get(name, _text(name)) for name in table.columns]
         ax.set_xticks(range(len(names)), names, **_slant(names))

@@ -39,7 +39,7 @@ def answer(
     -------
     Answer
     """
-    if all((own["mean"] == 0).all() for own in change.values()):
+    if all((group["mean"] == 0).all() for group in change.values()):
         return Answer(NOTHING_CHANGED, [])
     order = {source: ranked(group["mean"]).index for source, group in change.items()}
     black = {s: list(group.index[group["black"] >= BLACK]) for s, group in effects.items()}
@@ -80,7 +80,7 @@ def _sentence(
 
 
 def _union(by_source: Mapping[str, list[str]]) -> list[str]:
-    return list(dict.fromkeys(name for own in by_source.values() for name in own))
+    return list(dict.fromkeys(name for names in by_source.values() for name in names))
 
 
 def _verb(names: list[str], plural: str) -> str:
@@ -132,19 +132,19 @@ QUESTIONS = {
 def _left(
     effects: Mapping[str, pd.DataFrame],
     column: str,
-    found: Mapping[str, list[str]],
+    named: Mapping[str, list[str]],
     form: str,
     name: Callable,
 ) -> Finding:
     shown = {
         source: ", ".join(form.format(effects[source].loc[n, column]) for n in names) or "–"
-        for source, names in found.items()
+        for source, names in named.items()
     }
-    others = {source: group[column].drop(found[source]).max() for source, group in effects.items()}
+    others = {source: group[column].drop(named[source]).max() for source, group in effects.items()}
     rest = {source: "–" if pd.isna(most) else form.format(most) for source, most in others.items()}
     return Finding(
         QUESTIONS[column],
-        once_or_each({source: listed([name(n) for n in names]) for source, names in found.items()}),
+        once_or_each({source: listed([name(n) for n in names]) for source, names in named.items()}),
         each(shown),
         f"most of any other change: {each(rest)}",
     )

@@ -45,7 +45,7 @@ def answer(
     -------
     Answer
     """
-    if all((own["mean"] > 1 - TOLERANCE).all() for own in similarity.values()):
+    if all((group["mean"] > 1 - TOLERANCE).all() for group in similarity.values()):
         return Answer(NOTHING_MOVED, [])
     order = {
         source: ranked(group["mean"], ascending=True).index for source, group in similarity.items()
@@ -54,7 +54,7 @@ def answer(
         _distance("Which change moves images furthest?", similarity, order, 0, energy, name),
         _distance("Which moves them least?", similarity, order, -1, energy, name),
     ]
-    if any(own["mean"].notna().any() for own in energy.values()):
+    if any(group["mean"].notna().any() for group in energy.values()):
         furthest = {source: places[0] for source, places in order.items()}
         rows += [_collapse(energy, name), *_after(energy, furthest, name), _others(energy, name)]
     return Answer(_sentence(energy, order, name), rows)
@@ -63,7 +63,7 @@ def answer(
 def _sentence(energy: Mapping, order: Mapping[str, pd.Index], name: Callable) -> str:
     furthest = list(dict.fromkeys(name(places[0]) for places in order.values()))
     first = f"{capital(listed(furthest))} {_verb(furthest, 'move')} images furthest"
-    shares = [own["mean"].unstack() for own in energy.values() if own["mean"].notna().any()]
+    shares = [group["mean"].unstack() for group in energy.values() if group["mean"].notna().any()]
     if not shares:
         return f"{first}; where to takes more than two images to say."
     collapsed = _collapsed(energy)
@@ -72,7 +72,7 @@ def _sentence(energy: Mapping, order: Mapping[str, pd.Index], name: Callable) ->
         first = f"{makes} all images collapse: they end close together."
     else:
         first = f"{first}, and no change makes them collapse."
-    rest = pd.concat([own["rest"].drop([ORIGINAL, *collapsed]) for own in shares])
+    rest = pd.concat([group["rest"].drop([ORIGINAL, *collapsed]) for group in shares])
     if rest.empty or not (rest.dropna() > 0.5).all():
         return first
     others = "All other changes move" if collapsed else "All changes move"
@@ -147,11 +147,11 @@ def _how_much(left: pd.Series) -> str:
 
 
 def _least_left(table: pd.DataFrame, furthest: str, name: Callable) -> str:
-    own = table.xs("variance_left", level="measure").drop(furthest)
-    if own["mean"].isna().all():
+    left = table.xs("variance_left", level="measure").drop(furthest)
+    if left["mean"].isna().all():
         return "–"
-    change = ranked(own["mean"].dropna(), ascending=True).index[0]
-    return f"{name(change)} {_numbers(own.loc[change])}"
+    change = ranked(left["mean"].dropna(), ascending=True).index[0]
+    return f"{name(change)} {_numbers(left.loc[change])}"
 
 
 def _others(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
@@ -174,12 +174,12 @@ def _others(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
 
 
 def _most(table: pd.DataFrame, measure: str, without: list[str] = ()) -> tuple:
-    own = table.xs(measure, level="measure").dropna(subset="mean")
-    own = own.drop([change for change in without if change in own.index])
-    if own.empty:
+    rows = table.xs(measure, level="measure").dropna(subset="mean")
+    rows = rows.drop([change for change in without if change in rows.index])
+    if rows.empty:
         return "", None
-    change = ranked(own["mean"]).index[0]
-    return change, own.loc[change]
+    change = ranked(rows["mean"]).index[0]
+    return change, rows.loc[change]
 
 
 def _collapsed(energy: Mapping[str, pd.DataFrame]) -> list[str]:

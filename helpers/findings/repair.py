@@ -59,7 +59,7 @@ def answer(
 
 
 def _is_known(name: str, gains: Mapping[str, pd.DataFrame]) -> bool:
-    return all(name in own.index for own in gains.values())
+    return all(name in table.index for table in gains.values())
 
 
 def _verdict(gains: Mapping[str, pd.DataFrame]) -> str:

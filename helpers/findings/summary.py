@@ -53,7 +53,7 @@ def answer(
     Answer
     """
     known = {source: group for source, group in moved.items() if group["mean"].notna().any()}
-    if known and all(not (own["mean"] > 0).any() for own in known.values()):
+    if known and all(not (group["mean"] > 0).any() for group in known.values()):
         return Answer(NO_SHIFT, [])
     order = {source: ranked(group["mean"]).index for source, group in known.items()}
     furthest = {source: names[0] for source, names in order.items()}
@@ -82,10 +82,10 @@ def _sentence(
         text += f"; the model then sees {in_a_sentence(words, IN)}"
     if account is None or account["floor"].isna().all():
         return f"{text}."
-    found = _has_heads(account)
-    if not any(own.any() for own in found.values()):
+    has_heads = _has_heads(account)
+    if not any(group.any() for group in has_heads.values()):
         return f"{text}. No head surely carries {MORE}."
-    counts = {s: f"{group.sum()} of {len(group)} changes" for s, group in found.items()}
+    counts = {s: f"{group.sum()} of {len(group)} changes" for s, group in has_heads.items()}
     return f"{text}. Some heads carry {MORE} under {in_a_sentence(counts, IN)}."
 
 
@@ -162,10 +162,10 @@ def _has_heads(account: pd.DataFrame) -> dict[str, pd.Series]:
     return {source: group["specific"].map(len).gt(0) for source, group in sources}
 
 
-def _how_many(found: pd.Series) -> str:
-    if not found.any():
+def _how_many(flags: pd.Series) -> str:
+    if not flags.any():
         return "no"
-    word = "all" if found.all() else "most" if found.mean() > HALF else "some"
+    word = "all" if flags.all() else "most" if flags.mean() > HALF else "some"
     return f"under {word} changes"
 
 
