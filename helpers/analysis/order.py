@@ -18,8 +18,8 @@ from scipy import stats
 from helpers import ties
 from helpers.analysis.scores import SCORES, embedding_similarity
 from helpers.analysis.statistics import (
-    CONFIDENCE,
     RESAMPLES,
+    TAILS,
     bias_corrected,
     correlate_scores,
     image_table,
@@ -174,12 +174,8 @@ def _orders(n: int) -> np.ndarray:
 
 
 def _chance(random: np.ndarray, agreeing: float) -> Chance:
-    return Chance(float(random.mean()), *_tails(random), float((random >= agreeing).mean()))
-
-
-def _tails(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    low, high = np.quantile(random, TAILS).tolist()
+    return Chance(float(random.mean()), low, high, float((random >= agreeing).mean()))
 
 
 # By score and by model

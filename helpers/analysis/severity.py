@@ -12,10 +12,10 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.statistics import (
-    CONFIDENCE,
     RESAMPLES,
     TAILS,
     mean_with_interval,
+    percentile_interval,
     resample_counts,
 )
 from helpers.checks import WorkbookError
@@ -205,14 +205,9 @@ def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 def _interval(resampled: np.ndarray, n_images: int) -> np.ndarray:
     """Percentile interval (2, …) over the first axis, of extended real numbers."""
-    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    missing = np.isnan(resampled)
     # Order statistics: between a number and infinity there is nothing to interpolate.
-    low, high = np.nanquantile(
-        np.where(missing.all(axis=0), 0, resampled), tails, axis=0, method="inverted_cdf"
-    )
-    known = (missing.mean(axis=0) <= 1 - CONFIDENCE) & (n_images > 1)
-    return np.where(known, [low, high], np.nan)
+    bounds = percentile_interval(resampled, method="nearest")
+    return np.where(n_images > 1, bounds, np.nan)
 
 
 def _in_words(severity: float, low: float, high: float, severities: np.ndarray) -> str:
@@ -340,12 +335,7 @@ def _ratio(errors: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
 
 
 def _with_interval(draws: np.ndarray) -> dict[str, np.ndarray]:
-    resampled = np.where(np.isnan(draws[0]), np.nan, draws[1:])
-    low, high = (_quantile(resampled, level) for level in TAILS)
+    unknown = np.isnan(draws[0])
+    bounds = np.nanquantile(np.where(unknown, 0, draws[1:]), TAILS, axis=0)
+    low, high = np.where(unknown, np.nan, bounds)
     return {"": draws[0], "_low": low, "_high": high}
-
-
-def _quantile(draws: np.ndarray, level: float) -> np.ndarray:
-    known = ~np.isnan(draws)
-    columns = zip(draws.T, known.T, strict=True)
-    return np.array([np.quantile(draw[at], level) if at.any() else np.nan for draw, at in columns])

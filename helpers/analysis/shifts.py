@@ -25,6 +25,7 @@ from helpers.analysis.statistics import (
     RESAMPLES,
     TAILS,
     false_discovery_rates,
+    percentile_interval,
     resample_counts,
     resampled_means,
 )
@@ -312,7 +313,7 @@ def _cosine_dataset(
     names: list[str], products: np.ndarray, resampled: np.ndarray, p: np.ndarray
 ) -> xr.Dataset:
     estimate = _cosines(products)[0]
-    low, high = _known_tails(_cosines(resampled))
+    low, high = percentile_interval(_cosines(resampled))
     upper = np.triu_indices(len(names), k=1)
     q = np.full_like(p, np.nan)
     q[upper] = false_discovery_rates(p[upper])
@@ -324,14 +325,6 @@ def _cosine_dataset(
         {name: (axes, matrix) for name, matrix in matrices.items()},
         coords=dict.fromkeys(axes, names),
     )
-
-
-def _known_tails(resampled: np.ndarray) -> np.ndarray:
-    """Percentile interval of the resamples, NaN where more than a tail of them is undefined."""
-    missing = np.isnan(resampled)
-    usable = missing.mean(axis=0) <= 1 - TAILS[1] + TAILS[0]
-    low, high = np.nanquantile(np.where(missing.all(axis=0), 0, resampled), TAILS, axis=0)
-    return np.where(usable, [low, high], np.nan)
 
 
 def _cosines(products: np.ndarray) -> np.ndarray:

@@ -220,6 +220,14 @@ def resampled_means(values: np.ndarray, n_resamples: int, seed: int = 0) -> np.n
         return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
 
 
+def percentile_interval(resampled: np.ndarray, *, method: str = "linear") -> np.ndarray:
+    """Return the interval (2, …) of resamples (first axis); NaN where over 5 % are undefined."""
+    missing = np.isnan(resampled)
+    known = np.where(missing.all(axis=0), 0, resampled)
+    bounds = np.nanquantile(known, TAILS, axis=0, method=method)
+    return np.where(missing.mean(axis=0) <= 1 - CONFIDENCE, bounds, np.nan)
+
+
 def image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFrame:
     """Turn values into a table of (images, augmentations)."""
     if isinstance(values, xr.DataArray):
