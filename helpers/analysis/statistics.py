@@ -360,7 +360,7 @@ def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]
     below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2
     half_step = 1 / (2 * len(resampled))
     bias = stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
-    tails = stats.norm.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    tails = stats.norm.ppf(TAILS)
     places = stats.norm.cdf(2 * bias + tails)
     low, high = np.quantile(resampled, places, method="inverted_cdf")
     return float(low), float(high)
