@@ -7,6 +7,9 @@ In a notebook's cell, or in a ``.py`` file that the parameter ``extend`` names:
 ... def posterized(pixels, severity, rng):
 ...     step = int(32 * severity)
 ...     return pixels // step * step
+>>> import numpy as np
+>>> posterized(np.array([20, 50, 90], np.uint8), severity=1.0, rng=None)
+array([ 0, 32, 64], dtype=uint8)
 
 The function's name is the row's. **A file given by** ``extend`` **is run**, with all that you may
 do yourself: give none that you wouldn't start. Arrays know it by a hash of its text, those of a
@@ -96,6 +99,15 @@ def score(
     -------
     callable
         A decorator, which returns the function as it is.
+
+    Examples
+    --------
+    >>> @score(needs="embedding", higher_is_closer=False)
+    ... def largest_difference(original, changed):
+    ...     return abs(original - changed).max(axis=-1)
+    >>> from helpers.analysis.scores import SCORES
+    >>> SCORES["largest_difference"].label
+    'Largest difference'
     """
     from helpers.analysis.scores import SCORES, Score
 

@@ -112,6 +112,15 @@ def shares(original: "Encoding", augmented: "Encoding") -> xr.DataArray:
     ------
     WorkbookError
         If the encodings are of different models or numbers of images.
+
+    Examples
+    --------
+    >>> from helpers import clip, data
+    >>> model, photo = clip.load("embedded"), data.open_images("photos")[0]
+    >>> drawn = data.views(photo.pixels, photo.id, changes=["noise"])
+    >>> carried = shares(*(model.encode(view[None]) for view in drawn.values()))
+    >>> carried.sel(component="L5.H3").shape, carried.sum("component").round(3).item()
+    ((1,), 1.0)
     """
     before, after = (components(encoding) for encoding in (original, augmented))
     _check_match(before.shape, after.shape)

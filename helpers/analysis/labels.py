@@ -373,13 +373,13 @@ def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) 
 
     Examples
     --------
-    A chat model can be asked, as the source does by in-context learning; `client` stands for any
-    function of the reader's own from a question to an answer.
+    A chat model can be asked as well, as the source does by in-context learning.
 
-    >>> def ask(texts):
-    ...     example = "a zebra; a lion in the wild: animals"
-    ...     return client(f"Name what these have in common. {example}. {'; '.join(texts)}:")
-    >>> label_heads(readings, run.texts.texts, labeller=ask)  # doctest: +SKIP
+    >>> import xarray as xr
+    >>> texts, axes = ["red", "round", "green"], ("layer", "head")
+    >>> chosen = {"text": ((*axes, "choice"), [[[0, 2]]]), "property": (axes, [["colour"]])}
+    >>> label_heads(xr.Dataset(chosen), texts, labeller=" or ".join).values
+    array([['red or green']], dtype=object)
     """
     chosen = np.asarray(texts, dtype=object)[readings["text"].values]
     labels = np.empty(chosen.shape[:-1], dtype=object)

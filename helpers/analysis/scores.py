@@ -51,6 +51,11 @@ def embedding_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarra
     ------
     WorkbookError
         If the shapes don't match.
+
+    Examples
+    --------
+    >>> embedding_similarity([3, 4], [[6, 8], [4, 3], [-4, 3]])
+    array([1.  , 0.96, 0.  ])
     """
     original, augmented = _matched(original, augmented, core=("features",))
     dot = np.einsum("...d,...d->...", original, augmented)

@@ -77,6 +77,15 @@ def mean_with_interval(
     ------
     WorkbookError
         If the values have no image, aren't two-dimensional, or one is infinite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> similarity = pd.DataFrame({"noise": [0.1, 0.2, 0.3], "blur": [0.7, 0.8, 0.9]})
+    >>> mean_with_interval(similarity).round(2)
+           mean  low  high   sd  n
+    noise   0.2  0.1   0.3  0.1  3
+    blur    0.8  0.7   0.9  0.1  3
     """
     table = image_table(values)
     intervals = [
