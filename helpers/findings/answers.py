@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.analysis.flips import Concepts
 from helpers.data.changes import ORIGINAL
-from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import PERCENT, Answer, Finding, each, estimate, listed, once_or_each
 from helpers.findings.seen import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
 from helpers.ties import ranked
 
@@ -126,7 +126,7 @@ def _originals(accuracy: Mapping[str, pd.DataFrame], question: str) -> Finding |
     return Finding(
         question,
         once_or_each(above),
-        f"right {each({source: _percent(row) for source, row in rows.items()})}",
+        f"right {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
         f"by chance {each({s: '{:.0%}'.format(row['chance']) for s, row in rows.items()})}",
     )
 
@@ -138,9 +138,9 @@ def _accuracy(lost: Mapping[str, pd.DataFrame], question: str, name: Callable) -
         return None
     order = {source: ranked(group["mean"]).index for source, group in known.items()}
     worst = {source: name(places[0]) for source, places in order.items()}
-    first = {s: _percent(known[s].loc[places[0]]) for s, places in order.items()}
+    first = {s: estimate(known[s].loc[places[0]], PERCENT) for s, places in order.items()}
     second = {
-        s: f"{name(places[1])} {_percent(known[s].loc[places[1]])}"
+        s: f"{name(places[1])} {estimate(known[s].loc[places[1]], PERCENT)}"
         for s, places in order.items()
         if len(places) > 1
     }
@@ -151,10 +151,6 @@ def _accuracy(lost: Mapping[str, pd.DataFrame], question: str, name: Callable) -
         each(first),
         f"next: {each(second)}" if second else "no other change",
     )
-
-
-def _percent(row: pd.Series) -> str:
-    return interval(row["mean"], row["low"], row["high"], "{:.0%}")
 
 
 def _arising(

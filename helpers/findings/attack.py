@@ -10,9 +10,11 @@ from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specifi
 from helpers.analysis.statistics import anything_moved
 from helpers.findings import (
     NOTHING_MOVED,
+    PERCENT,
     Answer,
     Finding,
     each,
+    estimate,
     in_a_sentence,
     interval,
     listed,
@@ -41,7 +43,6 @@ WAYS = {
     "as noise": "are those that carry noise of its size, not those that carry a pasted object",
     "as an object": "are those that carry a pasted object, not those that carry noise of its size",
 }
-PERCENT = "{:.0%}"
 
 
 def answer(
@@ -109,7 +110,7 @@ def _distance(moved: Mapping[str, pd.DataFrame]) -> Finding:
     return Finding(
         "How far does an adversarial view move, in distances between two images?",
         once_or_each({source: _how_far(row) for source, row in rows.items()}),
-        each({source: _written(row, "{:.2f}") for source, row in rows.items()}),
+        each({source: estimate(row) for source, row in rows.items()}),
         f"noise of its size: {each({s: f'{_of(group, NOISE):.3f}' for s, group in moved.items()})}",
     )
 
@@ -140,10 +141,6 @@ def _distance_in_a_sentence(moved: Mapping[str, pd.DataFrame]) -> str:
 
 def _of(group: pd.DataFrame, change: str) -> float:
     return float(group.loc[change, "mean"])
-
-
-def _written(row: pd.Series, form: str = PERCENT) -> str:
-    return interval(row["mean"], row["low"], row["high"], form)
 
 
 def _further(similarity: xr.DataArray) -> Finding:
@@ -194,7 +191,7 @@ def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
     return Finding(
         "Does it cost right answers?",
         once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
-        f"accuracy lost: {each({source: _written(row) for source, row in rows.items()})}",
+        f"accuracy lost: {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
         f"noise of its size: {each({s: f'{_of(group, NOISE):.0%}' for s, group in lost.items()})}",
     )
 
@@ -205,7 +202,7 @@ def _cost_of_words(lost: Mapping[str, pd.DataFrame]) -> Finding:
     return Finding(
         "Does a wrong word cost right answers?",
         once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
-        f"accuracy lost: {each({source: _written(row) for source, row in rows.items()})}",
+        f"accuracy lost: {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
         f"adversarial: {each({s: f'{_of(group, ADVERSARIAL):.0%}' for s, group in lost.items()})}",
     )
 
@@ -216,8 +213,7 @@ def _account(account: Account) -> Finding:
     return Finding(
         "Do other parts carry it than carry a difference between two images?",
         once_or_each({s: "yes" if row["own"] else "not surely" for s, row in rows.items()}),
-        "distance: "
-        + each({s: interval(row["distance"], row["low"], row["high"]) for s, row in rows.items()}),
+        "distance: " + each({s: estimate(row, of="distance") for s, row in rows.items()}),
         f"another image: {each(others)}",
     )
 
@@ -281,9 +277,7 @@ def _start(sources: Sequence[str], every: Collection[str]) -> str:
 def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
     def written(change: str) -> str:
         rows = {source: group.loc[change] for source, group in likeness.items()}
-        return each(
-            {s: interval(row["correlation"], row["low"], row["high"]) for s, row in rows.items()}
-        )
+        return each({s: estimate(row, of="correlation") for s, row in rows.items()})
 
     return Finding(
         "Is it carried as noise of its size is, or as a pasted object?",

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import (
+    NOTHING_MOVED,
+    PERCENT,
+    Answer,
+    Finding,
+    each,
+    estimate,
+    listed,
+    once_or_each,
+)
 
 HALF = 0.5
 """Of all that attention loses under a flip: what it must gain to be said to follow, or not to."""
@@ -91,9 +100,9 @@ def _embedding(correlation: BY_SOURCE) -> Finding:
     return Finding(
         "Do images whose attention changes more move further in the embedding?",
         once_or_each(verdicts),
-        each({name: _written(group.loc["model"]) for name, group in correlation.items()}),
+        each({name: estimate(group.loc["model"]) for name, group in correlation.items()}),
         "untrained: "
-        + each({n: _written(group.loc["untrained"]) for n, group in correlation.items()}),
+        + each({n: estimate(group.loc["untrained"]) for n, group in correlation.items()}),
     )
 
 
@@ -113,12 +122,12 @@ def _lowest(similarity: BY_SOURCE, floor: BY_SOURCE) -> Finding:
         "lowest: "
         + each(
             {
-                name: f"{lowest[name]} {_written(group.loc[lowest[name]], '{:.3f}')}"
+                name: f"{lowest[name]} {estimate(group.loc[lowest[name]], '{:.3f}')}"
                 for name, group in similarity.items()
             }
         ),
         "two different images: "
-        + each({name: _written(group.loc["model"], "{:.3f}") for name, group in floor.items()}),
+        + each({name: estimate(group.loc["model"], "{:.3f}") for name, group in floor.items()}),
     )
 
 
@@ -126,7 +135,7 @@ def _geometry(gain: BY_SOURCE) -> Finding:
     return Finding(
         "Does attention follow a mirrored picture to its new place?",
         once_or_each({name: _follows(group.iloc[0]) for name, group in gain.items()}),
-        each({name: _written(group.iloc[0], "{:.0%}") for name, group in gain.items()}),
+        each({name: estimate(group.iloc[0], PERCENT) for name, group in gain.items()}),
         "100% if all that is missing were gained by mirroring back",
     )
 
@@ -149,7 +158,7 @@ def _spread(focus: BY_SOURCE) -> Finding:
         "share of the brightest tenth, most: "
         + each(
             {
-                name: f"{most[name]} {_written(group.loc[most[name]], '{:+.0%}')}"
+                name: f"{most[name]} {estimate(group.loc[most[name]], '{:+.0%}')}"
                 for name, group in focus.items()
             }
         ),
@@ -157,7 +166,3 @@ def _spread(focus: BY_SOURCE) -> Finding:
         + each({name: f"{group['original'].iloc[0]:.0%}" for name, group in focus.items()})
         + "; 10% if it were even",
     )
-
-
-def _written(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(*row[["mean", "low", "high"]], form)

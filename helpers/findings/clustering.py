@@ -22,6 +22,7 @@ from helpers.findings import (
     Finding,
     capital,
     each,
+    estimate,
     interval,
     listed,
     once_or_each,
@@ -252,7 +253,7 @@ SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black", PUBLISH
 
 
 def _cosine(row: pd.Series) -> str:
-    text = interval(row["estimate"], row["low"], row["high"])
+    text = estimate(row, of="estimate")
     return "no direction" if text == "–" else text
 
 

@@ -13,14 +13,17 @@ from helpers.analysis.specificity import ANOTHER, Account, NeuronAccount
 from helpers.analysis.statistics import mean_with_interval
 from helpers.findings import (
     NOTHING_MOVED,
+    PERCENT,
     Answer,
     Finding,
     capital,
     each,
+    estimate,
     in_a_sentence,
     interval,
     listed,
     once_or_each,
+    verb,
 )
 
 Name = Callable[[str], str]
@@ -36,7 +39,6 @@ PATCHING = (
 HALF = 0.5
 FEW = 0.05
 """Part of all neurons up to which they are few."""
-PERCENT = "{:.0%}"
 DIFFERENCE = "{:+.0%}"
 TOO_FEW = "Too few images to hold shifts against differences between images."
 
@@ -155,8 +157,9 @@ def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
         for source, change in apart.items()
         if change
     ]
-    verb = "stand" if len(stands) > 1 else "stands"
-    end = f"{listed(stands)} {verb} furthest apart" if stands else "no change stands out"
+    end = "no change stands out"
+    if stands:
+        end = f"{listed(stands)} {verb(stands, 'stand')} furthest apart"
     return f"{start} carries any difference between two images; {end}."
 
 
@@ -201,7 +204,9 @@ def _distance(
     for source, group in known.items():
         order = ties.ranked(group["distance"]).index
         ends = dict.fromkeys([order[-1], order[0]])
-        cells[source] = ", ".join(f"{name(end)} {_interval(group.loc[end])}" for end in ends)
+        cells[source] = ", ".join(
+            f"{name(end)} {estimate(group.loc[end], of='distance')}" for end in ends
+        )
     return Finding(
         "Is a change's account that of any difference between two images?",
         words,
@@ -351,13 +356,13 @@ def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
         "total less direct effect: "
         + each(
             {
-                source: f"{_interval(group['passed on'], DIFFERENCE)}, by other tokens"
-                f" {_interval(group['other tokens'], DIFFERENCE)}"
+                source: f"{estimate(group['passed on'], DIFFERENCE)}, by other tokens"
+                f" {estimate(group['other tokens'], DIFFERENCE)}"
                 for source, group in steps.items()
             }
         ),
         "random heads: "
-        + each({s: _interval(group["passed on"], DIFFERENCE) for s, group in random.items()}),
+        + each({s: estimate(group["passed on"], DIFFERENCE) for s, group in random.items()}),
     )
 
 
@@ -422,7 +427,7 @@ def _ablating(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
         "ablating one in a hundred: "
         + each(
             {
-                s: f"own {group[patching.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
+                s: f"own {group[patching.OWN]:.0%}, more by {estimate(more[s], PERCENT)}"
                 for s, group in rows.items()
             }
         ),
@@ -446,7 +451,3 @@ def _beyond_generic(removed: xr.DataArray) -> pd.Series:
 
 def _mean(values: xr.DataArray) -> pd.Series:
     return mean_with_interval(values.values[:, None]).iloc[0]
-
-
-def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row.get("distance", row.get("mean")), row["low"], row["high"], form)

@@ -10,7 +10,7 @@ from helpers.analysis import roles
 from helpers.analysis.labels import TOP, UNKNOWN
 from helpers.analysis.probes import Agreement
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
-from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import PERCENT, Answer, Finding, each, estimate, listed, once_or_each
 from helpers.ties import first_largest, ranked
 
 LITTLE = 0.05
@@ -230,7 +230,7 @@ def _consistency(consistency: pd.DataFrame, at: pd.Series, consistent: int, head
     return Finding(
         f"Do a head's first {TOP} texts agree on its label (concept consistency score)?",
         "more than by chance and untrained" if beyond else "not more than chance or untrained",
-        f"mean CCS {interval(*model[['value', 'low', 'high']], '{:.1f}')}; {levels}; {alone}",
+        f"mean CCS {estimate(model, '{:.1f}', of='value')}; {levels}; {alone}",
         f"chance {model['chance']:.1f} [{model['chance_low']:.1f}, {model['chance_high']:.1f}];"
         f" untrained {untrained['value']:.1f}",
     )
@@ -260,16 +260,16 @@ def _weights(weights: Weights) -> Finding:
     own, others = (weights.shares.loc[name] for name in ("own", "others"))
     even, untrained = weights.shares.loc["even", "mean"], weights.untrained.loc["own"]
     beyond = weights.shares.loc["beyond", "low"] > 0 and own["low"] > max(even, untrained["high"])
-    names, form = weights.labels, "{:.0%}"
+    names = weights.labels
     return Finding(
         "Do a head's weights alone show what images say of it?",
         WEIGHTS_SAY[bool(beyond), _beyond_chance(names)],
-        f"{interval(*own[['mean', 'low', 'high']], form)} of its variance lies in the"
+        f"{estimate(own, PERCENT)} of its variance lies in the"
         f" {weights.directions} directions that it writes most strongly; the same label for"
         f" {names.agreeing} of {names.heads} heads",
-        f"in other heads' directions {interval(*others[['mean', 'low', 'high']], form)}, in any"
+        f"in other heads' directions {estimate(others, PERCENT)}, in any"
         f" {weights.directions} that it can write {even:.0%}, untrained"
-        f" {interval(*untrained[['mean', 'low', 'high']], form)}; {names.chance:.0%} with shuffled"
+        f" {estimate(untrained, PERCENT)}; {names.chance:.0%} with shuffled"
         f" labels (p = {names.p:.4f})",
     )
 
@@ -279,12 +279,7 @@ def _pruned(pruned: Mapping[str, pd.DataFrame]) -> list[Finding]:
     if not known:
         return []
     written = {
-        name: each(
-            {
-                s: interval(*group.loc[name, ["mean", "low", "high"]], "{:.0%}")
-                for s, group in known.items()
-            }
-        )
+        name: each({s: estimate(group.loc[name], PERCENT) for s, group in known.items()})
         for name in (roles.HIGH, roles.LOW, roles.RANDOM)
     }
     every = each({source: f"{group.loc[roles.ALL, 'mean']:.0%}" for source, group in known.items()})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, interval
+from helpers.findings import Answer, Finding, estimate, interval
 
 MOSTLY = 0.5
 
@@ -129,7 +129,7 @@ def _places(pair: pd.Series, levels: pd.Series, untrained: float) -> Finding:
     return Finding(
         "Do all heads together find a red circle and a blue square?",
         "yes" if _beats_chance(pair, levels, untrained) else "no better than chance",
-        f"IoU {interval(*pair[['mean', 'low', 'high']])}",
+        f"IoU {estimate(pair)}",
         f"other scenes' masks {shuffled:.2f}, whole image {whole:.2f}, untrained {untrained:.2f},"
         f" best on this grid {best:.2f}",
     )
@@ -154,7 +154,7 @@ def _lead(beside: pd.DataFrame) -> Finding:
     return Finding(
         "Do maps find more than gradient-weighted attention (LeGrad's idea)?",
         _lead_in_words(ahead, behind, len(beside)),
-        f"lead {interval(*pair[['mean', 'low', 'high']], '{:+.2f}')} for {beside.index[0]};"
+        f"lead {estimate(pair, '{:+.2f}')} for {beside.index[0]};"
         f" ahead by {ahead} of {len(beside)} wordings, behind by {behind}",
         f"gradients {pair['gradients']:.2f} for {beside.index[0]}",
     )
@@ -174,8 +174,7 @@ def _one_head(alone: pd.DataFrame) -> Finding:
         verdicts.setdefault(_beside_all(row), []).append(str(wording))
     words = [f"{verdict} for {_either(names)}" for verdict, names in verdicts.items()]
     said = [
-        f"{wording}: {row['head']} {interval(*row[['mean', 'low', 'high']])}, all"
-        f" {row['together']:.2f}"
+        f"{wording}: {row['head']} {estimate(row)}, all {row['together']:.2f}"
         for wording, row in alone.iterrows()
     ]
     less = [

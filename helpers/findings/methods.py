@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, capital, each, interval, listed
+from helpers.findings import PERCENT, Answer, Finding, capital, each, estimate, listed
 
 MOST, SOME, FEW = "yes", "in part", "seldom"
 HALF = 0.5
@@ -73,12 +73,10 @@ def _finding(
     mark: str,
 ) -> Finding:
     hits = {
-        model: interval(*table.loc[method, ["rate", "low", "high"]], "{:.0%}")
-        for model, table in planted.items()
+        model: estimate(table.loc[method], PERCENT, of="rate") for model, table in planted.items()
     }
     order = {
-        model: interval(*table.loc[method, ["correlation", "low", "high"]])
-        for model, table in agreement.items()
+        model: estimate(table.loc[method], of="correlation") for model, table in agreement.items()
     }
     chance = next(iter(planted.values())).loc[method, "chance"]
     marks = {model: f"{table.loc[mark, 'correlation']:.2f}" for model, table in agreement.items()}

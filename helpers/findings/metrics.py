@@ -8,7 +8,17 @@ import xarray as xr
 
 from helpers.analysis import order, statistics
 from helpers.analysis.sources import by_source
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import (
+    NOTHING_MOVED,
+    Answer,
+    Finding,
+    each,
+    estimate,
+    interval,
+    listed,
+    once_or_each,
+    verb,
+)
 
 EMBEDDING = "embedding_similarity"
 COMPARED = ("attention_similarity", "patch_similarity", "edge_similarity", "detail_similarity")
@@ -192,7 +202,7 @@ def _rows_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _text(row: pd.Series) -> str:
-    return f"{WORDS[row['row']]} {interval(row['mean'], row['low'], row['high'])}"
+    return f"{WORDS[row['row']]} {estimate(row)}"
 
 
 def _ends(table: pd.DataFrame) -> str:
@@ -292,13 +302,13 @@ def _range(counts: np.ndarray) -> str:
 
 
 def _pairs(row: pd.Series, p: bool = False) -> str:
-    text = f"{interval(row['agreeing'], row['low'], row['high'], '{:.0f}')} of {row['pairs']:.0f}"
+    text = f"{estimate(row, '{:.0f}', of='agreeing')} of {row['pairs']:.0f}"
     return f"{text} pairs, p = {row['p']:.2f}" if p else text
 
 
 def _chance(agreement: Mapping[str, pd.DataFrame]) -> str:
     row = next(iter(agreement.values())).loc[order.CHANCE]
-    return interval(row["agreeing"], row["low"], row["high"], "{:.0f}")
+    return estimate(row, "{:.0f}", of="agreeing")
 
 
 def _counts(agreement: Mapping[str, pd.DataFrame], name: str) -> str:
@@ -350,8 +360,7 @@ def _of_borders(words: Mapping[str, str]) -> str:
     for name, called in BORDERED.items():
         parts.setdefault(words[name], []).append(called)
     texts = [f"{part} of the shift under {listed(names)}" for part, names in parts.items()]
-    verb = "comes" if len(texts) == 1 else "come"
-    return f"In this model {listed(texts)} {verb} from the black border."
+    return f"In this model {listed(texts)} {verb(texts, 'come')} from the black border."
 
 
 def _part(shares: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from helpers.findings import (
     Answer,
     Finding,
     each,
+    estimate,
     in_a_sentence,
     interval,
     listed,
@@ -184,4 +185,4 @@ def _beyond(depths: Mapping[str, pd.DataFrame]) -> Finding:
 
 
 def _row(table: pd.DataFrame, name: str) -> str:
-    return interval(*table.loc[name, ["mean", "low", "high"]], DEPTH)
+    return estimate(table.loc[name], DEPTH)

@@ -9,7 +9,7 @@ import xarray as xr
 from helpers.analysis import statistics
 from helpers.analysis.order import PUBLISHED_CORRELATES, PUBLISHED_GROUPS
 from helpers.analysis.sources import by_source
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed
+from helpers.findings import NOTHING_MOVED, Answer, Finding, each, estimate, interval, listed
 from helpers.findings.metrics import EMBEDDING, PARTS, WORDS
 
 PLACES = {
@@ -193,18 +193,14 @@ def _of_patches(scores: xr.Dataset, departing: xr.Dataset) -> tuple[str, Finding
     return sentence, Finding(
         "Does patch similarity stay near 1 when bytes are subtracted as bytes?",
         "yes, whatever the change" if hides else "no",
-        f"lowest mean {_text(lowest['code'], '{:.3f}')}",
-        f"by the equation, {_text(lowest[''], '{:.3f}')}",
+        f"lowest mean {estimate(lowest['code'], '{:.3f}')}",
+        f"by the equation, {estimate(lowest[''], '{:.3f}')}",
     )
 
 
 def _lowest(values: xr.DataArray) -> pd.Series:
     means = statistics.mean_with_interval(values)
     return means.loc[means["mean"].idxmin()]
-
-
-def _text(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row["mean"], row["low"], row["high"], form)
 
 
 def _of_detail(scores: xr.Dataset, departing: xr.Dataset) -> list[Finding]:
@@ -224,7 +220,7 @@ def _of_variant(question: str, values: xr.DataArray, other: xr.DataArray) -> Fin
     return Finding(
         question,
         "some means, visibly" if abs(row["mean"]) > NOTABLE else "little",
-        f"the mean of a change by up to {_text(row, '{:+.2f}')}",
+        f"the mean of a change by up to {estimate(row, '{:+.2f}')}",
         f"an image's score by up to {largest:.2f}",
     )
 

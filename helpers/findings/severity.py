@@ -9,12 +9,13 @@ from helpers import ties
 from helpers.analysis.severity import overlapping
 from helpers.findings import (
     NOTHING_MOVED,
+    PERCENT,
     Answer,
     Finding,
     capital,
     each,
+    estimate,
     in_a_sentence,
-    interval,
     listed,
     once_or_each,
 )
@@ -25,7 +26,6 @@ REFERENCE = 1.0
 NO_DOSE = "None of these changes has a dose: every severity does the same."
 NONE = "none of them"
 OR = " or "
-PERCENT = "{:.0%}"
 LEVEL = 0.05
 """Pixel change, of full scale, at which changes are held against one another."""
 NAMED = 3
@@ -235,4 +235,4 @@ def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
 
 
 def _named(row: pd.Series, name: Name, form: str = "{:.2f}") -> str:
-    return f"{name(row.name)} {interval(row['mean'], row['low'], row['high'], form)}"
+    return f"{name(row.name)} {estimate(row, form)}"

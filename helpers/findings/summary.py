@@ -5,13 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from helpers.analysis.specificity import ANOTHER
-from helpers.findings import Answer, Finding, capital, each, in_a_sentence, interval, once_or_each
+from helpers.findings import (
+    PERCENT,
+    Answer,
+    Finding,
+    capital,
+    each,
+    estimate,
+    in_a_sentence,
+    once_or_each,
+)
 from helpers.findings.seen import NOTHING
 from helpers.findings.severity import earliest
 from helpers.ties import ranked
 
 HALF = 0.5
-PERCENT = "{:.0%}"
 IN = "{} in {}"
 MORE = "more of a change than of an ordinary difference between two images"
 NO_SHIFT = "No change moves any embedding."
@@ -99,13 +107,13 @@ def _furthest(
 ) -> Finding:
     first = {source: name(names[0]) for source, names in order.items()}
     last = {
-        source: f"{name(names[-1])} {_interval(moved[source].loc[names[-1]])}"
+        source: f"{name(names[-1])} {estimate(moved[source].loc[names[-1]])}"
         for source, names in order.items()
     }
     return Finding(
         "Which change moves embeddings furthest?",
         once_or_each(first),
-        each({source: _interval(moved[source].loc[names[0]]) for source, names in order.items()}),
+        each({source: estimate(moved[source].loc[names[0]]) for source, names in order.items()}),
         f"1 is another image; least: {each(last)}",
     )
 
@@ -136,7 +144,7 @@ def _costs(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
     return Finding(
         "Which change costs most right answers?",
         once_or_each({source: name(change) for source, change in worst.items()}),
-        each({s: _interval(known[s].loc[change], PERCENT) for s, change in worst.items()}),
+        each({s: estimate(known[s].loc[change], PERCENT) for s, change in worst.items()}),
         f"accuracy lost; the others' median {each(others)}" if others else "no other change",
     )
 
@@ -193,7 +201,3 @@ def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
         ),
         f"next: {each(others)}",
     )
-
-
-def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row["mean"], row["low"], row["high"], form)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, each, interval, once_or_each
+from helpers.findings import Answer, Finding, each, estimate, once_or_each
 from helpers.ties import ranked
 
 NEARLY = 0.99
@@ -63,4 +63,4 @@ def answer(
 
 
 def _written(row: pd.Series) -> str:
-    return interval(row["mean"], row["low"], row["high"], "{:.3f}")
+    return estimate(row, "{:.3f}")
