@@ -39,6 +39,12 @@ VERBS = {
     ANOTHER_ANSWER: "sees {}",
 }
 """Kinds of what is seen instead → how a sentence writes it."""
+# A pasted object changes what is true, and so has no row.
+COSTS = (
+    ("Does it cost right answers?", ADVERSARIAL, ("noise of its size", NOISE)),
+    ("Does a wrong word cost right answers?", WORD, ("adversarial", ADVERSARIAL)),
+)
+"""Questions about accuracy, each with its attack and another beside it."""
 WAYS = {
     "as noise": "are those that carry noise of its size, not those that carry a pasted object",
     "as an object": "are those that carry a pasted object, not those that carry noise of its size",
@@ -89,7 +95,7 @@ def answer(
         findings.append(_seen(seen, name))
         sentences.append(_seen_in_a_sentence(seen))
     if answered := {s: group for s, group in (lost or {}).items() if group["n"].any()}:
-        findings += [_cost(answered), _cost_of_words(answered)]
+        findings += [_cost(answered, *row) for row in COSTS]
     if account and any(
         pd.notna(table.loc[ADVERSARIAL, "floor"]) for table in account.distances.values()
     ):
@@ -186,24 +192,16 @@ def _seen_in_a_sentence(seen: Mapping[str, pd.DataFrame]) -> str:
     return f"The model then {listed(words[:1] if everywhere else words)}."
 
 
-def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: group.loc[ADVERSARIAL] for source, group in lost.items()}
+def _cost(
+    lost: Mapping[str, pd.DataFrame], question: str, change: str, beside: tuple[str, str]
+) -> Finding:
+    rows = {source: group.loc[change] for source, group in lost.items()}
+    called, other = beside
     return Finding(
-        "Does it cost right answers?",
+        question,
         once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
         f"accuracy lost: {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
-        f"noise of its size: {each({s: f'{_of(group, NOISE):.0%}' for s, group in lost.items()})}",
-    )
-
-
-def _cost_of_words(lost: Mapping[str, pd.DataFrame]) -> Finding:
-    """Say what a wrong word costs; a pasted object changes what is true, and is not judged."""
-    rows = {source: group.loc[WORD] for source, group in lost.items()}
-    return Finding(
-        "Does a wrong word cost right answers?",
-        once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
-        f"accuracy lost: {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
-        f"adversarial: {each({s: f'{_of(group, ADVERSARIAL):.0%}' for s, group in lost.items()})}",
+        f"{called}: {each({s: f'{_of(group, other):.0%}' for s, group in lost.items()})}",
     )
 
 

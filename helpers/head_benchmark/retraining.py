@@ -21,6 +21,7 @@ from open_clip.model import CLIP
 from tqdm import tqdm
 
 from helpers.analysis.dissection import place_of
+from helpers.analysis.proximity import normalised
 from helpers.checks import WorkbookError
 from helpers.clip import Model, load, weights
 from helpers.clip.embedded import files
@@ -149,8 +150,7 @@ class Question:
 
     def gaps(self, model: Model) -> np.ndarray:
         """Say how far a model distinguishes each pair: the difference of its margins, (pairs,)."""
-        embeddings = model.encode(self.pixels).embedding
-        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        embeddings = normalised(model.encode(self.pixels).embedding)
         return np.einsum("pf,pf->p", np.subtract(*np.split(embeddings, 2)), self.along)
 
 

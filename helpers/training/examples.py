@@ -1,6 +1,6 @@
 """Single pictures for training, with all that is true of them: scenes and crops of photographs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,7 +55,7 @@ def patch_owners(masks: np.ndarray) -> np.ndarray:
     return np.where(shares.max(0) >= LEAST_COVER, shares.argmax(0), -1)
 
 
-def pixels_of(pictures: Sequence[scenes.Scene | Example]) -> np.ndarray:
+def pixels_of(pictures: Iterable[scenes.Scene | Example]) -> np.ndarray:
     """Stack the pixels of pictures, n × height × width × 3."""
     return np.stack([picture.pixels for picture in pictures])
 
