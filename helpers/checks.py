@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class WorkbookError(ValueError):
-    """Bad input, told in one sentence: what was wrong, what is valid, what to do.
+    """Bad input, reported in one sentence: what was wrong, what is valid, what to do.
 
     The command line prints the sentence and exits with code 2; in a notebook it is the last line
     of the traceback.

@@ -7,6 +7,9 @@ In a notebook's cell, or in a ``.py`` file that the parameter ``extend`` names:
 ... def posterized(pixels, severity, rng):
 ...     step = int(32 * severity)
 ...     return pixels // step * step
+>>> import numpy as np
+>>> posterized(np.array([20, 50, 90], np.uint8), severity=1.0, rng=None)
+array([ 0, 32, 64], dtype=uint8)
 
 The function's name is the row's. **A file given by** ``extend`` **is run**, with all that you may
 do yourself: give none that you wouldn't start. Arrays know it by a hash of its text, those of a
@@ -69,8 +72,8 @@ def change(
 
     def register(function: F) -> F:
         does_ = does or inspect.getdoc(function) or "your own"
-        own = {"label": label, "needs": needs, "origin": _origin(function)}
-        _add(CHANGES, row_of(function, does_, severity, **own))
+        about = {"label": label, "needs": needs, "origin": _origin(function)}
+        _add(CHANGES, row_of(function, does_, severity, **about))
         return function
 
     return register
@@ -96,6 +99,15 @@ def score(
     -------
     callable
         A decorator, which returns the function as it is.
+
+    Examples
+    --------
+    >>> @score(needs="embedding", higher_is_closer=False)
+    ... def largest_difference(original, changed):
+    ...     return abs(original - changed).max(axis=-1)
+    >>> from helpers.analysis.scores import SCORES
+    >>> SCORES["largest_difference"].label
+    'Largest difference'
     """
     from helpers.analysis.scores import SCORES, Score
 
@@ -145,10 +157,10 @@ def source(function: F) -> F:
 
     def listed(spec: str) -> Images:
         rows = function(spec.partition(":")[2])
-        found = Images(_image(*row) for row in rows)
-        if not found:
+        images = Images(_image(*row) for row in rows)
+        if not images:
             raise WorkbookError(f"The source {spec!r} gave no image.")
-        return found
+        return images
 
     is_named = lambda spec: spec.partition(":")[0] == name  # noqa: E731
     _check_free(name)
@@ -231,8 +243,8 @@ def _origin(function: Callable) -> str:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
     except (OSError, TypeError) as error:
         raise WorkbookError(
-            f"The code of {function.__name__!r} can't be found, so arrays could not be told from"
-            " those of another version; write it in a notebook's cell or a file."
+            f"The code of {function.__name__!r} can't be found, so arrays could not be"
+            " distinguished from those of another version; write it in a notebook's cell or a file."
         ) from error
 
 
@@ -243,7 +255,7 @@ def fingerprint(changes: Iterable[str]) -> dict[str, str]:
     """
     from helpers.analysis.scores import SCORES
 
-    own = CHANGES.own()
-    used = {"change": {name: own[name] for name in changes if name in own}}
+    registered = CHANGES.own()
+    used = {"change": {name: registered[name] for name in changes if name in registered}}
     used |= {"score": SCORES.own(), "source": OWN_SOURCES}
     return {f"{kind} {name}": row.origin for kind in used for name, row in used[kind].items()}

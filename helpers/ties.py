@@ -1,7 +1,7 @@
 """Choices that don't hang on the last bit of a float.
 
 Products in float32 differ in their last bits between processors and numbers of threads. Two
-candidates that are closer than that can't be told apart, and which of them is larger says nothing.
+candidates that are closer than that can't be distinguished, and which is larger means nothing.
 Wherever the workbook chooses or orders by value, candidates within `TOLERANCE` of each other, in
 units of the largest magnitude among them, therefore count as tied, and the earlier one comes first.
 """

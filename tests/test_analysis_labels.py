@@ -1,7 +1,5 @@
 """Texts of heads, their properties and associations, against what they are defined as."""
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,36 +9,8 @@ from helpers.analysis import labels, roles
 from helpers.analysis.labels import textspan, textspan_resampled
 from helpers.analysis.statistics import resample_counts
 from helpers.checks import WorkbookError
+from tests.planted_heads import POOL, PROPERTIES, chosen, planted, pool
 from tests.reference_textspan import plain_textspan
-
-POOL = ["red", "green", "blue", "circle", "square", "star", "left", "right"]
-PROPERTIES = ["colour"] * 3 + ["shape"] * 3 + ["place"] * 2
-
-
-def pool(properties=PROPERTIES):
-    coords = {"text": POOL, "property": ("text", properties)}
-    return xr.DataArray(np.eye(8), coords, ("text", "feature"))
-
-
-def planted(seed=0, images=200):
-    """Heads that vary along texts of one property each, most along the first."""
-    rng = np.random.default_rng(seed)
-    scales = np.zeros((2, 2, 8))
-    scales[0, 0, :3] = 4, 2, 1
-    scales[0, 1, 3:6] = 1, 4, 2
-    scales[1, 0, 6:] = 2, 1
-    scales[1, 1, [0, 3, 4]] = 3, 2, 2.5
-    data = rng.normal(size=(images, 2, 2, 8)) * scales
-    coords = {"layer": [4, 5], "head": [0, 1]}
-    return xr.DataArray(data, coords, ("image", "layer", "head", "feature"))
-
-
-def chosen(texts, explained):
-    texts = np.asarray(texts)[None]  # one layer
-    explained = np.broadcast_to(explained, texts.shape)
-    axes = ("layer", "head", "choice")
-    coords = {"layer": [0], "head": range(texts.shape[1])}
-    return xr.Dataset({"text": (axes, texts), "explained": (axes, explained)}, coords)
 
 
 def test_planted_heads_get_their_property_and_first_text():
@@ -71,71 +41,6 @@ def test_a_head_that_does_not_vary_has_neither_property_nor_association():
     assert readings["property"].values[1, 1] == labels.UNKNOWN
     assert np.isnan(readings["association"].values[1, 1])
     assert np.isfinite(roles.head_scores(readings)["association"])
-
-
-def test_overlap_and_heads_per_property_are_as_defined():
-    readings = labels.read_heads(planted(), pool())
-    scores = roles.head_scores(readings)
-    sets = [set(texts) for texts in readings["text"].values.reshape(4, -1)]
-    pairs = [len(one & other) / labels.TOP for one, other in combinations(sets, 2)]
-    assert scores["overlap"].item() == pytest.approx(np.mean(pairs))
-    assert scores["heads_per_property"].item() == pytest.approx(4 / 3)
-    assert scores["association"].item() == pytest.approx(readings["association"].mean().item())
-
-
-def test_one_head_overlaps_with_none():
-    single = labels.read_heads(planted()[:, :1, :1], pool())
-    assert np.isnan(roles.head_scores(single)["overlap"])
-
-
-def test_resamples_are_of_images_and_reproducible():
-    heads = planted(images=30)
-    resampled = roles.resampled_heads(heads, pool())
-    assert dict(resampled["text"].sizes) == {
-        "resample": roles.RESAMPLES,
-        "layer": 2,
-        "head": 2,
-        "choice": 5,
-    }
-    again = roles.resampled_heads(heads, pool())
-    xr.testing.assert_identical(resampled, again)
-    assert resampled["explained"].std("resample").max() > 0
-    first = roles.head_scores(resampled.isel(resample=2))
-    assert roles.head_scores(resampled)["overlap"][2] == first["overlap"]
-
-
-def test_chance_is_that_of_texts_that_say_nothing():
-    readings = labels.read_heads(planted(), pool())
-    chance = roles.chance_scores(readings, PROPERTIES)
-    # Five of eight texts drawn at random by each of two heads: 5/8 of them are common on average.
-    assert chance["overlap"].mean().item() == pytest.approx(5 / 8, abs=0.02)
-    assert chance["association"].mean() < roles.head_scores(readings)["association"]
-    np.testing.assert_allclose(
-        chance["of_heads"].mean(("layer", "head")), chance["association"], rtol=1e-12
-    )
-
-
-def test_a_pool_of_one_property_has_association_one_by_chance_as_well():
-    readings = labels.read_heads(planted(), pool(["thing"] * 8))
-    chance = roles.chance_scores(readings, ["thing"] * 8)
-    assert roles.head_scores(readings)["association"] == 1
-    assert (chance["association"] == 1).all()
-
-
-def test_summary_and_table_say_what_they_are_made_of():
-    heads = planted()
-    readings = labels.read_heads(heads, pool())
-    resampled = roles.resampled_heads(heads, pool())
-    chance = roles.chance_scores(readings, PROPERTIES)
-    summary = roles.summarise_scores(readings, resampled, chance)
-    assert list(summary.index) == ["clarity", "association", "overlap", "heads_per_property"]
-    assert (summary["low"] <= summary["high"]).all()
-    assert summary.loc["overlap", "chance"] == pytest.approx(chance["overlap"].mean().item())
-    table = labels.head_table(readings, resampled, POOL)
-    assert table.index.names == ["layer", "head"]
-    assert table.loc[(4, 1), "texts"] == "square · star · circle"
-    assert table.loc[(4, 0), ["label", "stability"]].tolist() == ["colour", 1]
-    assert table.loc[(4, 0), "explained"] == pytest.approx(1)
 
 
 def test_texts_without_a_property_get_that_of_the_nearest():
@@ -231,50 +136,6 @@ def test_a_head_that_does_not_vary_is_no_near_tie():
     assert not labels.near_ties(readings).values[1, 1]
     assert labels.written_labels(readings).values[1, 1] == labels.UNKNOWN
     assert np.isfinite(roles.head_scores(readings)["clarity"])
-
-
-def test_the_p_value_of_a_head_is_that_of_random_texts(monkeypatch):
-    monkeypatch.setattr(roles, "DRAWS", 20_000)
-    # With five texts of one property, random texts agree as much where five of the 3 + 3 + 2 do.
-    many = ["a"] * 12 + ["b"] * 12
-    readings = labels.with_properties(chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), many)
-    tests = roles.association_tests(readings, many)
-    from math import comb
-
-    all_alike = 2 * comb(12, 5) / comb(24, 5)
-    assert tests["p"].iloc[0] == pytest.approx(all_alike, abs=0.005)
-    assert tests["p"].iloc[1] == 1  # three of five is the least that two properties allow
-    assert tests["q"].tolist() == pytest.approx([2 * tests["p"].iloc[0], 1])
-
-
-def test_a_head_without_association_is_not_tested():
-    still = planted()
-    still[:, 1, 1] = 1.0
-    tests = roles.association_tests(labels.read_heads(still, pool()), PROPERTIES)
-    assert tests.loc[(5, 1)].isna().all()
-    assert tests.drop((5, 1)).notna().all(axis=None)
-
-
-def test_texts_that_heads_vary_with_explain_more_than_chance_and_chance_explains_much():
-    heads = planted(images=60)
-    own = labels.read_heads(heads, pool(), k=2)["explained"]
-    by_chance = roles.explained_by_chance(heads, pool(), 2)
-    assert list(by_chance["pool"].values) == list(roles.POOLS_BY_CHANCE)
-    assert by_chance.sizes["draw"] == roles.POOLS_DRAWN
-    mean = by_chance.mean(("draw", "layer", "head"))
-    assert own.sum("choice").mean() > mean.sum("choice").max()
-    assert 0.1 < mean.sum("choice").min() < 1
-    again = roles.explained_by_chance(heads, pool(), 2)
-    np.testing.assert_array_equal(by_chance, again)
-
-
-def test_consistency_at_k_is_the_share_of_heads_with_that_many_texts_of_their_label():
-    readings = labels.with_properties(
-        chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), ["a"] * 12 + ["b"] * 12
-    )
-    assert roles.consistency_at(readings).tolist() == [0, 0, 0, 0.5, 0, 0.5]
-    readings["association"][0, 1] = np.nan
-    assert roles.consistency_at(readings).tolist() == [0, 0, 0, 0, 0, 1]
 
 
 def problem(seed, images=120, features=24, dimensions=10, texts=60):
@@ -414,3 +275,13 @@ def test_a_resample_of_each_image_once_is_the_sample():
 def test_counts_for_other_images_are_told():
     with pytest.raises(WorkbookError, match=r"Counts of shape \(2, 4\) don't fit 120 images"):
         textspan_resampled(*problem(0), np.ones((2, 4)), k=1)
+
+
+def test_a_table_of_heads_has_their_texts_label_and_stability():
+    heads = planted()
+    readings = labels.read_heads(heads, pool())
+    table = labels.head_table(readings, roles.resampled_heads(heads, pool()), POOL)
+    assert table.index.names == ["layer", "head"]
+    assert table.loc[(4, 1), "texts"] == "square · star · circle"
+    assert table.loc[(4, 0), ["label", "stability"]].tolist() == ["colour", 1]
+    assert table.loc[(4, 0), "explained"] == pytest.approx(1)

@@ -3,15 +3,18 @@
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
-from scipy import stats
 
-from helpers.analysis import order, statistics
+from helpers.analysis import order
 from helpers.analysis.order import PUBLISHED_GROUPS
+from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS
 from helpers.ties import TOLERANCE
+
+pytestmark = pytest.mark.filterwarnings("error")
 
 NAMES = list(AUGMENTATIONS)
 STATED = [name for group in PUBLISHED_GROUPS.values() for name in group]
@@ -88,28 +91,6 @@ def test_a_missing_augmentation_is_named():
         order.count_pairs(np.zeros(8), NAMES[1:])
 
 
-def test_a_correction_of_no_bias_is_the_percentile_interval(rng):
-    resampled = np.sort(rng.normal(size=2001))
-    low, high = statistics.bias_corrected(resampled, resampled[1000])
-    assert [low, high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.02)
-
-
-def test_a_correction_is_scipys_without_acceleration(rng):
-    # The mean of a symmetric sample has no acceleration.
-    half = rng.exponential(size=15)
-    sample = np.concatenate([half, -half])
-    found = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="BCa", rng=1)
-    low, high = statistics.bias_corrected(found.bootstrap_distribution, sample.mean())
-    expected = found.confidence_interval
-    assert [low, high] == pytest.approx([expected.low, expected.high], abs=0.01)
-
-
-def test_an_estimate_at_the_upper_edge_raises_its_interval():
-    resampled = np.repeat([17, 18, 19, 20], [100, 300, 300, 300])
-    low, high = statistics.bias_corrected(resampled, 20)
-    assert high == 20 and low > np.quantile(resampled, 0.025)
-
-
 def test_how_far_images_move_is_one_less_the_cosine(rng):
     values = rng.normal(size=(4, 3, 6))
     coords = {"view": ["original", "a", "b"], "source": ("image", list("xxyy"))}
@@ -149,3 +130,67 @@ def test_models_that_order_changes_alike_correlate():
     orders = order.rank_correlations({"own": own, "same": own**2, "other": 1 - own})
     assert float(orders["estimate"].sel(score="own", other="same")) == pytest.approx(1)
     assert float(orders["estimate"].sel(score="own", other="other")) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("higher_is_closer", [True, False])
+def test_rank_one_moves_furthest(higher_is_closer):
+    similarity = np.array([[0.9, 0.1, 0.5]] * 4)
+    values = similarity if higher_is_closer else -similarity
+    table = pd.DataFrame(values, columns=["flip", "noise", "blur"])
+    ranking = order.rank_augmentations(table, higher_is_closer=higher_is_closer)
+    assert ranking.table["rank"].to_dict() == {"noise": 1, "blur": 2, "flip": 3}
+    assert (ranking.table["agreement"] == 1).all()
+    assert ranking.order_agreement == 1
+
+
+def test_agreement_is_the_share_of_resamples(rng):
+    values = np.column_stack([rng.normal(0, 1, 30), rng.normal(0.2, 1, 30), np.full(30, 9.0)])
+    ranking = order.rank_augmentations(values, higher_is_closer=True)
+    picks = np.random.default_rng(99).integers(30, size=(4000, 30))
+    means = values[picks].mean(axis=1)
+    same = (np.argmin(means[:, :2], axis=1) == np.argmin(values[:, :2].mean(axis=0))).mean()
+    assert ranking.order_agreement == pytest.approx(same, abs=0.03)
+    assert 0.5 < same < 0.99
+    np.testing.assert_allclose(ranking.distribution.sum(axis=1), 1)
+    assert ranking.distribution.loc[2, 3] == 1
+    first = ranking.table.index[0]
+    assert ranking.distribution.loc[first, 1] == ranking.table.loc[first, "agreement"]
+
+
+def test_ties_share_the_smaller_rank():
+    ranking = order.rank_augmentations(np.tile([1.0, 1.0, 2.0], (5, 1)), higher_is_closer=True)
+    assert ranking.table["rank"].tolist() == [1, 1, 3]
+    assert ranking.order_agreement == 1
+
+
+def test_ranks_leave_undefined_scores_out():
+    values = np.array([[0.1, np.nan, 0.9], [0.2, 0.5, 0.8], [0.1, 0.6, 0.9], [0.3, 0.4, 0.7]])
+    ranking = order.rank_augmentations(values, higher_is_closer=True)
+    assert ranking.table["rank"].tolist() == [1, 2, 3]
+    assert ranking.table.loc[1, "mean"] == pytest.approx(0.5)
+
+
+def test_each_score_is_ranked_in_its_own_direction(rng):
+    distance = moved(rng, means=-2.0 * np.arange(9))
+    scores = xr.Dataset(
+        {name: -distance if row.higher_is_closer else distance for name, row in SCORES.items()}
+    )
+    rankings = order.rank_by_each_score(scores)
+    assert list(rankings) == list(SCORES)
+    assert {tuple(ranking.table.index) for ranking in rankings.values()} == {tuple(NAMES)}
+    with pytest.raises(WorkbookError, match="score has no value 'x'"):
+        order.rank_by_each_score(xr.Dataset({"x": distance}))
+
+
+def test_one_image_has_no_agreement():
+    ranking = order.rank_augmentations(np.array([[0.1, 0.5]]), higher_is_closer=True)
+    assert ranking.table["rank"].tolist() == [1, 2]
+    assert ranking.table["agreement"].isna().all()
+    assert np.isnan(ranking.order_agreement) and ranking.distribution.isna().all(axis=None)
+
+
+def test_published_groups_hold_known_augmentations_once():
+    named = [name for group in order.PUBLISHED_GROUPS.values() for name in group]
+    assert set(named) == set(NAMES) - {"elastic"}
+    assert len(named) == len(set(named))
+    assert set(order.PUBLISHED_CORRELATES) <= set(SCORES)

@@ -1,4 +1,7 @@
-"""Counts of heads by label, heads pruned by consistency, and what stands on their cards."""
+"""Scores of heads beside chance, counts by label, heads pruned by consistency, and their cards."""
+
+from itertools import combinations
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -6,9 +9,9 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import roles
-from helpers.analysis.statistics import share_with_interval
+from helpers.analysis import labels, roles
 from helpers.checks import WorkbookError
+from tests.planted_heads import PROPERTIES, chosen, planted, pool
 
 HEADS = {"layer": [4, 5], "head": [0, 1]}
 ATTRIBUTES = ["colour", "shape", "size"]
@@ -21,15 +24,6 @@ def heads(**models):
     index = [(model, 0, head) for model, head in labels.index]
     labels.index = pd.MultiIndex.from_tuples(index, names=["model", "layer", "head"])
     return labels
-
-
-def test_intervals_are_wilsons():
-    found = share_with_interval(16, 48)
-    z, p, n = stats.norm.ppf(0.975), 16 / 48, 48
-    centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
-    reach = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
-    assert [found["low"], found["high"]] == pytest.approx([centre - reach, centre + reach])
-    assert found["share"] == p
 
 
 def test_marks_have_a_row_for_each_model_in_order():
@@ -186,3 +180,105 @@ def test_top_images_have_the_largest_inner_products():
         along = heads.values[:, layer, head, first.values[layer, head]]
         assert found.values[layer, head].tolist() == np.argsort(-along)[: roles.IMAGES].tolist()
     assert roles.top_images(heads[:2], texts, first).sizes["place"] == 2
+
+
+def test_overlap_and_heads_per_property_are_as_defined():
+    readings = labels.read_heads(planted(), pool())
+    scores = roles.head_scores(readings)
+    sets = [set(texts) for texts in readings["text"].values.reshape(4, -1)]
+    pairs = [len(one & other) / labels.TOP for one, other in combinations(sets, 2)]
+    assert scores["overlap"].item() == pytest.approx(np.mean(pairs))
+    assert scores["heads_per_property"].item() == pytest.approx(4 / 3)
+    assert scores["association"].item() == pytest.approx(readings["association"].mean().item())
+
+
+def test_one_head_overlaps_with_none():
+    single = labels.read_heads(planted()[:, :1, :1], pool())
+    assert np.isnan(roles.head_scores(single)["overlap"])
+
+
+def test_resamples_are_of_images_and_reproducible():
+    heads = planted(images=30)
+    resampled = roles.resampled_heads(heads, pool())
+    assert dict(resampled["text"].sizes) == {
+        "resample": roles.RESAMPLES,
+        "layer": 2,
+        "head": 2,
+        "choice": 5,
+    }
+    again = roles.resampled_heads(heads, pool())
+    xr.testing.assert_identical(resampled, again)
+    assert resampled["explained"].std("resample").max() > 0
+    first = roles.head_scores(resampled.isel(resample=2))
+    assert roles.head_scores(resampled)["overlap"][2] == first["overlap"]
+
+
+def test_chance_is_that_of_texts_that_say_nothing():
+    readings = labels.read_heads(planted(), pool())
+    chance = roles.chance_scores(readings, PROPERTIES)
+    # Five of eight texts drawn at random by each of two heads: 5/8 of them are common on average.
+    assert chance["overlap"].mean().item() == pytest.approx(5 / 8, abs=0.02)
+    assert chance["association"].mean() < roles.head_scores(readings)["association"]
+    np.testing.assert_allclose(
+        chance["of_heads"].mean(("layer", "head")), chance["association"], rtol=1e-12
+    )
+
+
+def test_a_pool_of_one_property_has_association_one_by_chance_as_well():
+    readings = labels.read_heads(planted(), pool(["thing"] * 8))
+    chance = roles.chance_scores(readings, ["thing"] * 8)
+    assert roles.head_scores(readings)["association"] == 1
+    assert (chance["association"] == 1).all()
+
+
+def test_the_p_value_of_a_head_is_that_of_random_texts(monkeypatch):
+    monkeypatch.setattr(roles, "DRAWS", 20_000)
+    # With five texts of one property, random texts agree as much where five of the 3 + 3 + 2 do.
+    many = ["a"] * 12 + ["b"] * 12
+    readings = labels.with_properties(chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), many)
+    tests = roles.association_tests(readings, many)
+    all_alike = 2 * comb(12, 5) / comb(24, 5)
+    assert tests["p"].iloc[0] == pytest.approx(all_alike, abs=0.005)
+    assert tests["p"].iloc[1] == 1  # three of five is the least that two properties allow
+    assert tests["q"].tolist() == pytest.approx([2 * tests["p"].iloc[0], 1])
+
+
+def test_a_head_without_association_is_not_tested():
+    still = planted()
+    still[:, 1, 1] = 1.0
+    tests = roles.association_tests(labels.read_heads(still, pool()), PROPERTIES)
+    assert tests.loc[(5, 1)].isna().all()
+    assert tests.drop((5, 1)).notna().all(axis=None)
+
+
+def test_texts_that_heads_vary_with_explain_more_than_chance_and_chance_explains_much():
+    heads = planted(images=60)
+    own = labels.read_heads(heads, pool(), k=2)["explained"]
+    by_chance = roles.explained_by_chance(heads, pool(), 2)
+    assert list(by_chance["pool"].values) == list(roles.POOLS_BY_CHANCE)
+    assert by_chance.sizes["draw"] == roles.POOLS_DRAWN
+    mean = by_chance.mean(("draw", "layer", "head"))
+    assert own.sum("choice").mean() > mean.sum("choice").max()
+    assert 0.1 < mean.sum("choice").min() < 1
+    again = roles.explained_by_chance(heads, pool(), 2)
+    np.testing.assert_array_equal(by_chance, again)
+
+
+def test_consistency_at_k_is_the_share_of_heads_with_that_many_texts_of_their_label():
+    readings = labels.with_properties(
+        chosen([[0, 1, 2, 3, 4], [0, 12, 1, 13, 2]], [0.2] * 5), ["a"] * 12 + ["b"] * 12
+    )
+    assert roles.consistency_at(readings).tolist() == [0, 0, 0, 0.5, 0, 0.5]
+    readings["association"][0, 1] = np.nan
+    assert roles.consistency_at(readings).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def test_a_summary_has_a_row_for_each_score_beside_its_chance():
+    heads = planted()
+    readings = labels.read_heads(heads, pool())
+    resampled = roles.resampled_heads(heads, pool())
+    chance = roles.chance_scores(readings, PROPERTIES)
+    summary = roles.summarise_scores(readings, resampled, chance)
+    assert list(summary.index) == ["clarity", "association", "overlap", "heads_per_property"]
+    assert (summary["low"] <= summary["high"]).all()
+    assert summary.loc["overlap", "chance"] == pytest.approx(chance["overlap"].mean().item())

@@ -1,26 +1,19 @@
 """Means, ranks, correlations and pairs against direct calls of SciPy and known cases."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats
 
-from helpers.analysis import order, statistics
+from helpers.analysis import statistics
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
 from helpers.data import AUGMENTATIONS
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 NAMES = list(AUGMENTATIONS)
-
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 @pytest.fixture
@@ -114,62 +107,6 @@ def test_summary_is_tidy(dataset):
     assert one == pytest.approx(float(dataset["edge_similarity"].sel(augmentation="blur").mean()))
 
 
-# Ranks
-@pytest.mark.parametrize("higher_is_closer", [True, False])
-def test_rank_one_moves_furthest(higher_is_closer):
-    similarity = np.array([[0.9, 0.1, 0.5]] * 4)
-    values = similarity if higher_is_closer else -similarity
-    ranking = order.rank_augmentations(
-        array(values, ["flip", "noise", "blur"]), higher_is_closer=higher_is_closer
-    )
-    assert ranking.table["rank"].to_dict() == {"noise": 1, "blur": 2, "flip": 3}
-    assert (ranking.table["agreement"] == 1).all()
-    assert ranking.order_agreement == 1
-
-
-def test_agreement_is_the_share_of_resamples(rng):
-    values = np.column_stack([rng.normal(0, 1, 30), rng.normal(0.2, 1, 30), np.full(30, 9.0)])
-    ranking = order.rank_augmentations(values, higher_is_closer=True)
-    picks = np.random.default_rng(99).integers(30, size=(4000, 30))
-    means = values[picks].mean(axis=1)
-    same = (np.argmin(means[:, :2], axis=1) == np.argmin(values[:, :2].mean(axis=0))).mean()
-    assert ranking.order_agreement == pytest.approx(same, abs=0.03)
-    assert 0.5 < same < 0.99
-    np.testing.assert_allclose(ranking.distribution.sum(axis=1), 1)
-    assert ranking.distribution.loc[2, 3] == 1
-    first = ranking.table.index[0]
-    assert ranking.distribution.loc[first, 1] == ranking.table.loc[first, "agreement"]
-
-
-def test_ties_share_the_smaller_rank():
-    ranking = order.rank_augmentations(np.tile([1.0, 1.0, 2.0], (5, 1)), higher_is_closer=True)
-    assert ranking.table["rank"].tolist() == [1, 1, 3]
-    assert ranking.order_agreement == 1
-
-
-def test_ranks_leave_undefined_scores_out():
-    values = np.array([[0.1, np.nan, 0.9], [0.2, 0.5, 0.8], [0.1, 0.6, 0.9], [0.3, 0.4, 0.7]])
-    ranking = order.rank_augmentations(values, higher_is_closer=True)
-    assert ranking.table["rank"].tolist() == [1, 2, 3]
-    assert ranking.table.loc[1, "mean"] == pytest.approx(0.5)
-
-
-def test_each_score_is_ranked_in_its_own_direction(dataset):
-    rankings = order.rank_by_each_score(dataset)
-    assert list(rankings) == list(SCORES)
-    orders = {tuple(ranking.table.index) for ranking in rankings.values()}
-    assert orders == {tuple(NAMES)}
-    with pytest.raises(WorkbookError, match="score has no value 'x'"):
-        order.rank_by_each_score(xr.Dataset({"x": dataset["l2_distance"]}))
-
-
-def test_one_image_has_no_agreement():
-    ranking = order.rank_augmentations(np.array([[0.1, 0.5]]), higher_is_closer=True)
-    assert ranking.table["rank"].tolist() == [1, 2]
-    assert ranking.table["agreement"].isna().all()
-    assert np.isnan(ranking.order_agreement) and ranking.distribution.isna().all(axis=None)
-
-
 # Correlations
 def test_correlations_are_those_of_scipy(dataset):
     result = statistics.correlate_scores(dataset, n_resamples=10)
@@ -235,19 +172,6 @@ def test_correlation_options_are_named(dataset):
 
 
 # The published ranking
-def ranked(names):
-    means = {name: float(position) for position, name in enumerate(names)}
-    frame = pd.DataFrame([means, means])
-    return order.rank_augmentations(frame, higher_is_closer=True)
-
-
-def test_published_groups_hold_known_augmentations_once():
-    named = [name for group in order.PUBLISHED_GROUPS.values() for name in group]
-    assert set(named) == set(NAMES) - {"elastic"}
-    assert len(named) == len(set(named))
-    assert set(order.PUBLISHED_CORRELATES) <= set(SCORES)
-
-
 def test_resample_counts_draw_as_many_images_as_there_are():
     counts = statistics.resample_counts(7, 500, seed=1)
     assert (counts.sum(axis=1) == 7).all()
@@ -336,3 +260,34 @@ def test_undefined_values_leave_their_image_out(generator):
 def test_one_augmentation_has_no_pair():
     with pytest.raises(WorkbookError, match="two augmentations"):
         statistics.paired_differences(scores(np.ones((4, 1))))
+
+
+def test_a_correction_of_no_bias_is_the_percentile_interval(rng):
+    resampled = np.sort(rng.normal(size=2001))
+    low, high = statistics.bias_corrected(resampled, resampled[1000])
+    assert [low, high] == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=0.02)
+
+
+def test_a_correction_is_scipys_without_acceleration(rng):
+    # The mean of a symmetric sample has no acceleration.
+    half = rng.exponential(size=15)
+    sample = np.concatenate([half, -half])
+    found = stats.bootstrap((sample,), np.mean, n_resamples=4000, method="BCa", rng=1)
+    low, high = statistics.bias_corrected(found.bootstrap_distribution, sample.mean())
+    expected = found.confidence_interval
+    assert [low, high] == pytest.approx([expected.low, expected.high], abs=0.01)
+
+
+def test_an_estimate_at_the_upper_edge_raises_its_interval():
+    resampled = np.repeat([17, 18, 19, 20], [100, 300, 300, 300])
+    low, high = statistics.bias_corrected(resampled, 20)
+    assert high == 20 and low > np.quantile(resampled, 0.025)
+
+
+def test_intervals_are_wilsons():
+    found = statistics.share_with_interval(16, 48)
+    z, p, n = stats.norm.ppf(0.975), 16 / 48, 48
+    centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
+    assert [found["low"], found["high"]] == pytest.approx([centre - reach, centre + reach])
+    assert found["share"] == p

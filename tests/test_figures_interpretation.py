@@ -33,7 +33,7 @@ def shown(figure):
 
 def test_the_query_comes_first_then_a_row_of_neighbours_for_each_similarity(found):
     query = np.zeros((8, 8, 3), np.uint8)
-    figure = interpretation.image_neighbours(query, "mine", found=found, heads="L5.H3")
+    figure = interpretation.image_neighbours(query, "mine", nearest=found, heads="L5.H3")
     first, *rest = shown(figure)
     assert first.get_title(loc="left") == "searched: mine"
     for row, (name, neighbours) in enumerate(found.items()):
@@ -48,7 +48,7 @@ def test_the_query_comes_first_then_a_row_of_neighbours_for_each_similarity(foun
 
 def test_many_neighbours_get_smaller_and_stay_on_the_page(found):
     many = {"cosine": {name: list(values) * 4 for name, values in found["cosine"].items()}}
-    figure = interpretation.text_neighbours("a", found=many, heads="L0.H0")
+    figure = interpretation.text_neighbours("a", nearest=many, heads="L0.H0")
     assert figure.get_figwidth() <= interpretation.WIDEST + 0.01
     assert len(shown(figure)) == 24
 
@@ -56,13 +56,13 @@ def test_many_neighbours_get_smaller_and_stay_on_the_page(found):
 def test_no_neighbour_at_all_leaves_the_query():
     nothing = {"images": [], "names": [], "similarities": []}
     figure = interpretation.image_neighbours(
-        np.zeros((8, 8, 3), np.uint8), "alone", found={"cosine": nothing}, heads="L0.H0"
+        np.zeros((8, 8, 3), np.uint8), "alone", nearest={"cosine": nothing}, heads="L0.H0"
     )
     assert len(figure.axes) == 1
 
 
 def test_a_text_is_written_over_its_neighbours(found):
-    figure = interpretation.text_neighbours("a red circle", found=found, heads="L2.H1")
+    figure = interpretation.text_neighbours("a red circle", nearest=found, heads="L2.H1")
     assert len(shown(figure)) == 12
     assert figure.get_suptitle().replace("\n", " ") == "“a red circle”, nearest by L2.H1"
 
@@ -70,7 +70,7 @@ def test_a_text_is_written_over_its_neighbours(found):
 def test_images_without_names_are_told(found):
     found["cosine"]["names"] = ["a"]
     with pytest.raises(WorkbookError, match="6 images have 1 names and 6 similarities"):
-        interpretation.text_neighbours("a", found=found, heads="L0.H0")
+        interpretation.text_neighbours("a", nearest=found, heads="L0.H0")
 
 
 def test_hubs_are_lines_from_one_similarity_to_the_other():

@@ -118,10 +118,3 @@ def test_sample_note_tells_the_range_of_n():
     assert layout.sample_note(np.array([5, 5])) == "n = 5 images"
     assert layout.sample_note(np.array([1, 1])) == "n = 1 image"
     assert layout.sample_note(np.array([5, 3])) == "n = 3 to 5 images"
-
-
-def test_words_are_listed_as_in_a_sentence():
-    assert style.listed([]) == ""
-    assert style.listed(["blur"]) == "blur"
-    assert style.listed(["blur", "noise"]) == "blur and noise"
-    assert style.listed(["blur", "noise", "flip"]) == "blur, noise and flip"

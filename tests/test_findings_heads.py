@@ -45,7 +45,7 @@ def given(**changed):
             COLUMNS,
         ),
         "consistency_at": pd.Series([0, 0.1, 0.3, 0.4, 0.15, 0.05]),
-        "found_alone": 1,
+        "consistent": 1,
         "left": {"variance": 0.99, "predictions": 0.9, "alone": 0.72},
         "weights": weights(),
         "published": PUBLISHED,

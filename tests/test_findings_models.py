@@ -34,7 +34,7 @@ def moved(models=MODELS, scale=1.0):
 
 
 def said(low=0.2, shift=0.3, beyond=0.0):
-    return answer(moved(), orders(low), depths(shift, beyond), own="own", untrained="untrained")
+    return answer(moved(), orders(low), depths(shift, beyond), model="own", untrained="untrained")
 
 
 @pytest.mark.parametrize(
@@ -60,24 +60,24 @@ def test_findings_name_what_they_are_held_against():
 
 
 def test_without_others_or_shifts_nothing_is_compared():
-    alone = answer(moved(["own"]), {}, own="own", untrained="own")
+    alone = answer(moved(["own"]), {}, model="own", untrained="own")
     assert alone.sentence == ALONE
-    still = answer(moved(scale=0.0), orders(0), own="own", untrained="untrained")
+    still = answer(moved(scale=0.0), orders(0), model="own", untrained="untrained")
     assert still.sentence == NOTHING_MOVED
-    one = answer(moved(scale=np.nan), orders(np.nan), own="own", untrained="untrained")
+    one = answer(moved(scale=np.nan), orders(np.nan), model="own", untrained="untrained")
     assert one.sentence == TOO_FEW
 
 
 def test_a_source_that_moves_further_is_named():
     both = depths(0.3, 0.0) | {"scenes": depths(0.3, 0.2)["photos"]}
     given = moved(), orders(0.2), both
-    answered = answer(*given, own="own", untrained="untrained").sentence
+    answered = answer(*given, model="own", untrained="untrained").sentence
     assert answered.endswith("between two images as well, if less far on scenes.")
 
 
 def test_an_untrained_network_that_agrees_less_is_distinguished():
     both = apart("photos", 0.4) | apart("scenes", 0.6)
-    found = answer(moved(), both, own="own", untrained="untrained")
+    found = answer(moved(), both, model="own", untrained="untrained")
     assert found.sentence == (
         "Trained models put the changes in a similar order; the untrained network agrees with it"
         " less well on photos and about as well on scenes."
@@ -85,5 +85,5 @@ def test_an_untrained_network_that_agrees_less_is_distinguished():
     assert found.findings[1].answer == (
         "yes; the untrained network less well on photos and about as well on scenes"
     )
-    alone = answer(moved(MODELS[:2]), both, own="own", untrained="untrained")
+    alone = answer(moved(MODELS[:2]), both, model="own", untrained="untrained")
     assert alone.sentence == "No other trained model was compared."

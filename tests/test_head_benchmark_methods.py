@@ -4,6 +4,7 @@ import pytest
 from helpers.clip import load
 from helpers.data.scenes import PROPERTIES
 from helpers.head_benchmark import methods, planting
+from helpers.training.examples import value_of
 
 AMOUNT = methods.Amount(pairs=3, scenes=100, segmented=3)
 
@@ -22,13 +23,13 @@ def heads(model):
 def test_a_pair_differs_in_one_property_alone(name):
     for index in range(4):
         one, other = methods.pair_of_scenes(name, index)
-        assert methods.value_of(one, name) != methods.value_of(other, name)
+        assert value_of(one, name) != methods.value_of(other, name)
         rest = [
             each
             for each, row in PROPERTIES.items()
             if each not in (name, "count") and (row.of == "scene" or name != "count")
         ]
-        assert all(methods.value_of(one, each) == methods.value_of(other, each) for each in rest)
+        assert all(value_of(one, each) == methods.value_of(other, each) for each in rest)
 
 
 def test_patching_all_heads_and_restoring_them_are_two_sides(model, heads):

@@ -52,7 +52,7 @@ def head_name(layer: int, head: int) -> str:
 
 
 def is_head(name: str) -> bool:
-    """Tell a head's name from those of other components, such as ``L3.MLP``."""
+    """Check whether a component is a head, not another one, such as ``L3.MLP``."""
     return _HEAD.fullmatch(name) is not None
 
 
@@ -112,6 +112,15 @@ def shares(original: "Encoding", augmented: "Encoding") -> xr.DataArray:
     ------
     WorkbookError
         If the encodings are of different models or numbers of images.
+
+    Examples
+    --------
+    >>> from helpers import clip, data
+    >>> model, photo = clip.load("embedded"), data.open_images("photos")[0]
+    >>> drawn = data.views(photo.pixels, photo.id, changes=["noise"])
+    >>> carried = shares(*(model.encode(view[None]) for view in drawn.values()))
+    >>> carried.sel(component="L5.H3").shape, carried.sum("component").round(3).item()
+    ((1,), 1.0)
     """
     before, after = (components(encoding) for encoding in (original, augmented))
     _check_match(before.shape, after.shape)
@@ -262,7 +271,7 @@ def shares_by_layer(shares: xr.DataArray) -> xr.DataArray:
     DataArray, (…, layer)
     """
     names = shares["component"].values.tolist()
-    layer = [int(found[1]) if (found := LAYER.match(name)) else -1 for name in names]
+    layer = [int(match[1]) if (match := LAYER.match(name)) else -1 for name in names]
     by_layer = shares.assign_coords(layer=("component", layer)).groupby("layer").sum(skipna=False)
     return by_layer.sel(layer=by_layer["layer"] >= 0)
 
@@ -303,15 +312,15 @@ def later_than_untrained(
         Rows ``shift``, ``ordinary`` and ``beyond``, the first less the second, with `mean`, `low`
         and `high` (95 %, over images); NaN where no image has all three, as of a single image.
     """
-    own = {
+    later = {
         "shift": (trained["shift"] - untrained["shift"]).mean("augmentation"),
         "ordinary": _in_pairs(trained["ordinary"] - untrained["ordinary"]),
     }
-    own["beyond"] = own["shift"] - own["ordinary"]
-    values = xr.concat(own.values(), pd.Index(list(own), name="augmentation"), coords="minimal")
+    later["beyond"] = later["shift"] - later["ordinary"]
+    values = xr.concat(later.values(), pd.Index(list(later), name="augmentation"), coords="minimal")
     known = values.transpose("image", "augmentation").dropna("image")
     if not known.sizes["image"]:
-        return pd.DataFrame(np.nan, list(own), ["mean", "low", "high"])
+        return pd.DataFrame(np.nan, list(later), ["mean", "low", "high"])
     return mean_with_interval(known)
 
 

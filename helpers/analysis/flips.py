@@ -68,7 +68,7 @@ def before_after(answers: xr.DataArray) -> pd.DataFrame:
     columns = [*KEYS, "before", "after"]
     counts = pairs.reset_index().groupby(columns, sort=False).size().rename("images").reset_index()
     order = {name: place for place, name in enumerate(after["augmentation"].values.tolist())}
-    key = {"key": lambda own: own.map(order) if own.name == KEYS[0] else own}
+    key = {"key": lambda column: column.map(order) if column.name == KEYS[0] else column}
     return counts.sort_values(columns, ignore_index=True, **key)
 
 
@@ -99,7 +99,7 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     changed = table[table["before"] != table["after"]]
     counts["up"] = changed.groupby([*KEYS, "after"])["images"].sum()
     counts["down"] = changed.groupby([*KEYS, "before"])["images"].sum()
-    renamed = {name: own.rename_axis([*KEYS, "answer"]) for name, own in counts.items()}
+    renamed = {name: count.rename_axis([*KEYS, "answer"]) for name, count in counts.items()}
     rows = pd.DataFrame(renamed).fillna(0).astype(int).reset_index()
     n = table.groupby(KEYS)["images"].sum().rename("n")
     rows = rows.join(n, on=KEYS)
@@ -163,8 +163,8 @@ def crossed(table: pd.DataFrame, change: str, most: int) -> pd.DataFrame:
     DataFrame of int
         Answers before × answers after: the number of images with both.
     """
-    own = table[table["augmentation"] == change]
-    counts = own.pivot_table("images", "before", "after", aggfunc="sum", fill_value=0)
+    rows = table[table["augmentation"] == change]
+    counts = rows.pivot_table("images", "before", "after", aggfunc="sum", fill_value=0)
     names = sorted({*counts.index, *counts.columns})
     counts = counts.reindex(index=names, columns=names, fill_value=0)
     kept = ties.ranked((counts.sum() + counts.sum(axis=1)).astype(float)).index[:most]
@@ -207,7 +207,7 @@ def most_changed(shares: Mapping[str, pd.DataFrame], k: int) -> dict[str, pd.Dat
     dict of str to DataFrame
         The same questions of every source, in their order.
     """
-    largest = pd.concat([own.max() for own in shares.values()], axis=1).max(axis=1)
+    largest = pd.concat([group.max() for group in shares.values()], axis=1).max(axis=1)
     kept = ties.ranked(largest).index[:k]
     return {
         s: group[[name for name in group.columns if name in kept]] for s, group in shares.items()
@@ -235,11 +235,11 @@ def by_depth(answers: xr.DataArray, gained: pd.DataFrame) -> pd.DataFrame:
     for row in gained.itertuples():
         same = answers.sel(property=row.property) == row.answer
         share = same.mean("image").transpose("view", "depth")
-        own = {"before": share.sel(view=ORIGINAL).values}
-        own |= {"after": share.sel(view=row.augmentation).values, "depth": answers["depth"].values}
-        own |= {"images": answers.sizes["image"]}
+        curve = {"before": share.sel(view=ORIGINAL).values}
+        curve["after"] = share.sel(view=row.augmentation).values
+        curve |= {"depth": answers["depth"].values, "images": answers.sizes["image"]}
         names = {"augmentation": row.augmentation, "property": row.property, "answer": row.answer}
-        rows.append(pd.DataFrame(own).assign(**names))
+        rows.append(pd.DataFrame(curve).assign(**names))
     columns = [*KEYS, "answer", "depth", "images", "before", "after"]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
     return table[columns].assign(gain=table["after"] - table["before"])
@@ -261,11 +261,11 @@ def arises(depths: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [*KEYS, "answer"]
     rows = []
-    for names, own in depths.groupby(keys, sort=False):
-        gain = own["gain"].to_numpy()
+    for names, group in depths.groupby(keys, sort=False):
+        gain = group["gain"].to_numpy()
         reached = np.logical_and.accumulate((gain >= gain[-1] / 2)[::-1])[::-1]
-        depth = own["depth"].iloc[reached.argmax()] if gain[-1] > 0 else ""
-        rows.append((*names, own["images"].iloc[0], gain[-1], depth))
+        depth = group["depth"].iloc[reached.argmax()] if gain[-1] > 0 else ""
+        rows.append((*names, group["images"].iloc[0], gain[-1], depth))
     return pd.DataFrame(rows, columns=[*keys, "images", "gain", "depth"])
 
 
@@ -391,7 +391,7 @@ def differences(weights: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:
         )
         for name in names
     ]
-    ordered = [own.iloc[ties.largest_first(own["gain"])] for own in tables]
+    ordered = [table.iloc[ties.largest_first(table["gain"])] for table in tables]
     rows = pd.concat(ordered, ignore_index=True)
     rows = rows[rows["moved"]]
     q = false_discovery_rates(rows["p"])
@@ -406,9 +406,11 @@ def positive_control(weights: xr.DataArray, labels: pd.DataFrame, *, seed: int =
     concepts = zip(weights["property"].values, weights["text"].values, strict=True)
     tables = {}
     for name, value in concepts:
-        own = labels[name].to_numpy() if name in labels else np.array([""] * len(weights["image"]))
+        label = (
+            labels[name].to_numpy() if name in labels else np.array([""] * len(weights["image"]))
+        )
         pairs = _pairs(
-            np.flatnonzero((own != value) & (own != "")), np.flatnonzero(own == value), rng
+            np.flatnonzero((label != value) & (label != "")), np.flatnonzero(label == value), rng
         )
         if len(pairs) >= LEAST_PAIRS:
             tables[name, value] = _exchanged(weights, pairs)
@@ -462,9 +464,9 @@ def null_control(weights: xr.DataArray, *, draws: int = 9, seed: int = 0) -> pd.
 
 
 def _known_or_answered(truth: pd.DataFrame, answers: xr.DataArray) -> pd.DataFrame:
-    own = answers.transpose("image", "property").to_pandas()
-    known = truth.reindex(index=own.index, columns=own.columns, fill_value="")
-    return known if (known != "").any(axis=None) else own
+    answered = answers.transpose("image", "property").to_pandas()
+    known = truth.reindex(index=answered.index, columns=answered.columns, fill_value="")
+    return known if (known != "").any(axis=None) else answered
 
 
 def _pairs(missing: np.ndarray, having: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -488,8 +490,8 @@ def _controlled(tables: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
     rows = rows.assign(found=(q <= FALSE_DISCOVERY_RATE) & (rows["gain"] > 0))
     most = rows.groupby(["asked", "value"])["gain"].transform("max")
     rows = rows.assign(first=rows["gain"] >= most)
-    own = (rows["asked"] == rows["property"]) & (rows["value"] == rows["concept"])
-    return rows[own][columns].reset_index(drop=True)
+    matching = (rows["asked"] == rows["property"]) & (rows["value"] == rows["concept"])
+    return rows[matching][columns].reset_index(drop=True)
 
 
 def _differences(

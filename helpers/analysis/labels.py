@@ -68,8 +68,8 @@ def textspan(
     """
     data, texts = np.asarray(contributions), np.asarray(text_embeddings)
     _check(data, texts, k, rank)
-    found = _for_each_head(data, texts, rank, lambda *parts: _choose(*_within(*parts), k))
-    indices, explained = (np.array(part) for part in zip(*found, strict=True))
+    chosen = _for_each_head(data, texts, rank, lambda *parts: _choose(*_within(*parts), k))
+    indices, explained = (np.array(part) for part in zip(*chosen, strict=True))
     shape = (*data.shape[:-2], k)
     return TextSpan(indices.reshape(shape), explained.reshape(shape))
 
@@ -98,8 +98,8 @@ def textspan_resampled(
         inside = (texts @ basis).astype(np.float64)
         return [_choose(inside, *spread, k) for spread in _resampled_spread(head, basis, counts)]
 
-    found = _for_each_head(data, texts, rank, one_head)
-    pairs = np.array(found).reshape(*data.shape[:-2], len(counts), 2, k)
+    chosen = _for_each_head(data, texts, rank, one_head)
+    pairs = np.array(chosen).reshape(*data.shape[:-2], len(counts), 2, k)
     indices, explained = np.moveaxis(pairs, (-3, -2), (1, 0))
     return TextSpan(indices.astype(int), explained)
 
@@ -167,8 +167,8 @@ def _resampled_spread(
     squares = counts @ np.square(centred).sum(axis=1)
     means = counts @ centred / counts.sum(axis=1, keepdims=True)
     for row, mean, square in zip(counts, means, squares, strict=True):
-        own = inside - mean @ basis
-        yield (own * row[:, None]).T @ own, square - row.sum() * float(mean @ mean)
+        resampled = inside - mean @ basis
+        yield (resampled * row[:, None]).T @ resampled, square - row.sum() * float(mean @ mean)
 
 
 def _choose(
@@ -306,7 +306,7 @@ def _taken(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def near_ties(readings: xr.Dataset) -> xr.DataArray:
-    """Tell which heads' labels are decided by little.
+    """Find the heads whose labels are decided by little.
 
     Parameters
     ----------
@@ -344,8 +344,8 @@ def fill_properties(texts: xr.DataArray, vocabulary: xr.DataArray) -> xr.DataArr
     if not known.sizes["text"]:
         raise WorkbookError("The vocabulary has no text with a property; give one that has.")
     nearest = first_largest(texts.values @ known.values.T)
-    own = texts["property"].values
-    filled = np.where(own == UNKNOWN, known["property"].values[nearest], own)
+    properties = texts["property"].values
+    filled = np.where(properties == UNKNOWN, known["property"].values[nearest], properties)
     return texts.assign_coords(property=("text", filled))
 
 
@@ -373,13 +373,13 @@ def label_heads(readings: xr.Dataset, texts: Sequence[str], labeller: Labeller) 
 
     Examples
     --------
-    A chat model can be asked, as the source does by in-context learning; `client` stands for any
-    function of the reader's own from a question to an answer.
+    A chat model can be asked as well, as the source does by in-context learning.
 
-    >>> def ask(texts):
-    ...     example = "a zebra; a lion in the wild: animals"
-    ...     return client(f"Name what these have in common. {example}. {'; '.join(texts)}:")
-    >>> label_heads(readings, run.texts.texts, labeller=ask)  # doctest: +SKIP
+    >>> import xarray as xr
+    >>> texts, axes = ["red", "round", "green"], ("layer", "head")
+    >>> chosen = {"text": ((*axes, "choice"), [[[0, 2]]]), "property": (axes, [["colour"]])}
+    >>> label_heads(xr.Dataset(chosen), texts, labeller=" or ".join).values
+    array([['red or green']], dtype=object)
     """
     chosen = np.asarray(texts, dtype=object)[readings["text"].values]
     labels = np.empty(chosen.shape[:-1], dtype=object)

@@ -35,9 +35,9 @@ def partners(sources: ArrayLike, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     partner = np.full(len(sources), -1)
     for name in dict.fromkeys(sources.tolist()):
-        own = rng.permutation(np.flatnonzero(sources == name))
-        if len(own) > 1:
-            partner[own] = np.roll(own, 1)
+        shuffled = rng.permutation(np.flatnonzero(sources == name))
+        if len(shuffled) > 1:
+            partner[shuffled] = np.roll(shuffled, 1)
     return partner
 
 
@@ -80,12 +80,12 @@ def between_images(
     """
     originals = grids.sel(view=ORIGINAL, drop=True).transpose("image", "row", "column")
     partner = partners(grids["source"].values, seed)
-    found = np.full(len(partner), np.nan)
+    similarity = np.full(len(partner), np.nan)
     known = np.flatnonzero(partner >= 0)
-    found[known] = attention_in_place(
+    similarity[known] = attention_in_place(
         originals.values[known], originals.values[partner[known]], size
     )
-    values = originals.isel(row=0, column=0, drop=True).copy(data=found)
+    values = originals.isel(row=0, column=0, drop=True).copy(data=similarity)
     return values.expand_dims(augmentation=[TWO_IMAGES], axis=1)
 
 

@@ -18,8 +18,8 @@ from scipy import stats
 from helpers import ties
 from helpers.analysis.scores import SCORES, embedding_similarity
 from helpers.analysis.statistics import (
-    CONFIDENCE,
     RESAMPLES,
+    TAILS,
     bias_corrected,
     correlate_scores,
     image_table,
@@ -125,12 +125,12 @@ def published_pairs(
 
 def pairs_beside_baselines(orders: Mapping[str, xr.DataArray], **options: object) -> pd.DataFrame:
     """Hold several orders against the published one: a model's and its baselines'."""
-    found = {name: published_pairs(moved, **options) for name, moved in orders.items()}
+    agreements = {name: published_pairs(moved, **options) for name, moved in orders.items()}
     rows = {
-        name: [own.agreeing, own.low, own.high, own.pairs, own.chance.p]
-        for name, own in found.items()
+        name: [each.agreeing, each.low, each.high, each.pairs, each.chance.p]
+        for name, each in agreements.items()
     }
-    any_of = next(iter(found.values()))
+    any_of = next(iter(agreements.values()))
     chance = any_of.chance
     rows[CHANCE] = [chance.mean, chance.low, chance.high, any_of.pairs, np.nan]
     columns = ["agreeing", "low", "high", "pairs", "p"]
@@ -152,12 +152,12 @@ def pairs_beside_untrained(
 
 def _published_places(names: list[str], groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the further and the nearer augmentation of every published pair."""
-    if missing := [name for own in groups for name in own if name not in names]:
+    if missing := [name for group in groups for name in group if name not in names]:
         raise WorkbookError(
             f"There is no {', '.join(missing)} among the augmentations; the published order can"
             " only be compared with all its augmentations."
         )
-    places = [[names.index(name) for name in own] for own in groups]
+    places = [[names.index(name) for name in group] for group in groups]
     pairs = [
         (item, other)
         for at, further in enumerate(places)
@@ -173,13 +173,9 @@ def _orders(n: int) -> np.ndarray:
     return np.array(list(permutations(range(n))))
 
 
-def _chance(random: np.ndarray, found: float) -> Chance:
-    return Chance(float(random.mean()), *_tails(random), float((random >= found).mean()))
-
-
-def _tails(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+def _chance(random: np.ndarray, agreeing: float) -> Chance:
+    low, high = np.quantile(random, TAILS).tolist()
+    return Chance(float(random.mean()), low, high, float((random >= agreeing).mean()))
 
 
 # By score and by model
@@ -289,11 +285,11 @@ def rank_correlations(similarities: Mapping[str, xr.DataArray]) -> xr.Dataset:
         augmentations' means. A model alone agrees with itself.
     """
     if len(similarities) == 1:
-        (model, own) = next(iter(similarities.items()))
+        (model, similarity) = next(iter(similarities.items()))
         axes = ("score", "other")
         values = {"estimate": [[1.0]], "low": [[np.nan]], "high": [[np.nan]]}
         matrices = {name: (axes, value) for name, value in values.items()}
         coords = {axis: [model] for axis in axes}
-        return xr.Dataset(matrices | {"n": own.sizes["augmentation"]}, coords=coords)
+        return xr.Dataset(matrices | {"n": similarity.sizes["augmentation"]}, coords=coords)
     scores = xr.Dataset(dict(similarities))
     return correlate_scores(scores, across="means", n_resamples=RESAMPLES_OF_ORDERS)

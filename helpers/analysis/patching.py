@@ -111,10 +111,10 @@ def choose_heads(
     mean = choosing.mean("image").transpose("augmentation", "layer", "head")
     changes, heads = mean.sizes["augmentation"], mean[0].size
     count = top_count(heads)
-    own = _largest(mean.values.reshape(changes, heads), count)  # changes × heads
-    chosen = [(OWN, np.broadcast_to(own, (images, changes, heads)))]
+    largest = _largest(mean.values.reshape(changes, heads), count)  # changes × heads
+    chosen = [(OWN, np.broadcast_to(largest, (images, changes, heads)))]
     if changes > 1:
-        chosen += [(OTHERS, _of_others(own, images, draws, each)) for each in range(draws)]
+        chosen += [(OTHERS, _of_others(largest, images, draws, each)) for each in range(draws)]
     if not np.isnan(reference).any():
         generic = _largest(reference.transpose("layer", "head").values.ravel(), count)
         chosen += [(GENERIC, np.broadcast_to(generic, (images, changes, heads)))]
@@ -170,11 +170,11 @@ def _largest(shares: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(ties.largest_first(shares), axis=-1) < count
 
 
-def _of_others(own: np.ndarray, images: int, draws: int, draw: int) -> np.ndarray:
+def _of_others(largest: np.ndarray, images: int, draws: int, draw: int) -> np.ndarray:
     """Give each image the heads of another change, all others in turn."""
-    changes = len(own)
+    changes = len(largest)
     steps = 1 + (np.arange(images) * draws + draw) % (changes - 1)
-    return own[(np.arange(changes) + steps[:, None]) % changes]
+    return largest[(np.arange(changes) + steps[:, None]) % changes]
 
 
 def removed(left: xr.DataArray, shift: xr.DataArray, original: xr.DataArray) -> xr.DataArray:
@@ -264,10 +264,10 @@ def beyond(removed: xr.DataArray) -> pd.DataFrame:
         for choice in others
     }
     table = pd.concat(
-        {choice: mean_with_interval(own) for choice, own in differences.items()},
+        {choice: mean_with_interval(difference) for choice, difference in differences.items()},
         names=["choice", "augmentation"],
     )[["mean", "low", "high"]]
-    p = np.concatenate([_p_of_more(own.values) for own in differences.values()])
+    p = np.concatenate([_p_of_more(difference.values) for difference in differences.values()])
     q = false_discovery_rates(p)
     return table.assign(q=q, more=q <= FALSE_DISCOVERY_RATE)
 
@@ -310,7 +310,7 @@ def repaired(learning: xr.DataArray, measuring: xr.DataArray) -> xr.DataArray:
         DIFFERENCES: [_projected(values, before.values - centre, centre) for _ in choices],
     }
     return xr.DataArray(
-        np.stack([np.stack(own) for own in result.values()]),
+        np.stack([np.stack(parts) for parts in result.values()]),
         dims=("repair", "choice", *plain.dims),
         coords={"repair": list(result), "image": plain["image"], "view": plain["view"]},
     )
@@ -357,9 +357,9 @@ def repair_gains(right: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:
         "beyond": changed - against,
     }
     table = pd.DataFrame({"changed": changed.mean(), "clean": clean.mean()})
-    for name, own in measures.items():
-        found = mean_with_interval(own, confidence=REPAIR_CONFIDENCE, seed=seed)
-        table[[name, f"{name}_low", f"{name}_high"]] = found[["mean", "low", "high"]]
+    for name, measure in measures.items():
+        summary = mean_with_interval(measure, confidence=REPAIR_CONFIDENCE, seed=seed)
+        table[[name, f"{name}_low", f"{name}_high"]] = summary[["mean", "low", "high"]]
     table["helps"] = (table["gain_low"] > 0) & (table["beyond_low"] > 0)
     table["helps"] &= table.index.isin(list(CONTROL))
     order = [PLAIN, *(name for pair in CONTROL.items() for name in pair)]
@@ -374,8 +374,8 @@ def gains_by_change(right: xr.DataArray) -> pd.DataFrame:
 
 def helping_repairs(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """List the repairs that help on every source that was asked anything."""
-    helping = [set(own.index[own["helps"]]) for own in tables.values()]
-    return [name for name in CONTROL if helping and all(name in own for own in helping)]
+    helping = [set(table.index[table["helps"]]) for table in tables.values()]
+    return [name for name in CONTROL if helping and all(name in names for names in helping)]
 
 
 def with_known_shift(embeddings: xr.DataArray) -> xr.DataArray:

@@ -184,10 +184,14 @@ def true_values(texts: xr.DataArray, truth: Mapping[str, pd.DataFrame]) -> xr.Da
         for name in dict.fromkeys(texts["property"].values.tolist())
         if name in first
     }
-    asked = [name for name, own in values.items() if len(own) > 1 and first[name].isin(own).any()]
+    asked = [
+        name
+        for name, possible in values.items()
+        if len(possible) > 1 and first[name].isin(possible).any()
+    ]
     numbers = [
-        [[_number(value, values[name]) for value in own[name]] for name in asked]
-        for own in truth.values()
+        [[_number(value, values[name]) for value in table[name]] for name in asked]
+        for table in truth.values()
     ]
     return xr.DataArray(
         np.array(numbers, int).reshape(len(truth), len(asked), len(first)),

@@ -292,7 +292,7 @@ def variance_within(heads: xr.DataArray, weights: xr.Dataset) -> pd.DataFrame:
     every = weights["direction"].transpose("layer", "head", "rank", "feature").values
     every = every.reshape(-1, *every.shape[2:])
     whole = np.square(values).sum(axis=(1, 2))
-    held = np.array([np.square(values @ own.T).sum(axis=(1, 2)) for own in every]).T  # head × of
+    held = np.array([np.square(values @ rows.T).sum(axis=(1, 2)) for rows in every]).T  # head × of
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = held / whole[:, None]
         own, count = shares.diagonal(), len(shares)
@@ -326,17 +326,17 @@ def in_texts(directions: xr.DataArray, texts: xr.DataArray) -> xr.DataArray:
     DataArray, (layer, head, rank, pole, text)
         Weights. A direction has no sign of its own: ``towards`` is the pole with the larger weight.
     """
-    own = directions.transpose("layer", "head", "rank", "feature")
-    both = np.stack([sign * own.values for sign in POLES.values()], axis=3)
-    found = sparse_texts(both.reshape(-1, both.shape[-1]), texts)
-    found = found.reshape(*both.shape[:-1], -1)
-    largest = found.max(axis=-1, keepdims=True)
+    ordered = directions.transpose("layer", "head", "rank", "feature")
+    both = np.stack([sign * ordered.values for sign in POLES.values()], axis=3)
+    coefficients = sparse_texts(both.reshape(-1, both.shape[-1]), texts)
+    coefficients = coefficients.reshape(*both.shape[:-1], -1)
+    largest = coefficients.max(axis=-1, keepdims=True)
     swapped = largest[..., 1:, :] > largest[..., :1, :]
-    found = np.where(swapped, found[..., ::-1, :], found)
-    coords = {name: own[name].values for name in ("layer", "head", "rank")}
+    coefficients = np.where(swapped, coefficients[..., ::-1, :], coefficients)
+    coords = {name: ordered[name].values for name in ("layer", "head", "rank")}
     coords |= {"pole": list(POLES), "text": texts["text"].values}
     coords["property"] = ("text", texts["property"].values)
-    return xr.DataArray(found, coords, ("layer", "head", "rank", "pole", "text"))
+    return xr.DataArray(coefficients, coords, ("layer", "head", "rank", "pole", "text"))
 
 
 def properties_written(weights: xr.DataArray, strength: xr.DataArray) -> xr.DataArray:
@@ -392,10 +392,10 @@ def between_groups(heads: np.ndarray, label: np.ndarray, group: np.ndarray) -> n
     """Say how much heads vary with an attribute among images of one class."""
     result = []
     for name in np.unique(label):
-        own, values = heads[label == name], group[label == name]
-        means = {value: own[values == value].mean(axis=0) for value in np.unique(values)}
+        members, values = heads[label == name], group[label == name]
+        means = {value: members[values == value].mean(axis=0) for value in np.unique(values)}
         weights = np.array([(values == value).mean() for value in means])[:, None, None]
-        centred = np.stack(list(means.values())) - own.mean(axis=0)
+        centred = np.stack(list(means.values())) - members.mean(axis=0)
         result.append((weights * centred**2).sum(axis=(0, 2)))
     return np.mean(result, axis=0)
 
@@ -431,12 +431,12 @@ def worst_group(
 ) -> pd.DataFrame:
     """Return the accuracy of the worst group, with its interval over images."""
     names = pd.factorize(pd.MultiIndex.from_arrays([label, group]))[0]
-    by_group = [right[:, names == own].astype(float) for own in np.unique(names)]
-    means = np.stack([own.mean(axis=1) for own in by_group])
+    by_group = [right[:, names == name].astype(float) for name in np.unique(names)]
+    means = np.stack([answers.mean(axis=1) for answers in by_group])
     resampled = np.stack(
         [
-            own @ resample_counts(own.shape[1], 500, seed + n).T / own.shape[1]
-            for n, own in enumerate(by_group)
+            answers @ resample_counts(answers.shape[1], 500, seed + n).T / answers.shape[1]
+            for n, answers in enumerate(by_group)
         ]
     ).min(axis=0)
     low, high = np.quantile(resampled, TAILS, axis=1)
@@ -470,8 +470,8 @@ def not_misled(task: xr.Dataset) -> float | None:
     """Return the worst group of a probe that learnt on scenes in which nothing goes together."""
     if "even" not in task:
         return None
-    own = worst_group(task["even"].values[None], task["label"].values, task["group"].values)
-    return float(own["mean"].iloc[0])
+    accuracy = worst_group(task["even"].values[None], task["label"].values, task["group"].values)
+    return float(accuracy["mean"].iloc[0])
 
 
 def judged_ablation(curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -489,9 +489,9 @@ def judged_ablation(curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         with it; `helps`: its interval lies above `plain` and above that of random heads.
     """
     rows = {}
-    for name, own in curves.items():
-        at = own.loc[min(FIXED, own.index.max())]
-        bar = max(own.loc[0, "mean"], curves[AT_RANDOM].loc[at.name, "high"])
+    for name, curve in curves.items():
+        at = curve.loc[min(FIXED, curve.index.max())]
+        bar = max(curve.loc[0, "mean"], curves[AT_RANDOM].loc[at.name, "high"])
         helps = name != AT_RANDOM and at["low"] > bar
-        rows[name] = {"plain": own.loc[0, "mean"], **at.to_dict(), "helps": helps}
+        rows[name] = {"plain": curve.loc[0, "mean"], **at.to_dict(), "helps": helps}
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -58,8 +58,8 @@ def _inner_products(queries: np.ndarray, contributions: np.ndarray) -> np.ndarra
 
 
 def _cosines(queries: np.ndarray, contributions: np.ndarray) -> np.ndarray:
-    own, others = _lengths(queries), _lengths(contributions)
-    return queries @ contributions.T / (own[:, None] * others)
+    lengths, others = _lengths(queries), _lengths(contributions)
+    return queries @ contributions.T / (lengths[:, None] * others)
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ def precision(
     values = np.asarray(values)
     result = _neighbours_of_all(contributions, count, similarity)
     return np.array(
-        [(values[near] == own).mean() for near, own in zip(result, values, strict=True)]
+        [(values[near] == value).mean() for near, value in zip(result, values, strict=True)]
     )
 
 
@@ -260,8 +260,8 @@ def distances_beside_lengths(embeddings: xr.DataArray) -> pd.DataFrame:
     ordered = embeddings.sel(view=[ORIGINAL, *others]).transpose("image", "view", "feature")
     distances = mean_cosine_distance(ordered.values)
     rows = [
-        [one, other, distances[a, b], distances[0, a] + distances[0, b]]
-        for (a, one), (b, other) in combinations(enumerate(others, start=1), 2)
+        [name, other, distances[a, b], distances[0, a] + distances[0, b]]
+        for (a, name), (b, other) in combinations(enumerate(others, start=1), 2)
     ]
     return pd.DataFrame(rows, columns=["augmentation", "other", "distance", "moved"])
 
@@ -301,10 +301,9 @@ class Clustering:
         list of tuple of str
             Names of each cluster, in the order of their numbers.
         """
-        return [
-            tuple(name for name, own in zip(self.names, self.labels, strict=True) if own == label)
-            for label in np.unique(self.labels)
-        ]
+        names = np.array(self.names)
+        numbers = np.unique(self.labels)
+        return [tuple(names[self.labels == number].tolist()) for number in numbers]
 
 
 def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "average") -> Clustering:

@@ -220,9 +220,9 @@ def association_tests(readings: xr.Dataset, properties: Sequence[str]) -> pd.Dat
     texts = xr.DataArray(drawn, dims=("draw", "choice")).broadcast_like(first["explained"])
     texts = texts.transpose("draw", "layer", "head", "choice")
     by_chance = with_properties(first.assign(text=texts), properties)["association"]
-    own = readings["association"]
-    p = (1 + (by_chance >= own - 1e-9).sum("draw")) / (1 + DRAWS)
-    table = xr.Dataset({"association": own, "p": p.where(own.notnull())}).to_dataframe()
+    observed = readings["association"]
+    p = (1 + (by_chance >= observed - 1e-9).sum("draw")) / (1 + DRAWS)
+    table = xr.Dataset({"association": observed, "p": p.where(observed.notnull())}).to_dataframe()
     return table.assign(q=false_discovery_rates(table["p"]))
 
 
@@ -302,9 +302,9 @@ def shares_by_model(marks: pd.DataFrame) -> pd.DataFrame:
         Rows (mark, model), columns of `helpers.analysis.statistics.share_with_interval`.
     """
     rows = {
-        (mark, model): share_with_interval(int(own.sum()), len(own))
+        (mark, model): share_with_interval(int(marked.sum()), len(marked))
         for mark in marks
-        for model, own in marks[mark].groupby("model", sort=False)
+        for model, marked in marks[mark].groupby("model", sort=False)
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["mark", "model"])
 
@@ -362,7 +362,7 @@ def _compared(mark: np.ndarray, is_large: np.ndarray) -> dict[str, float]:
     table = [
         [int((mark & side).sum()), int((~mark & side).sum())] for side in (~is_large, is_large)
     ]
-    small, large = (own[0] / sum(own) for own in table)
+    small, large = (row[0] / sum(row) for row in table)
     return {"small": small, "large": large, "p": float(stats.fisher_exact(table).pvalue)}
 
 
@@ -397,7 +397,7 @@ def chosen_heads(consistency: np.ndarray, *, seed: int = 0) -> dict[str, np.ndar
         RANDOM: rng.permuted(orders, axis=1)[:, :count],
         ALL: known[None],
     }
-    result = {name: np.zeros((len(own), len(consistency)), bool) for name, own in taken.items()}
+    result = {name: np.zeros((len(heads), len(consistency)), bool) for name, heads in taken.items()}
     for name, heads in taken.items():
         np.put_along_axis(result[name], heads, True, axis=1)
     return result
@@ -429,8 +429,8 @@ def accuracy_lost(
         A row per choice: `mean` accuracy lost over draws, with `low` and `high`, between which 95 %
         of the draws lie, and `n`, the number of images that are asked anything.
     """
-    own = heads.transpose("layer", "head", "image", "feature").astype(np.float64)
-    varying = (own - own.mean("image")).values.reshape(-1, *own.shape[2:])
+    values = heads.transpose("layer", "head", "image", "feature").astype(np.float64)
+    varying = (values - values.mean("image")).values.reshape(-1, *values.shape[2:])
     before = _accuracy(judge(embeddings.expand_dims("draw")))
     rows = {}
     for name, masks in chosen.items():

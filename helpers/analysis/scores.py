@@ -51,6 +51,11 @@ def embedding_similarity(original: ArrayLike, augmented: ArrayLike) -> np.ndarra
     ------
     WorkbookError
         If the shapes don't match.
+
+    Examples
+    --------
+    >>> embedding_similarity([3, 4], [[6, 8], [4, 3], [-4, 3]])
+    array([1.  , 0.96, 0.  ])
     """
     original, augmented = _matched(original, augmented, core=("features",))
     dot = np.einsum("...d,...d->...", original, augmented)
@@ -159,7 +164,7 @@ def pixel_change(original: ArrayLike, augmented: ArrayLike) -> np.ndarray:
     """
     original, augmented = _matched_images(original, augmented, 1)
     return _pair_by_pair(
-        _as_float32, lambda one, other: _rms(_squares(one, other)), original, augmented
+        _as_float32, lambda first, other: _rms(_squares(first, other)), original, augmented
     )
 
 
@@ -194,7 +199,7 @@ def patch_similarity(
         _require_uint8(original, augmented)
     return _pair_by_pair(
         np.asarray if uint8_wraparound else _as_float32,
-        lambda one, other: _patch_likeness(_squares(one, other)),
+        lambda first, other: _patch_likeness(_squares(first, other)),
         original,
         augmented,
     )
@@ -416,10 +421,10 @@ class _Described:
 
     def __getitem__(self, place: tuple[int, ...]) -> object:
         lengths = self._images.shape[:-3]
-        own = place[len(place) - len(lengths) :]
-        own = tuple(0 if n == 1 else i for i, n in zip(own, lengths, strict=True))
-        if self._kept[0] != own:
-            self._kept = own, self._describe(self._images[own])
+        index = place[len(place) - len(lengths) :]
+        index = tuple(0 if n == 1 else i for i, n in zip(index, lengths, strict=True))
+        if self._kept[0] != index:
+            self._kept = index, self._describe(self._images[index])
         return self._kept[1]
 
 
@@ -427,9 +432,9 @@ def _as_float32(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def _squares(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _squares(first: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Squared differences, in the type of the images."""
-    squares = one - other
+    squares = first - other
     return np.square(squares, out=squares)
 
 
@@ -497,9 +502,9 @@ def _edge_map(image: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _edge_likeness(one: np.ndarray, other: np.ndarray) -> float:
+def _edge_likeness(first: np.ndarray, other: np.ndarray) -> float:
     """Equations (9) and (11)."""
-    difference = one - other
+    difference = first - other
     return float(1 - np.abs(difference, out=difference).mean(dtype=np.float64))
 
 
@@ -507,9 +512,9 @@ def _described(image: np.ndarray) -> tuple[np.ndarray, ...]:
     return _as_float32(image), _edge_map(image), _patch_deviations(image)
 
 
-def _compared(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> list[float]:
+def _compared(first: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> list[float]:
     """Compare two descriptions, in the order of `_COMPARED`."""
-    (pixels, edges, deviations), (other_pixels, other_edges, other_deviations) = one, other
+    (pixels, edges, deviations), (other_pixels, other_edges, other_deviations) = first, other
     squares = _squares(pixels, other_pixels)
     return [
         _rms(squares),

@@ -12,10 +12,10 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis.statistics import (
-    CONFIDENCE,
     RESAMPLES,
     TAILS,
     mean_with_interval,
+    percentile_interval,
     resample_counts,
 )
 from helpers.checks import WorkbookError
@@ -96,10 +96,10 @@ def crossings(values: xr.DataArray) -> pd.DataFrame:
     values = _checked(values).sortby("severity")
     severities = values["severity"].values.astype(float)
     means, resampled = _mean_curves(values, RESAMPLES)
-    found = _first_crossing(means, severities)
+    crossing = _first_crossing(means, severities)
     low, high = _interval(_first_crossing(resampled, severities), values.sizes["image"])
     table = pd.DataFrame(
-        {"severity": found, "low": low, "high": high},
+        {"severity": crossing, "low": low, "high": high},
         index=pd.Index(values["augmentation"].values, name="augmentation"),
     )
     table[~has_dose(values)] = np.nan
@@ -109,8 +109,8 @@ def crossings(values: xr.DataArray) -> pd.DataFrame:
 
 def overlapping(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Find what is not distinguished from some rows, by its interval."""
-    own, rest = table.loc[list(names)], table.drop(index=list(names))
-    met = (rest["low"] <= own["high"].max()) & (rest["high"] >= own["low"].min())
+    chosen, rest = table.loc[list(names)], table.drop(index=list(names))
+    met = (rest["low"] <= chosen["high"].max()) & (rest["high"] >= chosen["low"].min())
     return list(rest.index[met])
 
 
@@ -205,21 +205,16 @@ def _one_curve(x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 def _interval(resampled: np.ndarray, n_images: int) -> np.ndarray:
     """Percentile interval (2, …) over the first axis, of extended real numbers."""
-    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    missing = np.isnan(resampled)
     # Order statistics: between a number and infinity there is nothing to interpolate.
-    low, high = np.nanquantile(
-        np.where(missing.all(axis=0), 0, resampled), tails, axis=0, method="inverted_cdf"
-    )
-    known = (missing.mean(axis=0) <= 1 - CONFIDENCE) & (n_images > 1)
-    return np.where(known, [low, high], np.nan)
+    bounds = percentile_interval(resampled, method="nearest")
+    return np.where(n_images > 1, bounds, np.nan)
 
 
-def _in_words(found: float, low: float, high: float, severities: np.ndarray) -> str:
-    if np.isnan(found):
+def _in_words(severity: float, low: float, high: float, severities: np.ndarray) -> str:
+    if np.isnan(severity):
         return NO_DOSE
-    said = [_bound_in_words(value, severities) for value in (found, low, high)]
-    certain = np.isnan(low) or (np.isinf(found) and low == high)
+    said = [_bound_in_words(value, severities) for value in (severity, low, high)]
+    certain = np.isnan(low) or (np.isinf(severity) and low == high)
     return said[0] if certain else f"{said[0]} [{said[1]}, {said[2]}]"
 
 
@@ -264,9 +259,9 @@ def accuracy_by_severity(right: xr.DataArray) -> pd.DataFrame:
         what `helpers.analysis.statistics.mean_with_interval` gives.
     """
     tables = []
-    for severity, own in zip(right["severity"].values, right, strict=True):
-        table = mean_with_interval(own.drop_sel(view=ORIGINAL).rename(view="augmentation"))
-        lost_there = float(own.sel(view=ORIGINAL).mean()) - table["mean"]
+    for severity, answers in zip(right["severity"].values, right, strict=True):
+        table = mean_with_interval(answers.drop_sel(view=ORIGINAL).rename(view="augmentation"))
+        lost_there = float(answers.sel(view=ORIGINAL).mean()) - table["mean"]
         table = table.assign(lost=lost_there).rename_axis("augmentation").reset_index()
         tables.append(table.assign(severity=float(severity)))
     return pd.concat(tables, ignore_index=True)
@@ -306,10 +301,10 @@ def corruption_errors(right: xr.DataArray, reference: xr.DataArray) -> pd.DataFr
     images = right.sizes["image"]
     counts = np.concatenate([np.ones((1, images)), resample_counts(images, RESAMPLES)])
     names = [name for name in right["view"].values.tolist() if name != ORIGINAL]
-    own, other = (_errors(values, counts / images, names) for values in (right, reference))
+    errors, other = (_errors(values, counts / images, names) for values in (right, reference))
     columns = {
-        "ce": _ratio(own[0], other[0]),
-        "relative": _ratio(own[0] - own[1], other[0] - other[1]),
+        "ce": _ratio(errors[0], other[0]),
+        "relative": _ratio(errors[0] - errors[1], other[0] - other[1]),
     }
     return pd.DataFrame(
         {
@@ -340,12 +335,7 @@ def _ratio(errors: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
 
 
 def _with_interval(draws: np.ndarray) -> dict[str, np.ndarray]:
-    resampled = np.where(np.isnan(draws[0]), np.nan, draws[1:])
-    low, high = (_quantile(resampled, level) for level in TAILS)
+    unknown = np.isnan(draws[0])
+    bounds = np.nanquantile(np.where(unknown, 0, draws[1:]), TAILS, axis=0)
+    low, high = np.where(unknown, np.nan, bounds)
     return {"": draws[0], "_low": low, "_high": high}
-
-
-def _quantile(draws: np.ndarray, level: float) -> np.ndarray:
-    known = ~np.isnan(draws)
-    columns = zip(draws.T, known.T, strict=True)
-    return np.array([np.quantile(own[at], level) if at.any() else np.nan for own, at in columns])

@@ -25,6 +25,7 @@ from helpers.analysis.statistics import (
     RESAMPLES,
     TAILS,
     false_discovery_rates,
+    percentile_interval,
     resample_counts,
     resampled_means,
 )
@@ -117,8 +118,8 @@ def energy(embeddings: xr.DataArray, *, seed: int = 0) -> pd.DataFrame:
         [np.ones(len(originals)), resample_counts(len(originals), ENERGY_RESAMPLES, seed)]
     )
     tables = {
-        str(name): _with_intervals(_measures(originals, own, counts), len(originals))
-        for name, own in zip(values["view"].values, values.to_numpy(), strict=True)
+        str(name): _with_intervals(_measures(originals, changed, counts), len(originals))
+        for name, changed in zip(values["view"].values, values.to_numpy(), strict=True)
     }
     tables[ORIGINAL] = tables[ORIGINAL].loc[["cosine"]]
     return pd.concat(tables, names=["augmentation", "measure"])
@@ -175,9 +176,9 @@ def _product_of_means(first: np.ndarray, other: np.ndarray, counts: np.ndarray) 
     """Mean inner product of an image's first vector with a different image's other vector."""
     products = ((counts @ first) * (counts @ other)).sum(axis=1)
     squares = np.square(counts)
-    own = squares @ (first * other).sum(axis=1)
+    same = squares @ (first * other).sum(axis=1)
     with np.errstate(invalid="ignore"):  # a resample that holds one image alone has no pair
-        return (products - own) / (np.square(counts.sum(axis=1)) - squares.sum(axis=1))
+        return (products - same) / (np.square(counts.sum(axis=1)) - squares.sum(axis=1))
 
 
 # Common directions
@@ -213,10 +214,10 @@ class Directions:
         -------
         DataFrame of bool, (augmentation, other)
         """
-        has_one = (self.common["q"] <= FALSE_DISCOVERY_RATE).to_numpy()
+        surely = (self.common["q"] <= FALSE_DISCOVERY_RATE).to_numpy()
         holds_0 = (self.cosines["low"] <= 0) & (self.cosines["high"] >= 0)
         pairs = ((self.cosines["q"] <= FALSE_DISCOVERY_RATE) & ~holds_0).to_pandas()
-        return pairs & np.logical_and.outer(has_one, has_one)
+        return pairs & np.logical_and.outer(surely, surely)
 
 
 def mean_shift_directions(
@@ -260,27 +261,27 @@ def _products(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     n, augmentations, _ = values.shape
     sums = (counts @ values.reshape(n, -1)).reshape(len(counts), augmentations, -1)
-    own = values @ values.swapaxes(1, 2)  # images × augmentations × augmentations
-    same = (np.square(counts) @ own.reshape(n, -1)).reshape(-1, augmentations, augmentations)
+    products = values @ values.swapaxes(1, 2)  # images × augmentations × augmentations
+    same = (np.square(counts) @ products.reshape(n, -1)).reshape(-1, augmentations, augmentations)
     pairs = np.square(counts.sum(axis=1)) - np.square(counts).sum(axis=1)
-    squares = own.diagonal(axis1=1, axis2=2)
+    squares = products.diagonal(axis1=1, axis2=2)
     lengths = counts @ squares / counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # a resample that holds one image alone has no pair
         return (sums @ sums.swapaxes(1, 2) - same) / pairs[:, None, None], lengths
 
 
-def _p_of_random_signs(values: np.ndarray, found: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _p_of_random_signs(values: np.ndarray, actual: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Share of draws of random signs with at least the product found, (augmentations, …)."""
     rng = np.random.default_rng(seed)
     n, augmentations, _ = values.shape
-    own = values @ values.swapaxes(1, 2)
-    reached = np.zeros_like(found)
+    products = values @ values.swapaxes(1, 2)
+    reached = np.zeros_like(actual)
     for _ in range(draws):
         signs = rng.choice([-1.0, 1.0], (n, augmentations))
         sums = np.einsum("ia,iad->ad", signs, values)
-        same = np.einsum("ia,ib,iab->ab", signs, signs, own, optimize=True)
+        same = np.einsum("ia,ib,iab->ab", signs, signs, products, optimize=True)
         product = (sums @ sums.T - same) / max(n * (n - 1), 1)
-        reached += np.abs(product) >= np.abs(found) * (1 - 1e-9)
+        reached += np.abs(product) >= np.abs(actual) * (1 - 1e-9)
     return (1 + reached) / (1 + draws)
 
 
@@ -312,7 +313,7 @@ def _cosine_dataset(
     names: list[str], products: np.ndarray, resampled: np.ndarray, p: np.ndarray
 ) -> xr.Dataset:
     estimate = _cosines(products)[0]
-    low, high = _known_tails(_cosines(resampled))
+    low, high = percentile_interval(_cosines(resampled))
     upper = np.triu_indices(len(names), k=1)
     q = np.full_like(p, np.nan)
     q[upper] = false_discovery_rates(p[upper])
@@ -324,14 +325,6 @@ def _cosine_dataset(
         {name: (axes, matrix) for name, matrix in matrices.items()},
         coords=dict.fromkeys(axes, names),
     )
-
-
-def _known_tails(resampled: np.ndarray) -> np.ndarray:
-    """Percentile interval of the resamples, NaN where more than a tail of them is undefined."""
-    missing = np.isnan(resampled)
-    usable = missing.mean(axis=0) <= 1 - TAILS[1] + TAILS[0]
-    low, high = np.nanquantile(np.where(missing.all(axis=0), 0, resampled), TAILS, axis=0)
-    return np.where(usable, [low, high], np.nan)
 
 
 def _cosines(products: np.ndarray) -> np.ndarray:
@@ -411,8 +404,8 @@ def moved_refilled(original: xr.DataArray, refilled: xr.DataArray) -> xr.DataArr
         One less the cosine, with the same coordinates.
     """
     refilled = refilled.transpose("image", "view", "feature")
-    own = original.sel(image=refilled["image"]).transpose("image", "feature")
-    similarity = embedding_similarity(own.values[:, None], refilled.values)
+    originals = original.sel(image=refilled["image"]).transpose("image", "feature")
+    similarity = embedding_similarity(originals.values[:, None], refilled.values)
     return refilled.isel(feature=0, drop=True).copy(data=1 - similarity)
 
 
@@ -440,13 +433,13 @@ def shares_of_filling(
     published = published.sel(image=refilled["image"])
     rows = []
     for view in refilled["view"].values:
-        own = refilled.sel(view=view)
-        name = str(own["augmentation"].item())
-        pair = np.stack([own.values, published.sel(augmentation=name).values], axis=1)
+        filled = refilled.sel(view=view)
+        name = str(filled["augmentation"].item())
+        pair = np.stack([filled.values, published.sel(augmentation=name).values], axis=1)
         share = _share(np.nanmean(pair, axis=0, keepdims=True))[0]
         known = 1 if len(pair) > 1 else np.nan
         low, high = known * np.quantile(_share(resampled_means(pair, RESAMPLES, seed)), TAILS)
-        rows.append([name, str(own["filling"].item()), share, low, high])
+        rows.append([name, str(filled["filling"].item()), share, low, high])
     return pd.DataFrame(rows, columns=["augmentation", "filling", "share", "low", "high"])
 
 
@@ -484,10 +477,10 @@ def cosines_refilled(
             sides = [_side(shift, refilled, name, filling) for name in pair]
             both = xr.concat(sides, xr.Variable("augmentation", list(pair)))
             directions = mean_shift_directions(both, **options)
-            found = directions.cosines.sel(augmentation=pair[0], other=pair[1])
+            cosine = directions.cosines.sel(augmentation=pair[0], other=pair[1])
             squared[filling] = _squared_in_common(both, directions)
             left = (squared[filling] / squared[PUBLISHED]).min()
-            numbers = [found[n].item() for n in ("estimate", "low", "high")]
+            numbers = [cosine[n].item() for n in ("estimate", "low", "high")]
             rows.append([*pair, filling, *numbers, left])
     columns = ["augmentation", "other", "filling", "estimate", "low", "high", "left"]
     return pd.DataFrame(rows, columns=columns)
@@ -511,8 +504,8 @@ def _fillings_of(refilled: xr.DataArray, pair: tuple[str, str]) -> list[str]:
 
 
 def _side(shift: xr.DataArray, refilled: xr.DataArray, name: str, filling: str) -> xr.DataArray:
-    is_own = (refilled["augmentation"].values == name) & (refilled["filling"].values == filling)
-    if is_own.any():
-        result = refilled.isel(view=int(is_own.argmax()))
+    is_side = (refilled["augmentation"].values == name) & (refilled["filling"].values == filling)
+    if is_side.any():
+        result = refilled.isel(view=int(is_side.argmax()))
         return result.drop_vars(["view", "augmentation", "filling"])
     return shift.sel(augmentation=name, drop=True)

@@ -26,8 +26,8 @@ def with_metadata(values: xr.Dataset, metadata: Mapping[str, Mapping[str, str]])
     ids = values["image"].values.tolist()
     return values.assign_coords(
         {
-            f"{METADATA}{name}": ("image", np.array([own.get(item, "") for item in ids], object))
-            for name, own in metadata.items()
+            f"{METADATA}{name}": ("image", np.array([known.get(item, "") for item in ids], object))
+            for name, known in metadata.items()
         }
     )
 
@@ -76,10 +76,10 @@ def by_group(values: Arrays, name: str) -> dict[str, Arrays]:
 
 
 def _parts(values: Arrays, coordinate: str) -> dict[str, Arrays]:
-    own = values[coordinate].values
+    labels = values[coordinate].values
     return {
-        name: values.isel(image=np.flatnonzero(own == name))
-        for name in dict.fromkeys(own.tolist())
+        name: values.isel(image=np.flatnonzero(labels == name))
+        for name in dict.fromkeys(labels.tolist())
         if name != ""
     }
 
@@ -103,8 +103,8 @@ def means_by_group(values: xr.DataArray, name: str) -> pd.DataFrame:
     """
     tables = [
         _means(part).expand_dims({SOURCE: [source], GROUP: [group]}).to_dataframe()
-        for source, own in by_source(values).items()
-        for group, part in by_group(own, name).items()
+        for source, of_source in by_source(values).items()
+        for group, part in by_group(of_source, name).items()
     ]
     return pd.concat(tables).reset_index()
 
@@ -117,7 +117,7 @@ def _means(part: xr.DataArray) -> xr.Dataset:
 def few_of_each(values: Arrays, most: int) -> Arrays:
     """Take some images of every source, evenly among its images."""
     taken = [
-        each for own in by_source(values).values() for each in evenly(own["image"].values, most)
+        each for part in by_source(values).values() for each in evenly(part["image"].values, most)
     ]
     return values.isel(image=np.isin(values["image"], taken))
 
@@ -139,14 +139,14 @@ def evenly(ids: Sequence[str], most: int) -> list[str]:
 def largest_groups(values: xr.DataArray, name: str) -> dict[str, xr.DataArray]:
     """Return the groups with most images, each called by its name and number of images."""
     known = values.dropna("image", how="all")
-    parts = {source: by_group(own, name) for source, own in by_source(known).items()}
-    parts = {source: own for source, own in parts.items() if own}
-    found = {
-        f"{f'{source}: ' if len(parts) > 1 else ''}{group} ({own.sizes['image']})": own
+    parts = {source: by_group(part, name) for source, part in by_source(known).items()}
+    parts = {source: groups for source, groups in parts.items() if groups}
+    titled = {
+        f"{f'{source}: ' if len(parts) > 1 else ''}{group} ({part.sizes['image']})": part
         for source, groups in parts.items()
-        for group, own in groups.items()
+        for group, part in groups.items()
     }
-    ordered = sorted(found.items(), key=lambda one: -one[1].sizes["image"])
+    ordered = sorted(titled.items(), key=lambda item: -item[1].sizes["image"])
     return dict(ordered[:SHOWN])
 
 
@@ -169,6 +169,6 @@ def panels_by_group(values: xr.DataArray, name: str) -> dict[str, pd.DataFrame]:
     groups = largest_groups(values, name)
     if not groups:
         return {}
-    tables = {group: mean_with_interval(own) for group, own in groups.items()}
+    tables = {group: mean_with_interval(part) for group, part in groups.items()}
     rows = pd.concat(tables, names=["row", "augmentation"]).reset_index().assign(series="")
     return dict(list(rows.groupby("augmentation", sort=False)))

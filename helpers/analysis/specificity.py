@@ -71,8 +71,8 @@ def ordinary_shares(
     order, following = rng.permutation(count), np.empty(count, int)
     following[order] = np.roll(order, -1)  # every image another one, and each once
     values, embedded = products.values, embeddings.values.astype(np.float64)
-    found = [_against_others(values, embedded, *pair) for pair in enumerate(following)]
-    mean, another = np.stack(found, axis=1)
+    pairs = [_against_others(values, embedded, *pair) for pair in enumerate(following)]
+    mean, another = np.stack(pairs, axis=1)
     axes = ("image", "component")
     coords = {name: products[name] for name in (*axes, SOURCE) if name in products.coords}
     return xr.Dataset({"shares": (axes, mean), "another": (axes, another)}, coords=coords)
@@ -81,8 +81,8 @@ def ordinary_shares(
 def _against_others(
     products: np.ndarray, embeddings: np.ndarray, image: int, another: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    own = np.einsum("ici->ic", products)
-    along = own + own[image] - products[image].T - products[:, :, image]  # others × components
+    same = np.einsum("ici->ic", products)
+    along = same + same[image] - products[image].T - products[:, :, image]  # others × components
     shares = as_shares(along, embeddings - embeddings[image], embeddings[image])
     differs = shares.any(axis=1)  # not from itself, nor from a copy
     none = np.full(along.shape[1], np.nan)
@@ -105,11 +105,11 @@ def with_control(shares: xr.DataArray, ordinary: xr.Dataset) -> xr.DataArray:
 
 def excess_shares(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
     """Hold the shares of heads and MLPs against those of an ordinary difference."""
-    rows = [_tested(own, seed) for own in _influences(shares, ordinary)]
-    found = xr.concat(rows, shares["augmentation"].variable)
-    q = found["p"].copy(data=_rates(found["p"].values, shares["augmentation"].values))
-    found = found.drop_vars("p").assign(q=q, specific=q <= FALSE_DISCOVERY_RATE)
-    return found.assign(ordinary=_reference(ordinary, shares)[0].mean("image"))
+    rows = [_tested(influence, seed) for influence in _influences(shares, ordinary)]
+    result = xr.concat(rows, shares["augmentation"].variable)
+    q = result["p"].copy(data=_rates(result["p"].values, shares["augmentation"].values))
+    result = result.drop_vars("p").assign(q=q, specific=q <= FALSE_DISCOVERY_RATE)
+    return result.assign(ordinary=_reference(ordinary, shares)[0].mean("image"))
 
 
 def distances(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def distances(shares: xr.DataArray, ordinary: xr.Dataset, *, seed: int = 0) -> p
         of an ordinary difference (Pearson). `heads` and `ordinary_heads`: what all heads carry,
         under the change and ordinarily. `n`: images that moved.
     """
-    rows = [_apart(own, seed) for own in _influences(shares, ordinary)]
+    rows = [_apart(influence, seed) for influence in _influences(shares, ordinary)]
     table = pd.DataFrame(rows, index=pd.Index(shares["augmentation"].values, name="augmentation"))
     q = _rates(table.pop("p").to_numpy(), table.index.to_numpy())
     return table.assign(q=q, own=q <= FALSE_DISCOVERY_RATE)
@@ -157,8 +157,8 @@ def likeness(
     """
     names = shares["augmentation"].values.tolist()
     influences = dict(zip(names, _influences(shares, ordinary), strict=True))
-    own = influences.pop(change)
-    rows = {name: _alike(own, other, seed) for name, other in influences.items()}
+    influence = influences.pop(change)
+    rows = {name: _alike(influence, other, seed) for name, other in influences.items()}
     columns = ["correlation", "low", "high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
@@ -167,9 +167,9 @@ def specific_heads(excess: xr.Dataset) -> dict[str, list[str]]:
     """List the heads that are specific to each change, the largest excess first."""
     result = {}
     for name in excess["augmentation"].values.tolist():
-        own = excess.sel(augmentation=name)
-        order = ties.largest_first(own["excess"].values)
-        known = zip(own["component"].values[order], own["specific"].values[order], strict=True)
+        group = excess.sel(augmentation=name)
+        order = ties.largest_first(group["excess"].values)
+        known = zip(group["component"].values[order], group["specific"].values[order], strict=True)
         result[name] = [head for head, specific in known if specific and is_head(head)]
     return result
 
@@ -197,7 +197,7 @@ class Influence:
 
 
 def is_counted(component: str) -> bool:
-    """Tell heads and MLPs, a pool's own among them, from biases and constants."""
+    """Check that a component is a head or an MLP, a pool's own included, not a bias or constant."""
     return is_head(component) or component.endswith("MLP") or component == POOL
 
 
@@ -214,21 +214,21 @@ def _influences(shares: xr.DataArray, ordinary: xr.Dataset):
     mean, reference = _reference(ordinary, shares)
     names = mean["component"].values
     values = shares.sel(component=names).transpose("augmentation", "image", "component")
-    for own in values:
-        own = own.values.astype(np.float64)
-        moved = (own != 0).any(axis=1) & ~np.isnan(own).any(axis=1)
-        yield Influence(_spread(own, moved), reference, names, int(moved.sum()))
+    for by_image in values:
+        by_image = by_image.values.astype(np.float64)
+        moved = (by_image != 0).any(axis=1) & ~np.isnan(by_image).any(axis=1)
+        yield Influence(_spread(by_image, moved), reference, names, int(moved.sum()))
 
 
 def _reference(ordinary: xr.Dataset, shares: xr.DataArray) -> tuple[xr.DataArray, np.ndarray]:
     """Return the source's reference by image, and each image's influence on its mean."""
     names = [name for name in shares["component"].values if is_counted(name)]
-    own = ordinary["shares"].sel(component=names)
-    own = own.isel(image=np.isin(own["image"], shares["image"])).dropna("image")
-    own = own.transpose("image", "component").astype(np.float64)
-    everywhere = own.reindex(image=shares["image"]).values
+    pairs = ordinary["shares"].sel(component=names)
+    pairs = pairs.isel(image=np.isin(pairs["image"], shares["image"])).dropna("image")
+    pairs = pairs.transpose("image", "component").astype(np.float64)
+    everywhere = pairs.reindex(image=shares["image"]).values
     # Every image is in the pairs of others, too, and so counts twice.
-    return own, _spread(everywhere, ~np.isnan(everywhere).any(axis=1), times=2)
+    return pairs, _spread(everywhere, ~np.isnan(everywhere).any(axis=1), times=2)
 
 
 def _spread(values: np.ndarray, counted: np.ndarray, times: int = 1) -> np.ndarray:
@@ -244,23 +244,24 @@ def _resampled(values: np.ndarray, seed: int) -> np.ndarray:
     return resample_counts(len(values), RESAMPLES, seed) @ values / len(values)
 
 
-def _tested(own: Influence, seed: int) -> xr.Dataset:
-    excess = own.excess.mean(axis=0)
+def _tested(influence: Influence, seed: int) -> xr.Dataset:
+    excess = influence.excess.mean(axis=0)
     low, high, p = np.full((3, len(excess)), np.nan)
-    if own.known:
-        low, high = np.quantile(_resampled(own.excess, seed), TAILS, axis=0)
-        error = own.excess.std(axis=0, ddof=1) / np.sqrt(len(own.excess))
-        p = stats.t.sf(excess / np.where(error > 0, error, np.inf), own.moved - 1)
-    result = {"share": own.shares.mean(axis=0), "excess": excess, "low": low, "high": high, "p": p}
+    if influence.known:
+        low, high = np.quantile(_resampled(influence.excess, seed), TAILS, axis=0)
+        error = influence.excess.std(axis=0, ddof=1) / np.sqrt(len(influence.excess))
+        p = stats.t.sf(excess / np.where(error > 0, error, np.inf), influence.moved - 1)
+    share = influence.shares.mean(axis=0)
+    result = {"share": share, "excess": excess, "low": low, "high": high, "p": p}
     return xr.Dataset(
         {name: ("component", values) for name, values in result.items()},
-        coords={"component": own.components},
+        coords={"component": influence.components},
     )
 
 
-def _apart(own: Influence, seed: int) -> dict[str, float]:
-    heads = np.array([is_head(name) for name in own.components])
-    shares, ordinary = own.shares.mean(axis=0), own.ordinary.mean(axis=0)
+def _apart(influence: Influence, seed: int) -> dict[str, float]:
+    heads = np.array([is_head(name) for name in influence.components])
+    shares, ordinary = influence.shares.mean(axis=0), influence.ordinary.mean(axis=0)
     result = {
         "distance": _half_sum(shares - ordinary),
         "low": np.nan,
@@ -270,15 +271,15 @@ def _apart(own: Influence, seed: int) -> dict[str, float]:
         "correlation": _correlation(shares[heads], ordinary[heads]),
         "heads": shares[heads].sum(),
         "ordinary_heads": ordinary[heads].sum(),
-        "n": own.moved,
+        "n": influence.moved,
     }
-    return result | (_varying(own, result["distance"], seed) if own.known else {})
+    return result | (_varying(influence, result["distance"], seed) if influence.known else {})
 
 
-def _varying(own: Influence, distance: float, seed: int) -> dict[str, float]:
+def _varying(influence: Influence, distance: float, seed: int) -> dict[str, float]:
     """Say how the distance varies with the images, and how large it would be by that alone."""
-    excess = _resampled(own.excess, seed)
-    resampled, by_chance = _half_sum(excess), _half_sum(excess - own.excess.mean(axis=0))
+    excess = _resampled(influence.excess, seed)
+    resampled, by_chance = _half_sum(excess), _half_sum(excess - influence.excess.mean(axis=0))
     # A resample varies once more than the sample does; only its spread is the sample's.
     low, high = np.quantile(resampled, TAILS) - resampled.mean() + distance
     return {
@@ -289,11 +290,11 @@ def _varying(own: Influence, distance: float, seed: int) -> dict[str, float]:
     }
 
 
-def _alike(own: Influence, other: Influence, seed: int) -> tuple[float, float, float]:
-    if not (own.known and other.known):
+def _alike(influence: Influence, other: Influence, seed: int) -> tuple[float, float, float]:
+    if not (influence.known and other.known):
         return (np.nan,) * 3
-    pairs = zip(*(_resampled(each.excess, seed) for each in (own, other)), strict=True)
-    result = _correlation(own.excess.mean(axis=0), other.excess.mean(axis=0))
+    pairs = zip(*(_resampled(each.excess, seed) for each in (influence, other)), strict=True)
+    result = _correlation(influence.excess.mean(axis=0), other.excess.mean(axis=0))
     return result, *np.nanquantile([_correlation(*pair) for pair in pairs], TAILS)
 
 
@@ -301,8 +302,8 @@ def _half_sum(values: np.ndarray) -> np.ndarray:
     return np.abs(values).sum(axis=-1) / 2
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    return np.corrcoef(one, other)[0, 1] if one.std() and other.std() else np.nan
+def _correlation(first: np.ndarray, other: np.ndarray) -> float:
+    return np.corrcoef(first, other)[0, 1] if first.std() and other.std() else np.nan
 
 
 @dataclass(frozen=True)
@@ -386,7 +387,7 @@ def ordinary_neurons(
     falling = -np.sort(-np.abs(each), axis=1)
     most = np.argsort(-a, axis=0, kind="stable")[:EXCITING]
     names = fired["image"].values[most].astype(object)
-    found = {
+    measures = {
         "share": by_image.mean(axis=0),
         "error": 2 * _neuron_error(by_image),  # every image is in the pairs of others, too
         "another": each.mean(axis=0),
@@ -394,7 +395,7 @@ def ordinary_neurons(
     }
     axes = ("depth", "neuron")
     dataset = xr.Dataset(
-        {name: (axes, own.reshape(shape).astype(np.float32)) for name, own in found.items()}
+        {name: (axes, each.reshape(shape).astype(np.float32)) for name, each in measures.items()}
     )
     dataset["for_half"] = float(np.mean(fewest_for_half(falling)))
     return dataset.assign(exciting=(("rank", *axes), names.reshape(len(names), *shape)))
@@ -430,14 +431,14 @@ def neuron_excess(account: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     """
     control = [reference[name].expand_dims(augmentation=[ANOTHER]) for name in _NEURON_CONTROL]
     share, error = (
-        xr.concat([account[name], own], "augmentation").transpose(*account["share"].dims)
-        for name, own in zip(("share", "error"), control, strict=True)
+        xr.concat([account[name], another], "augmentation").transpose(*account["share"].dims)
+        for name, another in zip(("share", "error"), control, strict=True)
     )
     excess, error = share - reference["share"], error + reference["error"]
     known = account["images"] >= LEAST_IMAGES
     freedom = (account["images"] - 1).where(known)
     p = xr.apply_ufunc(stats.t.sf, excess / error.where(error > 0), freedom)
-    q = p.copy(data=np.stack([_neuron_rates(own) for own in p]))
+    q = p.copy(data=np.stack([_neuron_rates(rows) for rows in p]))
     half = stats.norm.ppf(TAILS[1]) * error
     result = {"share": share, "excess": excess, "low": excess - half, "high": excess + half, "q": q}
     return xr.Dataset(result).assign(specific=q <= FALSE_DISCOVERY_RATE)
@@ -467,13 +468,13 @@ def leading_neurons(excess: xr.Dataset) -> pd.DataFrame:
     """
     rows = {}
     for change in excess["augmentation"].values:
-        own = excess.sel(augmentation=change)
-        specific = own["specific"].values
+        group = excess.sel(augmentation=change)
+        specific = group["specific"].values
         if change == ANOTHER or not specific.any():
             continue
-        sizes = np.where(specific, own["excess"].values, -np.inf)
+        sizes = np.where(specific, group["excess"].values, -np.inf)
         depth, place = np.unravel_index(ties.first_largest(sizes.ravel()), sizes.shape)
-        row = {name: float(own[name].values[depth, place]) for name in ("excess", "low", "high")}
+        row = {name: float(group[name].values[depth, place]) for name in ("excess", "low", "high")}
         name = f"L{depth}.N{place}"
         places = {"depth": int(depth), "place": int(place)}
         rows[change] = {"neuron": name, "count": int(specific.sum())} | places | row
@@ -539,8 +540,8 @@ class NeuronAccount:
     @property
     def control(self) -> dict[str, int]:
         """Source → neurons that would be specific to another image."""
-        own = self.excess["specific"].sel(augmentation=ANOTHER).sum(["depth", "neuron"])
-        return dict(zip(own["of_source"].values.tolist(), own.values.tolist(), strict=True))
+        counts = self.excess["specific"].sel(augmentation=ANOTHER).sum(["depth", "neuron"])
+        return dict(zip(counts["of_source"].values.tolist(), counts.values.tolist(), strict=True))
 
 
 def neuron_account(shares: xr.Dataset, reference: xr.Dataset, effects: xr.Dataset) -> NeuronAccount:

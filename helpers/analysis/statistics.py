@@ -30,7 +30,7 @@ FALSE_DISCOVERY_RATE = 0.05
 
 
 def anything_moved(differences: ArrayLike) -> bool:
-    """Tell whether any view differs from its original by more than rounding.
+    """Check whether any view differs from its original by more than rounding.
 
     Without a shift every rank, cluster and direction is that of rounding, and names no winner.
 
@@ -77,6 +77,15 @@ def mean_with_interval(
     ------
     WorkbookError
         If the values have no image, aren't two-dimensional, or one is infinite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> similarity = pd.DataFrame({"noise": [0.1, 0.2, 0.3], "blur": [0.7, 0.8, 0.9]})
+    >>> mean_with_interval(similarity).round(2)
+           mean  low  high   sd  n
+    noise   0.2  0.1   0.3  0.1  3
+    blur    0.8  0.7   0.9  0.1  3
     """
     table = image_table(values)
     intervals = [
@@ -198,10 +207,10 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
     return rates
 
 
-def share_with_interval(found: int, n: int) -> dict[str, float]:
+def share_with_interval(count: int, n: int) -> dict[str, float]:
     """Give a share of n Wilson's 95 % interval."""
-    interval = stats.binomtest(found, n).proportion_ci(method="wilson")
-    return {"share": found / n, "low": float(interval.low), "high": float(interval.high)}
+    interval = stats.binomtest(count, n).proportion_ci(method="wilson")
+    return {"share": count / n, "low": float(interval.low), "high": float(interval.high)}
 
 
 def resample_counts(n_images: int, n_resamples: int, seed: int = 0) -> np.ndarray:
@@ -218,6 +227,14 @@ def resampled_means(values: np.ndarray, n_resamples: int, seed: int = 0) -> np.n
     counts = resample_counts(len(values), n_resamples, seed)
     with np.errstate(invalid="ignore"):
         return counts @ np.nan_to_num(values) / (counts @ ~np.isnan(values))
+
+
+def percentile_interval(resampled: np.ndarray, *, method: str = "linear") -> np.ndarray:
+    """Return the interval (2, …) of resamples (first axis); NaN where over 5 % are undefined."""
+    missing = np.isnan(resampled)
+    known = np.where(missing.all(axis=0), 0, resampled)
+    bounds = np.nanquantile(known, TAILS, axis=0, method=method)
+    return np.where(missing.mean(axis=0) <= 1 - CONFIDENCE, bounds, np.nan)
 
 
 def image_table(values: xr.DataArray | pd.DataFrame | ArrayLike) -> pd.DataFrame:
@@ -352,7 +369,7 @@ def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]
     below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2
     half_step = 1 / (2 * len(resampled))
     bias = stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
-    tails = stats.norm.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    tails = stats.norm.ppf(TAILS)
     places = stats.norm.cdf(2 * bias + tails)
     low, high = np.quantile(resampled, places, method="inverted_cdf")
     return float(low), float(high)

@@ -87,6 +87,13 @@ def load(
     ending, such as ``"ViT-B-32-quickgelu"`` for OpenAI's weights, and a warning says so where both
     exist.
     The size of images and the number of text positions are those of the weights.
+
+    Examples
+    --------
+    >>> from helpers.clip import load
+    >>> model = load("embedded")  # or load("ViT-B-32", "openai"), which is downloaded once
+    >>> model.layers, model.heads, model.encode_text(["a red star"]).shape
+    (6, 6, (1, 128))
     """
     one_of("precision", precision, weights.PRECISIONS)
     device = devices.resolve(device)

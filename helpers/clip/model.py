@@ -222,6 +222,14 @@ class Model:
         ------
         WorkbookError
             If `pixels` has another shape or type, or there is no account of neurons.
+
+        Examples
+        --------
+        >>> from helpers.clip import load
+        >>> from helpers.data import open_images
+        >>> encoding = load("embedded").encode(open_images("photos")[0].pixels[None])
+        >>> encoding.embedding.shape, encoding.heads.shape  # and by layer and head
+        ((1, 128), (1, 6, 6, 128))
         """
         if neurons and not self.capabilities.neurons:
             raise WorkbookError(self.capabilities.why_not("neurons"))

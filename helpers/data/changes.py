@@ -157,6 +157,14 @@ def views(
     ------
     WorkbookError
         If the pixels, the seed or the severity are invalid, or a change fails or needs a model.
+
+    Examples
+    --------
+    >>> from helpers.data import open_images, views
+    >>> photo = open_images("photos")[0]
+    >>> drawn = views(photo.pixels, photo.id, severity=0.5, changes=["noise", "blur"])
+    >>> list(drawn), drawn["noise"].shape
+    (['original', 'noise', 'blur'], (224, 224, 3))
     """
     _check(pixels, image_id, seed, severity)
     original = preprocessing(pixels)

@@ -184,6 +184,13 @@ def open_images(
     ------
     WorkbookError
         If a source is unknown, missing, empty or corrupt, or limit or seed is no valid number.
+
+    Examples
+    --------
+    >>> from helpers.data import open_images
+    >>> images = open_images(["photos", "scenes:20"])
+    >>> len(images), images[0].id, images[0].pixels.shape
+    (38, 'astronaut', (512, 512, 3))
     """
     _check_whole("limit", limit, least=1)
     _check_whole("seed", seed, least=0)

@@ -40,7 +40,7 @@ def gained_answers(
         one, after, in the colour of the change.
     """
     slots = {
-        name: max(1, *(int((own["augmentation"] == name).sum()) for own in gained.values()))
+        name: max(1, *(int((table["augmentation"] == name).sum()) for table in gained.values()))
         for name in changes
     }
     tops, height = {}, 0.0
@@ -49,9 +49,9 @@ def gained_answers(
         height += count + GAP
     size = (max(4.4, 9.6 / len(gained)), HEAD + ROW * height)
     figure, axes = panels(len(gained), columns=2, size=size, sharey=True, sharex=True)
-    for (source, own), ax in zip(gained.items(), axes, strict=True):
+    for (source, table), ax in zip(gained.items(), axes, strict=True):
         for name, top in tops.items():
-            rows = own[own["augmentation"] == name]
+            rows = table[table["augmentation"] == name]
             for place, row in enumerate(rows.itertuples()):
                 _before_after(ax, row, top + place)
             if rows.empty:
@@ -85,10 +85,10 @@ def answers_by_depth(depths: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axes = panels(len(depths), columns=2, size=(5.2, 3.6), sharey=True, sharex=True)
     for (source, table), ax in zip(depths.items(), axes, strict=True):
         ax.axhline(0, color=style.REFERENCE, linewidth=1)
-        for (name, answer), own in table.groupby(["augmentation", "answer"], sort=False):
+        for (name, answer), curve in table.groupby(["augmentation", "answer"], sort=False):
             label = f"{style.label(name)}: {shortened(answer, LONGEST)}"
             look = style.line(name) | {"color": style.color(name), "label": label}
-            ax.plot(own["depth"].astype(str), own["gain"], markersize=4, **look)
+            ax.plot(curve["depth"].astype(str), curve["gain"], markersize=4, **look)
         if len(table):
             ax.legend(loc="upper left", fontsize=9)
         else:

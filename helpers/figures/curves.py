@@ -62,9 +62,11 @@ def dose_response(
     for (title, table), ax in zip(groups.items(), axes, strict=True):
         color = style.colors().get(title, style.INK)
         for name, look in looks.items():
-            own = table[table["series"] == name]
-            ax.fill_between(own["severity"], own["low"], own["high"], color=color, alpha=BAND, lw=0)
-            ax.plot(own["severity"], own["mean"], color=color, **look)
+            curve = table[table["series"] == name]
+            ax.fill_between(
+                curve["severity"], curve["low"], curve["high"], color=color, alpha=BAND, lw=0
+            )
+            ax.plot(curve["severity"], curve["mean"], color=color, **look)
         if reference is not None:
             ax.axhline(reference, color=style.REFERENCE, linestyle=":", linewidth=1.4)
         ax.set_title(style.LABELS.get(title, title), fontsize=11)
@@ -103,11 +105,11 @@ def equal_change(
     for level in levels:
         ax.axvline(level, color="#CCCCCC", linestyle=":", linewidth=1.4, zorder=0)
     ends = {}
-    for name, own in points.sort_values("change").groupby("augmentation", sort=False):
-        star = {"marker": "*", "ms": 12} if own["change"].nunique() == 1 else {}
+    for name, curve in points.sort_values("change").groupby("augmentation", sort=False):
+        star = {"marker": "*", "ms": 12} if curve["change"].nunique() == 1 else {}
         look = {"ms": 4, **style.line(name), **star}
-        ax.plot(own["change"], own["mean"], color=style.color(name), **look)
-        ends[name] = own[["change", "mean"]].iloc[-1].to_numpy()
+        ax.plot(curve["change"], curve["mean"], color=style.color(name), **look)
+        ends[name] = curve[["change", "mean"]].iloc[-1].to_numpy()
     ax.set_xlim(0, None)
     ax.set(xlabel="mean pixel change (root mean square, 1: full scale)", ylabel="mean similarity")
     _name_ends(ax, ends)
@@ -158,12 +160,12 @@ def worst_groups(curves: Mapping[str, pd.DataFrame], *, even: float | None = Non
     Figure
     """
     figure, (ax,) = panels(1, columns=1, size=(7.6, 4.2))
-    for (name, own), (color, marker) in zip(curves.items(), SERIES, strict=False):
+    for (name, curve), (color, marker) in zip(curves.items(), SERIES, strict=False):
         if name in (next(iter(curves)), list(curves)[-1]):
             ax.fill_between(
-                own.index, own["low"], own["high"], color=color, alpha=0.12, linewidth=0
+                curve.index, curve["low"], curve["high"], color=color, alpha=0.12, linewidth=0
             )
-        ax.plot(own.index, own["mean"], marker=marker, color=color, label=_order_label(name))
+        ax.plot(curve.index, curve["mean"], marker=marker, color=color, label=_order_label(name))
     if even is not None:
         ax.axhline(even, color=style.INK, linestyle=":", label="a probe that was not misled")
     ax.set_xlabel("heads ablated")
@@ -193,15 +195,15 @@ def layer_profiles(profiles: Mapping[str, pd.DataFrame], *, columns: int = 3) ->
     Figure
     """
     figure, axes = panels(len(profiles), columns=columns, size=(4.2, 2.6), sharey=True)
-    for ax, (title, own) in zip(axes, profiles.items(), strict=True):
+    for ax, (title, rows) in zip(axes, profiles.items(), strict=True):
         for name, (line, marker, color) in PROFILE_LOOKS.items():
             ax.plot(
-                own.index, own[name], line, marker=marker, color=color, label=PROFILE_WORDS[name]
+                rows.index, rows[name], line, marker=marker, color=color, label=PROFILE_WORDS[name]
             )
-        ax.set_xticks(own.index)
+        ax.set_xticks(rows.index)
         ax.set_title(title, fontsize=11)
         ax.grid(axis="y")
-    axes[0].set_ylim(bottom=min(0, *(own.min(axis=None) for own in profiles.values())))
+    axes[0].set_ylim(bottom=min(0, *(rows.min(axis=None) for rows in profiles.values())))
     figure.supxlabel("layer", fontsize=11)
     figure.supylabel("share", fontsize=11)
     handles = axes[0].get_legend_handles_labels()

@@ -52,15 +52,15 @@ def layer_bars(parts: Mapping[str, xr.DataArray]) -> Figure:
     figure, axes = plt.subplots(
         1, len(parts), figsize=size, sharex=True, sharey=True, squeeze=False
     )
-    for (source, own), ax in zip(parts.items(), axes.flat, strict=True):
-        _layer_bars(ax, own)
+    for (source, shares), ax in zip(parts.items(), axes.flat, strict=True):
+        _layer_bars(ax, shares)
         ax.set_title(source)
     figure.supxlabel("share of the shift, mean over images", fontsize=11)
     seen = {
         part
-        for own in parts.values()
-        for part in own["part"].values
-        if abs(own.sel(part=part)).max() >= VISIBLE
+        for shares in parts.values()
+        for part in shares["part"].values
+        if abs(shares.sel(part=part)).max() >= VISIBLE
     }
     _kinds_legend(figure, seen)
     return figure
@@ -103,13 +103,13 @@ def excess_maps(excess: Mapping[str, xr.Dataset]) -> Figure:
     size = (1.2 + 1.25 * columns, 0.5 + 1.75 * len(cells))
     figure, axes = plt.subplots(len(cells), columns, figsize=size, squeeze=False)
     scale = _scale_of(excess)
-    for row, own in zip(axes, cells, strict=True):
-        for ax in row[len(own) :]:
+    for row, shown in zip(axes, cells, strict=True):
+        for ax in row[len(shown) :]:
             ax.remove()
-        for ax, (source, name) in zip(row, own, strict=False):
+        for ax, (source, name) in zip(row, shown, strict=False):
             _excess_map(ax, excess[source].sel(augmentation=name), scale)
             ax.set_title(fill(style.label(name), LONGEST_TITLE), fontsize=9, loc="center")
-        row[0].set_ylabel(f"{own[0][0]}: layer")
+        row[0].set_ylabel(f"{shown[0][0]}: layer")
     figure.supxlabel("head, and M, the layer's MLP", fontsize=11)
     colors = ScalarMappable(scale, style.DIVERGING)
     bar = figure.colorbar(
@@ -121,18 +121,18 @@ def excess_maps(excess: Mapping[str, xr.Dataset]) -> Figure:
 
 def _scale_of(excess: Mapping[str, xr.Dataset]) -> Normalize:
     values = np.concatenate(
-        [np.abs(own["excess"]).fillna(0).values.ravel() for own in excess.values()]
+        [np.abs(group["excess"]).fillna(0).values.ravel() for group in excess.values()]
     )
     reach = float(np.quantile(values, MAP_QUANTILE)) or 1.0
     return Normalize(-reach, reach)
 
 
-def _excess_map(ax: Axes, own: xr.Dataset, scale: Normalize) -> None:
-    found = own[["excess", "specific"]].astype(float)
-    heads = on_grid(found)
-    mlps = found.sel(component=[f"L{layer}.MLP" for layer in heads["layer"].values])
+def _excess_map(ax: Axes, excess: xr.Dataset, scale: Normalize) -> None:
+    values = excess[["excess", "specific"]].astype(float)
+    heads = on_grid(values)
+    mlps = values.sel(component=[f"L{layer}.MLP" for layer in heads["layer"].values])
     grids = {}
-    for name in found:
+    for name in values:
         grid, last = heads[name].transpose("layer", "head").values, mlps[name].values[:, None]
         grids[name] = np.hstack([grid, np.full_like(last, np.nan), last])
     ax.imshow(grids["excess"], cmap=style.DIVERGING, norm=scale, origin="lower", aspect="auto")
@@ -173,8 +173,8 @@ def patch_overlays(pixels: np.ndarray, shares: xr.DataArray, *, titles: Sequence
         if view == 0:
             ax.imshow(pixels[image, 0])
         else:
-            own = shares.isel(image=image, augmentation=view - 1).values
-            _overlay(ax, pixels[image, view], own, scale)
+            share = shares.isel(image=image, augmentation=view - 1).values
+            _overlay(ax, pixels[image, view], share, scale)
     colors = ScalarMappable(scale, style.DIVERGING)
     label = "share of the shift in what heads read from a patch"
     bar = figure.colorbar(
@@ -244,10 +244,12 @@ def _lines_by_layer(
     ax: Axes, table: pd.DataFrame, choices: Mapping[str, str], baseline: str
 ) -> None:
     for (choice, words), (color, marker) in zip(choices.items(), SERIES, strict=False):
-        own, other = (table[table["choice"] == name] for name in (choice, f"{choice} {baseline}"))
-        if len(own):
-            ax.fill_between(own["layer"], own["low"], own["high"], color=color, alpha=0.18, lw=0)
-            ax.plot(own["layer"], own["mean"], marker, ls="-", color=color, ms=5, label=words)
+        curve, other = (table[table["choice"] == name] for name in (choice, f"{choice} {baseline}"))
+        if len(curve):
+            ax.fill_between(
+                curve["layer"], curve["low"], curve["high"], color=color, alpha=0.18, lw=0
+            )
+            ax.plot(curve["layer"], curve["mean"], marker, ls="-", color=color, ms=5, label=words)
         if other["mean"].notna().any():
             ax.plot(other["layer"], other["mean"], "--", color=color, linewidth=1.2)
     ax.axhline(0, color=style.INK, linewidth=0.8)

@@ -105,10 +105,10 @@ def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _draw(ax: Axes, table: pd.DataFrame, rows: Sequence[str], series: Sequence[str]) -> None:
     offsets = np.linspace(-SPREAD / 2, SPREAD / 2, len(series)) if len(series) > 1 else [0]
     for name, offset, (color, marker) in zip(series, offsets, cycle(SERIES), strict=False):
-        own = table[table["series"] == name]
-        heights = np.array([rows.index(row) for row in own["row"]]) + offset
-        ax.hlines(heights, own["low"], own["high"], color=color, linewidth=1.8)
-        ax.plot(own["mean"], heights, marker, color=color, markersize=5.5)
+        points = table[table["series"] == name]
+        heights = np.array([rows.index(row) for row in points["row"]]) + offset
+        ax.hlines(heights, points["low"], points["high"], color=color, linewidth=1.8)
+        ax.plot(points["mean"], heights, marker, color=color, markersize=5.5)
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
     for height in range(1, len(rows)):
@@ -166,9 +166,9 @@ def order_agreement(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure
 def _draw_agreement(ax: Axes, table: pd.DataFrame) -> None:
     ax.axvspan(*table.loc[CHANCE, ["low", "high"]], color="#D9D9D9", zorder=0, linewidth=0)
     for height, name in enumerate(ORDER_ROWS[:-1]):
-        own = table.loc[name]
-        ax.hlines(height, own["low"], own["high"], color=style.INK, linewidth=1.8)
-        ax.plot(own["agreeing"], height, "o", color=style.INK, markersize=6)
+        row = table.loc[name]
+        ax.hlines(height, row["low"], row["high"], color=style.INK, linewidth=1.8)
+        ax.plot(row["agreeing"], height, "o", color=style.INK, markersize=6)
     counts = table.loc[table.index.str.startswith(UNTRAINED), "agreeing"]
     for count, equal in counts.groupby(counts):
         heights = ORDER_STACK * (np.arange(len(equal)) - (len(equal) - 1) / 2)

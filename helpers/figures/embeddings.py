@@ -110,9 +110,9 @@ def _arrows(ax: Axes, coordinates: xr.DataArray, augmentation: str) -> None:
 def _parts(ax: Axes, shares: pd.DataFrame) -> None:
     left = np.zeros(len(shares))
     for name, color in PARTS.items():
-        own = shares[name].fillna(0).to_numpy()
-        ax.barh(range(len(shares)), own, left=left, color=color, height=0.72, label=name)
-        left += own
+        widths = shares[name].fillna(0).to_numpy()
+        ax.barh(range(len(shares)), widths, left=left, color=color, height=0.72, label=name)
+        left += widths
     if shares[[*PARTS]].isna().all(axis=None):
         ax.text(0.5, 0.5, NO_SHARES, transform=ax.transAxes, ha="center", color=style.REFERENCE)
     ax.axvline(0.5, color="white", linestyle=":", linewidth=1.2)

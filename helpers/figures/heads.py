@@ -211,13 +211,13 @@ def model_shares(shares: pd.DataFrame) -> Figure:
     marks = shares.index.unique("mark")
     figure, axes = panels(len(marks), size=(3.9, 2.9), sharey=True, sharex=True)
     for mark, ax in zip(marks, axes, strict=True):
-        own = shares.loc[mark]
-        ax.hlines(range(len(own)), own["low"], own["high"], color=LINES[0], linewidth=2)
-        ax.plot(own["share"], range(len(own)), "o", color=LINES[0])
+        rows = shares.loc[mark]
+        ax.hlines(range(len(rows)), rows["low"], rows["high"], color=LINES[0], linewidth=2)
+        ax.plot(rows["share"], range(len(rows)), "o", color=LINES[0])
         ax.set_title(fill(mark, 34), fontsize=11)
         ax.grid(axis="x")
-    axes[0].set_yticks(range(len(own)), own.index)
-    axes[0].set_ylim(len(own) - 0.5, -0.5)
+    axes[0].set_yticks(range(len(rows)), rows.index)
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
     axes[0].set_xlim(0, None)
     axes[0].xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("share of the heads", fontsize=11)
@@ -261,9 +261,9 @@ def contact_sheet(
     rows = -(-len(cards) // SHEET_COLUMNS)
     figure = plt.figure(figsize=(SHEET_CELL[0] * SHEET_COLUMNS, SHEET_CELL[1] * rows))
     cells = figure.subfigures(rows, SHEET_COLUMNS, squeeze=False).flat
-    for cell, card, shown, own in zip(cells, cards, images, facts, strict=False):
+    for cell, card, shown, fact in zip(cells, cards, images, facts, strict=False):
         lines = [fill(texts[place], LETTERS_IN_CELL) for place in card["text"].values[:2]]
-        _sheet_cell(cell, card_title(card), shown, [*lines, _written(own)])
+        _sheet_cell(cell, card_title(card), shown, [*lines, _written(fact)])
     return figure
 
 

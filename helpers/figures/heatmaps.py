@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from helpers.checks import WorkbookError
@@ -65,21 +66,18 @@ def heatmaps(
     figure, axes = plt.subplots(
         1, len(tables), figsize=size, width_ratios=widths, sharey=True, squeeze=False
     )
+    scale = Normalize(*limits)
     for (title, table), ax in zip(tables.items(), axes.flat, strict=True):
-        image = ax.imshow(
-            table.astype(float), cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto"
-        )
-        own = texts[title] if texts else table.map(_two_decimals)
-        annotate_cells(image, own.to_numpy(), size=9)
-        ax.set_facecolor(EMPTY)
-        if (own == "").all(axis=None):
+        written = texts[title] if texts else table.map(_two_decimals)
+        image = ax.imshow(table.astype(float), cmap=cmap, norm=scale, aspect="auto")
+        annotate_cells(image, written.to_numpy(), size=9)
+        if (written == "").all(axis=None):
             ax.text(0.5, 0.5, empty, transform=ax.transAxes, ha="center", va="center")
-        names = [style.LABELS.get(name, _text(name)) for name in table.columns]
+        names = list(map(_text, table.columns))
         ax.set_xticks(range(len(names)), names, **_slant(names))
-        ax.set_title(title)
+        ax.set(title=title, facecolor=EMPTY)
         bare(ax)
-    labels = [style.LABELS.get(name, _text(name)) for name in first.index]
-    axes.flat[0].set_yticks(range(len(labels)), labels)
+    axes.flat[0].set_yticks(range(len(first)), map(_text, first.index))
     if column_label:
         figure.supxlabel(column_label, fontsize=11)
     if bar_label:
@@ -88,7 +86,7 @@ def heatmaps(
 
 
 def _text(name: object) -> str:
-    return f"{name:g}" if isinstance(name, float) else str(name)
+    return style.LABELS.get(name, f"{name:g}" if isinstance(name, float) else str(name))
 
 
 def _two_decimals(value: float) -> str:

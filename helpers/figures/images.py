@@ -163,10 +163,10 @@ def attention_grid(
     return figure
 
 
-def _overlay(ax: Axes, pixels: np.ndarray, own: np.ndarray) -> AxesImage:
+def _overlay(ax: Axes, pixels: np.ndarray, heat: np.ndarray) -> AxesImage:
     # In grey, so that the image's colours aren't taken for the map's.
     ax.imshow(pixels.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
-    return ax.imshow(own, cmap=style.HEAT, vmin=0, vmax=1, alpha=OVERLAY_OPACITY)
+    return ax.imshow(heat, cmap=style.HEAT, vmin=0, vmax=1, alpha=OVERLAY_OPACITY)
 
 
 def _check_attention(pixels: tuple, maps: tuple, images: int, views: int) -> None:

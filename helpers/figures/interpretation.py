@@ -17,7 +17,7 @@ from helpers.checks import WorkbookError
 from helpers.figures import style
 from helpers.figures.layout import annotate_cells, bare
 
-Found = Mapping[str, Mapping[str, Sequence]]
+Nearest = Mapping[str, Mapping[str, Sequence]]
 
 OVERLAY_OPACITY = 0.6
 THUMBNAIL = 1.75  # inches
@@ -32,7 +32,7 @@ LEVEL_LINES = (
 )
 
 
-def image_neighbours(query: np.ndarray, name: str, *, found: Found, heads: str) -> Figure:
+def image_neighbours(query: np.ndarray, name: str, *, nearest: Nearest, heads: str) -> Figure:
     """Draw an image and those nearest to it.
 
     Parameters
@@ -41,7 +41,7 @@ def image_neighbours(query: np.ndarray, name: str, *, found: Found, heads: str) 
         The image that was searched for.
     name : str
         Its name.
-    found : mapping of str to mapping
+    nearest : mapping of str to mapping
         Similarity → the nearest images, the nearest first: ``images``, their ``names`` and their
         ``similarities`` with the query.
     heads : str
@@ -57,24 +57,24 @@ def image_neighbours(query: np.ndarray, name: str, *, found: Found, heads: str) 
     WorkbookError
         If there isn't one name and similarity per image.
     """
-    figure, axes = _rows_of_thumbnails(found, 1)
+    figure, axes = _rows_of_thumbnails(nearest, 1)
     for ax in axes[1:, 0]:
         ax.remove()
     _thumbnail(axes[0, 0], query, f"searched: {name}")
     axes[0, 0].spines[:].set(visible=True, color=style.INK, linewidth=2)
-    _fill_rows(axes[:, 1:], found)
+    _fill_rows(axes[:, 1:], nearest)
     _title(figure, f"Nearest by {heads}")
     return figure
 
 
-def text_neighbours(text: str, *, found: Found, heads: str) -> Figure:
+def text_neighbours(text: str, *, nearest: Nearest, heads: str) -> Figure:
     """Draw the images nearest to a text.
 
     Parameters
     ----------
     text : str
         The text that was searched for.
-    found : mapping of str to mapping
+    nearest : mapping of str to mapping
         As for `image_neighbours`, with similarities to the text's embedding.
     heads : str
         Which heads were searched.
@@ -89,8 +89,8 @@ def text_neighbours(text: str, *, found: Found, heads: str) -> Figure:
     WorkbookError
         If there isn't one name and similarity per image.
     """
-    figure, axes = _rows_of_thumbnails(found, 0)
-    _fill_rows(axes, found)
+    figure, axes = _rows_of_thumbnails(nearest, 0)
+    _fill_rows(axes, nearest)
     _title(figure, f"“{text}”, nearest by {heads}")
     return figure
 
@@ -236,14 +236,14 @@ def _wrapped(title: str, inches: float) -> str:
     return "\n".join(fill(line, letters) for line in title.splitlines())
 
 
-def _rows_of_thumbnails(found: Found, before: int) -> tuple[Figure, np.ndarray]:
+def _rows_of_thumbnails(nearest: Nearest, before: int) -> tuple[Figure, np.ndarray]:
     """Make a row for each similarity, with columns before those of the images."""
-    columns = before + max(1, *(len(row["images"]) for row in found.values()))
-    return _thumbnails(len(found), columns, side=min(THUMBNAIL, WIDEST / columns))
+    columns = before + max(1, *(len(row["images"]) for row in nearest.values()))
+    return _thumbnails(len(nearest), columns, side=min(THUMBNAIL, WIDEST / columns))
 
 
-def _fill_rows(axes: np.ndarray, found: Found) -> None:
-    for row, (similarity, neighbours) in zip(axes, found.items(), strict=True):
+def _fill_rows(axes: np.ndarray, nearest: Nearest) -> None:
+    for row, (similarity, neighbours) in zip(axes, nearest.items(), strict=True):
         row[0].set_ylabel(f"by {similarity}", fontsize=9)
         _fill(list(row), **neighbours)
 

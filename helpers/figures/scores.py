@@ -244,12 +244,12 @@ def histograms(values: xr.DataArray) -> Figure:
     edges = _bin_edges(everything)
     figure, axes = panels(table.shape[1], sharex=True, sharey=True)
     for name, ax in zip(table.columns, axes, strict=True):
-        own = table[name].dropna()
-        share = np.full(len(everything), len(own) / max(1, len(everything)))
+        column = table[name].dropna()
+        share = np.full(len(everything), len(column) / max(1, len(everything)))
         ax.hist(everything, edges, weights=share, color="#DDDDDD")
-        ax.hist(own, edges, color=style.color(name), alpha=0.85)
-        ax.axvline(own.mean(), color=style.INK, linestyle="--", linewidth=1)
-        mean = f"mean {own.mean():.2f}" if len(own) else "undefined"
+        ax.hist(column, edges, color=style.color(name), alpha=0.85)
+        ax.axvline(column.mean(), color=style.INK, linestyle="--", linewidth=1)
+        mean = f"mean {column.mean():.2f}" if len(column) else "undefined"
         ax.set_title(f"{style.label(name)}, {mean}", fontsize=11)
         few_ticks(ax)
     figure.supxlabel(f"{style.label(IMAGE_SCORE)} ({sample_note(table.count())})")

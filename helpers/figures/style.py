@@ -190,22 +190,6 @@ def label(name: str) -> str:
     return LABELS.get(name) or name.replace("_", " ").capitalize()
 
 
-def listed(words: Sequence[str]) -> str:
-    """Write words as a list within a sentence: "a", "a and b", "a, b and c".
-
-    Parameters
-    ----------
-    words : sequence of str
-
-    Returns
-    -------
-    str
-        Nothing if there are no words.
-    """
-    *others, final = [*words] or [""]
-    return f"{', '.join(others)} and {final}" if others else final
-
-
 def in_words(name: str) -> str:
     """Label of a view or score within a sentence.
 

@@ -52,7 +52,7 @@ def summary(
         height_ratios=[HEAD, *[ROW] * len(pictures)],
         squeeze=False,
     )
-    longest = max(np.nan_to_num(own[["mean", "high"]]).max() for own in moved.values())
+    longest = max(np.nan_to_num(group[["mean", "high"]]).max() for group in moved.values())
     reach = 1.08 * max(longest, ANOTHER_IMAGE)
     headings = ["before", "after", "how far it moves", *notes]
     for ax, heading in zip(axes[0], headings, strict=True):
@@ -73,7 +73,7 @@ def summary(
 
 
 def _speaks(by_source: Mapping[str, pd.Series]) -> bool:
-    return any((own != NOTHING).any() for own in by_source.values())
+    return any((words != NOTHING).any() for words in by_source.values())
 
 
 def _key(sources: Mapping[str, object]) -> str:
@@ -86,12 +86,12 @@ def _key(sources: Mapping[str, object]) -> str:
 
 def _shift(ax: Axes, moved: Mapping[str, pd.Series], reach: float) -> None:
     """Draw a dot with its interval for each source, one below the other."""
-    for place, own in enumerate(moved.values()):
+    for place, row in enumerate(moved.values()):
         arms = np.clip(
-            np.nan_to_num([[own["mean"] - own["low"]], [own["high"] - own["mean"]]]), 0, None
+            np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]]), 0, None
         )
         look = {"fmt": "os^D"[place], "color": style.INK, "markersize": 8, **style.WHISKER}
-        ax.errorbar(own["mean"], -place, xerr=arms, **look)
+        ax.errorbar(row["mean"], -place, xerr=arms, **look)
     ax.axvline(ANOTHER_IMAGE, color=style.REFERENCE, linestyle=":")
     ax.set(xlim=(0, reach), ylim=(0.7 - len(moved), 0.7 - 0.4 * (len(moved) == 1)), yticks=[])
     ax.spines["left"].set_visible(False)

@@ -6,12 +6,13 @@ report.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import astuple, dataclass
 
 import pandas as pd
 
 _MINUS_ZERO = re.compile(r"^-(?=0(\.0*)?%?$)")
+PERCENT = "{:.0%}"
 COLUMNS = ("question", "answer", "estimate", "beside it")
 NOTHING_MOVED = "Nothing moved: severity 0 changes no pixel."
 """What stands in place of a winner where `statistics.anything_moved` is false."""
@@ -78,6 +79,11 @@ def interval(mean: float, low: float, high: float, form: str = "{:.2f}") -> str:
     return written if pd.isna(low) else f"{written} [{', '.join(ends)}]"
 
 
+def estimate(row: Mapping[str, float], form: str = "{:.2f}", *, of: str = "mean") -> str:
+    """Write a row's estimate, by default its `mean`, with its interval from `low` to `high`."""
+    return interval(row[of], row["low"], row["high"], form)
+
+
 def each(by_source: Mapping[str, str]) -> str:
     """Write something of every source of images; of a single one, without its name."""
     if len(by_source) == 1:
@@ -103,7 +109,14 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], word: str = "and") -> str:
     """Write names as a list in a sentence: ``blur, noise and flip``."""
     *others, last = names or ["none"]
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def verb(subjects: Sized, plural: str) -> str:
+    """Write a verb for one subject or several: ``touches`` or ``touch``."""
+    if len(subjects) > 1:
+        return plural
+    return f"{plural}es" if plural.endswith("ch") else f"{plural}s"

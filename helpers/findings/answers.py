@@ -6,7 +6,7 @@ import pandas as pd
 
 from helpers.analysis.flips import Concepts
 from helpers.data.changes import ORIGINAL
-from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import PERCENT, Answer, Finding, each, estimate, listed, once_or_each
 from helpers.findings.seen import ANOTHER, DESCRIPTION, MORE_OFTEN, NOTHING
 from helpers.ties import ranked
 
@@ -84,13 +84,13 @@ def _by_kind(seen: pd.DataFrame, gained: pd.DataFrame) -> list[str]:
 def _sentence(
     seen: Mapping[str, pd.DataFrame], source: str, named: Sequence[str], name: Callable
 ) -> str:
-    own = seen[source]
-    exchanged = [n for n in named if own["kind"][n] == ANOTHER]
-    favoured = [f"under {name(n)} {own['words'][n]}" for n in named if n not in exchanged]
+    rows = seen[source]
+    exchanged = [n for n in named if rows["kind"][n] == ANOTHER]
+    favoured = [f"under {name(n)} {rows['words'][n]}" for n in named if n not in exchanged]
     of, start = (f" in {source}", f"In {source}, answers") if len(seen) > 1 else ("", "Answers")
     sentences = [f"What the model sees instead{of}: {'; '.join(favoured)}."] if favoured else []
     if exchanged:
-        pairs = [f"{name(n)} ({own['words'][n]})" for n in exchanged]
+        pairs = [f"{name(n)} ({rows['words'][n]})" for n in exchanged]
         sentences.append(f"{start} change, but none surely gains, under {listed(pairs)}.")
     return " ".join(sentences) or NO_ANSWER
 
@@ -108,7 +108,7 @@ def _seen_under(change: str, seen: Mapping[str, pd.DataFrame], name: Callable) -
 
 def _without_gain(seen: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     changes = next(iter(seen.values())).index
-    still = [n for n in changes if all(own["kind"][n] in NO_GAIN for own in seen.values())]
+    still = [n for n in changes if all(group["kind"][n] in NO_GAIN for group in seen.values())]
     return Finding(
         "Under which changes does no answer surely gain?",
         "all" if len(still) == len(changes) else listed([name(change) for change in still]),
@@ -126,7 +126,7 @@ def _originals(accuracy: Mapping[str, pd.DataFrame], question: str) -> Finding |
     return Finding(
         question,
         once_or_each(above),
-        f"right {each({source: _percent(row) for source, row in rows.items()})}",
+        f"right {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
         f"by chance {each({s: '{:.0%}'.format(row['chance']) for s, row in rows.items()})}",
     )
 
@@ -138,13 +138,13 @@ def _accuracy(lost: Mapping[str, pd.DataFrame], question: str, name: Callable) -
         return None
     order = {source: ranked(group["mean"]).index for source, group in known.items()}
     worst = {source: name(places[0]) for source, places in order.items()}
-    first = {s: _percent(known[s].loc[places[0]]) for s, places in order.items()}
+    first = {s: estimate(known[s].loc[places[0]], PERCENT) for s, places in order.items()}
     second = {
-        s: f"{name(places[1])} {_percent(known[s].loc[places[1]])}"
+        s: f"{name(places[1])} {estimate(known[s].loc[places[1]], PERCENT)}"
         for s, places in order.items()
         if len(places) > 1
     }
-    nothing = all(own["mean"].max() <= 0 for own in known.values())
+    nothing = all(group["mean"].max() <= 0 for group in known.values())
     return Finding(
         question,
         "none" if nothing else once_or_each(worst),
@@ -153,26 +153,22 @@ def _accuracy(lost: Mapping[str, pd.DataFrame], question: str, name: Callable) -
     )
 
 
-def _percent(row: pd.Series) -> str:
-    return interval(row["mean"], row["low"], row["high"], "{:.0%}")
-
-
 def _arising(
     depths: Mapping[str, pd.DataFrame], gained: Mapping[str, pd.DataFrame], name: Callable
 ) -> Finding | None:
     """Say where the answer that gains most arises, beside those of other changes."""
-    tops = [own.loc[own["gain"].idxmax()] for own in gained.values() if len(own)]
+    tops = [group.loc[group["gain"].idxmax()] for group in gained.values() if len(group)]
     if not tops:
         return None
     top = max(tops, key=lambda row: row["gain"])["augmentation"]
-    own = {s: _layers(table[table["augmentation"] == top]) for s, table in depths.items()}
+    of_top = {s: _layers(table[table["augmentation"] == top]) for s, table in depths.items()}
     others = {s: _layers(table[table["augmentation"] != top]) for s, table in depths.items()}
     return Finding(
         f"From which layer on has the answer that gains most under {name(top)} half of its gain?",
         once_or_each(
-            {s: "; ".join(row.depth for row in rows) or "none" for s, rows in own.items()}
+            {s: "; ".join(row.depth for row in rows) or "none" for s, rows in of_top.items()}
         ),
-        each({s: _written(rows) for s, rows in own.items()}),
+        each({s: _written(rows) for s, rows in of_top.items()}),
         f"other changes: {each({s: _written(rows) for s, rows in others.items()})}",
     )
 

@@ -10,9 +10,11 @@ from helpers.analysis.specificity import ANOTHER, LEAST_IMAGES, Account, specifi
 from helpers.analysis.statistics import anything_moved
 from helpers.findings import (
     NOTHING_MOVED,
+    PERCENT,
     Answer,
     Finding,
     each,
+    estimate,
     in_a_sentence,
     interval,
     listed,
@@ -37,11 +39,16 @@ VERBS = {
     ANOTHER_ANSWER: "sees {}",
 }
 """Kinds of what is seen instead → how a sentence writes it."""
+# A pasted object changes what is true, and so has no row.
+COSTS = (
+    ("Does it cost right answers?", ADVERSARIAL, ("noise of its size", NOISE)),
+    ("Does a wrong word cost right answers?", WORD, ("adversarial", ADVERSARIAL)),
+)
+"""Questions about accuracy, each with its attack and another beside it."""
 WAYS = {
     "as noise": "are those that carry noise of its size, not those that carry a pasted object",
     "as an object": "are those that carry a pasted object, not those that carry noise of its size",
 }
-PERCENT = "{:.0%}"
 
 
 def answer(
@@ -88,9 +95,9 @@ def answer(
         findings.append(_seen(seen, name))
         sentences.append(_seen_in_a_sentence(seen))
     if answered := {s: group for s, group in (lost or {}).items() if group["n"].any()}:
-        findings += [_cost(answered), _cost_of_words(answered)]
+        findings += [_cost(answered, *row) for row in COSTS]
     if account and any(
-        pd.notna(own.loc[ADVERSARIAL, "floor"]) for own in account.distances.values()
+        pd.notna(table.loc[ADVERSARIAL, "floor"]) for table in account.distances.values()
     ):
         findings += [_account(account), _heads(account)]
         sentences.append(_account_in_a_sentence(account))
@@ -109,8 +116,8 @@ def _distance(moved: Mapping[str, pd.DataFrame]) -> Finding:
     return Finding(
         "How far does an adversarial view move, in distances between two images?",
         once_or_each({source: _how_far(row) for source, row in rows.items()}),
-        each({source: _written(row, "{:.2f}") for source, row in rows.items()}),
-        f"noise of its size: {each({s: f'{_of(own, NOISE):.3f}' for s, own in moved.items()})}",
+        each({source: estimate(row) for source, row in rows.items()}),
+        f"noise of its size: {each({s: f'{_of(group, NOISE):.3f}' for s, group in moved.items()})}",
     )
 
 
@@ -128,7 +135,9 @@ def _how_far(row: pd.Series) -> str:
 
 def _distance_in_a_sentence(moved: Mapping[str, pd.DataFrame]) -> str:
     far = in_a_sentence({s: _how_far(group.loc[ADVERSARIAL]) for s, group in moved.items()})
-    hardly = all(_of(own, NOISE) < HARDLY * own.loc[ADVERSARIAL, "mean"] for own in moved.values())
+    hardly = all(
+        _of(group, NOISE) < HARDLY * group.loc[ADVERSARIAL, "mean"] for group in moved.values()
+    )
     noise = "hardly moves it" if hardly else "moves it, too"
     return (
         "A change of a few grey levels, computed from the model's own gradients, moves an embedding"
@@ -136,12 +145,8 @@ def _distance_in_a_sentence(moved: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def _of(own: pd.DataFrame, change: str) -> float:
-    return float(own.loc[change, "mean"])
-
-
-def _written(row: pd.Series, form: str = PERCENT) -> str:
-    return interval(row["mean"], row["low"], row["high"], form)
+def _of(group: pd.DataFrame, change: str) -> float:
+    return float(group.loc[change, "mean"])
 
 
 def _further(similarity: xr.DataArray) -> Finding:
@@ -150,12 +155,12 @@ def _further(similarity: xr.DataArray) -> Finding:
         source: (int(group.sum()), group.sizes["image"])
         for source, group in by_source(further).items()
     }
-    found, count = (sum(side) for side in zip(*counts.values(), strict=True))
-    words = "on every image" if found == count else "on most" if found > HALF * count else "no"
+    more, count = (sum(side) for side in zip(*counts.values(), strict=True))
+    words = "on every image" if more == count else "on most" if more > HALF * count else "no"
     return Finding(
         "Does it move further than noise of its size?",
         words,
-        each({source: f"{own} of {n}" for source, (own, n) in counts.items()}),
+        each({source: f"{more} of {n}" for source, (more, n) in counts.items()}),
         "half of them, if the attack were no better than noise",
     )
 
@@ -175,36 +180,28 @@ def _seen(seen: Mapping[str, pd.DataFrame], name: Callable[[str], str]) -> Findi
 
 def _seen_in_a_sentence(seen: Mapping[str, pd.DataFrame]) -> str:
     rows = {source: group.loc[ADVERSARIAL] for source, group in seen.items()}
-    found = {
+    said = {
         source: VERBS[row["kind"]].format(row["words"].removeprefix("more often "))
         for source, row in rows.items()
         if row["kind"] in VERBS
     }
-    if not found:
+    if not said:
         return "No answer surely becomes more frequent: every image goes its own way."
-    everywhere = len(set(found.values())) == 1 and len(found) == len(rows)
-    words = [group if everywhere else f"{group} on {source}" for source, group in found.items()]
+    everywhere = len(set(said.values())) == 1 and len(said) == len(rows)
+    words = [group if everywhere else f"{group} on {source}" for source, group in said.items()]
     return f"The model then {listed(words[:1] if everywhere else words)}."
 
 
-def _cost(lost: Mapping[str, pd.DataFrame]) -> Finding:
-    rows = {source: group.loc[ADVERSARIAL] for source, group in lost.items()}
+def _cost(
+    lost: Mapping[str, pd.DataFrame], question: str, change: str, beside: tuple[str, str]
+) -> Finding:
+    rows = {source: group.loc[change] for source, group in lost.items()}
+    called, other = beside
     return Finding(
-        "Does it cost right answers?",
+        question,
         once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
-        f"accuracy lost: {each({source: _written(row) for source, row in rows.items()})}",
-        f"noise of its size: {each({s: f'{_of(own, NOISE):.0%}' for s, own in lost.items()})}",
-    )
-
-
-def _cost_of_words(lost: Mapping[str, pd.DataFrame]) -> Finding:
-    """Say what a wrong word costs; a pasted object changes what is true, and is not judged."""
-    rows = {source: group.loc[WORD] for source, group in lost.items()}
-    return Finding(
-        "Does a wrong word cost right answers?",
-        once_or_each({s: "yes" if row["low"] > 0 else "not surely" for s, row in rows.items()}),
-        f"accuracy lost: {each({source: _written(row) for source, row in rows.items()})}",
-        f"adversarial: {each({s: f'{_of(own, ADVERSARIAL):.0%}' for s, own in lost.items()})}",
+        f"accuracy lost: {each({source: estimate(row, PERCENT) for source, row in rows.items()})}",
+        f"{called}: {each({s: f'{_of(group, other):.0%}' for s, group in lost.items()})}",
     )
 
 
@@ -214,8 +211,7 @@ def _account(account: Account) -> Finding:
     return Finding(
         "Do other parts carry it than carry a difference between two images?",
         once_or_each({s: "yes" if row["own"] else "not surely" for s, row in rows.items()}),
-        "distance: "
-        + each({s: interval(row["distance"], row["low"], row["high"]) for s, row in rows.items()}),
+        "distance: " + each({s: estimate(row, of="distance") for s, row in rows.items()}),
         f"another image: {each(others)}",
     )
 
@@ -231,12 +227,12 @@ def specific_to(account: Account, change: str) -> dict[str, pd.DataFrame]:
 
 
 def _heads(account: Account) -> Finding:
-    own = specific_to(account, ADVERSARIAL)
+    specific = specific_to(account, ADVERSARIAL)
     others = specific_to(account, ANOTHER)
-    first = {source: table.head(NAMED) for source, table in own.items()}
+    first = {source: table.head(NAMED) for source, table in specific.items()}
     return Finding(
         "Which heads carry more of it than of a difference between two images?",
-        once_or_each({s: _first_of(table) for s, table in own.items()}),
+        once_or_each({s: _first_of(table) for s, table in specific.items()}),
         "excess share: "
         + each(
             {
@@ -271,17 +267,15 @@ def _account_in_a_sentence(account: Account) -> str:
     )
 
 
-def _start(found: Sequence[str], every: Collection[str]) -> str:
-    where = "" if len(found) == len(every) else f" on {listed(found)}"
+def _start(sources: Sequence[str], every: Collection[str]) -> str:
+    where = "" if len(sources) == len(every) else f" on {listed(sources)}"
     return f"The parts that carry more of it{where} than usual"
 
 
 def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
     def written(change: str) -> str:
         rows = {source: group.loc[change] for source, group in likeness.items()}
-        return each(
-            {s: interval(row["correlation"], row["low"], row["high"]) for s, row in rows.items()}
-        )
+        return each({s: estimate(row, of="correlation") for s, row in rows.items()})
 
     return Finding(
         "Is it carried as noise of its size is, or as a pasted object?",
@@ -291,17 +285,17 @@ def _alike(likeness: Mapping[str, pd.DataFrame]) -> Finding:
     )
 
 
-def _as_what(own: pd.DataFrame) -> str:
-    noise, pasted = own.loc[NOISE], own.loc[PASTED]
+def _as_what(likeness: pd.DataFrame) -> str:
+    noise, pasted = likeness.loc[NOISE], likeness.loc[PASTED]
     if noise["low"] > pasted["high"]:
         return "as noise"
     return "as an object" if pasted["low"] > noise["high"] else "not distinguished"
 
 
 def _alike_in_a_sentence(likeness: Mapping[str, pd.DataFrame]) -> str:
-    found = {source: _as_what(group) for source, group in likeness.items()}
-    where = {words: [s for s, group in found.items() if group == words] for words in WAYS}
+    ways = {source: _as_what(group) for source, group in likeness.items()}
+    where = {words: [s for s, group in ways.items() if group == words] for words in WAYS}
     said = [
-        f"{_start(sources, found)} {WAYS[words]}." for words, sources in where.items() if sources
+        f"{_start(sources, ways)} {WAYS[words]}." for words, sources in where.items() if sources
     ]
     return " ".join(said)

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import (
+    NOTHING_MOVED,
+    PERCENT,
+    Answer,
+    Finding,
+    each,
+    estimate,
+    listed,
+    once_or_each,
+)
 
 HALF = 0.5
 """Of all that attention loses under a flip: what it must gain to be said to follow, or not to."""
@@ -54,15 +63,15 @@ def answer(
 
 
 def _together(correlation: BY_SOURCE) -> str:
-    known = {name: own.loc["model"] for name, own in correlation.items()}
-    if all(pd.isna(own["low"]) for own in known.values()):
+    known = {name: group.loc["model"] for name, group in correlation.items()}
+    if all(pd.isna(group["low"]) for group in known.values()):
         return "Too few images to say whether attention and embedding move together."
-    surely = [name for name, own in known.items() if own["low"] > 0]
+    surely = [name for name, group in known.items() if group["low"] > 0]
     if not surely:
         return "Attention and embedding are not shown to move together."
     start = "Images" if len(surely) == len(known) else f"On {listed(surely)} only, images"
     text = f"{start} whose attention changes more tend to move further in the embedding"
-    before = all(own.loc["untrained", "low"] > 0 for own in correlation.values())
+    before = all(group.loc["untrained", "low"] > 0 for group in correlation.values())
     return f"{text}, as they do before training." if before else f"{text}."
 
 
@@ -73,10 +82,10 @@ def at_floor(similarity: pd.DataFrame, floor: pd.DataFrame) -> list[str]:
 
 
 def _left(similarity: BY_SOURCE, floor: BY_SOURCE) -> str:
-    if all(pd.isna(own.loc["model", "high"]) for own in floor.values()):
+    if all(pd.isna(group.loc["model", "high"]) for group in floor.values()):
         return "Without a second image there is no floor to hold the score against."
-    low = [at_floor(own, floor[name]) for name, own in similarity.items()]
-    everywhere = [change for change in low[0] if all(change in own for own in low)]
+    low = [at_floor(group, floor[name]) for name, group in similarity.items()]
+    everywhere = [change for change in low[0] if all(change in group for group in low)]
     if everywhere:
         return (
             f"Under {listed(everywhere)} no more is left of an image's attention than another image"
@@ -87,12 +96,13 @@ def _left(similarity: BY_SOURCE, floor: BY_SOURCE) -> str:
 
 
 def _embedding(correlation: BY_SOURCE) -> Finding:
-    verdicts = {name: _verdict(own.loc["model"]) for name, own in correlation.items()}
+    verdicts = {name: _verdict(group.loc["model"]) for name, group in correlation.items()}
     return Finding(
         "Do images whose attention changes more move further in the embedding?",
         once_or_each(verdicts),
-        each({name: _written(own.loc["model"]) for name, own in correlation.items()}),
-        "untrained: " + each({n: _written(own.loc["untrained"]) for n, own in correlation.items()}),
+        each({name: estimate(group.loc["model"]) for name, group in correlation.items()}),
+        "untrained: "
+        + each({n: estimate(group.loc["untrained"]) for n, group in correlation.items()}),
     )
 
 
@@ -103,29 +113,29 @@ def _verdict(row: pd.Series) -> str:
 
 
 def _lowest(similarity: BY_SOURCE, floor: BY_SOURCE) -> Finding:
-    lowest = {name: own["mean"].idxmin() for name, own in similarity.items()}
+    lowest = {name: group["mean"].idxmin() for name, group in similarity.items()}
     return Finding(
         "Which changes leave no more attention than another image has?",
         once_or_each(
-            {name: listed(at_floor(own, floor[name])) for name, own in similarity.items()}
+            {name: listed(at_floor(group, floor[name])) for name, group in similarity.items()}
         ),
         "lowest: "
         + each(
             {
-                name: f"{lowest[name]} {_written(own.loc[lowest[name]], '{:.3f}')}"
-                for name, own in similarity.items()
+                name: f"{lowest[name]} {estimate(group.loc[lowest[name]], '{:.3f}')}"
+                for name, group in similarity.items()
             }
         ),
         "two different images: "
-        + each({name: _written(own.loc["model"], "{:.3f}") for name, own in floor.items()}),
+        + each({name: estimate(group.loc["model"], "{:.3f}") for name, group in floor.items()}),
     )
 
 
 def _geometry(gain: BY_SOURCE) -> Finding:
     return Finding(
         "Does attention follow a mirrored picture to its new place?",
-        once_or_each({name: _follows(own.iloc[0]) for name, own in gain.items()}),
-        each({name: _written(own.iloc[0], "{:.0%}") for name, own in gain.items()}),
+        once_or_each({name: _follows(group.iloc[0]) for name, group in gain.items()}),
+        each({name: estimate(group.iloc[0], PERCENT) for name, group in gain.items()}),
         "100% if all that is missing were gained by mirroring back",
     )
 
@@ -139,24 +149,20 @@ def _follows(row: pd.Series) -> str:
 
 
 def _spread(focus: BY_SOURCE) -> Finding:
-    most = {name: own["mean"].idxmin() for name, own in focus.items()}
+    most = {name: group["mean"].idxmin() for name, group in focus.items()}
     return Finding(
         "Under which changes does attention spread out?",
         once_or_each(
-            {name: listed(list(own.index[own["high"] < 0])) for name, own in focus.items()}
+            {name: listed(list(group.index[group["high"] < 0])) for name, group in focus.items()}
         ),
         "share of the brightest tenth, most: "
         + each(
             {
-                name: f"{most[name]} {_written(own.loc[most[name]], '{:+.0%}')}"
-                for name, own in focus.items()
+                name: f"{most[name]} {estimate(group.loc[most[name]], '{:+.0%}')}"
+                for name, group in focus.items()
             }
         ),
         "in originals "
-        + each({name: f"{own['original'].iloc[0]:.0%}" for name, own in focus.items()})
+        + each({name: f"{group['original'].iloc[0]:.0%}" for name, group in focus.items()})
         + "; 10% if it were even",
     )
-
-
-def _written(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(*row[["mean", "low", "high"]], form)

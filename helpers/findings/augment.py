@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, capital, each, interval, listed, once_or_each
+from helpers.findings import Answer, Finding, capital, each, estimate, listed, once_or_each, verb
 from helpers.ties import ranked
 
 NOTHING_CHANGED = "No change alters any pixel."
@@ -39,7 +39,7 @@ def answer(
     -------
     Answer
     """
-    if all((own["mean"] == 0).all() for own in change.values()):
+    if all((group["mean"] == 0).all() for group in change.values()):
         return Answer(NOTHING_CHANGED, [])
     order = {source: ranked(group["mean"]).index for source, group in change.items()}
     black = {s: list(group.index[group["black"] >= BLACK]) for s, group in effects.items()}
@@ -64,13 +64,13 @@ def _sentence(
     text = f"{capital(most)} changes pixels most."
     left = []
     if borders := _union(bordered):
-        left.append(f"{listed([name(n) for n in borders])} {_verb(borders, 'leave')} black borders")
+        left.append(f"{listed([name(n) for n in borders])} {verb(borders, 'leave')} black borders")
     if others := [n for n in _union(black) if n not in borders]:
-        left.append(f"{listed([name(n) for n in others])} {_verb(others, 'turn')} pixels black")
+        left.append(f"{listed([name(n) for n in others])} {verb(others, 'turn')} pixels black")
     if grains := _union(noisy):
-        touched = f"every pixel {_they(grains)} {_verb(grains, 'touch')}"
+        touched = f"every pixel {_they(grains)} {verb(grains, 'touch')}"
         names = listed([name(n) for n in grains])
-        left.append(f"{names} {_verb(grains, 'put')} noise into {touched}")
+        left.append(f"{names} {verb(grains, 'put')} noise into {touched}")
     if not left:
         return text
     return (
@@ -80,13 +80,7 @@ def _sentence(
 
 
 def _union(by_source: Mapping[str, list[str]]) -> list[str]:
-    return list(dict.fromkeys(name for own in by_source.values() for name in own))
-
-
-def _verb(names: list[str], plural: str) -> str:
-    if len(names) > 1:
-        return plural
-    return f"{plural}es" if plural.endswith("ch") else f"{plural}s"
+    return list(dict.fromkeys(name for names in by_source.values() for name in names))
 
 
 def _they(names: list[str]) -> str:
@@ -96,7 +90,7 @@ def _they(names: list[str]) -> str:
 def _extreme(change: Mapping, order: Mapping, name: Callable) -> Finding:
     def written(source: str, place: int) -> str:
         row = change[source].loc[order[source][place]]
-        return interval(row["mean"], row["low"], row["high"], "{:.1f}")
+        return estimate(row, "{:.1f}")
 
     return Finding(
         "Which change alters pixels most?",
@@ -132,19 +126,19 @@ QUESTIONS = {
 def _left(
     effects: Mapping[str, pd.DataFrame],
     column: str,
-    found: Mapping[str, list[str]],
+    named: Mapping[str, list[str]],
     form: str,
     name: Callable,
 ) -> Finding:
     shown = {
         source: ", ".join(form.format(effects[source].loc[n, column]) for n in names) or "–"
-        for source, names in found.items()
+        for source, names in named.items()
     }
-    others = {source: group[column].drop(found[source]).max() for source, group in effects.items()}
+    others = {source: group[column].drop(named[source]).max() for source, group in effects.items()}
     rest = {source: "–" if pd.isna(most) else form.format(most) for source, most in others.items()}
     return Finding(
         QUESTIONS[column],
-        once_or_each({source: listed([name(n) for n in names]) for source, names in found.items()}),
+        once_or_each({source: listed([name(n) for n in names]) for source, names in named.items()}),
         each(shown),
         f"most of any other change: {each(rest)}",
     )

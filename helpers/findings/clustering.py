@@ -22,6 +22,7 @@ from helpers.findings import (
     Finding,
     capital,
     each,
+    estimate,
     interval,
     listed,
     once_or_each,
@@ -123,14 +124,14 @@ def answer(
     """
     if not any((table["moved"] > 1e-6).any() for table in distances.values()):
         return Answer(NOTHING_MOVED, [])
-    alike, found_alike = _of_pairs(directions, words)
-    restated, found_distances = _of_distances(directions, distances, trees, words)
-    findings = [found_alike, _of_own_direction(directions)]
+    alike, pair_finding = _of_pairs(directions, words)
+    restated, distance_findings = _of_distances(directions, distances, trees, words)
+    findings = [pair_finding, _of_own_direction(directions)]
     sentences = [alike]
     if refilled:
-        paint, found = _of_paint(refilled, words)
-        sentences, findings = [*sentences, paint], [*findings, *found]
-    return Answer(" ".join([*sentences, restated]), [*findings, *found_distances])
+        paint, paint_findings = _of_paint(refilled, words)
+        sentences, findings = [*sentences, paint], [*findings, *paint_findings]
+    return Answer(" ".join([*sentences, restated]), [*findings, *distance_findings])
 
 
 def _of_pairs(
@@ -170,13 +171,13 @@ def _on(names: Mapping[str, str]) -> str:
 
 
 def _of_own_direction(directions: Mapping[str, Directions]) -> Finding:
-    has_one = {s: (group.common["q"] <= FALSE_DISCOVERY_RATE) for s, group in directions.items()}
-    shares = [own.mean() for own in has_one.values()]
+    surely = {s: (group.common["q"] <= FALSE_DISCOVERY_RATE) for s, group in directions.items()}
+    shares = [group.mean() for group in surely.values()]
     words = "all" if min(shares) == 1 else "most" if min(shares) > HALF else "some"
     return Finding(
         "How many changes move different images in a common direction?",
         words if max(shares) > 0 else "none surely",
-        each({source: f"{group.sum()} of {len(group)}" for source, group in has_one.items()}),
+        each({source: f"{group.sum()} of {len(group)}" for source, group in surely.items()}),
         "shifts of random sign; false discoveries held at 5 %",
     )
 
@@ -190,20 +191,20 @@ def _of_paint(
     first = next(iter(refilled.values()))
     pairs = list(dict.fromkeys(zip(first["augmentation"], first["other"], strict=True)))
     findings, sentences = [], []
-    for one, other in pairs:
-        own = {
-            source: table[(table["augmentation"] == one) & (table["other"] == other)]
+    for change, other in pairs:
+        tables = {
+            source: table[(table["augmentation"] == change) & (table["other"] == other)]
             for source, table in refilled.items()
         }
-        verdicts = {source: _verdict(table) for source, table in own.items()}
-        name = f"{words[one]} and {words[other]}"
+        verdicts = {source: _verdict(table) for source, table in tables.items()}
+        name = f"{words[change]} and {words[other]}"
         sentences.append(_paint_in_a_sentence(name, verdicts))
         findings.append(
             Finding(
                 f"Does what they paint make {name} alike?",
                 once_or_each(verdicts),
-                "as published, " + each({s: _cosine(table.iloc[0]) for s, table in own.items()}),
-                each({source: _others(table) for source, table in own.items()}),
+                "as published, " + each({s: _cosine(table.iloc[0]) for s, table in tables.items()}),
+                each({source: _others(table) for source, table in tables.items()}),
             )
         )
     return " ".join(sentences), findings
@@ -252,7 +253,7 @@ SHORT = {"mean": "mean colour", "reflect": "mirrored", "black": "black", PUBLISH
 
 
 def _cosine(row: pd.Series) -> str:
-    text = interval(row["estimate"], row["low"], row["high"])
+    text = estimate(row, of="estimate")
     return "no direction" if text == "–" else text
 
 
@@ -285,7 +286,7 @@ def _of_distances(
     restates = all(value > RESTATES for value in by_length.values())
     verdict = "no: they restate how far each moves images" if restates else "in part"
     clusters = {source: in_words(group.tree, words) for source, group in trees.items()}
-    same = all(_partition(own.tree) == _partition(own.other) for own in trees.values())
+    same = all(_partition(group.tree) == _partition(group.other) for group in trees.values())
     texts = set(clusters.values())
     findings = [
         Finding(
@@ -316,7 +317,7 @@ def _of_distances(
 def in_words(tree: Clustering, words: Mapping[str, str]) -> str:
     """Write clusters, the smallest first, such as ``noise; all others``."""
     members = sorted(tree.members(), key=len)
-    names = [listed([words[name] for name in own]) for own in members[:-1]]
+    names = [listed([words[name] for name in cluster]) for cluster in members[:-1]]
     return "; ".join([*names, "all others"]) if names else "one cluster"
 
 
@@ -331,11 +332,11 @@ def _share(same: float) -> str:
 def _cosines(directions: Directions, pairs: pd.DataFrame) -> np.ndarray:
     table = directions.cosines["estimate"].to_pandas()
     places = zip(pairs["augmentation"], pairs["other"], strict=True)
-    return np.array([table.loc[one, other] for one, other in places])
+    return np.array([table.loc[first, other] for first, other in places])
 
 
-def _rank_correlation(one: pd.Series, other: np.ndarray | pd.Series) -> float:
-    return pd.Series(np.asarray(one)).corr(pd.Series(np.asarray(other)), method="spearman")
+def _rank_correlation(first: pd.Series, other: np.ndarray | pd.Series) -> float:
+    return pd.Series(np.asarray(first)).corr(pd.Series(np.asarray(other)), method="spearman")
 
 
 def _number(value: float) -> str:

@@ -13,14 +13,17 @@ from helpers.analysis.specificity import ANOTHER, Account, NeuronAccount
 from helpers.analysis.statistics import mean_with_interval
 from helpers.findings import (
     NOTHING_MOVED,
+    PERCENT,
     Answer,
     Finding,
     capital,
     each,
+    estimate,
     in_a_sentence,
     interval,
     listed,
     once_or_each,
+    verb,
 )
 
 Name = Callable[[str], str]
@@ -36,7 +39,6 @@ PATCHING = (
 HALF = 0.5
 FEW = 0.05
 """Part of all neurons up to which they are few."""
-PERCENT = "{:.0%}"
 DIFFERENCE = "{:+.0%}"
 TOO_FEW = "Too few images to hold shifts against differences between images."
 
@@ -66,7 +68,7 @@ def answer(
     Answer
     """
     tables = {source: group.drop(index=ANOTHER) for source, group in account.distances.items()}
-    if not any(own["n"].any() for own in tables.values()):
+    if not any(group["n"].any() for group in tables.values()):
         return Answer(NOTHING_MOVED, [])
     known = {source: group for source, group in tables.items() if group["floor"].notna().any()}
     if not known:
@@ -82,9 +84,9 @@ def answer(
         findings += [_patching(patched, beyond, name), _passed_on(patched)]
         sentences.append(_patching_in_a_sentence(beyond))
     if neurons is not None:
-        own = [source for source in neurons.for_half if source in known]
-        findings += [_half(neurons, own), _specific_neurons(neurons, own, name)]
-        findings += [_ablating(neurons, own)]
+        sources = [source for source in neurons.for_half if source in known]
+        findings += [_half(neurons, sources), _specific_neurons(neurons, sources, name)]
+        findings += [_ablating(neurons, sources)]
     return Answer(" ".join(sentences), findings)
 
 
@@ -104,11 +106,11 @@ def leading(excess: xr.Dataset) -> pd.DataFrame:
     """
     rows = {}
     for change in excess["augmentation"].values:
-        own = excess.sel(augmentation=change).to_dataframe()
-        own = own[own["specific"].astype(bool) & own.index.map(is_head)]
-        if len(own) and change != ANOTHER:
-            first = ties.ranked(own["excess"]).index[0]
-            rows[change] = {"head": first, "count": len(own)} | own.loc[first].to_dict()
+        heads = excess.sel(augmentation=change).to_dataframe()
+        heads = heads[heads["specific"].astype(bool) & heads.index.map(is_head)]
+        if len(heads) and change != ANOTHER:
+            first = ties.ranked(heads["excess"]).index[0]
+            rows[change] = {"head": first, "count": len(heads)} | heads.loc[first].to_dict()
     columns = ["head", "excess", "low", "high", "count"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.loc[ties.ranked(table["excess"].astype(float)).index] if len(table) else table
@@ -129,25 +131,25 @@ def how_many(count: int, total: int) -> str:
     return "most changes" if count > total / 2 else "a minority of changes"
 
 
-def listed_changes(found: Sequence[str], every: Sequence[str], name: Name) -> str:
+def listed_changes(chosen: Sequence[str], every: Sequence[str], name: Name) -> str:
     """List changes, or those that are missing, or say in a word how many they are."""
-    missing = [each_ for each_ in every if each_ not in found]
-    if 0 < len(found) <= NAMED and missing:
-        return listed([name(change) for change in found])
-    if 0 < len(missing) <= NAMED and found:
+    missing = [each_ for each_ in every if each_ not in chosen]
+    if 0 < len(chosen) <= NAMED and missing:
+        return listed([name(change) for change in chosen])
+    if 0 < len(missing) <= NAMED and chosen:
         return f"all but {listed([name(change) for change in missing])}"
-    if len(found) in (0, len(every)):
-        return "all" if found else "none"
-    return how_many(len(found), len(every))
+    if len(chosen) in (0, len(every)):
+        return "all" if chosen else "none"
+    return how_many(len(chosen), len(every))
 
 
 def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
-    if not any(own["own"].any() for own in known.values()):
+    if not any(group["own"].any() for group in known.values()):
         return (
             "What carries a shift cannot be distinguished from what carries any difference between"
             " two images."
         )
-    mostly = all(own["distance"].max() < HALF for own in known.values())
+    mostly = all(group["distance"].max() < HALF for group in known.values())
     start = "Most of what carries a shift" if mostly else "Part of what carries a shift"
     apart = {source: furthest(group) for source, group in known.items()}
     stands = [
@@ -155,15 +157,16 @@ def _in_a_sentence(known: Mapping[str, pd.DataFrame], name: Name) -> str:
         for source, change in apart.items()
         if change
     ]
-    verb = "stand" if len(stands) > 1 else "stands"
-    end = f"{listed(stands)} {verb} furthest apart" if stands else "no change stands out"
+    end = "no change stands out"
+    if stands:
+        end = f"{listed(stands)} {verb(stands, 'stand')} furthest apart"
     return f"{start} carries any difference between two images; {end}."
 
 
 def _specific_in_a_sentence(
     known: Mapping[str, pd.DataFrame], heads: Mapping[str, pd.DataFrame]
 ) -> str:
-    if not any(len(own) for own in heads.values()):
+    if not any(len(group) for group in heads.values()):
         return "No head surely carries more than its ordinary share under any change."
     counts = {source: how_many(len(heads[source]), len(group)) for source, group in known.items()}
     return f"Some heads surely carry more than their ordinary share under {in_a_sentence(counts)}."
@@ -194,14 +197,16 @@ def _more(beyond: Mapping[str, pd.DataFrame], choice: str) -> dict[str, pd.Serie
 def _distance(
     known: Mapping[str, pd.DataFrame], controls: Mapping[str, pd.Series], name: Name
 ) -> Finding:
-    most = max(own["distance"].max() for own in known.values())
-    least = min(own["distance"].min() for own in known.values())
+    most = max(group["distance"].max() for group in known.values())
+    least = min(group["distance"].min() for group in known.values())
     words = "for the most part" if most < HALF else "of some changes" if least < HALF else "no"
     cells = {}
-    for source, own in known.items():
-        order = ties.ranked(own["distance"]).index
+    for source, group in known.items():
+        order = ties.ranked(group["distance"]).index
         ends = dict.fromkeys([order[-1], order[0]])
-        cells[source] = ", ".join(f"{name(end)} {_interval(own.loc[end])}" for end in ends)
+        cells[source] = ", ".join(
+            f"{name(end)} {estimate(group.loc[end], of='distance')}" for end in ends
+        )
     return Finding(
         "Is a change's account that of any difference between two images?",
         words,
@@ -221,7 +226,7 @@ def _own(
 ) -> Finding:
     result = {source: group.index[group["own"]].tolist() for source, group in known.items()}
     answers = {s: listed_changes(group, known[s].index, name) for s, group in result.items()}
-    kept = not any(own["own"] for own in controls.values())
+    kept = not any(group["own"] for group in controls.values())
     return Finding(
         "Which accounts are surely not ordinary?",
         once_or_each(answers),
@@ -285,7 +290,7 @@ def _specific(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -
 
 def _elsewhere(heads: Mapping[str, pd.DataFrame], account: Account, name: Name) -> str:
     """Report which of the heads that are shown are specific to the same change on all sources."""
-    shown = [(c, own["head"][c]) for own in heads.values() for c in own.index[:SHOWN]]
+    shown = [(c, group["head"][c]) for group in heads.values() for c in group.index[:SHOWN]]
     if len(heads) < 2 or not shown:
         return ""
     everywhere = [
@@ -311,8 +316,8 @@ def _patching(
         for choice in (patching.OTHERS, patching.GENERIC)
     )
     cells = {}
-    for source, own in patched.items():
-        total = own.sel(effect="total").mean(["image", "augmentation"]).to_series()
+    for source, group in patched.items():
+        total = group.sel(effect="total").mean(["image", "augmentation"]).to_series()
         cells[source] = ", ".join(
             f"{_CHOICE_WORDS[choice]} {total[choice]:.0%}"
             for choice in _CHOICE_WORDS
@@ -337,9 +342,12 @@ _CHOICE_WORDS = {patching.OWN: "own", patching.OTHERS: "another's", patching.GEN
 def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
     steps = {s: _steps(group.sel(choice=patching.OWN)) for s, group in patched.items()}
     random = {s: _steps(group.sel(choice=patching.RANDOM)) for s, group in patched.items()}
-    surely = [own["passed on"]["low"] > 0 for own in steps.values()]
+    surely = [group["passed on"]["low"] > 0 for group in steps.values()]
     words = "yes" if all(surely) else "on some images" if any(surely) else "not surely"
-    less = [own["other tokens"]["mean"] < HALF * own["passed on"]["mean"] for own in steps.values()]
+    less = [
+        group["other tokens"]["mean"] < HALF * group["passed on"]["mean"]
+        for group in steps.values()
+    ]
     if all(surely) and all(less):
         words = "yes, mostly by way of the pooled tokens"
     return Finding(
@@ -348,13 +356,13 @@ def _passed_on(patched: Mapping[str, xr.DataArray]) -> Finding:
         "total less direct effect: "
         + each(
             {
-                source: f"{_interval(group['passed on'], DIFFERENCE)}, by other tokens"
-                f" {_interval(group['other tokens'], DIFFERENCE)}"
+                source: f"{estimate(group['passed on'], DIFFERENCE)}, by other tokens"
+                f" {estimate(group['other tokens'], DIFFERENCE)}"
                 for source, group in steps.items()
             }
         ),
         "random heads: "
-        + each({s: _interval(group["passed on"], DIFFERENCE) for s, group in random.items()}),
+        + each({s: estimate(group["passed on"], DIFFERENCE) for s, group in random.items()}),
     )
 
 
@@ -368,7 +376,7 @@ def _steps(removed: xr.DataArray) -> dict[str, pd.Series]:
 
 def _half(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
     means = {source: neurons.for_half[source]["mean"] for source in sources}
-    few = all((own.max() / neurons.neurons) < FEW for own in means.values())
+    few = all((group.max() / neurons.neurons) < FEW for group in means.values())
     return Finding(
         "How many neurons carry half of what all neurons carry?",
         "few" if few else "a good part of them",
@@ -419,7 +427,7 @@ def _ablating(neurons: NeuronAccount, sources: Sequence[str]) -> Finding:
         "ablating one in a hundred: "
         + each(
             {
-                s: f"own {group[patching.OWN]:.0%}, more by {_interval(more[s], PERCENT)}"
+                s: f"own {group[patching.OWN]:.0%}, more by {estimate(more[s], PERCENT)}"
                 for s, group in rows.items()
             }
         ),
@@ -443,7 +451,3 @@ def _beyond_generic(removed: xr.DataArray) -> pd.Series:
 
 def _mean(values: xr.DataArray) -> pd.Series:
     return mean_with_interval(values.values[:, None]).iloc[0]
-
-
-def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row.get("distance", row.get("mean")), row["low"], row["high"], form)

@@ -12,9 +12,11 @@ from helpers.findings import (
     Finding,
     capital,
     each,
+    estimate,
     interval,
     listed,
     once_or_each,
+    verb,
 )
 from helpers.ties import ranked
 
@@ -45,7 +47,7 @@ def answer(
     -------
     Answer
     """
-    if all((own["mean"] > 1 - TOLERANCE).all() for own in similarity.values()):
+    if all((group["mean"] > 1 - TOLERANCE).all() for group in similarity.values()):
         return Answer(NOTHING_MOVED, [])
     order = {
         source: ranked(group["mean"], ascending=True).index for source, group in similarity.items()
@@ -54,7 +56,7 @@ def answer(
         _distance("Which change moves images furthest?", similarity, order, 0, energy, name),
         _distance("Which moves them least?", similarity, order, -1, energy, name),
     ]
-    if any(own["mean"].notna().any() for own in energy.values()):
+    if any(group["mean"].notna().any() for group in energy.values()):
         furthest = {source: places[0] for source, places in order.items()}
         rows += [_collapse(energy, name), *_after(energy, furthest, name), _others(energy, name)]
     return Answer(_sentence(energy, order, name), rows)
@@ -62,17 +64,17 @@ def answer(
 
 def _sentence(energy: Mapping, order: Mapping[str, pd.Index], name: Callable) -> str:
     furthest = list(dict.fromkeys(name(places[0]) for places in order.values()))
-    first = f"{capital(listed(furthest))} {_verb(furthest, 'move')} images furthest"
-    shares = [own["mean"].unstack() for own in energy.values() if own["mean"].notna().any()]
+    first = f"{capital(listed(furthest))} {verb(furthest, 'move')} images furthest"
+    shares = [group["mean"].unstack() for group in energy.values() if group["mean"].notna().any()]
     if not shares:
         return f"{first}; where to takes more than two images to say."
     collapsed = _collapsed(energy)
     if collapsed:
-        makes = f"{capital(listed([name(n) for n in collapsed]))} {_verb(collapsed, 'make')}"
+        makes = f"{capital(listed([name(n) for n in collapsed]))} {verb(collapsed, 'make')}"
         first = f"{makes} all images collapse: they end close together."
     else:
         first = f"{first}, and no change makes them collapse."
-    rest = pd.concat([own["rest"].drop([ORIGINAL, *collapsed]) for own in shares])
+    rest = pd.concat([group["rest"].drop([ORIGINAL, *collapsed]) for group in shares])
     if rest.empty or not (rest.dropna() > 0.5).all():
         return first
     others = "All other changes move" if collapsed else "All changes move"
@@ -92,7 +94,7 @@ def _distance(
     return Finding(
         question,
         once_or_each({source: name(order[source][place]) for source in similarity}),
-        f"cosine to the original {each({s: _numbers(row) for s, row in rows.items()})}",
+        f"cosine to the original {each({s: estimate(row) for s, row in rows.items()})}",
         f"two different images {each(between)}",
     )
 
@@ -100,7 +102,7 @@ def _distance(
 def _collapse(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
     together = {source: _most(group, "together") for source, group in energy.items()}
     changes = {source: name(change) for source, (change, _) in together.items()}
-    shares = {s: f"{changes[s]} {_numbers(row)}" for s, (_, row) in together.items()}
+    shares = {s: f"{changes[s]} {estimate(row)}" for s, (_, row) in together.items()}
     return Finding(
         "Which changes make images collapse?",
         listed([name(change) for change in _collapsed(energy)]),
@@ -126,13 +128,13 @@ def _after(
         Finding(
             f"How much of the variance between images is left after {changes}?",
             once_or_each(lost),
-            each({s: _numbers(row) for s, row in left.items()}),
+            each({s: estimate(row) for s, row in left.items()}),
             f"least after another change: {each(rest)}",
         ),
         Finding(
             f"Are different images more alike after {changes}?",
             once_or_each(nearer),
-            f"cosine between them {each({s: _numbers(row) for s, row in cosine.items()})}",
+            f"cosine between them {each({s: estimate(row) for s, row in cosine.items()})}",
             f"before: {each(before)}",
         ),
     ]
@@ -147,11 +149,11 @@ def _how_much(left: pd.Series) -> str:
 
 
 def _least_left(table: pd.DataFrame, furthest: str, name: Callable) -> str:
-    own = table.xs("variance_left", level="measure").drop(furthest)
-    if own["mean"].isna().all():
+    left = table.xs("variance_left", level="measure").drop(furthest)
+    if left["mean"].isna().all():
         return "–"
-    change = ranked(own["mean"].dropna(), ascending=True).index[0]
-    return f"{name(change)} {_numbers(own.loc[change])}"
+    change = ranked(left["mean"].dropna(), ascending=True).index[0]
+    return f"{name(change)} {estimate(left.loc[change])}"
 
 
 def _others(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
@@ -163,7 +165,7 @@ def _others(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
         s: f"{int((group['rest'] > 0.5).sum())} of {len(group)}" for s, group in tables.items()
     }
     moves = {s: _most(group, "translation", _collapsed(energy)) for s, group in energy.items()}
-    largest = {s: f"{name(n)} {_numbers(row)}" for s, (n, row) in moves.items() if n}
+    largest = {s: f"{name(n)} {estimate(row)}" for s, (n, row) in moves.items() if n}
     most = {s: (group["rest"] > 0.5).mean() > 0.5 for s, group in tables.items()}
     return Finding(
         "Do changes move images in a direction in common?",
@@ -174,12 +176,12 @@ def _others(energy: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
 
 
 def _most(table: pd.DataFrame, measure: str, without: list[str] = ()) -> tuple:
-    own = table.xs(measure, level="measure").dropna(subset="mean")
-    own = own.drop([change for change in without if change in own.index])
-    if own.empty:
+    rows = table.xs(measure, level="measure").dropna(subset="mean")
+    rows = rows.drop([change for change in without if change in rows.index])
+    if rows.empty:
         return "", None
-    change = ranked(own["mean"]).index[0]
-    return change, own.loc[change]
+    change = ranked(rows["mean"]).index[0]
+    return change, rows.loc[change]
 
 
 def _collapsed(energy: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -188,11 +190,3 @@ def _collapsed(energy: Mapping[str, pd.DataFrame]) -> list[str]:
         axis=1
     )
     return list(result.index[result])
-
-
-def _numbers(row: pd.Series) -> str:
-    return interval(row["mean"], row["low"], row["high"])
-
-
-def _verb(subjects, verb: str) -> str:
-    return verb if len(subjects) > 1 else f"{verb}s"

@@ -10,7 +10,7 @@ from helpers.analysis import roles
 from helpers.analysis.labels import TOP, UNKNOWN
 from helpers.analysis.probes import Agreement
 from helpers.analysis.statistics import FALSE_DISCOVERY_RATE
-from helpers.findings import Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import PERCENT, Answer, Finding, each, estimate, listed, once_or_each
 from helpers.ties import first_largest, ranked
 
 LITTLE = 0.05
@@ -72,7 +72,7 @@ def answer(
     explained: pd.DataFrame,
     consistency: pd.DataFrame,
     consistency_at: pd.Series,
-    found_alone: int,
+    consistent: int,
     left: Mapping[str, float],
     weights: Weights,
     published: Published,
@@ -100,7 +100,7 @@ def answer(
         `helpers.analysis.roles.summarise_scores`.
     consistency_at : Series
         K → share of the heads with a concept consistency score of K.
-    found_alone : int
+    consistent : int
         Heads whose own score is beyond chance, at a false discovery rate of 5 %.
     left : mapping of str to float
         ``variance`` and ``predictions`` that the last layers' heads leave of the embedding when
@@ -129,7 +129,7 @@ def answer(
         _agreement("Does a head sway the answers about its label most?", sways),
         _roles(answers),
         _explained(explained),
-        _consistency(consistency, consistency_at, found_alone, counts.sum()),
+        _consistency(consistency, consistency_at, consistent, counts.sum()),
         _layers(left),
         _weights(weights),
         *_pruned(pruned or {}),
@@ -167,8 +167,8 @@ def _worth(explained: pd.DataFrame) -> str:
 
 
 def _ahead(explained: pd.DataFrame, count: int) -> bool:
-    own, mixtures = explained[count].iloc[:2]
-    return bool(own - mixtures > LITTLE)
+    texts, mixtures = explained[count].iloc[:2]
+    return bool(texts - mixtures > LITTLE)
 
 
 def _labels(counts: pd.Series, near_ties: int) -> Finding:
@@ -181,13 +181,13 @@ def _labels(counts: pd.Series, near_ties: int) -> Finding:
     )
 
 
-def _agreement(question: str, found: Agreement) -> Finding:
-    verdict = _how_many(found.rate) if _beyond_chance(found) else "no more than by chance"
+def _agreement(question: str, agreement: Agreement) -> Finding:
+    verdict = _how_many(agreement.rate) if _beyond_chance(agreement) else "no more than by chance"
     return Finding(
         question,
-        f"{verdict} do" if _beyond_chance(found) else verdict,
-        f"{found.agreeing} of {found.heads} heads",
-        f"{found.chance:.0%} with shuffled labels (p = {found.p:.4f})",
+        f"{verdict} do" if _beyond_chance(agreement) else verdict,
+        f"{agreement.agreeing} of {agreement.heads} heads",
+        f"{agreement.chance:.0%} with shuffled labels (p = {agreement.p:.4f})",
     )
 
 
@@ -209,7 +209,7 @@ def _explained(explained: pd.DataFrame) -> Finding:
     said = [
         f"{count}: {'more' if _ahead(explained, count) else 'hardly more'}" for count in explained
     ]
-    own, *others = (
+    first, *others = (
         ", ".join(f"{share:.0%} by {count}" for count, share in row.items())
         for _, row in explained.iterrows()
     )
@@ -217,21 +217,21 @@ def _explained(explained: pd.DataFrame) -> Finding:
     return Finding(
         "Do texts explain more of a head than chance does?",
         "; ".join(said),
-        own,
+        first,
         "; ".join(f"{name} {text}" for name, text in zip(names, others, strict=True)),
     )
 
 
-def _consistency(consistency: pd.DataFrame, at: pd.Series, found_alone: int, heads: int) -> Finding:
-    own, untrained = (consistency.loc[name] * TOP for name in ("model", "untrained"))
-    beyond = own["low"] > own["chance_high"] and own["low"] > untrained["high"]
-    alone = f"{found_alone} of {heads} heads beyond chance by themselves"
+def _consistency(consistency: pd.DataFrame, at: pd.Series, consistent: int, heads: int) -> Finding:
+    model, untrained = (consistency.loc[name] * TOP for name in ("model", "untrained"))
+    beyond = model["low"] > model["chance_high"] and model["low"] > untrained["high"]
+    alone = f"{consistent} of {heads} heads beyond chance by themselves"
     levels = ", ".join(f"CCS@{count} {share:.0%}" for count, share in at[:0:-1].items())
     return Finding(
         f"Do a head's first {TOP} texts agree on its label (concept consistency score)?",
         "more than by chance and untrained" if beyond else "not more than chance or untrained",
-        f"mean CCS {interval(*own[['value', 'low', 'high']], '{:.1f}')}; {levels}; {alone}",
-        f"chance {own['chance']:.1f} [{own['chance_low']:.1f}, {own['chance_high']:.1f}];"
+        f"mean CCS {estimate(model, '{:.1f}', of='value')}; {levels}; {alone}",
+        f"chance {model['chance']:.1f} [{model['chance_low']:.1f}, {model['chance_high']:.1f}];"
         f" untrained {untrained['value']:.1f}",
     )
 
@@ -256,20 +256,20 @@ WEIGHTS_SAY = {
 """Whether heads vary along their weights' directions, and whether the labels agree → in words."""
 
 
-def _weights(found: Weights) -> Finding:
-    own, others = (found.shares.loc[name] for name in ("own", "others"))
-    even, untrained = found.shares.loc["even", "mean"], found.untrained.loc["own"]
-    beyond = found.shares.loc["beyond", "low"] > 0 and own["low"] > max(even, untrained["high"])
-    names, form = found.labels, "{:.0%}"
+def _weights(weights: Weights) -> Finding:
+    own, others = (weights.shares.loc[name] for name in ("own", "others"))
+    even, untrained = weights.shares.loc["even", "mean"], weights.untrained.loc["own"]
+    beyond = weights.shares.loc["beyond", "low"] > 0 and own["low"] > max(even, untrained["high"])
+    names = weights.labels
     return Finding(
         "Do a head's weights alone show what images say of it?",
         WEIGHTS_SAY[bool(beyond), _beyond_chance(names)],
-        f"{interval(*own[['mean', 'low', 'high']], form)} of its variance lies in the"
-        f" {found.directions} directions that it writes most strongly; the same label for"
+        f"{estimate(own, PERCENT)} of its variance lies in the"
+        f" {weights.directions} directions that it writes most strongly; the same label for"
         f" {names.agreeing} of {names.heads} heads",
-        f"in other heads' directions {interval(*others[['mean', 'low', 'high']], form)}, in any"
-        f" {found.directions} that it can write {even:.0%}, untrained"
-        f" {interval(*untrained[['mean', 'low', 'high']], form)}; {names.chance:.0%} with shuffled"
+        f"in other heads' directions {estimate(others, PERCENT)}, in any"
+        f" {weights.directions} that it can write {even:.0%}, untrained"
+        f" {estimate(untrained, PERCENT)}; {names.chance:.0%} with shuffled"
         f" labels (p = {names.p:.4f})",
     )
 
@@ -279,12 +279,7 @@ def _pruned(pruned: Mapping[str, pd.DataFrame]) -> list[Finding]:
     if not known:
         return []
     written = {
-        name: each(
-            {
-                s: interval(*group.loc[name, ["mean", "low", "high"]], "{:.0%}")
-                for s, group in known.items()
-            }
-        )
+        name: each({s: estimate(group.loc[name], PERCENT) for s, group in known.items()})
         for name in (roles.HIGH, roles.LOW, roles.RANDOM)
     }
     every = each({source: f"{group.loc[roles.ALL, 'mean']:.0%}" for source, group in known.items()})
@@ -299,21 +294,21 @@ def _pruned(pruned: Mapping[str, pd.DataFrame]) -> list[Finding]:
     ]
 
 
-def _needed(own: pd.DataFrame) -> str:
-    high, random = own.loc[roles.HIGH], own.loc[roles.RANDOM]
+def _needed(losses: pd.DataFrame) -> str:
+    high, random = losses.loc[roles.HIGH], losses.loc[roles.RANDOM]
     if high["mean"] > random["high"]:
         return "more"
     return "less than random ones" if high["mean"] < random["low"] else "no more"
 
 
-def _published(found: Published) -> Finding:
-    more = found.q <= FALSE_DISCOVERY_RATE and found.large > found.small
-    names = "but no more" if found.names_large <= found.names_small else "and more"
+def _published(published: Published) -> Finding:
+    more = published.q <= FALSE_DISCOVERY_RATE and published.large > published.small
+    names = "but no more" if published.names_large <= published.names_small else "and more"
     return Finding(
         "Do larger real CLIPs have more named heads (Intel Labs' published labels)?",
         f"yes, {names} different names" if more else "not shown",
-        f"{found.large:.0%} of the heads of two ViT-L, {found.small:.0%} of four ViT-B"
-        f" (q = {found.q:.3f})",
-        f"different names in equally many heads: at most {found.names_large:.0f} and"
-        f" {found.names_small:.0f}",
+        f"{published.large:.0%} of the heads of two ViT-L, {published.small:.0%} of four ViT-B"
+        f" (q = {published.q:.3f})",
+        f"different names in equally many heads: at most {published.names_large:.0f} and"
+        f" {published.names_small:.0f}",
     )

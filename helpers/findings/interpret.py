@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, interval
+from helpers.findings import Answer, Finding, estimate, interval
 
 MOSTLY = 0.5
 
@@ -94,7 +94,7 @@ def answer(
     return Answer(sentence, findings)
 
 
-def _found(pair: pd.Series, levels: pd.Series, untrained: float) -> bool:
+def _beats_chance(pair: pd.Series, levels: pd.Series, untrained: float) -> bool:
     return bool(pair["low"] > max(*levels.iloc[:2], untrained))
 
 
@@ -108,7 +108,7 @@ def _ends(others: pd.DataFrame) -> tuple[list[str], list[str]]:
 def _maps_in_words(
     pair: pd.Series, levels: pd.Series, untrained: float, others: pd.DataFrame
 ) -> str:
-    if not _found(pair, levels, untrained):
+    if not _beats_chance(pair, levels, untrained):
         return "Maps of texts find the things that texts name no better than chance."
     best, worst = _ends(others)
     return (
@@ -128,8 +128,8 @@ def _places(pair: pd.Series, levels: pd.Series, untrained: float) -> Finding:
     shuffled, whole, best = levels
     return Finding(
         "Do all heads together find a red circle and a blue square?",
-        "yes" if _found(pair, levels, untrained) else "no better than chance",
-        f"IoU {interval(*pair[['mean', 'low', 'high']])}",
+        "yes" if _beats_chance(pair, levels, untrained) else "no better than chance",
+        f"IoU {estimate(pair)}",
         f"other scenes' masks {shuffled:.2f}, whole image {whole:.2f}, untrained {untrained:.2f},"
         f" best on this grid {best:.2f}",
     )
@@ -154,7 +154,7 @@ def _lead(beside: pd.DataFrame) -> Finding:
     return Finding(
         "Do maps find more than gradient-weighted attention (LeGrad's idea)?",
         _lead_in_words(ahead, behind, len(beside)),
-        f"lead {interval(*pair[['mean', 'low', 'high']], '{:+.2f}')} for {beside.index[0]};"
+        f"lead {estimate(pair, '{:+.2f}')} for {beside.index[0]};"
         f" ahead by {ahead} of {len(beside)} wordings, behind by {behind}",
         f"gradients {pair['gradients']:.2f} for {beside.index[0]}",
     )
@@ -174,8 +174,7 @@ def _one_head(alone: pd.DataFrame) -> Finding:
         verdicts.setdefault(_beside_all(row), []).append(str(wording))
     words = [f"{verdict} for {_either(names)}" for verdict, names in verdicts.items()]
     said = [
-        f"{wording}: {row['head']} {interval(*row[['mean', 'low', 'high']])}, all"
-        f" {row['together']:.2f}"
+        f"{wording}: {row['head']} {estimate(row)}, all {row['together']:.2f}"
         for wording, row in alone.iterrows()
     ]
     less = [
@@ -197,12 +196,12 @@ def _beside_all(row: pd.Series) -> str:
 
 
 def _heads_above(above: tuple[int, int], levels: pd.Series, untrained: float) -> Finding:
-    found, heads = above
-    bar = "most" if 2 * found > heads else "half" if 2 * found == heads else "fewer than half"
+    beyond, heads = above
+    bar = "most" if 2 * beyond > heads else "half" if 2 * beyond == heads else "fewer than half"
     return Finding(
         "How many single heads find them more often than chance?",
-        bar if found else "none",
-        f"{found} of {heads}",
+        bar if beyond else "none",
+        f"{beyond} of {heads}",
         f"chance {levels.iloc[0]:.2f}; all heads untrained {untrained:.2f}",
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, capital, each, interval, listed
+from helpers.findings import PERCENT, Answer, Finding, capital, each, estimate, listed
 
 MOST, SOME, FEW = "yes", "in part", "seldom"
 HALF = 0.5
@@ -21,8 +21,8 @@ def verdicts(
     """Judge every method, by the same rule in all models."""
     result = {}
     for method in next(iter(planted.values())).index:
-        hits = pd.DataFrame([own.loc[method] for own in planted.values()])
-        order = pd.DataFrame([own.loc[method] for own in agreement.values()])
+        hits = pd.DataFrame([table.loc[method] for table in planted.values()])
+        order = pd.DataFrame([table.loc[method] for table in agreement.values()])
         orders = (order["low"] > order["chance"]).all()
         surely_most, surely_few = (hits["low"] > HALF).all(), (hits["high"] < HALF).all()
         result[method] = MOST if surely_most and orders else FEW if surely_few else SOME
@@ -73,15 +73,13 @@ def _finding(
     mark: str,
 ) -> Finding:
     hits = {
-        model: interval(*own.loc[method, ["rate", "low", "high"]], "{:.0%}")
-        for model, own in planted.items()
+        model: estimate(table.loc[method], PERCENT, of="rate") for model, table in planted.items()
     }
     order = {
-        model: interval(*own.loc[method, ["correlation", "low", "high"]])
-        for model, own in agreement.items()
+        model: estimate(table.loc[method], of="correlation") for model, table in agreement.items()
     }
     chance = next(iter(planted.values())).loc[method, "chance"]
-    marks = {model: f"{own.loc[mark, 'correlation']:.2f}" for model, own in agreement.items()}
+    marks = {model: f"{table.loc[mark, 'correlation']:.2f}" for model, table in agreement.items()}
     return Finding(
         f"Planted heads first, and heads in the order of patching, by {method}?",
         verdict,

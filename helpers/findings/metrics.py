@@ -8,7 +8,17 @@ import xarray as xr
 
 from helpers.analysis import order, statistics
 from helpers.analysis.sources import by_source
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import (
+    NOTHING_MOVED,
+    Answer,
+    Finding,
+    each,
+    estimate,
+    interval,
+    listed,
+    once_or_each,
+    verb,
+)
 
 EMBEDDING = "embedding_similarity"
 COMPARED = ("attention_similarity", "patch_similarity", "edge_similarity", "detail_similarity")
@@ -40,9 +50,9 @@ def correlations(scores: xr.Dataset, seed: int = 0) -> pd.DataFrame:
     compared = [name for name in COMPARED if name in scores]
     for source, group in by_source(scores[[EMBEDDING, *compared]]).items():
         for part, across, chosen in _parts(group):
-            found = statistics.correlate_scores(chosen, across=across, seed=seed)
+            matrices = statistics.correlate_scores(chosen, across=across, seed=seed)
             for name in compared:
-                cell = found.sel(score=name, other=EMBEDDING)
+                cell = matrices.sel(score=name, other=EMBEDDING)
                 values = [cell[each_].item() for each_ in ("estimate", "low", "high")]
                 rows.append([source, part, name, *values])
     return pd.DataFrame(rows, columns=["source", "series", "row", "mean", "low", "high"])
@@ -79,10 +89,10 @@ def agreement(
     dict of str to DataFrame
         Source → table.
     """
-    sides = [by_source(own) for own in (moved, pixels, untrained)]
+    sides = [by_source(values) for values in (moved, pixels, untrained)]
     return {
         source: order.pairs_beside_untrained(
-            *(own[source] for own in sides), groups=groups, seed=seed
+            *(side[source] for side in sides), groups=groups, seed=seed
         )
         for source in sides[0]
     }
@@ -120,11 +130,11 @@ def answer(
         return Answer(NOTHING_MOVED, [])
     sentences, findings = _of_scores(correlated)
     if agreement:
-        said, found = _of_order(agreement, noise)
-        sentences, findings = [*said, *sentences], [*found, *findings]
+        said, rows = _of_order(agreement, noise)
+        sentences, findings = [*said, *sentences], [*rows, *findings]
     if fillings:
-        said, found = _of_fillings(fillings, parameters)
-        sentences, findings = [*sentences, *said], [*findings, *found]
+        said, rows = _of_fillings(fillings, parameters)
+        sentences, findings = [*sentences, *said], [*findings, *rows]
     if scores.sizes["augmentation"] > 1:
         findings = [*findings, _of_pairs(scores[EMBEDDING])]
     return Answer(" ".join(sentences), findings)
@@ -192,7 +202,7 @@ def _rows_of(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _text(row: pd.Series) -> str:
-    return f"{WORDS[row['row']]} {interval(row['mean'], row['low'], row['high'])}"
+    return f"{WORDS[row['row']]} {estimate(row)}"
 
 
 def _ends(table: pd.DataFrame) -> str:
@@ -207,8 +217,8 @@ def _ends(table: pd.DataFrame) -> str:
 
 def _of_pairs(similarity: xr.DataArray) -> Finding:
     counts = {}
-    for source, own in by_source(similarity).items():
-        pairs = statistics.paired_differences(own)
+    for source, part in by_source(similarity).items():
+        pairs = statistics.paired_differences(part)
         counts[source] = (int(pairs["differs"].sum()), len(pairs))
     shares = [differ / pairs for differ, pairs in counts.values()]
     words = "most pairs" if min(shares) > 0.5 else "some pairs"
@@ -231,7 +241,7 @@ def _of_order(
     by_chance = {s: not group.loc[order.MODEL, "p"] <= LEVEL for s, group in agreement.items()}
     learnt = {source: group["low"] > max(networks[source]) for source, group in same.items()}
     reach = {s: int((group >= same[s]["agreeing"]).sum()) for s, group in networks.items()}
-    first, found_noise = _of_noise(noise)
+    first, noise_finding = _of_noise(noise)
     beyond = _on(by_chance, "not surely more often than by chance", "more often than by chance")
     taught = _on(
         learnt,
@@ -245,7 +255,7 @@ def _of_order(
         for source, group in networks.items()
     }
     return [first, second], [
-        found_noise,
+        noise_finding,
         Finding(
             "Is the order of the other seven the published one?",
             _on(by_chance, "not surely more than by chance", "more than by chance"),
@@ -263,11 +273,11 @@ def _of_order(
 
 def _of_noise(noise: Mapping[str, pd.DataFrame]) -> tuple[str, Finding]:
     is_all = {source: group["agreeing"] == group["pairs"] for source, group in noise.items()}
-    model = all(own[order.MODEL] for own in is_all.values())
+    model = all(group[order.MODEL] for group in is_all.values())
     networks = {source: _networks(group) for source, group in noise.items()}
     furthest = {s: int((group == noise[s]["pairs"].iloc[0]).sum()) for s, group in networks.items()}
     trivial = all(furthest[source] > len(group) / 2 for source, group in networks.items())
-    pixels = all(own[order.PIXELS] for own in is_all.values())
+    pixels = all(group[order.PIXELS] for group in is_all.values())
     counts = {source: f"{furthest[source]} of {len(group)}" for source, group in networks.items()}
     sentence = "Noise moves embeddings furthest" if model else "Noise is not always furthest"
     if model and trivial and pixels:
@@ -292,13 +302,13 @@ def _range(counts: np.ndarray) -> str:
 
 
 def _pairs(row: pd.Series, p: bool = False) -> str:
-    text = f"{interval(row['agreeing'], row['low'], row['high'], '{:.0f}')} of {row['pairs']:.0f}"
+    text = f"{estimate(row, '{:.0f}', of='agreeing')} of {row['pairs']:.0f}"
     return f"{text} pairs, p = {row['p']:.2f}" if p else text
 
 
 def _chance(agreement: Mapping[str, pd.DataFrame]) -> str:
     row = next(iter(agreement.values())).loc[order.CHANCE]
-    return interval(row["agreeing"], row["low"], row["high"], "{:.0f}")
+    return estimate(row, "{:.0f}", of="agreeing")
 
 
 def _counts(agreement: Mapping[str, pd.DataFrame], name: str) -> str:
@@ -335,9 +345,9 @@ def _of_fillings(
     size = f"0 if it didn't matter; image tower of {parameters / 1e6:.1f} million parameters"
     findings, words = [], {}
     for name, question in FILLED.items():
-        own = {s: table[table["augmentation"] == name] for s, table in fillings.items()}
-        plain = {s: table[table["filling"].isin(UNLIKE_PUBLISHED)] for s, table in own.items()}
-        black = {s: table[table["filling"] == "black"] for s, table in own.items()}
+        tables = {s: table[table["augmentation"] == name] for s, table in fillings.items()}
+        plain = {s: table[table["filling"].isin(UNLIKE_PUBLISHED)] for s, table in tables.items()}
+        black = {s: table[table["filling"] == "black"] for s, table in tables.items()}
         words[name] = _part(pd.concat(plain.values()))
         has_black = len(next(iter(black.values()))) > 0
         beside = f"{_shares(black)}; below 0, they move images further" if has_black else size
@@ -350,8 +360,7 @@ def _of_borders(words: Mapping[str, str]) -> str:
     for name, called in BORDERED.items():
         parts.setdefault(words[name], []).append(called)
     texts = [f"{part} of the shift under {listed(names)}" for part, names in parts.items()]
-    verb = "comes" if len(texts) == 1 else "come"
-    return f"In this model {listed(texts)} {verb} from the black border."
+    return f"In this model {listed(texts)} {verb(texts, 'come')} from the black border."
 
 
 def _part(shares: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from helpers.findings import (
     Answer,
     Finding,
     each,
+    estimate,
     in_a_sentence,
     interval,
     listed,
@@ -28,7 +29,7 @@ def answer(
     orders: Mapping[str, xr.Dataset],
     depths: Mapping[str, pd.DataFrame] | None = None,
     *,
-    own: str,
+    model: str,
     untrained: str,
     name: Callable[[str], str] = str,
 ) -> Answer:
@@ -43,7 +44,7 @@ def answer(
         Source → `helpers.analysis.order.rank_correlations`.
     depths : mapping of str to DataFrame, optional
         Source → `helpers.analysis.dissection.later_than_untrained`.
-    own, untrained : str
+    model, untrained : str
         Titles of the run's model and of the untrained network.
     name : callable
         Writes a change within a sentence.
@@ -56,22 +57,24 @@ def answer(
         return Answer(TOO_FEW, [])
     if not any((table > 0).any(axis=None) for table in moved.values()):
         return Answer(NOTHING_MOVED, [])
-    others = [title for title in next(iter(moved.values())) if title != own]
+    others = [title for title in next(iter(moved.values())) if title != model]
     if not others:
         return Answer(ALONE, [])
-    rows = [_furthest(moved, name), _alike(orders, own, others, untrained)]
-    sentence = f"{_in_order(orders, own, others, untrained)}"
+    rows = [_furthest(moved, name), _alike(orders, model, others, untrained)]
+    sentence = f"{_in_order(orders, model, others, untrained)}"
     if depths:
         rows += [_later(depths), _beyond(depths)]
         sentence += f" {_of_depth(depths)}"
     return Answer(sentence, [row for row in rows if row])
 
 
-def _in_order(orders: Mapping[str, xr.Dataset], own: str, others: list[str], untrained: str) -> str:
+def _in_order(
+    orders: Mapping[str, xr.Dataset], model: str, others: list[str], untrained: str
+) -> str:
     trained = [title for title in others if title != untrained]
     if not trained:
         return "No other trained model was compared."
-    surely = [bool(_low(table, own, title) > 0) for table in orders.values() for title in trained]
+    surely = [bool(_low(table, model, title) > 0) for table in orders.values() for title in trained]
     if not any(surely):
         return "No other trained model surely puts the changes in this one's order."
     start = "Trained models put the changes in a similar order"
@@ -79,24 +82,24 @@ def _in_order(orders: Mapping[str, xr.Dataset], own: str, others: list[str], unt
         start = "Some of the other trained models surely share this one's order of the changes"
     if untrained not in others:
         return f"{start}."
-    beside = in_a_sentence(_untrained_beside(orders, own, trained, untrained))
+    beside = in_a_sentence(_untrained_beside(orders, model, trained, untrained))
     return f"{start}; the untrained network agrees with it {beside}."
 
 
 def _untrained_beside(
-    orders: Mapping[str, xr.Dataset], own: str, trained: list[str], untrained: str
+    orders: Mapping[str, xr.Dataset], model: str, trained: list[str], untrained: str
 ) -> dict[str, str]:
     """Say whether the untrained network's interval reaches the least that trained models do."""
     words = {}
     for source, table in orders.items():
-        least = table["estimate"].sel(score=own, other=trained).min()
-        reaches = table["high"].sel(score=own, other=untrained) >= least
+        least = table["estimate"].sel(score=model, other=trained).min()
+        reaches = table["high"].sel(score=model, other=untrained) >= least
         words[source] = "about as well" if reaches else "less well"
     return words
 
 
-def _low(table: xr.Dataset, own: str, other: str) -> float:
-    return float(table["low"].sel(score=own, other=other))
+def _low(table: xr.Dataset, model: str, other: str) -> float:
+    return float(table["low"].sel(score=model, other=other))
 
 
 def _of_depth(depths: Mapping[str, pd.DataFrame]) -> str:
@@ -128,19 +131,20 @@ def _furthest(moved: Mapping[str, pd.DataFrame], name: Callable) -> Finding:
 
 
 def _alike(
-    orders: Mapping[str, xr.Dataset], own: str, others: list[str], untrained: str
+    orders: Mapping[str, xr.Dataset], model: str, others: list[str], untrained: str
 ) -> Finding:
     trained = [title for title in others if title != untrained]
-    surely = {s: sum(_low(t, own, o) > 0 for o in trained) for s, t in orders.items()}
+    surely = {s: sum(_low(t, model, o) > 0 for o in trained) for s, t in orders.items()}
     cells = {
-        s: ", ".join(f"{float(t['estimate'].sel(score=own, other=o)):.2f}" for o in trained) or "–"
+        s: ", ".join(f"{float(t['estimate'].sel(score=model, other=o)):.2f}" for o in trained)
+        or "–"
         for s, t in orders.items()
     }
-    bare = {s: _estimate(t, own, untrained) for s, t in orders.items()}
+    bare = {s: _estimate(t, model, untrained) for s, t in orders.items()}
     every = all(count == len(trained) for count in surely.values())
     words = "yes" if every else "some" if any(surely.values()) else "not surely"
     if trained and untrained in others:
-        beside = _untrained_beside(orders, own, trained, untrained)
+        beside = _untrained_beside(orders, model, trained, untrained)
         words += f"; the untrained network {in_a_sentence(beside)}"
     return Finding(
         "Do trained models put the changes in this one's order?",
@@ -150,10 +154,10 @@ def _alike(
     )
 
 
-def _estimate(table: xr.Dataset, own: str, other: str) -> str:
-    if other not in table["other"].values or other == own:
+def _estimate(table: xr.Dataset, model: str, other: str) -> str:
+    if other not in table["other"].values or other == model:
         return "–"
-    cell = table.sel(score=own, other=other)
+    cell = table.sel(score=model, other=other)
     return interval(*(float(cell[name]) for name in ("estimate", "low", "high")))
 
 
@@ -181,4 +185,4 @@ def _beyond(depths: Mapping[str, pd.DataFrame]) -> Finding:
 
 
 def _row(table: pd.DataFrame, name: str) -> str:
-    return interval(*table.loc[name, ["mean", "low", "high"]], DEPTH)
+    return estimate(table.loc[name], DEPTH)

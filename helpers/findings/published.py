@@ -9,7 +9,7 @@ import xarray as xr
 from helpers.analysis import statistics
 from helpers.analysis.order import PUBLISHED_CORRELATES, PUBLISHED_GROUPS
 from helpers.analysis.sources import by_source
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed
+from helpers.findings import NOTHING_MOVED, Answer, Finding, each, estimate, interval, listed
 from helpers.findings.metrics import EMBEDDING, PARTS, WORDS
 
 PLACES = {
@@ -31,7 +31,7 @@ NOTABLE = 0.05
 DRAWS = ("one draw", "two draws")
 
 
-def found_groups(similarity: pd.Series) -> dict[str, list[str]]:
+def groups_in_order(similarity: pd.Series) -> dict[str, list[str]]:
     """Fill the published groups, as large as they are, in a run's own order."""
     stated = [name for names in PUBLISHED_GROUPS.values() for name in names]
     ordered = iter(similarity[stated].sort_values(kind="stable").index)
@@ -55,15 +55,15 @@ def of_two_draws(scores: xr.Dataset, redrawn: xr.Dataset, seed: int = 0) -> pd.D
         within changes), `low` and `high`.
     """
     names = [name for name in redrawn if name in scores]
-    own = scores[[EMBEDDING, *names]].sel(image=redrawn["image"])
+    kept = scores[[EMBEDDING, *names]].sel(image=redrawn["image"])
     rows = []
-    for series, values in zip(DRAWS, (own, own.assign(redrawn[names])), strict=True):
+    for series, values in zip(DRAWS, (kept, kept.assign(redrawn[names])), strict=True):
         for source, part in by_source(values).items():
-            found = statistics.correlate_scores(part, across="within", seed=seed)
-            found = found.sel(other=EMBEDDING)
+            table = statistics.correlate_scores(part, across="within", seed=seed)
+            table = table.sel(other=EMBEDDING)
             for name in names:
                 cell = [
-                    found[each_].sel(score=name).item() for each_ in ("estimate", "low", "high")
+                    table[each_].sel(score=name).item() for each_ in ("estimate", "low", "high")
                 ]
                 rows.append([source, series, name, *cell])
     return pd.DataFrame(rows, columns=["source", "series", "row", "mean", "low", "high"])
@@ -103,15 +103,15 @@ def answer(
     """
     if not statistics.anything_moved(1 - scores[EMBEDDING]):
         return Answer(NOTHING_MOVED, [])
-    order, found_order = _of_order(scores, stated, words)
-    patch, found_patch = _of_patches(scores, departing)
+    order, order_findings = _of_order(scores, stated, words)
+    patch, patch_finding = _of_patches(scores, departing)
     return Answer(
         f"{order} {patch}",
         [
-            *found_order,
+            *order_findings,
             _of_length(scores, stated),
             _of_correlation(correlated),
-            found_patch,
+            patch_finding,
             *_of_detail(scores, departing),
             _of_draws(draws),
             _of_linkage(clusters),
@@ -123,12 +123,12 @@ def _of_order(
     scores: xr.Dataset, stated: pd.Series, words: Mapping[str, str]
 ) -> tuple[str, list[Finding]]:
     means = statistics.mean_with_interval(scores[EMBEDDING])
-    found, findings, shared = found_groups(means["mean"]), [], {}
+    groups, findings, shared = groups_in_order(means["mean"]), [], {}
     for group, question in PLACES.items():
-        published, own = PUBLISHED_GROUPS[group], found[group]
-        shared[group] = len(set(published) & set(own)) / len(published)
+        published, members = PUBLISHED_GROUPS[group], groups[group]
+        shared[group] = len(set(published) & set(members)) / len(published)
         verdict = {1: "as published", 0: "others"}.get(shared[group], "in part as published")
-        rows = means.loc[own, ["mean", "low", "high"]]
+        rows = means.loc[members, ["mean", "low", "high"]]
         estimates = [f"{words[name]} {interval(*row)}" for name, *row in rows.itertuples()]
         findings.append(Finding(question, verdict, listed(estimates), stated[STATED[group]]))
     if all(share == 1 for share in shared.values()):
@@ -152,8 +152,8 @@ def _of_length(scores: xr.Dataset, stated: pd.Series) -> Finding:
 
 
 def _of_correlation(correlated: pd.DataFrame) -> Finding:
-    own = correlated[correlated["row"].isin(PUBLISHED_CORRELATES)]
-    parts = {part: rows.set_index("row") for part, rows in own.groupby("series")}
+    rows = correlated[correlated["row"].isin(PUBLISHED_CORRELATES)]
+    parts = {part: rows.set_index("row") for part, rows in rows.groupby("series")}
     surely = [name for name, low in parts[PARTS[0]]["low"].items() if low > 0]
     rest = [name for name, low in parts[PARTS[1]]["low"].items() if low > 0]
     verdict = "yes" if len(rest) == 2 else f"{_similar(rest)} only" if rest else "not surely"
@@ -180,9 +180,9 @@ def _correlations(rows: pd.DataFrame) -> str:
 
 
 def _of_patches(scores: xr.Dataset, departing: xr.Dataset) -> tuple[str, Finding]:
-    own = scores["patch_similarity"].sel(image=departing["image"])
+    values = scores["patch_similarity"].sel(image=departing["image"])
     lowest = {
-        name: _lowest(each_) for name, each_ in (("", own), ("code", departing["patch_uint8"]))
+        name: _lowest(each_) for name, each_ in (("", values), ("code", departing["patch_uint8"]))
     }
     hides = lowest["code"]["mean"] > NEAR_1 and lowest[""]["mean"] < lowest["code"]["mean"]
     sentence = (
@@ -193,8 +193,8 @@ def _of_patches(scores: xr.Dataset, departing: xr.Dataset) -> tuple[str, Finding
     return sentence, Finding(
         "Does patch similarity stay near 1 when bytes are subtracted as bytes?",
         "yes, whatever the change" if hides else "no",
-        f"lowest mean {_text(lowest['code'], '{:.3f}')}",
-        f"by the equation, {_text(lowest[''], '{:.3f}')}",
+        f"lowest mean {estimate(lowest['code'], '{:.3f}')}",
+        f"by the equation, {estimate(lowest[''], '{:.3f}')}",
     )
 
 
@@ -203,41 +203,37 @@ def _lowest(values: xr.DataArray) -> pd.Series:
     return means.loc[means["mean"].idxmin()]
 
 
-def _text(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row["mean"], row["low"], row["high"], form)
-
-
 def _of_detail(scores: xr.Dataset, departing: xr.Dataset) -> list[Finding]:
-    own = scores["detail_similarity"].sel(image=departing["image"])
+    values = scores["detail_similarity"].sel(image=departing["image"])
     questions = {
         "detail_grey": "What does detail similarity of grey in place of colours change?",
         "detail_by_64": "What does dividing it by all 64 patches change?",
     }
-    return [_of_variant(question, own, departing[name]) for name, question in questions.items()]
+    return [_of_variant(question, values, departing[name]) for name, question in questions.items()]
 
 
-def _of_variant(question: str, own: xr.DataArray, other: xr.DataArray) -> Finding:
-    difference = other - own
+def _of_variant(question: str, values: xr.DataArray, other: xr.DataArray) -> Finding:
+    difference = other - values
     means = statistics.mean_with_interval(difference)
     row = means.loc[means["mean"].abs().idxmax()]
     largest = float(np.nanmax(np.abs(difference.values), initial=0))
     return Finding(
         question,
         "some means, visibly" if abs(row["mean"]) > NOTABLE else "little",
-        f"the mean of a change by up to {_text(row, '{:+.2f}')}",
+        f"the mean of a change by up to {estimate(row, '{:+.2f}')}",
         f"an image's score by up to {largest:.2f}",
     )
 
 
 def _of_draws(draws: pd.DataFrame) -> Finding:
-    one, two = (draws[draws["series"] == name].set_index(["source", "row"]) for name in DRAWS)
-    lost = one["low"] > two["high"]
+    first, second = (draws[draws["series"] == name].set_index(["source", "row"]) for name in DRAWS)
+    lost = first["low"] > second["high"]
     names = sorted({row for (_, row), is_lost in lost.items() if is_lost})
     return Finding(
         "What do two draws, one for embeddings and one for pixels, change?",
         f"less correlation for {_similar(names)} similarity" if names else "nothing that is sure",
-        _of_each(two),
-        f"one draw, {_of_each(one)}",
+        _of_each(second),
+        f"one draw, {_of_each(first)}",
     )
 
 
@@ -251,7 +247,7 @@ def _of_each(rows: pd.DataFrame) -> str:
 
 def _of_linkage(clusters: Mapping[str, Sequence[frozenset[str]]]) -> Finding:
     published, *others = map(set, clusters.values())
-    same = sum(own == published for own in others)
+    same = sum(partition == published for partition in others)
     return Finding(
         "Does Ward's linkage on cosine distances change the clusters?",
         "no" if same == len(others) else "yes",

@@ -5,11 +5,20 @@ from collections.abc import Mapping
 import pandas as pd
 
 from helpers.analysis import patching, probes
-from helpers.findings import NOTHING_MOVED, Answer, Finding, each, interval, listed, once_or_each
+from helpers.findings import (
+    NOTHING_MOVED,
+    PERCENT,
+    Answer,
+    Finding,
+    each,
+    estimate,
+    interval,
+    listed,
+    once_or_each,
+)
 
 NO_TRUTH = "No image has a known answer or class, so there is nothing to measure repairs by."
 POINTS = "{:+.1%}"
-PERCENT = "{:.0%}"
 SHOWN = (
     patching.MEAN_SHIFT,
     patching.SHIFTS,
@@ -59,7 +68,7 @@ def answer(
 
 
 def _is_known(name: str, gains: Mapping[str, pd.DataFrame]) -> bool:
-    return all(name in own.index for own in gains.values())
+    return all(name in table.index for table in gains.values())
 
 
 def _verdict(gains: Mapping[str, pd.DataFrame]) -> str:
@@ -148,9 +157,6 @@ def _worst(curves: Mapping[str, pd.DataFrame], even: float | None) -> Finding:
         "Does a misled probe do better without the heads of the spurious feature?",
         "yes" if others["helps"].any() else "not surely",
         f"worst group, {probes.FIXED} heads ablated: "
-        + ", ".join(
-            f"by {name} {interval(row['mean'], row['low'], row['high'], PERCENT)}"
-            for name, row in others.iterrows()
-        ),
+        + ", ".join(f"by {name} {estimate(row, PERCENT)}" for name, row in others.iterrows()),
         beside,
     )

@@ -9,6 +9,7 @@ from scipy import stats
 
 from helpers.analysis.flips import before_after, changed, gains, most_gained
 from helpers.data.changes import ORIGINAL
+from helpers.findings import listed
 
 NAMED = 4
 """Answers that are named at most where no description fits nearly all images."""
@@ -93,7 +94,7 @@ def _in_words(answers: xr.DataArray, gained: pd.DataFrame, other: pd.Series) -> 
         kind, words, counts = DESCRIPTION, described(values), f"{before} → {after} of {n}"
     elif len(first):
         counts = ", ".join(f"{row.before} → {row.after}" for row in first.itertuples())
-        words = f"more often {_either(first['answer'].tolist())}"
+        words = f"more often {listed(first['answer'].tolist(), 'or')}"
         kind, counts = MORE_OFTEN, f"{counts} of {n}"
     elif stats.binom.sf(other[most] - 1, n, 0.5) * len(other) <= CHANCE:
         words = f"another {most}" if most in OF_A_SCENE else f"other answers about {most}"
@@ -107,11 +108,6 @@ def _fitting(answers: xr.DataArray, values: dict[str, str]) -> int:
     """Count the images that give all of these answers."""
     each = [answers.sel(property=name).values == value for name, value in values.items()]
     return int(np.logical_and.reduce(each).sum())
-
-
-def _either(names: Sequence[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _with_article(words: str) -> str:

@@ -9,12 +9,13 @@ from helpers import ties
 from helpers.analysis.severity import overlapping
 from helpers.findings import (
     NOTHING_MOVED,
+    PERCENT,
     Answer,
     Finding,
     capital,
     each,
+    estimate,
     in_a_sentence,
-    interval,
     listed,
     once_or_each,
 )
@@ -25,7 +26,6 @@ REFERENCE = 1.0
 NO_DOSE = "None of these changes has a dose: every severity does the same."
 NONE = "none of them"
 OR = " or "
-PERCENT = "{:.0%}"
 LEVEL = 0.05
 """Pixel change, of full scale, at which changes are held against one another."""
 NAMED = 3
@@ -66,7 +66,7 @@ def answer(
     if not moved:
         return Answer(NOTHING_MOVED, [])
     dosed = {s: group[group["severity"].notna()] for s, group in crossing.items()}
-    if not any(len(own) for own in dosed.values()):
+    if not any(len(group) for group in dosed.values()):
         return Answer(NO_DOSE, [])
     dosed = {s: _by(group, "severity") for s, group in dosed.items() if len(group)}
     findings = [_first(dosed, name), _by_reference(dosed, crossing, name)]
@@ -163,10 +163,10 @@ def _by_reference(dosed: Tables, crossing: Tables, name: Name) -> Finding:
     )
 
 
-def _how_many(found: pd.Series) -> str:
-    if not found.any():
+def _how_many(flags: pd.Series) -> str:
+    if not flags.any():
         return "none"
-    return "all" if found.all() else "most" if found.mean() > 0.5 else "some"
+    return "all" if flags.all() else "most" if flags.mean() > 0.5 else "some"
 
 
 def _before(early: Tables, name: Name) -> Finding:
@@ -185,11 +185,11 @@ def _under(changes: Sequence[str], name: Name) -> str:
     return f"under {listed([name(change) for change in changes])}" if len(changes) else "not surely"
 
 
-def _severities(found: pd.DataFrame, name: Name) -> str:
+def _severities(rows: pd.DataFrame, name: Name) -> str:
     return (
         ", ".join(
             f"{name(change)} from {row['onset']:g} on (similarity: {row['answer']})"
-            for change, row in found.iterrows()
+            for change, row in rows.iterrows()
         )
         or "–"
     )
@@ -206,10 +206,10 @@ def _before_in_a_sentence(early: Tables) -> str:
 
 def _strongest(lost: Tables, name: Name) -> Finding:
     tables = {}
-    for source, own in lost.items():
-        last = own[own["severity"] == own["severity"].max()].set_index("augmentation")
+    for source, group in lost.items():
+        last = group[group["severity"] == group["severity"].max()].set_index("augmentation")
         tables[source] = last.loc[ties.ranked(last["mean"]).index]
-    top = max(own["severity"].iloc[0] for own in tables.values())
+    top = max(group["severity"].iloc[0] for group in tables.values())
     ends = {s: (group.iloc[0], group.iloc[-1]) for s, group in tables.items()}
     return Finding(
         f"Which costs most right answers at severity {top:g}?",
@@ -221,9 +221,9 @@ def _strongest(lost: Tables, name: Name) -> Finding:
 
 def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
     beyond = {}
-    for source, own in at_level.items():
+    for source, group in at_level.items():
         changes = dict.fromkeys(equal[source]["augmentation"])
-        beyond[source] = listed([name(change) for change in changes if change not in own.index])
+        beyond[source] = listed([name(change) for change in changes if change not in group.index])
     return Finding(
         f"Which moves the embedding furthest at a pixel change of {LEVEL:g}?",
         once_or_each({s: first_of(group, name) for s, group in at_level.items()}),
@@ -235,4 +235,4 @@ def _equally(at_level: Tables, equal: Tables, name: Name) -> Finding:
 
 
 def _named(row: pd.Series, name: Name, form: str = "{:.2f}") -> str:
-    return f"{name(row.name)} {interval(row['mean'], row['low'], row['high'], form)}"
+    return f"{name(row.name)} {estimate(row, form)}"

@@ -5,13 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from helpers.analysis.specificity import ANOTHER
-from helpers.findings import Answer, Finding, capital, each, in_a_sentence, interval, once_or_each
+from helpers.findings import (
+    PERCENT,
+    Answer,
+    Finding,
+    capital,
+    each,
+    estimate,
+    in_a_sentence,
+    once_or_each,
+)
 from helpers.findings.seen import NOTHING
 from helpers.findings.severity import earliest
 from helpers.ties import ranked
 
 HALF = 0.5
-PERCENT = "{:.0%}"
 IN = "{} in {}"
 MORE = "more of a change than of an ordinary difference between two images"
 NO_SHIFT = "No change moves any embedding."
@@ -53,7 +61,7 @@ def answer(
     Answer
     """
     known = {source: group for source, group in moved.items() if group["mean"].notna().any()}
-    if known and all(not (own["mean"] > 0).any() for own in known.values()):
+    if known and all(not (group["mean"] > 0).any() for group in known.values()):
         return Answer(NO_SHIFT, [])
     order = {source: ranked(group["mean"]).index for source, group in known.items()}
     furthest = {source: names[0] for source, names in order.items()}
@@ -82,10 +90,10 @@ def _sentence(
         text += f"; the model then sees {in_a_sentence(words, IN)}"
     if account is None or account["floor"].isna().all():
         return f"{text}."
-    found = _has_heads(account)
-    if not any(own.any() for own in found.values()):
+    has_heads = _has_heads(account)
+    if not any(group.any() for group in has_heads.values()):
         return f"{text}. No head surely carries {MORE}."
-    counts = {s: f"{group.sum()} of {len(group)} changes" for s, group in found.items()}
+    counts = {s: f"{group.sum()} of {len(group)} changes" for s, group in has_heads.items()}
     return f"{text}. Some heads carry {MORE} under {in_a_sentence(counts, IN)}."
 
 
@@ -99,13 +107,13 @@ def _furthest(
 ) -> Finding:
     first = {source: name(names[0]) for source, names in order.items()}
     last = {
-        source: f"{name(names[-1])} {_interval(moved[source].loc[names[-1]])}"
+        source: f"{name(names[-1])} {estimate(moved[source].loc[names[-1]])}"
         for source, names in order.items()
     }
     return Finding(
         "Which change moves embeddings furthest?",
         once_or_each(first),
-        each({source: _interval(moved[source].loc[names[0]]) for source, names in order.items()}),
+        each({source: estimate(moved[source].loc[names[0]]) for source, names in order.items()}),
         f"1 is another image; least: {each(last)}",
     )
 
@@ -136,7 +144,7 @@ def _costs(lost: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
     return Finding(
         "Which change costs most right answers?",
         once_or_each({source: name(change) for source, change in worst.items()}),
-        each({s: _interval(known[s].loc[change], PERCENT) for s, change in worst.items()}),
+        each({s: estimate(known[s].loc[change], PERCENT) for s, change in worst.items()}),
         f"accuracy lost; the others' median {each(others)}" if others else "no other change",
     )
 
@@ -162,10 +170,10 @@ def _has_heads(account: pd.DataFrame) -> dict[str, pd.Series]:
     return {source: group["specific"].map(len).gt(0) for source, group in sources}
 
 
-def _how_many(found: pd.Series) -> str:
-    if not found.any():
+def _how_many(flags: pd.Series) -> str:
+    if not flags.any():
         return "no"
-    word = "all" if found.all() else "most" if found.mean() > HALF else "some"
+    word = "all" if flags.all() else "most" if flags.mean() > HALF else "some"
     return f"under {word} changes"
 
 
@@ -193,7 +201,3 @@ def _taken(taken: Mapping[str, pd.DataFrame], name: Callable) -> Finding | None:
         ),
         f"next: {each(others)}",
     )
-
-
-def _interval(row: pd.Series, form: str = "{:.2f}") -> str:
-    return interval(row["mean"], row["low"], row["high"], form)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from helpers.findings import Answer, Finding, each, interval, once_or_each
+from helpers.findings import Answer, Finding, each, estimate, once_or_each
 from helpers.ties import ranked
 
 NEARLY = 0.99
@@ -12,7 +12,7 @@ NEARLY = 0.99
 
 def answer(
     jpeg: Mapping[str, pd.DataFrame],
-    own: Mapping[str, pd.DataFrame],
+    moved: Mapping[str, pd.DataFrame],
     *,
     quality: Callable[[float], int],
     name: Callable[[str], str] = str,
@@ -23,7 +23,7 @@ def answer(
     ----------
     jpeg : mapping of str to DataFrame
         Source → by severity of JPEG, `mean`, `low`, `high` of the embedding similarity.
-    own : mapping of str to DataFrame
+    moved : mapping of str to DataFrame
         Source → the same by change, of changes of one's own and others beside them.
     quality : callable
         From a severity to JPEG's quality.
@@ -37,7 +37,7 @@ def answer(
     strongest = next(iter(jpeg.values())).index[-1]
     mildest = next(iter(jpeg.values())).index[0]
     kept = all(table.loc[strongest, "mean"] >= NEARLY for table in jpeg.values())
-    order = {source: ranked(table["mean"], ascending=True).index for source, table in own.items()}
+    order = {source: ranked(table["mean"], ascending=True).index for source, table in moved.items()}
     first = {source: name(names[0]) for source, names in order.items()}
     furthest = once_or_each(first)
     hardly = "hardly moves" if kept else "moves"
@@ -52,9 +52,9 @@ def answer(
         Finding(
             "Which of your changes moves the model furthest?",
             furthest,
-            each({s: _written(own[s].loc[names[0]]) for s, names in order.items()}),
+            each({s: _written(moved[s].loc[names[0]]) for s, names in order.items()}),
             "least: "
-            + each({s: f"{name(n[-1])} {_written(own[s].loc[n[-1]])}" for s, n in order.items()}),
+            + each({s: f"{name(n[-1])} {_written(moved[s].loc[n[-1]])}" for s, n in order.items()}),
         ),
     ]
     sentence = f"Strong JPEG compression {hardly} this model; of the changes tried here,"
@@ -63,4 +63,4 @@ def answer(
 
 
 def _written(row: pd.Series) -> str:
-    return interval(row["mean"], row["low"], row["high"], "{:.3f}")
+    return estimate(row, "{:.3f}")

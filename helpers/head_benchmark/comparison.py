@@ -62,8 +62,8 @@ def agreement(
     by_pair = truth.transpose("pair", "property", "head")
     resampled = np.tensordot(counts, by_pair.values, axes=1)
     rows = {
-        name: _compared(_matched(own, by_pair), by_pair.values.mean(0), resampled, rng)
-        for name, own in methods.items()
+        name: _compared(_matched(scores, by_pair), by_pair.values.mean(0), resampled, rng)
+        for name, scores in methods.items()
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
     table.insert(4, "q", false_discovery_rates(table.pop("p")))
@@ -99,9 +99,9 @@ def planted_ranks(methods: Mapping[str, xr.DataArray], name: str, head: str) -> 
     """Say at which place methods put a head that was made to carry a property."""
     places = {}
     for method, scores in methods.items():
-        own = scores.sel(property=name)
-        known = bool(np.isfinite(own).all())
-        places[method] = 1 + float((own > own.sel(head=head)).sum()) if known else np.nan
+        asked = scores.sel(property=name)
+        known = bool(np.isfinite(asked).all())
+        places[method] = 1 + float((asked > asked.sel(head=head)).sum()) if known else np.nan
     return places
 
 

@@ -70,10 +70,10 @@ def places(model: Model, chosen: Iterable[Plant], heads: list[str]) -> pd.DataFr
     rows = []
     for plant in chosen:
         altered = plant.planted_in(model, prompts(model, plant.name))
-        found = planted_ranks(
+        ranks = planted_ranks(
             methods.scores(altered, [plant.name], heads, FEWER), plant.name, plant.label
         )
-        rows += [(plant.name, plant.label, method, place) for method, place in found.items()]
+        rows += [(plant.name, plant.label, method, place) for method, place in ranks.items()]
     return pd.DataFrame(rows, columns=["property", "head", "method", "place"])
 
 
@@ -84,12 +84,12 @@ def measure(name: str) -> None:
     patched = methods.truth(model, names, heads, amount.pairs).rename("effect")
     _write(model, patched.to_series(), PATCHED)
     scored = {
-        method: own.rename("score").to_series()
-        for method, own in methods.scores(model, names, heads, amount).items()
+        method: scores.rename("score").to_series()
+        for method, scores in methods.scores(model, names, heads, amount).items()
     }
     _write(model, pd.concat(scored, names=["method"]), SCORED)
-    found = places(model, tqdm(plants(names, heads)), heads)
-    _write(model, found.set_index(["property", "head", "method"])["place"], PLANTED)
+    planted = places(model, tqdm(plants(names, heads)), heads)
+    _write(model, planted.set_index(["property", "head", "method"])["place"], PLANTED)
 
 
 def _write(model: Model, values: pd.Series, table: str) -> None:
@@ -114,8 +114,10 @@ def read(name: str) -> Judged:
     WorkbookError
         If nothing was measured of these weights.
     """
-    folder, own = embedded.folder(name), weights.fingerprint(name, None)
-    patched, scored, planted = (_read(folder / each, own) for each in (PATCHED, SCORED, PLANTED))
+    folder, fingerprint = embedded.folder(name), weights.fingerprint(name, None)
+    patched, scored, planted = (
+        _read(folder / each, fingerprint) for each in (PATCHED, SCORED, PLANTED)
+    )
     by_method = scored.set_index(["method", "property", "head"])["score"]
     return Judged(
         _grid(patched.set_index(["pair", "property", "head"])["effect"]),

@@ -22,6 +22,7 @@ from helpers.data.texts import MEMORISED, open_texts
 from helpers.head_benchmark.comparison import planted_ranks
 from helpers.head_benchmark.planting import Plant
 from helpers.head_benchmark.scoring import WORDINGS, differing_scenes, score_heads
+from helpers.training.examples import pixels_of, value_of
 
 FRESH = 7_000  # scenes from here on are nobody else's
 AT_ONCE = 32
@@ -57,11 +58,6 @@ def pair_of_scenes(name: str, index: int) -> tuple[Scene, Scene]:
     return first, scene(FRESH + index, **fixed | {name: other})
 
 
-def value_of(one: Scene, name: str) -> str:
-    """Tell the value of a property, of the scene or of its first object."""
-    return getattr(one, name) if PROPERTIES[name].of == "scene" else one.objects[0][name]
-
-
 def prompts(model: Model, name: str) -> np.ndarray:
     """Embed the held-out prompts of a property's values: values × features."""
     row = PROPERTIES[name]
@@ -73,7 +69,7 @@ def prompts(model: Model, name: str) -> np.ndarray:
 def accuracies(model: Model, count: int) -> pd.Series:
     """Measure zero-shot accuracy on held-out scenes."""
     drawn = {of: [scene(FRESH + n, **fixed) for n in range(count)] for of, fixed in KINDS.items()}
-    images = {of: model.encode(_pixels(scenes)).embedding for of, scenes in drawn.items()}
+    images = {of: model.encode(pixels_of(scenes)).embedding for of, scenes in drawn.items()}
     result = {}
     for name, row in PROPERTIES.items():
         truth = [row.values.index(value_of(item, name)) for item in drawn[row.of]]
@@ -97,8 +93,10 @@ class Pairs:
         """Draw and encode pairs."""
         firsts, others = zip(*(pair_of_scenes(name, index) for index in indices), strict=True)
         texts, values = prompts(model, name), PROPERTIES[name].values
-        numbers = [[values.index(value_of(item, name)) for item in own] for own in (firsts, others)]
-        pixels = [_pixels(own) for own in (firsts, others)]
+        numbers = [
+            [values.index(value_of(item, name)) for item in scenes] for scenes in (firsts, others)
+        ]
+        pixels = [pixels_of(scenes) for scenes in (firsts, others)]
         encoded = map(model.encode, pixels)
         return cls(*pixels, *encoded, texts[numbers[0]] - texts[numbers[1]])
 
@@ -188,17 +186,17 @@ def scores(
     """
     drawn = range(amount.pairs, 2 * amount.pairs)
     pairs = {name: Pairs.drawn(model, name, drawn) for name in names}
-    found = {
-        method: {name: ask(model, own, heads).mean(axis=0) for name, own in pairs.items()}
+    by_method = {
+        method: {name: ask(model, pair, heads).mean(axis=0) for name, pair in pairs.items()}
         for method, ask in BY_PAIRS.items()
     }
-    found |= _read(model, names, heads, amount.scenes)
-    found["segmentation (07)"] = _segmented(model, names, heads, amount.segmented)
+    by_method |= _read(model, names, heads, amount.scenes)
+    by_method["segmentation (07)"] = _segmented(model, names, heads, amount.segmented)
     coords = {"property": list(names), "head": list(heads)}
     nothing = np.full(len(heads), np.nan)
     return {
-        method: xr.DataArray(np.stack([own.get(name, nothing) for name in names]), coords)
-        for method, own in found.items()
+        method: xr.DataArray(np.stack([by_name.get(name, nothing) for name in names]), coords)
+        for method, by_name in by_method.items()
     }
 
 
@@ -210,12 +208,12 @@ def _read(
     everything = []
     for of in dict.fromkeys(PROPERTIES[name].of for name in names):
         scenes = [scene(FRESH + 1_000 + index, **KINDS[of]) for index in range(count)]
-        own = _written_for(model, scenes, heads)
-        everything.append(own)
+        contributions = _written_for(model, scenes, heads)
+        everything.append(contributions)
         asked = [name for name in names if PROPERTIES[name].of == of]
         known = {name: [value_of(item, name) for item in scenes] for name in asked}
         for method, measure in BY_SCENES.items():
-            result[method] |= _by_property(measure(own, known), heads)
+            result[method] |= _by_property(measure(contributions, known), heads)
     by_texts = _named_by_texts(model, xr.concat(everything, dim="image"), heads)
     return {"TEXTSPAN's texts (06)": by_texts} | result
 
@@ -226,14 +224,16 @@ BY_SCENES = {
 }
 
 
-def _named_by_texts(model: Model, own: xr.DataArray, heads: Sequence[str]) -> dict[str, np.ndarray]:
+def _named_by_texts(
+    model: Model, contributions: xr.DataArray, heads: Sequence[str]
+) -> dict[str, np.ndarray]:
     pool = open_texts("scenes")
     vectors = normalised(model.encode_text(pool.texts))
     texts = xr.DataArray(
         vectors, {"property": ("text", list(pool.properties))}, ("text", "feature")
     )
     texts = without(texts, MEMORISED)
-    readings = labels.read_heads(own, texts, k=labels.TOP, rank=model.head_width)
+    readings = labels.read_heads(contributions, texts, k=labels.TOP, rank=model.head_width)
     return _by_property(labels.explained_by_property(readings, texts["property"].values), heads)
 
 
@@ -255,14 +255,14 @@ def _by_property(values: xr.DataArray, heads: Sequence[str]) -> dict[str, np.nda
 
 def _in_order(by_head: xr.DataArray, heads: Sequence[str]) -> np.ndarray:
     """Take some heads of a grid, (layer, head), in order; one that doesn't vary scores 0."""
-    own = (by_head.sel(dict(zip(("layer", "head"), place_of(head), strict=True))) for head in heads)
-    return np.nan_to_num([item.item() for item in own])
+    places = [dict(zip(("layer", "head"), place_of(head), strict=True)) for head in heads]
+    return np.nan_to_num([by_head.sel(place).item() for place in places])
 
 
 def _written_for(model: Model, scenes: Sequence[Scene], heads: Sequence[str]) -> xr.DataArray:
     """Encode scenes, and keep the layers of some heads, (image, layer, head, feature)."""
     parts = [
-        components(model.encode(_pixels(scenes[start : start + AT_ONCE])))
+        components(model.encode(pixels_of(scenes[start : start + AT_ONCE])))
         for start in range(0, len(scenes), AT_ONCE)
     ]
     layers = sorted({place_of(head)[0] for head in heads})
@@ -272,22 +272,18 @@ def _written_for(model: Model, scenes: Sequence[Scene], heads: Sequence[str]) ->
 def _patched(model: Model, pairs: Pairs, choices: Sequence[Sequence[str]]) -> np.ndarray:
     """Return the margins with some heads patched, (choices, pairs)."""
     chosen = np.zeros((len(choices), len(pairs.pixels), model.layers, model.heads), bool)
-    for own, heads in zip(chosen, choices, strict=True):
+    for mask, heads in zip(chosen, choices, strict=True):
         for head in heads:
-            own[(slice(None), *place_of(head))] = True
+            mask[(slice(None), *place_of(head))] = True
     sides = (pairs.pixels, pairs.other_pixels)
     patched = model.encode_patched(*sides, heads=chosen, tokens=model.read_tokens)
-    return np.stack([pairs.margin(own) for own in patched])
+    return np.stack([pairs.margin(embedded) for embedded in patched])
 
 
 def _along(side: Encoding, along: np.ndarray, heads: Sequence[str]) -> np.ndarray:
     length = np.linalg.norm(side.embedding, axis=1)[:, None]
     layers, numbers = np.transpose([place_of(head) for head in heads])
     return np.einsum("phf,pf->ph", side.heads[:, layers, numbers], along) / length
-
-
-def _pixels(scenes: Sequence[Scene]) -> np.ndarray:
-    return np.stack([item.pixels for item in scenes])
 
 
 def planted(
@@ -310,7 +306,7 @@ def planted(
     """
     rows = {}
     for plant in plants:
-        own = plant.planted_in(model, prompts(model, plant.name))
-        asked = scores(own, [plant.name], heads, amount)
+        altered = plant.planted_in(model, prompts(model, plant.name))
+        asked = scores(altered, [plant.name], heads, amount)
         rows[f"{plant.name} in {plant.label}"] = planted_ranks(asked, plant.name, plant.label)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("planted")

@@ -17,6 +17,7 @@ from helpers.runs.derived.kept import derived
 from helpers.runs.run import Run
 from helpers.runs.variants import untrained_run
 from helpers.ties import first_largest
+from helpers.training.examples import pixels_of
 
 FRESH = 5_000
 """Number of the first fresh scene: none before it is in a run of the default size."""
@@ -38,7 +39,7 @@ SEARCHED = 200
 PAIR = "red circle, blue square"
 """How the scenes with a red circle and a blue square are named among the wordings."""
 
-TOLD = (PAIR, "shape", "position")
+ALONE = (PAIR, "shape", "position")
 """Wordings by which every head is scored alone: the easiest, and harder ones."""
 
 
@@ -74,7 +75,7 @@ def maps_on_scenes(run: Run) -> xr.Dataset:
         ``maps`` and ``levels`` (wording, scene, map or level), as of
         `helpers.head_benchmark.scoring.score_together`, of `PAIR` and every wording; ``untrained``
         (scene, map), of the network before training on `PAIR`. ``contrast``, ``chance`` and
-        ``empty_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `TOLD`.
+        ``empty_patch`` (told, scene, layer, head), as of `score_heads`, of the wordings `ALONE`.
         ``example`` (place, thing, layer, head, row, column): maps of `PAIR`'s two texts in the
         scenes that all heads together find best and worst, whose numbers are ``shown`` (place).
     """
@@ -146,7 +147,7 @@ def _scored_maps(run: Run) -> xr.Dataset:
     drawn = _drawn(_some(run, OF_TWO))
     pairs = drawn[PAIR][0]
     together = {name: scoring.score_together(run.model, *pair) for name, pair in drawn.items()}
-    alone = [scoring.score_heads(run.model, *drawn[name]) for name in TOLD]
+    alone = [scoring.score_heads(run.model, *drawn[name]) for name in ALONE]
     bare = scoring.score_together(untrained_run(run).model, *drawn[PAIR])["maps"]
     fits = together[PAIR]["maps"].sel(map=scoring.MAPS[1]).values
     shown = [int(first_largest(sign * fits)) for sign in (1, -1)]
@@ -156,7 +157,7 @@ def _scored_maps(run: Run) -> xr.Dataset:
     return xr.merge(
         [
             xr.concat(together.values(), pd.Index(together, name="wording")),
-            xr.concat(alone, pd.Index(TOLD, name="told")),
+            xr.concat(alone, pd.Index(ALONE, name="told")),
             bare.rename("untrained"),
             xr.Dataset({"example": (axes, np.stack(examples)), "shown": ("place", shown)}),
         ]
@@ -188,7 +189,7 @@ def _of_kind(run: Run, of: str, scenes: Sequence[Scene]) -> xr.Dataset:
 
 def _encoded(model: Model, scenes: Sequence[Scene]) -> xr.DataArray:
     batches = [scenes[at : at + SCENES_AT_ONCE] for at in range(0, len(scenes), SCENES_AT_ONCE)]
-    pixels = (np.stack([item.pixels for item in batch]) for batch in batches)
+    pixels = (pixels_of(batch) for batch in batches)
     return xr.concat([dissection.components(model.encode(each)) for each in pixels], dim="image")
 
 

@@ -13,6 +13,7 @@ import torch
 from helpers.analysis.dissection import head_name
 from helpers.clip import Model
 from helpers.data.scenes import PROPERTIES, scene
+from helpers.training.examples import pixels_of
 
 FITTED_FROM, FITTED_ON = 9_000, 128  # scenes that detectors are fitted on
 PENALTY = 1e-2  # of the ridge regression, by image
@@ -55,14 +56,14 @@ def with_planted_head(
     clip, things = deepcopy(model.clip), len(directions)
     attention = clip.visual.transformer.resblocks[layer].attn
     size = attention.embed_dim // attention.num_heads
-    own = slice(head * size, (head + 1) * size)
-    used = slice(own.start, own.start + things)
+    of_head = slice(head * size, (head + 1) * size)
+    used = slice(of_head.start, of_head.start + things)
     with torch.no_grad():
         for part in (attention.in_proj_weight, attention.in_proj_bias):
-            part.unflatten(0, (3, -1))[:, own] = 0
+            part.unflatten(0, (3, -1))[:, of_head] = 0
         attention.in_proj_weight.unflatten(0, (3, -1))[2, used] = detector.weights
         attention.in_proj_bias.unflatten(0, (3, -1))[2, used] = detector.bias
-        attention.out_proj.weight[:, own] = 0
+        attention.out_proj.weight[:, of_head] = 0
         attention.out_proj.weight[:, used] = directions.T
     return replace(model, clip=clip)
 
@@ -87,10 +88,10 @@ class Plant:
         indices = range(FITTED_FROM, FITTED_FROM + FITTED_ON)
         scenes = [scene(index, **fixed) for index in indices]
         values = [item.attributes[self.name].iloc[0] for item in scenes]
-        inputs = read_by_heads(model, self.layer, np.stack([item.pixels for item in scenes]))
-        found = [[value == each for each in row.values] for value in values]
-        wanted = torch.tensor(found, device=inputs.device)
-        directions = _towards(model, texts, np.stack([item.pixels for item in scenes[:32]]))
+        inputs = read_by_heads(model, self.layer, pixels_of(scenes))
+        matches = [[value == each for each in row.values] for value in values]
+        wanted = torch.tensor(matches, device=inputs.device)
+        directions = _towards(model, texts, pixels_of(scenes[:32]))
         detector = Detector.fitted(inputs, wanted)
         return with_planted_head(model, self.layer, self.head, detector, directions)
 

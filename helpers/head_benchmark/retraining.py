@@ -21,13 +21,14 @@ from open_clip.model import CLIP
 from tqdm import tqdm
 
 from helpers.analysis.dissection import place_of
+from helpers.analysis.proximity import normalised
 from helpers.checks import WorkbookError
 from helpers.clip import Model, embedded, load, weights
 from helpers.data.scenes import PROPERTIES, captions
-from helpers.head_benchmark.methods import heads_of, pair_of_scenes, prompts, value_of
+from helpers.head_benchmark.methods import heads_of, pair_of_scenes, prompts
 from helpers.training import captioned
 from helpers.training.batches import stacked_pixels
-from helpers.training.examples import Example
+from helpers.training.examples import Example, pixels_of, value_of
 from helpers.training.settings import Settings
 from helpers.training.train import batches_of
 
@@ -52,8 +53,8 @@ def batches(model_name: str, training: int) -> Iterator[list[Example]]:
     count = PICTURES // drawn.drawn_at_once
     start = FIRST_UNSEEN + training * STEPS * count
     for first in range(start, start + STEPS * count, count):
-        own = [drawn.draw(index) for index in range(first, first + count)]
-        yield list(chain.from_iterable(own)) if drawn.drawn_at_once > 1 else own
+        examples = [drawn.draw(index) for index in range(first, first + count)]
+        yield list(chain.from_iterable(examples)) if drawn.drawn_at_once > 1 else examples
 
 
 def without(caption: captions.Caption, name: str | None) -> str:
@@ -95,8 +96,8 @@ class Retraining:
         """Take a step of `LENGTH`, so that all copies walk equally far."""
         tokens = self.tokenizer(texts_of(scenes, self.name, seed))
         batch = {"pixels": stacked_pixels(scenes), "captions": tokens}
-        found = captioned.losses(self.clip, batch, self.clip.logit_scale.exp())
-        sum(found.values()).backward()
+        losses = captioned.losses(self.clip, batch, self.clip.logit_scale.exp())
+        sum(losses.values()).backward()
         length = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights])
         for weight in self.weights:
             weight.grad /= length
@@ -109,8 +110,8 @@ def retrain(model: Model, names: Sequence[str | None], training: int) -> list[Mo
     retrainings = [Retraining(model, name) for name in names]
     drawn = tqdm(batches(model.name, training), f"training {training}", STEPS)
     for step, scenes in enumerate(drawn):
-        for one in retrainings:
-            one.update(scenes, (training, step))
+        for each in retrainings:
+            each.update(scenes, (training, step))
     return [replace(model, clip=item.clip.requires_grad_(False)) for item in retrainings]
 
 
@@ -120,12 +121,12 @@ def with_head_of(model: Model, other: Model, head: str) -> Model:
     clip = deepcopy(model.clip)
     into, taken = (c.visual.transformer.resblocks[layer].attn for c in (clip, other.clip))
     size = into.embed_dim // into.num_heads
-    own = slice(number * size, (number + 1) * size)
+    of_head = slice(number * size, (number + 1) * size)
     with torch.no_grad():
         for part in ("in_proj_weight", "in_proj_bias"):
-            new = getattr(taken, part).unflatten(0, (3, -1))[:, own]
-            getattr(into, part).unflatten(0, (3, -1))[:, own] = new
-        into.out_proj.weight[:, own] = taken.out_proj.weight[:, own]
+            new = getattr(taken, part).unflatten(0, (3, -1))[:, of_head]
+            getattr(into, part).unflatten(0, (3, -1))[:, of_head] = new
+        into.out_proj.weight[:, of_head] = taken.out_proj.weight[:, of_head]
     return replace(model, clip=clip)
 
 
@@ -144,12 +145,11 @@ class Question:
         numbers = [[values.index(value_of(item, name)) for item in pair] for pair in pairs]
         first, other = texts[np.transpose(numbers)]
         scenes = chain(*zip(*pairs, strict=True))
-        return cls(np.stack([item.pixels for item in scenes]), first - other)
+        return cls(pixels_of(scenes), first - other)
 
     def gaps(self, model: Model) -> np.ndarray:
         """Say how far a model distinguishes each pair: the difference of its margins, (pairs,)."""
-        embeddings = model.encode(self.pixels).embedding
-        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        embeddings = normalised(model.encode(self.pixels).embedding)
         return np.einsum("pf,pf->p", np.subtract(*np.split(embeddings, 2)), self.along)
 
 
@@ -200,9 +200,9 @@ def measure(model: Model) -> pd.DataFrame:
     for training in TRAININGS:
         control, *retrained = retrain(model, (NOTHING, *LEFT_OUT), training)
         first = FIRST_PAIR + training * PAIRS
-        for name, own in zip(LEFT_OUT, retrained, strict=True):
+        for name, altered in zip(LEFT_OUT, retrained, strict=True):
             question = Question.drawn(model, name, range(first, first + PAIRS))
-            table = unlearnt(model, own, control, question, heads)
+            table = unlearnt(model, altered, control, question, heads)
             result[model.fingerprint, training, name] = table
     return pd.concat(result, names=["weights", "training", "property", "pair"])
 
@@ -225,9 +225,9 @@ def read(name: str) -> xr.DataArray:
     WorkbookError
         If the table is of other weights.
     """
-    path, own = embedded.folder(name) / TABLE, weights.fingerprint(name, None)
+    path, fingerprint = embedded.folder(name) / TABLE, weights.fingerprint(name, None)
     table = pd.read_csv(path, index_col=["training", "property", "pair"])
-    if set(table.pop("weights")) != {own}:
+    if set(table.pop("weights")) != {fingerprint}:
         raise WorkbookError(
             f"{path} was measured with other weights of {name}; measure it anew:"
             f" python -m helpers.head_benchmark.retraining {name}"

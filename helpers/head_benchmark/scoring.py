@@ -36,6 +36,7 @@ from helpers.data.scenes.drawing import draw_scene
 from helpers.interpret import choices
 from helpers.runs.run import Run
 from helpers.ties import first_largest
+from helpers.training.examples import pixels_of
 
 SCENES_AT_ONCE = 8  # in a forward pass; what heads read at every patch fills memory
 PAIR = ({"colour": "red", "shape": "circle"}, {"colour": "blue", "shape": "square"})
@@ -113,13 +114,13 @@ def score_gradients(model: Model, scenes: Sequence[Scene], wording: str) -> xr.D
     masks = _masks(scenes)
     named = [_texts(item, wording) for item in scenes]
     texts, directions = _directions(model, named)
-    by_scene = directions[[[texts.index(text) for text in own] for own in named]]
-    found = []
+    by_scene = directions[[[texts.index(text) for text in sentences] for sentences in named]]
+    parts = []
     for start in range(0, len(scenes), SCENES_AT_ONCE):
         few = slice(start, start + SCENES_AT_ONCE)
-        pixels = np.stack([item.pixels for item in scenes[few]])
-        found.append(model.gradient_maps(pixels, by_scene[few]))
-    maps = np.concatenate(found)
+        pixels = pixels_of(scenes[few])
+        parts.append(model.gradient_maps(pixels, by_scene[few]))
+    maps = np.concatenate(parts)
     by_map = [_fit(_regions(values), masks) for values in (maps, maps - maps[:, ::-1])]
     return xr.DataArray(np.transpose(by_map), dims=("scene", "map"), coords={"map": list(MAPS)})
 
@@ -128,10 +129,10 @@ def score_heads(model: Model, scenes: Sequence[Scene], wording: str) -> xr.Datas
     """Score the regions that the contrasts of each head give to the things of scenes."""
     masks, fits = _masks(scenes), []
     all_maps = _maps(model, scenes, wording)
-    for maps, own, others in zip(all_maps, masks, _of_others(masks), strict=True):
+    for maps, mask, others in zip(all_maps, masks, _of_others(masks), strict=True):
         # One scene at a time: the regions of all heads of a large model fill much memory.
         regions = np.moveaxis(_regions(maps - maps[::-1]), 0, 2)  # layers × heads × things × …
-        fits.append([_fit(regions, own), _fit(regions, others), _empty_patch(maps, own)])
+        fits.append([_fit(regions, mask), _fit(regions, others), _empty_patch(maps, mask)])
     axes = ("scene", "layer", "head")
     contrast, chance, empty_patch = np.moveaxis(np.array(fits), 1, 0)
     return xr.Dataset(
@@ -260,16 +261,14 @@ def _right(contributions: np.ndarray, values: Sequence[str], count: int) -> dict
 
 def _heads_of(model: Model, scenes: Sequence[Scene]) -> np.ndarray:
     starts = range(0, len(scenes), SCENES_AT_ONCE)
-    batches = [
-        np.stack([item.pixels for item in scenes[at : at + SCENES_AT_ONCE]]) for at in starts
-    ]
+    batches = [pixels_of(scenes[at : at + SCENES_AT_ONCE]) for at in starts]
     encoded = (model.encode(pixels) for pixels in batches)
     return np.concatenate([to_unit_embeddings(each.heads, each.embedding) for each in encoded])
 
 
-def _texts(one: Scene, wording: str) -> list[str]:
+def _texts(picture: Scene, wording: str) -> list[str]:
     said = WORDINGS[one_of("wording", wording, WORDINGS)]
-    return [sentence({}, [{name: item[name] for name in said}]) for item in one.objects]
+    return [sentence({}, [{name: item[name] for name in said}]) for item in picture.objects]
 
 
 def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.ndarray]:
@@ -278,9 +277,9 @@ def _maps(model: Model, scenes: Sequence[Scene], wording: str) -> Iterator[np.nd
     texts, directions = _directions(model, named)
     for start in range(0, len(scenes), SCENES_AT_ONCE):
         few = slice(start, start + SCENES_AT_ONCE)
-        encoding = model.encode(np.stack([item.pixels for item in scenes[few]]), by_token=True)
-        for parts, own in zip(encoding.tokens_of_heads(directions), named[few], strict=True):
-            rows = [texts.index(text) for text in own]
+        encoding = model.encode(pixels_of(scenes[few]), by_token=True)
+        for parts, sentences in zip(encoding.tokens_of_heads(directions), named[few], strict=True):
+            rows = [texts.index(text) for text in sentences]
             # things × layers × heads × patches
             patches = np.moveaxis(parts[:, :, encoding.prefix :, rows], -1, 0)
             yield patches.reshape(*patches.shape[:-1], *model.grid)

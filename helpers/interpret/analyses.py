@@ -149,7 +149,7 @@ def text_neighbours(run: Run, text: str, layer: int, head: int) -> Figure:
     """
     searched = choices.contributions(run, [(layer, head)])
     result = _by_each_similarity(run, searched, choices.text_direction(run, text), TEXT_NEIGHBOURS)
-    return draw_text_neighbours(text, found=result, heads=head_name(layer, head))
+    return draw_text_neighbours(text, nearest=result, heads=head_name(layer, head))
 
 
 def _near_image(
@@ -159,19 +159,19 @@ def _near_image(
     searched = choices.contributions(run, heads)
     result = _by_each_similarity(run, searched, query, count, choices.position(run, image))
     pixels, title = choices.pixels_of(run, image), _name(image)
-    return draw_image_neighbours(pixels, title, found=result, heads=name)
+    return draw_image_neighbours(pixels, title, nearest=result, heads=name)
 
 
 def _by_each_similarity(run: Run, *search: object) -> dict[str, dict[str, object]]:
     return {name: _drawable(run, nearest(*search, similarity=name)) for name in SIMILARITIES}
 
 
-def _drawable(run: Run, found: Neighbours) -> dict[str, object]:
-    names = [choices.image_ids(run)[index] for index in found.indices]
+def _drawable(run: Run, neighbours: Neighbours) -> dict[str, object]:
+    names = [choices.image_ids(run)[index] for index in neighbours.indices]
     return {
         "images": [choices.pixels_of(run, name) for name in names],
         "names": names,
-        "similarities": found.similarities,
+        "similarities": neighbours.similarities,
     }
 
 

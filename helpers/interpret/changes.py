@@ -80,7 +80,7 @@ def shift(run: Run, image: str | np.ndarray, change: str, severity: float) -> Fi
         If there is no such image or change, or it can't be made.
     """
     views = _views(run, image, change, severity)
-    taken = _of_each(run, views, lambda one: (one.embedding[0], dissection.components(one)[0]))
+    taken = _of_each(run, views, lambda each: (each.embedding[0], dissection.components(each)[0]))
     embeddings, components = zip(*taken, strict=True)
     return figures.shifted(
         *views,
@@ -113,7 +113,7 @@ def attention(run: Run, image: str | np.ndarray, change: str, severity: float) -
     """
     views = _views(run, image, change, severity)
     run.require("account")
-    before, after = _of_each(run, views, lambda one: one.attention_of_heads[0], by_token=True)
+    before, after = _of_each(run, views, lambda each: each.attention_of_heads[0], by_token=True)
     return figures.attended(*views, title=_title(change, severity), before=before, after=after)
 
 

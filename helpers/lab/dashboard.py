@@ -62,7 +62,7 @@ class Dashboard:
         self.form = Form()
         self.runs = widgets.Dropdown(description="run", style={"description_width": "3em"})
         self._table, self._steps, self._message = (widgets.HTML() for _ in range(3))
-        self._found: dict[Path, Progress] = {}
+        self._known: dict[Path, Progress] = {}
         self._watching: asyncio.Task | None = None
         work = {
             "Go on": self._go_on,
@@ -70,7 +70,7 @@ class Dashboard:
             "Look again": lambda: None,
             "Start": self._start,
         }
-        self.buttons = {name: _button(name, self._doing(one)) for name, one in work.items()}
+        self.buttons = {name: _button(name, self._doing(step)) for name, step in work.items()}
         self.runs.observe(lambda _: self._show_chosen(), "value")
         self.look()
 
@@ -90,11 +90,11 @@ class Dashboard:
 
     def look(self) -> bool:
         """Read all runs from disk and show them."""
-        found = all_progress()
-        self._found = {one.folder: one for one in found if isinstance(one, Progress)}
-        running = {folder: background.writer(folder) for folder in self._found}
-        self._table.value = _table(found, running)
-        self._offer({_name(folder): folder for folder in self._found})
+        entries = all_progress()
+        self._known = {entry.folder: entry for entry in entries if isinstance(entry, Progress)}
+        running = {folder: background.writer(folder) for folder in self._known}
+        self._table.value = _table(entries, running)
+        self._offer({_name(folder): folder for folder in self._known})
         self._show_chosen()
         return any(running.values())
 
@@ -102,10 +102,10 @@ class Dashboard:
         chosen = self.runs.value
         if options != dict(self.runs.options):
             self.runs.options = options
-            self.runs.value = chosen if chosen in self._found else next(iter(self._found), None)
+            self.runs.value = chosen if chosen in self._known else next(iter(self._known), None)
 
     def _show_chosen(self) -> None:
-        now = self._found.get(self.runs.value)
+        now = self._known.get(self.runs.value)
         who = now and background.writer(now.folder)
         self.buttons["Stop"].disabled = who is None
         self.buttons["Go on"].disabled = now is None or who is not None or now.is_finished
@@ -153,27 +153,27 @@ def _button(name: str, work: Callable[[object], None]) -> widgets.Button:
     return button
 
 
-def _table(found: list[Progress | str], running: dict[Path, str | None]) -> str:
-    if not found:
+def _table(entries: list[Progress | str], running: dict[Path, str | None]) -> str:
+    if not entries:
         return "<p>There is no run on this machine yet.</p>"
-    rows = [_row(one, running) for one in found if isinstance(one, Progress)]
-    sentences = [f"<p>{escape(one)}</p>" for one in found if isinstance(one, str)]
+    rows = [_row(entry, running) for entry in entries if isinstance(entry, Progress)]
+    sentences = [f"<p>{escape(entry)}</p>" for entry in entries if isinstance(entry, str)]
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     table = f'<table class="workbook-runs"><tr>{head}</tr>{"".join(rows)}</table>'
     return LOOK + table + "".join(sentences)
 
 
-def _row(one: Progress, running: dict[Path, str | None]) -> str:
-    images, _, notebooks = one.steps
-    state = "running" if running[one.folder] else "finished" if one.is_finished else "unfinished"
+def _row(run: Progress, running: dict[Path, str | None]) -> str:
+    images, _, notebooks = run.steps
+    state = "running" if running[run.folder] else "finished" if run.is_finished else "unfinished"
     cells = [
-        escape(_name(one.folder)),
-        escape(one.title),
+        escape(_name(run.folder)),
+        escape(run.title),
         state,
         f"{images.done:,} of {images.total:,}",
         f"{notebooks.done} of {notebooks.total}",
-        _link(one.report) if one.report else "–",
-        f"{one.changed:%Y-%m-%d %H:%M}",
+        _link(run.report) if run.report else "–",
+        f"{run.changed:%Y-%m-%d %H:%M}",
     ]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 

@@ -322,7 +322,7 @@ class Panel:
                 picture = self._picture(self._analysis.function(self.run, **self._chosen()))
             except WorkbookError as error:
                 picture = alert(error)
-        self._show(picture, [str(one.message) for one in noticed])
+        self._show(picture, [str(warning.message) for warning in noticed])
 
     def _picture(self, figure: Figure) -> str:
         words = describe(figure) if self._analysis.in_words else ""
@@ -356,7 +356,7 @@ def _runs(run: Run) -> dict[str, Callable[[], Run]]:
 def _unused(name: str, used: Collection[str]) -> str:
     """Return a name, with a number if it is in use: ``a.png (2)``."""
     numbered = (f"{name} ({number})" for number in count(2))
-    return next(one for one in chain([name], numbered) if one not in used)
+    return next(candidate for candidate in chain([name], numbered) if candidate not in used)
 
 
 def _check_number(name: str, value: object, slider: widgets.FloatSlider) -> None:

@@ -17,6 +17,7 @@ from helpers.training.examples import (
     Example,
     mirror,
     photograph_example,
+    pixels_of,
     read_photographs,
 )
 from helpers.training.settings import Settings
@@ -76,5 +77,5 @@ def photograph_caption(example: Example, rng: np.random.Generator) -> str:
 
 def stacked_pixels(examples: list[Example]) -> torch.Tensor:
     """Stack pixels as pictures × 3 × 224 × 224, uint8."""
-    pixels = np.stack([item.pixels for item in examples])
+    pixels = pixels_of(examples)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

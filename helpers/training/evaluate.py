@@ -30,7 +30,7 @@ from helpers.data.scenes import (
     sentence,
 )
 from helpers.data.scenes.vocabulary import COUNTS
-from helpers.training.examples import SUBJECTS, crop, read_photographs
+from helpers.training.examples import SUBJECTS, crop, pixels_of, read_photographs, value_of
 from helpers.training.text import tokenize
 
 SCENES = 2000
@@ -94,15 +94,6 @@ def _crops() -> tuple[np.ndarray, np.ndarray]:
     return np.stack([crop(photographs[n], rng, held_out=True) for n in truth]), truth
 
 
-def _pixels(drawn: list[Scene]) -> np.ndarray:
-    return np.stack([item.pixels for item in drawn])
-
-
-def _value(one: Scene, name: str) -> str:
-    """Tell the value of a property, of the scene or of its only object."""
-    return getattr(one, name) if PROPERTIES[name].of == "scene" else one.objects[0][name]
-
-
 def _row(measure: str, right: np.ndarray, share: float, chance: float, majority: float) -> dict:
     low, high = interval(share, len(right))
     return {
@@ -153,16 +144,16 @@ def compare(measure: str, values: Sequence[str], truth: np.ndarray, logits: np.n
 
 def zero_shot(encoders: Encoders, name: str, drawn: list[Scene], images: np.ndarray) -> tuple:
     """Name a property of every picture by the nearest of its prompts."""
-    one = PROPERTIES[name]
+    row = PROPERTIES[name]
     prompts = encoders.prompts(
-        [one.write(template, value) for value in one.values] for template in one.held_out
+        [row.write(template, value) for value in row.values] for template in row.held_out
     )
-    truth = np.array([one.values.index(_value(picture, name)) for picture in drawn])
-    return compare(name, one.values, truth, images @ prompts.T)
+    truth = np.array([row.values.index(value_of(picture, name)) for picture in drawn])
+    return compare(name, row.values, truth, images @ prompts.T)
 
 
 def photograph_crops(encoders: Encoders) -> tuple:
-    """Tell which photograph a held-out crop is from; returns as `zero_shot` does."""
+    """Name the photograph that a held-out crop is from; returns as `zero_shot` does."""
     pixels, truth = _crops()
     prompts = encoders.prompts(
         [template.format(subject) for subject in SUBJECTS] for template in HELD_OUT_PHOTO_PROMPTS
@@ -191,25 +182,25 @@ def retrieval(encoders: Encoders, images: np.ndarray) -> list[dict]:
         "text to image, recall@1": similarity.argmax(2),
         "image to text, recall@1": similarity.argmax(1),
     }
-    own = np.arange(GALLERY)
+    truth = np.arange(GALLERY)
     return [
-        _row(name, (best == own).ravel(), (best == own).mean(), 1 / GALLERY, 1 / GALLERY)
+        _row(name, (best == truth).ravel(), (best == truth).mean(), 1 / GALLERY, 1 / GALLERY)
         for name, best in result.items()
     ]
 
 
-def exchange(one: Scene) -> tuple[dict, dict] | None:
+def exchange(picture: Scene) -> tuple[dict, dict] | None:
     """Find two objects of a scene whose colours can be exchanged to give a false caption."""
-    for first, second in combinations(one.objects, 2):
+    for first, second in combinations(picture.objects, 2):
         crossed = {(first["shape"], second["colour"]), (second["shape"], first["colour"])}
-        if not crossed & {(item["shape"], item["colour"]) for item in one.objects}:
+        if not crossed & {(item["shape"], item["colour"]) for item in picture.objects}:
             return first, second
     return None
 
 
 def binding(encoders: Encoders, drawn: list[Scene], images: np.ndarray) -> dict:
     """Choose between "a red star and a blue circle" and "a blue star and a red circle"."""
-    pairs = {index: exchange(one) for index, one in enumerate(drawn)}
+    pairs = {index: exchange(picture) for index, picture in enumerate(drawn)}
     pairs = {index: pair for index, pair in pairs.items() if pair}
     captions = {True: [], False: []}
     for opening, (first, second) in enumerate(pairs.values()):
@@ -218,9 +209,9 @@ def binding(encoders: Encoders, drawn: list[Scene], images: np.ndarray) -> dict:
         for right, order in ((True, colours), (False, colours[::-1])):
             claims = [shape | colour for shape, colour in zip(shapes, order, strict=True)]
             captions[right].append(sentence({}, claims, opening, held_out=True))
-    own = images[list(pairs)]
+    shown = images[list(pairs)]
     right = np.einsum(
-        "if,if->i", own, encoders.texts(captions[True]) - encoders.texts(captions[False])
+        "if,if->i", shown, encoders.texts(captions[True]) - encoders.texts(captions[False])
     )
     return _row("colour–shape binding", right > 0, (right > 0).mean(), 0.5, 0.5)
 
@@ -241,9 +232,9 @@ def measure(encoders: Encoders) -> tuple[pd.DataFrame, pd.DataFrame]:
         A row per value of each zero-shot measure: measure, value, pictures, recall.
     """
     sets = {of: _scenes(of) for of in ("object", "scene")}
-    images = {of: encoders.images(_pixels(drawn)) for of, drawn in sets.items()}
+    images = {of: encoders.images(pixels_of(drawn)) for of, drawn in sets.items()}
     named = [
-        zero_shot(encoders, name, sets[one.of], images[one.of]) for name, one in PROPERTIES.items()
+        zero_shot(encoders, name, sets[row.of], images[row.of]) for name, row in PROPERTIES.items()
     ]
     named.append(photograph_crops(encoders))
     evaluation = [row for row, _ in named]
@@ -256,10 +247,10 @@ def measure(encoders: Encoders) -> tuple[pd.DataFrame, pd.DataFrame]:
 def validate(encoders: Encoders) -> dict[str, float]:
     """Measure the accuracies in short, on scenes of neither training nor test."""
     sets = {of: _scenes(of, VALIDATION_SCENES, VALIDATION_SEED) for of in ("object", "scene")}
-    images = {of: encoders.images(_pixels(drawn)) for of, drawn in sets.items()}
+    images = {of: encoders.images(pixels_of(drawn)) for of, drawn in sets.items()}
     result = {
-        name: zero_shot(encoders, name, sets[one.of], images[one.of])[0]["accuracy"]
-        for name, one in PROPERTIES.items()
+        name: zero_shot(encoders, name, sets[row.of], images[row.of])[0]["accuracy"]
+        for name, row in PROPERTIES.items()
     }
     result["binding"] = binding(encoders, sets["scene"], images["scene"])["accuracy"]
     return {name: round(float(accuracy), 4) for name, accuracy in result.items()}

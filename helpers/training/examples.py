@@ -1,5 +1,6 @@
 """Single pictures for training, with all that is true of them: scenes and crops of photographs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ GRID = 7  # rows and columns of patches of 32 pixels
 LEAST_COVER = 0.12  # share of a patch that an object must cover for the patch to show it
 HELD_OUT_ROOM = 0.6  # held-out crops lie beyond this share of the room to move, both ways
 SUBJECTS = tuple(PHOTOS.values())
-OBJECT_PROPERTIES = tuple(name for name, one in PROPERTIES.items() if one.of == "object")
+OBJECT_PROPERTIES = tuple(name for name, row in PROPERTIES.items() if row.of == "object")
 MIRRORED = {"left": "right", "right": "left"}
 SINGLE = {"count": "one"}
 EASY = SINGLE | {"size": "large", "background": "plain"}
@@ -55,10 +56,20 @@ def patch_owners(masks: np.ndarray) -> np.ndarray:
     return np.where(shares.max(0) >= LEAST_COVER, shares.argmax(0), -1)
 
 
-def from_scene(one: scenes.Scene) -> Example:
+def pixels_of(pictures: Iterable[scenes.Scene | Example]) -> np.ndarray:
+    """Stack the pixels of pictures, n × height × width × 3."""
+    return np.stack([picture.pixels for picture in pictures])
+
+
+def value_of(picture: scenes.Scene, name: str) -> str:
+    """Return the value of a property, of the scene or of its first object."""
+    return getattr(picture, name) if PROPERTIES[name].of == "scene" else picture.objects[0][name]
+
+
+def from_scene(scene: scenes.Scene) -> Example:
     """Take what training needs from a scene."""
-    whole = {"medium": one.medium, "background": one.background, "count": one.count}
-    return Example(one.pixels, whole, tuple(one.objects), owners=patch_owners(one.masks))
+    whole = {"medium": scene.medium, "background": scene.background, "count": scene.count}
+    return Example(scene.pixels, whole, tuple(scene.objects), owners=patch_owners(scene.masks))
 
 
 def crop(picture: np.ndarray, rng: np.random.Generator, held_out: bool = False) -> np.ndarray:

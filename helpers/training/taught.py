@@ -47,7 +47,7 @@ def caption_of(example: Example, rng: np.random.Generator, full: bool) -> captio
 
 
 def is_true(caption: captions.Caption, example: Example) -> bool:
-    """Tell whether everything that a caption says is true of a picture."""
+    """Check whether everything that a caption says is true of a picture."""
     if "subject" in caption.scene:
         return caption.scene["subject"] == example.subject
     if caption.scene.items() - example.scene.items():
@@ -74,17 +74,17 @@ def _pair_prompts(pair: tuple[str, str], opening: int) -> list[str]:
 
 
 def _prompts(name: str, choice: int) -> list[str]:
-    one = PROPERTIES[name]
-    return [one.write(one.prompts[choice % len(one.prompts)], value) for value in one.values]
+    row = PROPERTIES[name]
+    return [row.write(row.prompts[choice % len(row.prompts)], value) for value in row.values]
 
 
 def _present(name: str, examples: list[Example]) -> np.ndarray:
     """Mark the values of a property that each picture has, pictures × values."""
     values = PROPERTIES[name].values
     if name not in OBJECT_PROPERTIES:
-        return np.array([[one.scene.get(name) == v for v in values] for one in examples])
+        return np.array([[example.scene.get(name) == v for v in values] for example in examples])
     return np.array(
-        [[any(item[name] == v for item in one.objects) for v in values] for one in examples]
+        [[any(item[name] == v for item in example.objects) for v in values] for example in examples]
     )
 
 
@@ -111,9 +111,9 @@ def _shown(name: str, examples: list[Example]) -> torch.Tensor:
     """Mark the value of a property that each patch shows, pictures × patches × values."""
     values = PROPERTIES[name].values
     shown = np.zeros((len(examples), GRID * GRID, len(values)), bool)
-    for marks, one in zip(shown, examples, strict=True):
-        for number, item in enumerate(one.objects):
-            marks[one.owners.ravel() == number, values.index(item[name])] = True
+    for marks, example in zip(shown, examples, strict=True):
+        for number, item in enumerate(example.objects):
+            marks[example.owners.ravel() == number, values.index(item[name])] = True
     return torch.from_numpy(shown)
 
 

@@ -75,10 +75,10 @@ class Reporter:
         self.curve = Table(folder / "curve.csv", trainer.step)
         self.saved = time.monotonic()
 
-    def after_step(self, found: dict[str, float]) -> None:
+    def after_step(self, losses: dict[str, float]) -> None:
         """Write what is due after a step with these losses."""
         step, settings = self.trainer.step, self.trainer.settings
-        self.losses.append(found)
+        self.losses.append(losses)
         if step % LOG_STEPS == 0:
             self.log.add(self._when() | pd.DataFrame(self.losses).mean().to_dict())
             self.losses = []
