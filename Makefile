@@ -49,7 +49,7 @@ test-style: .venv
 BROWSER := tests/test_browser.py tests/test_browser_lab.py tests/test_pages.py
 # Runs whose notebooks are executed: kernels, and the process that they start from, hold much.
 EXECUTED := tests/test_readme.py $(patsubst %,tests/test_runs_%.py, \
-	background cli damage fitting kernels redraw runner stamps)
+	background cli damage jupyter_kernels notebook_needs redraw runner stamps)
 RUNS := $(filter-out $(EXECUTED),$(wildcard tests/test_runs_*.py)) tests/test_degenerate.py \
 	tests/test_extend.py
 ARRAYS := $(wildcard tests/test_analysis_*.py tests/test_findings_*.py tests/test_figures_*.py)

@@ -8,7 +8,7 @@ import pytest
 from ipywidgets.widgets import widget
 from PIL import Image
 
-from helpers.runs import kernels
+from helpers.runs import jupyter_kernels
 from tests.lab import browser, lab  # noqa: F401
 from tests.tally import pytest_addoption, pytest_sessionfinish, tally  # noqa: F401
 
@@ -20,7 +20,7 @@ _kept = 0.0
 
 def pytest_collection_finish():
     """Start the kernels of all tests from one process, and let later collections be quick."""
-    kernels.allow_forks()
+    jupyter_kernels.allow_forks()
     gc.freeze()
 
 

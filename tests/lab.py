@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from helpers.runs.kernels import PROVISIONER
+from helpers.runs.jupyter_kernels import PROVISIONER
 from helpers.runs.parameters import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -6,7 +6,7 @@ from helpers.clip.model import Model
 def refused(*_, **__):
     raise RuntimeError(
         "A notebook that is tested makes a forward pass: what it needs is not in the reference"
-        " arrays. Keep it with the run (helpers.runs.derived.kept), and `make reference`."
+        " arrays. Keep it with the run (helpers.runs.derived.cache), and `make reference`."
     )
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import xarray as xr
 from nbclient import NotebookClient
 
-from helpers.runs import kernels
-from helpers.runs.derived import kept as derived
+from helpers.runs import jupyter_kernels
+from helpers.runs.derived import cache as derived
 from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT
 from helpers.runs.paths import ARRAYS, RECORD
 from helpers.runs.record import read_undamaged
@@ -134,8 +134,8 @@ def prepare(outputs):
     """Let kernels that are started from here read the reference, and make no forward pass."""
     unpack(outputs)
     os.environ["WORKBOOK_OUTPUTS"] = str(outputs)
-    kernels.IMPORTED = (*kernels.IMPORTED, "tests.no_model")
-    kernels.allow_forks()
+    jupyter_kernels.IMPORTED = (*jupyter_kernels.IMPORTED, "tests.no_model")
+    jupyter_kernels.allow_forks()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from helpers.data import published
 from helpers.interpret import changes, choices
 from helpers.interpret.choices import UNNAMED
 from helpers.runs import open_run
-from helpers.runs.derived.attention import heads_attention
+from helpers.runs.derived.heads import heads_attention
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from helpers.runs.kernels import PROVISIONER
+from helpers.runs.jupyter_kernels import PROVISIONER
 from helpers.runs.parameters import ROOT
 from tests.nbval_numbers import reconcile
 

@@ -11,7 +11,7 @@ from helpers.clip import names
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
 from helpers.lab.dashboard import WITHOUT_KERNEL
-from helpers.runs.fitting import OF_RUN, fitted
+from helpers.runs.notebook_needs import OF_RUN, fitted
 from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, described, from_profile
 from helpers.runs.paths import numbered_notebooks
 from helpers.runs.report.notebook_page import heading

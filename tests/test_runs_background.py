@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.checks import WorkbookError
-from helpers.runs import background, kernels, paths
+from helpers.runs import background, jupyter_kernels, paths
 from helpers.runs.parameters import Parameters, as_argument, from_profile, parse_value
 from helpers.runs.progress import Step, all_progress, progress
 
@@ -34,7 +34,9 @@ def workbook(tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.runs.paths.NOTEBOOKS", folder)
     monkeypatch.setattr(background, "COMMAND", (sys.executable, str(tmp_path / "command.py")))
     monkeypatch.setattr(paths, "OUTPUTS", tmp_path)
-    monkeypatch.setenv(kernels.PROVISIONER, "local-provisioner")  # the notebook imports nothing
+    monkeypatch.setenv(
+        jupyter_kernels.PROVISIONER, "local-provisioner"
+    )  # the notebook imports nothing
 
     def write(code):
         kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.data.texts import open_texts
-from helpers.runs import kernels
+from helpers.runs import jupyter_kernels
 from helpers.runs.cli import (
     BAD_INPUT,
     FAILED,
@@ -271,7 +271,7 @@ def test_a_caption_is_one_line_of_plain_text(tmp_path, capsys):
 
 @pytest.mark.soak
 def test_a_run_whose_progress_nobody_reads_any_more_is_not_called_done(tmp_path, monkeypatch):
-    monkeypatch.setenv(kernels.PROVISIONER, "local-provisioner")  # nothing is executed
+    monkeypatch.setenv(jupyter_kernels.PROVISIONER, "local-provisioner")  # nothing is executed
     call = [sys.executable, "-m", "helpers.runs.cli", "run", "-p", "images", "scenes:2"]
     call += ["-p", "compare", "[]"]
     process = subprocess.Popen(

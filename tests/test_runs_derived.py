@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from helpers.runs.derived.kept import FOLDER, derived, read
+from helpers.runs.derived.cache import FOLDER, derived, read
 from helpers.runs.run import open_run
 
 

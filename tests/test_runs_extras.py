@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from helpers.runs import open_run
-from helpers.runs.fitting import fitted, left_out
+from helpers.runs.notebook_needs import fitted, left_out
 from helpers.runs.paths import numbered_notebooks
 from helpers.runs.progress import announcement, in_words, progress
 

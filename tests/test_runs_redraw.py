@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from helpers.checks import WorkbookError
 from helpers.runs import open_run
 from helpers.runs.cli import main
-from helpers.runs.report.pictures import description
+from helpers.runs.report.pages import description
 from helpers.runs.report.provenance import damage_of
 from helpers.runs.report.results import FORMATS, Drawing
 from helpers.runs.runner import run_workbook

@@ -9,7 +9,7 @@ from helpers.analysis.scores import detail_similarity
 from helpers.clip import load
 from helpers.data import views
 from helpers.runs import open_run
-from helpers.runs.derived import departures, untrained
+from helpers.runs.derived import pixels, untrained
 from tests import tiny
 
 
@@ -60,7 +60,7 @@ def test_a_large_network_gets_fewer_draws_and_images(run, monkeypatch):
 
 
 def test_departing_scores_are_of_the_run_s_draw_and_others_of_the_next(run):
-    found = departures.departures(run)
+    found = pixels.departures(run)
     image = str(found["image"].values[0])
     own = run.views(image)
     row = found.sel(image=image, augmentation="noise")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from helpers.runs import open_run
-from helpers.runs.fitting import fitted
+from helpers.runs.notebook_needs import fitted
 from helpers.runs.paths import numbered_notebooks
 from tests import tiny
 from tests.registries import left_alone

@@ -220,7 +220,7 @@ def by_depth(answers: xr.DataArray, gained: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     answers : DataArray of str, (image, view, depth, property)
-        As of `helpers.runs.derived.lens.answers_at_every_depth`, of one source.
+        As of `helpers.runs.derived.zero_shot.answers_at_every_depth`, of one source.
     gained : DataFrame
         Rows of `gains`.
 

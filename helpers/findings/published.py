@@ -85,7 +85,7 @@ def answer(
     scores : Dataset
         Of one source of images, (image, augmentation).
     departing : Dataset
-        As of `helpers.runs.derived.departures.departures`, of the same source.
+        As of `helpers.runs.derived.pixels.departures`, of the same source.
     correlated : DataFrame
         As of `helpers.findings.metrics.correlations`, of that source.
     draws : DataFrame

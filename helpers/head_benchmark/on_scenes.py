@@ -13,7 +13,7 @@ from helpers.data.scenes import PROPERTIES, Scene, scene, sentence
 from helpers.head_benchmark import scoring
 from helpers.interpret import choices
 from helpers.interpret.analyses import PROPERTY_NEIGHBOURS
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 from helpers.runs.run import Run
 from helpers.runs.variants import untrained_run
 from helpers.ties import first_largest

@@ -13,7 +13,7 @@ from helpers.analysis.labels import UNKNOWN
 from helpers.analysis.proximity import to_unit_embeddings
 from helpers.checks import WorkbookError, one_of
 from helpers.data import published, views
-from helpers.runs.derived.readings import head_readings
+from helpers.runs.derived.heads import head_readings
 from helpers.runs.run import Run
 from helpers.ties import first_largest
 

@@ -151,11 +151,11 @@ def run(profile: str, values: Sequence[tuple[str, str]], out: str | None) -> int
     """
     # Ended by a batch system, or from JupyterLab, it stops as by Ctrl-C, and ends its kernels.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from helpers.runs import kernels
+    from helpers.runs import jupyter_kernels
     from helpers.runs.opening import open_pool
     from helpers.runs.run import Run
 
-    kernels.allow_forks()
+    jupyter_kernels.allow_forks()
     parameters = _parameters(profile, values, out)
     texts = open_pool(parameters)
     _check_texts(texts)

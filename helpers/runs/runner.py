@@ -25,8 +25,8 @@ from helpers.clip import weights
 from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.names import split_model
 from helpers.cores import cores
-from helpers.runs import kernels
-from helpers.runs.fitting import fitted, lacks
+from helpers.runs import jupyter_kernels
+from helpers.runs.notebook_needs import fitted, lacks
 from helpers.runs.paths import RECORD, REPORT, numbered_notebooks
 from helpers.runs.progress import SIDE_BY_SIDE, announcement
 from helpers.runs.record import Record, helpers_digest
@@ -82,7 +82,7 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
 
     The run's own arrays come first, with all cores; then notebooks, two at a time, the summary
     last. The report is written when the first of them ends, and grows with each. What the model
-    can't answer is left out of them (`helpers.runs.fitting`).
+    can't answer is left out of them (`helpers.runs.notebook_needs`).
 
     A notebook that was executed before is kept where neither it nor the parameters, the arrays,
     the texts, the compared weights or any code of the workbook have changed since, and all that it
@@ -104,7 +104,7 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
     }
     if left:
         with _share_of_cores():
-            kernels.prepare()
+            jupyter_kernels.prepare()
     _compute(run)
     if left and (beside := announcement(run)):
         print(beside)

@@ -17,7 +17,7 @@ from helpers.data import CHANGES, open_images
 from helpers.data.change import MODEL
 from helpers.runs import paths
 from helpers.runs.compute.engine import Batch, Engine
-from helpers.runs.derived import kept
+from helpers.runs.derived import cache
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import ALIGNED, ARRAYS, RECORD, REPORT
 from helpers.runs.record import circumstances, read_undamaged
@@ -77,7 +77,7 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
-    further = _kept(folder / kept.FOLDER, "zip", (record or {}).get("derived", []))
+    further = _kept(folder / cache.FOLDER, "zip", (record or {}).get("derived", []))
     yield _check_sealed(f"{name}further results", further)
     if views := _kept(folder / drawn.FOLDER, "npz"):
         yield _check_sealed(f"{name}views", views)

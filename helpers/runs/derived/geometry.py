@@ -11,7 +11,7 @@ from helpers.analysis.scores import attention_map
 from helpers.analysis.sources import few_of_each
 from helpers.data import geometry
 from helpers.data.changes import ORIGINAL
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 from helpers.runs.paths import ALIGNED
 from helpers.runs.run import Run
 from helpers.runs.storage.arrays import Arrays

@@ -13,7 +13,7 @@ from helpers.analysis.proximity import normalised, unit_vectors
 from helpers.analysis.sources import by_source
 from helpers.data import SIZE
 from helpers.data.changes import ORIGINAL
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 from helpers.runs.derived.ordinary import MOST_IMAGES, PASS
 
 if TYPE_CHECKING:

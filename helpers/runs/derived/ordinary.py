@@ -9,7 +9,7 @@ from helpers.analysis.dissection import components
 from helpers.analysis.sources import by_source
 from helpers.analysis.specificity import ordinary_shares
 from helpers.data.changes import ORIGINAL
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run

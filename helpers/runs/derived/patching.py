@@ -10,7 +10,7 @@ from helpers.analysis import patching
 from helpers.analysis.dissection import on_grid
 from helpers.analysis.sources import by_source, few_of_each
 from helpers.data.changes import ORIGINAL
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 from helpers.runs.derived.ordinary import ordinary_differences
 
 if TYPE_CHECKING:

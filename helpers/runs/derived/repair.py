@@ -14,9 +14,9 @@ from helpers.data.changes import ORIGINAL
 from helpers.data.images import LABEL
 from helpers.data.scenes import scene
 from helpers.data.truth import known_truth, truth_of_views
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
+from helpers.runs.derived.heads import head_readings
 from helpers.runs.derived.ordinary import ordinary_differences
-from helpers.runs.derived.readings import head_readings
 
 if TYPE_CHECKING:
     from helpers.clip import Model

@@ -6,7 +6,7 @@ import xarray as xr
 
 from helpers.analysis.proximity import normalised
 from helpers.data.texts import Texts
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run

@@ -9,7 +9,7 @@ import xarray as xr
 from helpers.analysis.order import moved_by
 from helpers.analysis.sources import few_of_each
 from helpers.clip.names import split_model
-from helpers.runs.derived.kept import derived
+from helpers.runs.derived.cache import derived
 from helpers.runs.variants import untrained_model
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from nbconvert.filters import strip_ansi
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
-from helpers.runs.report.pages import markdown, page
-from helpers.runs.report.pictures import description
+from helpers.runs.report.pages import description, markdown, page
 
 SAVED = re.compile(r"""save_figure\(.*?["'](\d\d_\w+)["']""", re.DOTALL)
 SENTENCE = re.compile(r"[^.:?]+[.:?]?\s*$")

@@ -1,4 +1,4 @@
-"""Pages: HTML that opens from the file system, asks for nothing and runs nothing.
+"""Pages with pictures: HTML that opens from the file system, asks for nothing, runs nothing.
 
 All that a page shows passes through a template that escapes it. What is HTML already is made here:
 Markdown, in which HTML and pictures are shown as the text that they are, and highlighted code. A
@@ -6,17 +6,27 @@ policy in every page forbids scripts and requests, should anything else get thro
 """
 
 import re
+from base64 import b64encode
+from dataclasses import dataclass
 from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
 
 import mistune
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
+from PIL import Image
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from helpers.runs.report.results import DESCRIPTION
+
 POLICY = "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'"
 """What a browser may do for a page: show its pictures and styles."""
+
+WIDEST = 2000  # pixels; more than a page shows, and enough to look closely
+QUALITY = 88
 
 NOTEBOOK_LINK = re.compile(r"([\w-]+)\.ipynb(#[\w-]*)?")
 
@@ -58,3 +68,35 @@ _MARKDOWN = mistune.create_markdown(renderer=_Plain(escape=True), plugins=["tabl
 
 def _style() -> Markup:
     return Markup(files("helpers.runs.report").joinpath("page.css").read_text(encoding="utf-8"))
+
+
+def description(path: Path) -> str:
+    """Return what a figure says of itself; "" where it says nothing or isn't there."""
+    if not path.exists():
+        return ""
+    with Image.open(path) as picture:
+        return picture.info.get(DESCRIPTION, "")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the element of a figure needs."""
+
+    source: str  # its address
+    told: str  # what it shows
+    width: int  # in pixels
+    height: int
+
+
+def picture(path: Path, *, embed: bool = False) -> Picture:
+    """Describe a figure for a page."""
+    with Image.open(path) as opened:
+        source = _data_url(opened) if embed else f"figures/{path.name}"
+        return Picture(source, opened.info.get(DESCRIPTION, ""), *opened.size)
+
+
+def _data_url(opened: Image.Image) -> str:
+    small, file = opened.convert("RGB"), BytesIO()
+    small.thumbnail((WIDEST, 2 * WIDEST))
+    small.save(file, "WEBP", quality=QUALITY)
+    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"

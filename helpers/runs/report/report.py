@@ -17,11 +17,10 @@ from helpers.data.images import LeftOut
 from helpers.data.preprocessing import Preprocessing
 from helpers.findings import COLUMNS
 from helpers.runs import paths
-from helpers.runs.fitting import lacks, left_out
+from helpers.runs.notebook_needs import lacks, left_out
 from helpers.runs.report.comparison import as_text
 from helpers.runs.report.notebook_page import heading, notebook_page
-from helpers.runs.report.pages import page
-from helpers.runs.report.pictures import Picture, picture
+from helpers.runs.report.pages import Picture, page, picture
 from helpers.runs.report.provenance import damage_of, write_page
 from helpers.runs.report.results import ANSWER
 from helpers.runs.report.score_table import score_table

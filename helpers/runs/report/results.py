@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError, one_of
-from helpers.runs.report.pictures import DESCRIPTION
 from helpers.runs.storage.files import replaced
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 ANSWER = "answer"
 """Ends the name of the table of a notebook's answer; its first row is the sentence."""
+
+DESCRIPTION = "Description"
+"""Entry of a PNG: what the figure shows, in words."""
 
 ASKED = "WORKBOOK_FIGURES"
 POINTS = 72  # an inch

@@ -1,4 +1,4 @@
-"""Zero-shot classification of a run's own images, whose classes their folders or lists name."""
+"""Zero-shot answers: the classes of a run's own images, and every question at every depth."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,9 +8,10 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import predictions
-from helpers.analysis.sources import METADATA
+from helpers.analysis.sources import METADATA, few_of_each
 from helpers.clip import names
 from helpers.data.texts.templates import CLASS, class_texts
+from helpers.runs.derived.cache import derived
 from helpers.runs.derived.texts import embedded_texts
 from helpers.runs.variants import runs_by_severity
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from helpers.runs.run import Run
 
 COORDINATE = METADATA + CLASS
+MOST_AT_EVERY_DEPTH = 30
+"""Images of each source: every view of an image takes a forward pass."""
 
 
 def are_labelled(run: "Run") -> bool:
@@ -100,3 +103,48 @@ def right_by_severity(
     runs = runs_by_severity(run, severities)
     found = [class_answers(own, classes)["right"].sel(property=CLASS) for own in runs.values()]
     return xr.concat(found, pd.Index(list(runs), name="severity"), coords="minimal")
+
+
+def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
+    """Ask every question of all views, read out at every depth.
+
+    Parameters
+    ----------
+    run : Run
+        Gives the views and the model; the answers are kept with it.
+    texts : DataArray, (text, feature)
+        Values and their properties, as of `helpers.analysis.predictions.ensembles`.
+
+    Returns
+    -------
+    DataArray of str, (image, view, depth, property)
+        Of `MOST_AT_EVERY_DEPTH` images of each source at most, evenly among them, with the
+        coordinate ``source``. What the class token answers before the first block (``start``) and
+        after each, through the last norm and the projection: the logit lens (nostalgebraist, 2020).
+        The last is the answer of the embedding.
+    """
+    images = few_of_each(run.encodings("embedding")["image"], MOST_AT_EVERY_DEPTH).values.tolist()
+    asked = list(zip(texts["property"].values.tolist(), texts["text"].values.tolist(), strict=True))
+
+    def compute() -> xr.Dataset:
+        answers = predictions.zero_shot(read_at_every_depth(run, images), texts)
+        return answers[["prediction"]].astype(np.int16)
+
+    rule = {"images": images, "texts": run.texts.fingerprint, "asked": asked}
+    answers = derived(run, "answers_by_depth", compute, **rule)
+    source = run.encodings("embedding")["source"].sel(image=images)
+    return predictions.named(answers["prediction"], texts).assign_coords(source=source)
+
+
+def read_at_every_depth(run: "Run", images: Sequence[str]) -> xr.DataArray:
+    """Read the residual stream of all views out at every depth: (image, view, depth, feature)."""
+    found = []
+    for image in images:
+        views = run.views(image)
+        found.append(run.model.encode(np.stack(list(views.values()))).depths)
+    depths = np.stack(found)
+    coords = {"image": list(images), "view": list(views)}
+    labels = ["start", *map(str, range(depths.shape[2] - 1))]
+    return xr.DataArray(
+        depths, dims=("image", "view", "depth", "feature"), coords=coords | {"depth": labels}
+    )

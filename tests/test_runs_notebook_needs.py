@@ -14,7 +14,7 @@ from helpers.clip import load, names
 from helpers.clip.capabilities import Capabilities
 from helpers.data import SETS, STUDY
 from helpers.runs import open_run
-from helpers.runs.fitting import fitted, left_out
+from helpers.runs.notebook_needs import fitted, left_out
 from helpers.runs.runner import run_workbook
 
 ACCOUNT = "small-cnn does not give the exact account of heads, MLPs and patches: "

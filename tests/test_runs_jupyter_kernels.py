@@ -7,14 +7,14 @@ import papermill
 import psutil
 import pytest
 
-from helpers.runs import kernels
+from helpers.runs import jupyter_kernels
 
-pytestmark = pytest.mark.skipif(not kernels.CAN_FORK, reason="kernels are not forked here")
+pytestmark = pytest.mark.skipif(not jupyter_kernels.CAN_FORK, reason="kernels are not forked here")
 
 ENDLESS = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from helpers.runs.kernels import ForkedKernel
+from helpers.runs.jupyter_kernels import ForkedKernel
 kernel = ForkedKernel(["-f", sys.argv[1]], ".", {})
 print(kernel.pid, flush=True)
 time.sleep(600)
@@ -23,7 +23,7 @@ time.sleep(600)
 
 @pytest.fixture(autouse=True)
 def forks(monkeypatch):
-    monkeypatch.setenv(kernels.PROVISIONER, kernels.NAME)
+    monkeypatch.setenv(jupyter_kernels.PROVISIONER, jupyter_kernels.NAME)
 
 
 def executed(tmp_path, *cells):

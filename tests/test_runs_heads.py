@@ -6,7 +6,7 @@ import pytest
 from helpers.analysis import labels
 from helpers.data.texts import MEMORISED
 from helpers.runs import open_run
-from helpers.runs.derived import readings
+from helpers.runs.derived import heads
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_captions_of_memorised_photographs_name_no_head(run):
     texts = run.named_texts()
     assert MEMORISED not in texts["property"].values
     assert texts.sizes["text"] == (run.text_embeddings()["property"] != MEMORISED).sum()
-    assert MEMORISED not in readings.head_readings(run)["property"].values
+    assert MEMORISED not in heads.head_readings(run)["property"].values
 
 
 def test_texts_without_a_property_get_none_of_memorised_photographs(parameters, tmp_path):
@@ -38,20 +38,20 @@ def test_a_property_of_ones_own_texts_is_kept_whatever_it_is_called(parameters, 
 
 
 def test_heads_are_read_once_and_as_by_hand(run, monkeypatch):
-    found = readings.head_readings(run)
-    heads, texts = run.contributions()["heads"], run.named_texts()
-    by_hand = labels.read_heads(heads, texts, readings.TEXTS, run.model.head_width)
+    found = heads.head_readings(run)
+    written, texts = run.contributions()["heads"], run.named_texts()
+    by_hand = labels.read_heads(written, texts, heads.TEXTS, run.model.head_width)
     np.testing.assert_array_equal(found["text"], by_hand["text"])
     assert (found["property"] == by_hand["property"]).all()
     monkeypatch.setattr(labels, "read_heads", None)
-    assert readings.head_readings(run).equals(found)
+    assert heads.head_readings(run).equals(found)
 
 
 def test_resamples_and_chance_are_kept_too(run, monkeypatch):
-    again, by_chance = readings.resampled_readings(run), readings.explained_by_chance(run)
+    again, by_chance = heads.resampled_readings(run), heads.explained_by_chance(run)
     assert {"resample", "layer", "head", "choice"} == set(again["text"].dims)
-    assert (again["property"] == readings.head_readings(run)["property"]).mean() > 0.5
-    assert by_chance.sizes["choice"] == readings.TEXTS
+    assert (again["property"] == heads.head_readings(run)["property"]).mean() > 0.5
+    assert by_chance.sizes["choice"] == heads.TEXTS
     monkeypatch.setattr(type(run), "model", property(lambda _: pytest.fail("the model was loaded")))
-    assert readings.resampled_readings(run).equals(again)
-    assert readings.explained_by_chance(run).equals(by_chance)
+    assert heads.resampled_readings(run).equals(again)
+    assert heads.explained_by_chance(run).equals(by_chance)

@@ -1,4 +1,4 @@
-"""What the heads of a run are named with, read once and kept with the run.
+"""What the heads of a run read, write and are named with, each kept with the run.
 
 Texts are chosen greedily, so that a choice decided by the last bits of a number may differ between
 machines; what is kept is the same for every notebook, wherever it is opened.
@@ -6,14 +6,81 @@ machines; what is kept is the same for every notebook, wherever it is opened.
 
 from collections.abc import Callable
 
+import numpy as np
 import xarray as xr
 
 from helpers.analysis import labels, roles
-from helpers.runs.derived.kept import derived
+from helpers.analysis.probes import DIRECTIONS, leading_directions
+from helpers.data.changes import ORIGINAL
+from helpers.runs.derived.cache import derived
 from helpers.runs.run import Run
 
 TEXTS = 20
 """Texts of each head, as many as TEXTSPAN's paper shows (arXiv 2310.05916)."""
+ATTENTION_AXES = ("view", "layer", "head", "row", "column")
+
+
+def heads_attention(run: Run, image: str, change: str) -> xr.DataArray:
+    """Return how much every head reads of each patch, computing it if missing.
+
+    Parameters
+    ----------
+    run : Run
+    image, change : str
+        One of the run's images, and of its changes.
+
+    Returns
+    -------
+    DataArray, (view, layer, head, row, column)
+        float16, of the original and of the changed view, as of
+        `helpers.clip.decomposition.Encoding.attention_of_heads`.
+
+    Raises
+    ------
+    WorkbookError
+        If the model gives no exact account, or there is no such image or change.
+    """
+    run.require("account")
+
+    def compute() -> xr.Dataset:
+        drawn = run.views(image, [change])
+        # One by one: in one pass, each would round as the other lets it.
+        found = [
+            run.model.encode(drawn[name][None], by_token=True).attention_of_heads[0]
+            for name in (ORIGINAL, change)
+        ]
+        values = np.stack(found).astype(np.float16)
+        return xr.Dataset({"attention": (ATTENTION_AXES, values)}, {"view": [ORIGINAL, change]})
+
+    return derived(run, "heads_attention", compute, image=image, change=change)["attention"]
+
+
+def head_directions(run: Run) -> xr.Dataset:
+    """Return the directions that heads of the last layers write most strongly.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    Dataset
+        As of `helpers.analysis.probes.leading_directions`, of the layers of
+        ``run.contributions("heads")``, by their numbers.
+
+    Raises
+    ------
+    WorkbookError
+        If the model gives no exact account.
+    """
+    run.require("account")
+    layers = run.contributions("heads")["layer"].values
+
+    def compute() -> xr.Dataset:
+        return leading_directions(run.model.head_weights(len(layers)))
+
+    found = derived(run, "head_directions", compute, directions=DIRECTIONS)
+    return found.assign_coords(layer=layers)
 
 
 def head_readings(run: Run) -> xr.Dataset:

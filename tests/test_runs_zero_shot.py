@@ -1,4 +1,4 @@
-"""Zero-shot classification of one's own labelled images."""
+"""Zero-shot answers: classes of labelled images, and what is answered at every depth."""
 
 from types import SimpleNamespace
 
@@ -9,11 +9,12 @@ import xarray as xr
 from PIL import Image
 
 from helpers.analysis.flips import before_after, crossed
+from helpers.analysis.predictions import answered, ensembles
 from helpers.analysis.severity import MEAN, accuracy_by_severity, corruption_errors
 from helpers.checks import WorkbookError
 from helpers.data.scenes import scene
 from helpers.data.texts.templates import TEMPLATES, class_texts, templates_of
-from helpers.runs.derived import classes
+from helpers.runs.derived import zero_shot
 from helpers.runs.run import open_run
 
 SHAPES = ("circle", "square", "star")
@@ -41,10 +42,10 @@ def run(parameters, folder_of_classes):
 
 
 def test_folders_are_classes_and_the_model_finds_them(run):
-    assert classes.are_labelled(run)
-    assert classes.classes_of(run) == list(SHAPES)
-    asked = classes.embedded_classes(run)
-    found = classes.class_answers(run, asked)
+    assert zero_shot.are_labelled(run)
+    assert zero_shot.classes_of(run) == list(SHAPES)
+    asked = zero_shot.embedded_classes(run)
+    found = zero_shot.class_answers(run, asked)
     assert found.sizes == {"image": 12, "view": 10, "property": 1}
     own = [name.split("/")[-2] for name in found["image"].values]
     for view in run.view_names:
@@ -56,8 +57,8 @@ def test_folders_are_classes_and_the_model_finds_them(run):
 
 
 def test_answers_are_those_of_a_plain_loop(run):
-    asked = classes.embedded_classes(run, "a picture of a {}")
-    found = classes.class_answers(run, asked)["answer"]
+    asked = zero_shot.embedded_classes(run, "a picture of a {}")
+    found = zero_shot.class_answers(run, asked)["answer"]
     texts = run.model.encode_text([f"a picture of a {name}" for name in SHAPES])
     for image, view in (("first", "noise"), ("last", "blur")):
         name = found["image"].values[{"first": 0, "last": -1}[image]]
@@ -67,18 +68,18 @@ def test_answers_are_those_of_a_plain_loop(run):
 
 
 def test_severities_are_those_asked_for(run):
-    right = classes.right_by_severity(run, severities=(0.5, 1.0))
+    right = zero_shot.right_by_severity(run, severities=(0.5, 1.0))
     assert right.dims == ("severity", "image", "view")
     original = right.sel(view="original")
     assert np.array_equal(original.sel(severity=0.5), original.sel(severity=1.0))
-    at_one = classes.class_answers(run, classes.embedded_classes(run))["right"].isel(property=0)
+    at_one = zero_shot.class_answers(run, zero_shot.embedded_classes(run))["right"].isel(property=0)
     assert np.array_equal(right.sel(severity=1.0), at_one)
 
 
 def test_images_without_classes_have_none(parameters):
     run = open_run(**parameters)
-    assert classes.classes_of(run) == []
-    assert not classes.are_labelled(run)
+    assert zero_shot.classes_of(run) == []
+    assert not zero_shot.are_labelled(run)
 
 
 def test_ensembles_are_those_that_people_use():
@@ -136,7 +137,7 @@ def test_errors_that_a_reference_does_not_make_are_no_measure():
 
 def test_a_model_without_texts_classifies_nothing():
     silent = SimpleNamespace(capabilities=SimpleNamespace(texts=False))
-    assert not classes.are_labelled(silent)
+    assert not zero_shot.are_labelled(silent)
 
 
 def test_accuracy_by_severity_is_a_mean_over_images():
@@ -158,3 +159,29 @@ def test_answers_before_and_after_are_crossed():
     table = crossed(before_after(array), "noise", 9)
     assert table.to_numpy().tolist() == [[1, 2, 0], [0, 1, 0], [0, 1, 0]]
     assert list(crossed(before_after(array), "noise", 2)) == ["a", "b"]
+
+
+def test_depths_are_those_of_the_encoding_and_end_in_the_embedding(parameters):
+    run = open_run(**parameters | {"images": "scenes:3"})
+    ids = run.images.ids[1:]
+    depths = zero_shot.read_at_every_depth(run, ids)
+    assert list(depths["image"].values) == ids
+    assert list(depths["depth"].values) == ["start", *"012345"]
+    embedding = run.encodings()["embedding"].sel(image=ids)
+    np.testing.assert_allclose(depths.sel(depth="5"), embedding, atol=2e-5)
+    start = depths.sel(depth="start").values
+    np.testing.assert_allclose(start, np.broadcast_to(start[0, 0], start.shape), atol=1e-6)
+
+
+def test_answers_at_depths_are_kept_and_end_in_those_of_the_embedding(parameters, monkeypatch):
+    monkeypatch.setattr(zero_shot, "MOST_AT_EVERY_DEPTH", 2)
+    run = open_run(**parameters | {"images": "scenes:3"})
+    texts = ensembles(run.text_embeddings())
+    found = zero_shot.answers_at_every_depth(run, texts)
+    assert list(found["image"].values) == [run.images.ids[0], run.images.ids[2]]
+    assert set(found["source"].values) == {"scenes"}
+    own = answered(run.encodings()["embedding"].sel(image=found["image"].values), texts)
+    assert (found.sel(depth="5", drop=True) == own).all()
+    # It would be called for what is not kept.
+    monkeypatch.setattr(zero_shot, "read_at_every_depth", None)
+    assert (zero_shot.answers_at_every_depth(run, texts) == found).all()
