@@ -298,11 +298,11 @@ def share_of_peak(options: Options) -> Iterator[Line]:
 
 def bytes_per_image(options: Options) -> Iterator[Line]:
     """(h) What each array takes on disk, before compression."""
-    from helpers.runs.compute.output_variables import Asked, variables
+    from helpers.runs.compute.output_variables import OutputSpec, variables
 
     for name in SIZED:
         model = load(name, device="cpu")
-        for each in variables(model, Asked(small_study().layers, len(STUDY)), ["photos"]):
+        for each in variables(model, OutputSpec(small_study().layers, len(STUDY)), ["photos"]):
             size = np.dtype(each.dtype).itemsize * int(np.prod(each.lengths))
             yield line("h", f"array {each.name}, {name}", [size], f"bytes per {each.per}")
 

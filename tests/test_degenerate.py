@@ -240,7 +240,8 @@ def test_an_image_of_which_the_model_gives_nan_is_told_and_in_no_mean(
         return found
 
     monkeypatch.setattr(engine, "encoded", broken)
-    monkeypatch.setitem(engine.PACES, "cpu", engine.Pace(images_per_pass, 0, False))
+    config = engine.DeviceConfig(images_per_pass, 0, False)
+    monkeypatch.setitem(engine.DEVICE_CONFIGS, "cpu", config)
     run = open_run(**parameters | {"workers": 1, "layers": 1})
     told = run.unreadable.set_index("image")["reason"]
     assert sorted(told.index) == ["-broken.png", "1.png"]

@@ -11,7 +11,7 @@ from helpers.clip import names
 from helpers.clip.capabilities import QUESTIONS, Capabilities
 from helpers.data import SETS, STUDY
 from helpers.lab.dashboard import WITHOUT_KERNEL
-from helpers.runs.notebook_needs import OF_RUN, fitted
+from helpers.runs.notebook_needs import OF_RUN, answerable
 from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT, described, from_profile
 from helpers.runs.paths import numbered_notebooks
 from helpers.runs.report.notebook_page import heading
@@ -152,7 +152,7 @@ def test_cells_that_stay_use_nothing_of_cells_left_out(notebook, lacking):
     cells = [defined_by(ast.parse(cell.source)) for cell in code_cells(notebook)]
     anywhere = {name for bound, _ in cells for name in bound}
     so_far = set()
-    for cell in code_cells(fitted(notebook, capabilities, changes, "extras" not in lacking)):
+    for cell in code_cells(answerable(notebook, capabilities, changes, "extras" not in lacking)):
         bound, read = defined_by(ast.parse(cell.source))
         so_far |= bound
         assert not (read & anywhere) - so_far, cell.source

@@ -122,7 +122,7 @@ def test_a_damaged_view_is_reported_and_drawn_again(run, given, tmp_path, monkey
     told, checks = [], verify_files(other.folder)
     damaged = [check.wrong for check in checks if check.what == "views"]
     assert len(damaged[0]) == len(list((out / "views").iterdir()))
-    monkeypatch.setattr(other._store.drawn_views, "_tell", told.append)
+    monkeypatch.setattr(other._store.drawn_views, "_report", told.append)
     for image, view in expected.items():
         np.testing.assert_array_equal(other.views(image)["adversarial"], view)
     assert len(told) == 4
@@ -178,8 +178,8 @@ def test_changes_of_ones_own_may_need_model_or_subject(given, tmp_path):
 
 
 def test_processes_that_draw_ahead_leave_what_needs_the_model(run, given, tmp_path, monkeypatch):
-    pace = engine.Pace(images=1, processes=1, scores=False)
-    monkeypatch.setattr(engine, "PACES", {"cpu": pace})
+    config = engine.DeviceConfig(images=1, processes=1, scores=False)
+    monkeypatch.setattr(engine, "DEVICE_CONFIGS", {"cpu": config})
     ahead = open_run(**given | {"out": str(tmp_path / "ahead")})
     np.testing.assert_allclose(
         ahead.encodings("embedding")["embedding"],

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from helpers.runs import open_run
-from helpers.runs.notebook_needs import fitted, left_out
+from helpers.runs.notebook_needs import answerable, left_out
 from helpers.runs.paths import numbered_notebooks
 from helpers.runs.progress import announcement, in_words, progress
 
@@ -42,9 +42,11 @@ def test_without_extras_nothing_is_beside_a_run(run, parameters):
     left = {}
     for path in numbered_notebooks():
         notebook = nbformat.read(path, as_version=4)
-        code = " ".join(code for code, _ in left_out(fitted(notebook, run.capabilities)))
+        code = " ".join(
+            code for code, _ in left_out(answerable(notebook, run.capabilities, run.changes, True))
+        )
         whole = " ".join(
-            code for code, _ in left_out(fitted(notebook, run.capabilities, extras=False))
+            code for code, _ in left_out(answerable(notebook, run.capabilities, run.changes, False))
         )
         assert not code
         left[path.name[:2]] = whole

@@ -11,7 +11,7 @@ import zarr.storage._local as local_store
 
 from helpers.runs import open_run
 from helpers.runs.cli import FAILED, main
-from helpers.runs.storage.locks import ToldLock
+from helpers.runs.storage.locks import ProcessLock
 from tests.interruptions import differing, left_in
 
 TRIES = 4
@@ -110,14 +110,14 @@ def test_whoever_waits_for_a_lock_is_told_for_whom(tmp_path, capsys):
     held, entered = threading.Event(), threading.Event()
 
     def hold():
-        with ToldLock(tmp_path / "arrays.lock"):
+        with ProcessLock(tmp_path / "arrays.lock"):
             held.set()
             entered.wait(1.2)
 
     holder = threading.Thread(target=hold)
     holder.start()
     held.wait()
-    with ToldLock(tmp_path / "arrays.lock"):
+    with ProcessLock(tmp_path / "arrays.lock"):
         entered.set()
     holder.join()
     told = capsys.readouterr().err
@@ -126,7 +126,7 @@ def test_whoever_waits_for_a_lock_is_told_for_whom(tmp_path, capsys):
 
 
 def test_a_lock_may_be_entered_twice(tmp_path, capsys):
-    lock = ToldLock(tmp_path / "arrays.lock")
+    lock = ProcessLock(tmp_path / "arrays.lock")
     with lock, lock:
         pass
     assert capsys.readouterr().err == ""

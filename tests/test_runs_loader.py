@@ -20,7 +20,8 @@ def plain(parameters, tmp_path):
 
 
 def paced(parameters, tmp_path, monkeypatch, images):
-    monkeypatch.setitem(engine.PACES, "cpu", engine.Pace(images, processes=2, scores=True))
+    config = engine.DeviceConfig(images, processes=2, scores=True)
+    monkeypatch.setitem(engine.DEVICE_CONFIGS, "cpu", config)
     return open_run(**parameters | {"out": str(tmp_path / "paced")})
 
 
@@ -44,9 +45,9 @@ def test_values_too_large_to_be_kept_are_told(parameters, monkeypatch):
     heads = output_variables._heads
     rows = [
         replace(row, values=lambda *given: heads(*given) * 1e9) if row.name == "heads" else row
-        for row in output_variables.KEPT
+        for row in output_variables.OUTPUTS
     ]
-    monkeypatch.setattr(output_variables, "KEPT", tuple(rows))
+    monkeypatch.setattr(output_variables, "OUTPUTS", tuple(rows))
     run = open_run(**parameters | {"limit": 2})
     assert "too large to be kept" in run.unreadable["reason"].iloc[-1]
 

@@ -14,7 +14,7 @@ from helpers.clip import load, names
 from helpers.clip.capabilities import Capabilities
 from helpers.data import SETS, STUDY
 from helpers.runs import open_run
-from helpers.runs.notebook_needs import fitted, left_out
+from helpers.runs.notebook_needs import answerable, left_out
 from helpers.runs.runner import run_workbook
 
 ACCOUNT = "small-cnn does not give the exact account of heads, MLPs and patches: "
@@ -86,7 +86,7 @@ LACKS = Capabilities("a CNN", {"account": "it is one", "texts": "it reads none"}
 def fit(*cells, needs=()):
     title = new_markdown_cell("# 01 A question")
     notebook = new_notebook(cells=[title, *cells], metadata={"needs": list(needs)})
-    return fitted(notebook, LACKS)
+    return answerable(notebook, LACKS, STUDY, True)
 
 
 def test_consecutive_cells_left_out_are_one_line():
@@ -127,7 +127,9 @@ def test_a_whole_notebook_keeps_its_title_and_a_line():
 )
 def test_what_the_changes_do_not_give_is_left_out(changes, kept, said):
     cells = [cell("published = 1", "study"), cell("order = 1", "several")]
-    found = fitted(new_notebook(cells=[new_markdown_cell("# 01"), *cells]), LACKS, changes)
+    found = answerable(
+        new_notebook(cells=[new_markdown_cell("# 01"), *cells]), LACKS, changes, True
+    )
     assert [each.source for each in found.cells if each.cell_type == "code"] == kept
     line = " ".join(sentence for _, own in left_out(found) for sentence in own)
     assert all(part in line for part in said)

@@ -17,7 +17,7 @@ from helpers.checks import WorkbookError
 from helpers.clip import load
 from helpers.data.truth import known_truth
 from helpers.runs import open_run, run_from
-from helpers.runs.compute.engine import PACES, Engine, Pace
+from helpers.runs.compute.engine import DEVICE_CONFIGS, DeviceConfig, Engine
 from helpers.runs.report.report import write_report
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.stored import StoredRun
@@ -176,7 +176,8 @@ def test_batches_and_workers_do_not_change_results(parameters, tmp_path):
 def test_results_are_the_same_to_the_last_bit_for_any_batch_size(
     images_per_pass, parameters, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(PACES, "cpu", Pace(images_per_pass, processes=0, scores=False))
+    config = DeviceConfig(images_per_pass, processes=0, scores=False)
+    monkeypatch.setitem(DEVICE_CONFIGS, "cpu", config)
     runs = [
         open_run(**parameters | {"batch_size": size, "out": str(tmp_path / str(size))})
         for size in (1, 5, 32)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from helpers.runs.compute.worker_pool import ahead, lanes
+from helpers.runs.compute.worker_pool import ahead, worker_pool
 
 
 def numpy_threads():
@@ -19,7 +19,7 @@ def numpy_threads():
 @pytest.mark.parametrize("count", [1, 2, 64])
 def test_lanes_share_the_cores(count):
     cores = torch.get_num_threads()
-    with lanes(count) as pool:
+    with worker_pool(count) as pool:
         each = {pool.submit(torch.get_num_threads).result() for _ in range(4)}
         assert each == {max(1, cores // count)}
         assert cv2.getNumThreads() == 1
@@ -28,7 +28,7 @@ def test_lanes_share_the_cores(count):
 
 def test_threads_are_as_before_after_an_error():
     before = torch.get_num_threads(), cv2.getNumThreads(), numpy_threads()
-    with pytest.raises(ZeroDivisionError), lanes(2) as pool:
+    with pytest.raises(ZeroDivisionError), worker_pool(2) as pool:
         pool.submit(lambda: 1 / 0).result()
     assert (torch.get_num_threads(), cv2.getNumThreads(), numpy_threads()) == before
     with ThreadPoolExecutor(1) as later:

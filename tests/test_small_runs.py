@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from helpers.runs import open_run
-from helpers.runs.notebook_needs import fitted
+from helpers.runs.notebook_needs import answerable
 from helpers.runs.paths import numbered_notebooks
 from tests import tiny
 from tests.registries import left_alone
@@ -73,7 +73,7 @@ def run_cells(source: Path, run) -> dict:
     """Run the cells that a run can answer, with its parameters; return their names."""
     given = run.capabilities, run.changes, run.parameters.extras
     names: dict = {}
-    for cell in fitted(nbformat.read(source, as_version=4), *given).cells:
+    for cell in answerable(nbformat.read(source, as_version=4), *given).cells:
         if cell.cell_type == "code":
             place = f"<{source.stem}, {cell.id}>"
             lines = cell.source.splitlines(keepends=True)

@@ -21,7 +21,7 @@ from helpers.data.changes import changed
 from helpers.figures import images as figures
 from helpers.figures import style
 from helpers.interpret import choices
-from helpers.runs.compute.worker_pool import lanes
+from helpers.runs.compute.worker_pool import worker_pool
 from helpers.runs.run import Run
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ def _of_each(
 ) -> list[T]:
     """Encode views side by side, in threads that don't wait for each other on a busy machine."""
     model = run.model
-    with lanes(len(views)) as pool:
+    with worker_pool(len(views)) as pool:
         return list(pool.map(lambda view: take(model.encode(view[None], by_token=by_token)), views))
 
 

@@ -48,12 +48,13 @@ def go_on(folder: Path) -> None:
 
 def stop(folder: Path) -> None:
     """Interrupt a run; the batch and the notebooks that it was working on are lost."""
-    told = HOLDER.fullmatch(writer(folder) or "")
-    if not told:
+    holder = HOLDER.fullmatch(writer(folder) or "")
+    if not holder:
         raise WorkbookError(f"{folder} is not running.")
-    if told[2] != socket.gethostname():
-        raise WorkbookError(f"{folder} is running on {told[2]}; stop it there.")
-    os.kill(int(told[1]), signal.SIGTERM)
+    process, host = holder.groups()
+    if host != socket.gethostname():
+        raise WorkbookError(f"{folder} is running on {host}; stop it there.")
+    os.kill(int(process), signal.SIGTERM)
 
 
 def writer(folder: Path) -> str | None:
@@ -68,8 +69,8 @@ def failure(folder: Path) -> str:
     """Return what a run said last, if it ended before its report."""
     path = folder / LOG
     text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
-    _, mark, told = text.rpartition("workbook: ")
+    _, mark, message = text.rpartition("workbook: ")
     if mark:
-        return told
+        return message
     last = text.splitlines()[-1:]
     return "" if not last or last[0].startswith("Report: ") else last[0]

@@ -78,21 +78,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _each_warning_once() -> Iterator[None]:
-    """Say each warning once and alone, not with the line of code that gives it."""
-    said = set()
+    """Print each warning once and alone, not with the line of code that gives it."""
+    printed = set()
 
-    def say(message: Warning, *_) -> None:
-        if str(message) not in said:
-            said.add(str(message))
+    def show(message: Warning, *_) -> None:
+        if str(message) not in printed:
+            printed.add(str(message))
             print(f"Note: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
-        warnings.showwarning = say
+        warnings.showwarning = show
         yield
 
 
 def _is_unread(stream: TextIO) -> bool:
-    """Tell whether a stream is a pipe that nobody reads."""
+    """Return whether a stream is a pipe that nobody reads."""
     poll = select.poll()
     poll.register(stream)
     return any(event & select.POLLERR for _, event in poll.poll(0))
@@ -160,10 +160,10 @@ def run(profile: str, values: Sequence[tuple[str, str]], out: str | None) -> int
     texts = open_pool(parameters)
     _check_texts(texts)
     opened_as = _check_models(parameters, texts)
-    return _study(Run(parameters), opened_as=opened_as)
+    return _run_workbook(Run(parameters), opened_as=opened_as)
 
 
-def _study(run: "Run", **told: str) -> int:
+def _run_workbook(run: "Run", **entries: str) -> int:
     from helpers.runs.memory import GIGABYTE, Watch
     from helpers.runs.paths import RECORD
     from helpers.runs.record import Record
@@ -171,17 +171,17 @@ def _study(run: "Run", **told: str) -> int:
 
     def work() -> str:
         record = Record(run.folder / RECORD)
-        record.update(**told)
+        record.update(**entries)
         with Watch() as watch:
             page = run_workbook(run)
         record.update(peak_bytes=watch.peak.total)
         print(f"Memory: {watch.peak.total / GIGABYTE:.1f} GB at most, all processes together")
         return f"Report: {page}"
 
-    return _told_if_a_cell_fails(work)
+    return _report_failed_cell(work)
 
 
-def _told_if_a_cell_fails(work: Callable[[], str]) -> int:
+def _report_failed_cell(work: Callable[[], str]) -> int:
     from helpers.runs.runner import CellError
 
     try:
@@ -220,7 +220,7 @@ def verify(folder: Path, share: float) -> int:
 def repeat(folder: Path, out: str | None) -> int:
     """Do a run again.
 
-    Runs the notebooks with the parameters in the run's run.json, and tells where versions, weights,
+    Runs the notebooks with the parameters in the run's run.json, and says where versions, weights,
     images or values are not as they were.
     """
     from helpers.runs import repeat
@@ -228,7 +228,7 @@ def repeat(folder: Path, out: str | None) -> int:
     record = repeat.recorded(folder)
     changes = list(repeat.changed_circumstances(record))
     run = repeat.again(record, _absolute(out or f"{folder}-again"))
-    code = _study(run)
+    code = _run_workbook(run)
     if code == 0:
         changes += repeat.changed_results(record, folder, run)
     for sentence in changes or ["Nothing differs."]:
@@ -257,15 +257,17 @@ def _check_texts(pool: "Texts") -> None:
 
 def _check_models(parameters: Parameters, pool: "Texts") -> str:
     """Open all models of a run, and return how its own was opened."""
-    # What doesn't fit is told now, and not by the last notebook of a run half written.
+    # What doesn't fit is reported now, and not by the last notebook of a run half written.
     from helpers.clip import load
     from helpers.data import STUDY_PREPROCESSING
 
-    own = parameters.model, parameters.pretrained
-    for name, pretrained in dict.fromkeys([own, *map(split_model, compared_with(parameters))]):
+    own_model = parameters.model, parameters.pretrained
+    for name, pretrained in dict.fromkeys(
+        [own_model, *map(split_model, compared_with(parameters))]
+    ):
         model = load(name, pretrained, parameters.device, parameters.precision)
         unknown = model.check_texts(pool.texts) if model.capabilities.texts else ""
-        if (name, pretrained) == own:
+        if (name, pretrained) == own_model:
             study = parameters.preprocessed_for == "study"
             seen = f"Images are {STUDY_PREPROCESSING if study else model.preprocessing}."
             opened_as = model.opened_as
@@ -297,21 +299,21 @@ def images(source: str) -> int:
     from helpers.data import UnreadableImage, open_images
     from helpers.data.reading import printable
 
-    found = open_images(parse_value("images", source))
-    print(f"{len(found)} images")
-    for sentence in found.left_out.sentences():
+    given = open_images(parse_value("images", source))
+    print(f"{len(given)} images")
+    for sentence in given.left_out.sentences():
         print(f"left out: {sentence}")
-    for name, values in found.metadata().items():
+    for name, values in given.metadata().items():
         print(f"{name}: {_counted(values)}")
-    for image in islice(found, SHOWN_IMAGES):
+    for image in islice(given, SHOWN_IMAGES):
         try:
             height, width, _ = image.pixels.shape
             captions = "".join(f", {printable(caption)}" for caption in image.captions)
             print(f"{image.id}: {width}×{height}{captions}")
         except UnreadableImage as error:
             print(error)
-    if len(found) > SHOWN_IMAGES:
-        print(f"and {len(found) - SHOWN_IMAGES} more")
+    if len(given) > SHOWN_IMAGES:
+        print(f"and {len(given) - SHOWN_IMAGES} more")
     return 0
 
 
@@ -361,7 +363,7 @@ def figures(folder: Path, format: str, width: float | None, notebooks: Sequence[
     """
     from helpers.runs.runner import redraw
 
-    return _told_if_a_cell_fails(
+    return _report_failed_cell(
         lambda: f"Figures: {redraw(folder, Drawing(format, width), notebooks)}"
     )
 

@@ -46,15 +46,15 @@ class Watch:
 
     def _watch(self) -> None:
         while True:
-            self.peak = max(self.peak, sample(self._processes()), key=lambda one: one.total)
+            self.peak = max(self.peak, sample(self._processes()), key=lambda each: each.total)
             if self._ended.wait(SECONDS):
                 return
 
 
 def own_processes() -> list[psutil.Process]:
     """Return this process and all that it started."""
-    own = psutil.Process()
-    return [own, *own.children(recursive=True)]
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]
 
 
 def sample(processes: Iterable[psutil.Process]) -> Sample:

@@ -1,4 +1,4 @@
-"""Notebooks fitted to a model: what it can't answer is left out, and one line says why.
+"""What notebooks need of a model and a run: what is missing is left out, and a line says why.
 
 A cell that only some models can answer carries a tag, such as ``needs-account``, and so does the
 prose that goes with it. A whole notebook has the list ``needs`` in its metadata. What can be needed
@@ -35,25 +35,27 @@ OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = {
 """What may be needed of a run's changes and extras → whether it is so, and what is said if not."""
 
 
-def fitted(
+def answerable(
     notebook: NotebookNode,
     capabilities: Capabilities,
-    changes: Sequence[str] = STUDY,
-    extras: bool = True,
+    changes: Sequence[str],
+    extras: bool,
 ) -> NotebookNode:
     """Return a notebook without the cells that a run can't answer."""
     title, *others = notebook.cells
     whole, given = whole_needs(notebook), (capabilities, changes, extras)
-    lacking = [lacks(whole + needs(cell), *given) for cell in others]
+    reasons = [missing(whole + needs(cell), *given) for cell in others]
     cells = [title]
-    for is_lacking, group in groupby(zip(others, lacking, strict=True), lambda pair: bool(pair[1])):
-        group = list(group)
-        cells += [_line(group)] if is_lacking else [cell for cell, _ in group]
+    for is_left_out, pairs in groupby(
+        zip(others, reasons, strict=True), lambda pair: bool(pair[1])
+    ):
+        group = list(pairs)
+        cells += [_line(group)] if is_left_out else [cell for cell, _ in group]
     return NotebookNode(notebook | {"cells": cells})
 
 
 def left_out(notebook: NotebookNode) -> list[tuple[str, list[str]]]:
-    """Return what was left out of a fitted notebook: code, and sentences that say why."""
+    """Return what was left out of a notebook (`answerable`): code, and sentences that say why."""
     lines = [cell.metadata for cell in notebook.cells if "left_out" in cell.metadata]
     return [(line["left_out"], line["lacks"]) for line in lines]
 
@@ -69,20 +71,20 @@ def needs(cell: NotebookNode) -> list[str]:
     return [tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)]
 
 
-def lacks(
+def missing(
     needed: Iterable[str],
     capabilities: Capabilities,
     changes: Sequence[str] = STUDY,
     extras: bool = True,
 ) -> list[str]:
-    """Say what a run lacks of what is needed, a sentence each."""
+    """Say what is missing of what is needed, a sentence each."""
     known = (*OF_RUN, *QUESTIONS)
     ordered = sorted(set(needed), key=lambda name: (*known, name).index(name))
-    sentences = (_lack(name, capabilities, changes, extras) for name in ordered)
+    sentences = (_missing(name, capabilities, changes, extras) for name in ordered)
     return [sentence for sentence in sentences if sentence]
 
 
-def _lack(name: str, capabilities: Capabilities, changes: Sequence[str], extras: bool) -> str:
+def _missing(name: str, capabilities: Capabilities, changes: Sequence[str], extras: bool) -> str:
     if name not in OF_RUN:
         return capabilities.why_not(name)
     is_so, sentence = OF_RUN[name]
@@ -90,7 +92,7 @@ def _lack(name: str, capabilities: Capabilities, changes: Sequence[str], extras:
 
 
 def _line(group: list[tuple[NotebookNode, list[str]]]) -> NotebookNode:
-    sentences = list(dict.fromkeys(sentence for _, own in group for sentence in own))
+    sentences = list(dict.fromkeys(sentence for _, reasons in group for sentence in reasons))
     code = "\n".join(cell.source for cell, _ in group if cell.cell_type == "code")
     return new_markdown_cell(
         f"*Left out: {' '.join(sentences)}*",

@@ -39,8 +39,7 @@ class OpenedRun:
     ):
         self.parameters = parameters
         _check_device(parameters.device)
-        subset = parameters.seed if parameters.limit is not None else None
-        self.images: Images = open_images(parameters.sources, parameters.limit, subset)
+        self.images = open_sources(parameters)
         fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
         self.texts = open_pool(parameters)
         self.changes = parameters.change_names
@@ -57,7 +56,7 @@ class OpenedRun:
 
     def _write_record(self) -> None:
         self._record.update(
-            parameters=self.parameters.model_dump() | {"out": _far(self.parameters.out)},
+            parameters=self.parameters.model_dump() | {"out": _url_or_none(self.parameters.out)},
             made_in=self._made_in(),
             left_out={kind: list(left) for kind, left in self.images.left_out.items()},
             identity=self.identity,
@@ -98,12 +97,11 @@ class OpenedRun:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """How images are brought to the size of views; the model is asked where it decides."""
-        told = self.record.get("preprocessing")
-        if told is None:
-            found = self._store.engine.preprocessing
-            self._record.update(preprocessing=asdict(found))
-            return found
-        return Preprocessing(**told)
+        if (recorded := self.record.get("preprocessing")) is not None:
+            return Preprocessing(**recorded)
+        preprocessing = self._store.engine.preprocessing
+        self._record.update(preprocessing=asdict(preprocessing))
+        return preprocessing
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -119,10 +117,9 @@ class OpenedRun:
         A notebook then needs no model to know it. Ask again where something may have changed, such
         as a tokenizer's file that wasn't on the machine.
         """
-        found = capabilities(self.parameters.model, self.parameters.pretrained)
-        self._record.update(capabilities=dict(found.reasons))
-        self.capabilities = found
-        return found
+        self.capabilities = capabilities(self.parameters.model, self.parameters.pretrained)
+        self._record.update(capabilities=dict(self.capabilities.reasons))
+        return self.capabilities
 
     def require(self, question: str) -> None:
         """Raise a `WorkbookError` that says why, if the model can't answer a question."""
@@ -130,7 +127,7 @@ class OpenedRun:
             raise WorkbookError(reason)
 
     def compute(self) -> None:
-        """Compute what is missing: a single visit to an image gives all that is kept of it."""
+        """Compute what is missing: a single pass over an image gives all that is kept of it."""
         self._store.compute()
         _ = self.preprocessing  # which is kept in the record
 
@@ -151,9 +148,9 @@ class OpenedRun:
         reasons = self.record.get("unreadable", {})
         return pd.DataFrame(reasons.items(), columns=["image", "reason"])
 
-    def tell(self, sentence: str) -> None:
-        """Tell the user of damage, and keep the sentence in ``run.json``."""
-        self._record.tell(sentence)
+    def report_damage(self, sentence: str) -> None:
+        """Report damage to the user, and keep the sentence in ``run.json``."""
+        self._record.report_damage(sentence)
 
     def variant(self, name: str, wanted: Sequence[str] | None = None, **changes: object) -> Self:
         """Open the run of the same images with other parameters, in a folder below this one.
@@ -179,17 +176,23 @@ class OpenedRun:
         return type(self)(parameters.replace(out=out), wanted, self if same else None)
 
 
+def open_sources(parameters: Parameters) -> Images:
+    """Open the images that the parameters ask for."""
+    subset = parameters.seed if parameters.limit is not None else None
+    return open_images(parameters.sources, parameters.limit, subset)
+
+
 def open_pool(parameters: Parameters) -> Texts:
     """Open the pool of texts that the parameters ask for."""
-    return open_texts(parameters.texts) if parameters.texts else own_pool(parameters)
+    return open_texts(parameters.texts) if parameters.texts else default_pool(parameters)
 
 
-def own_pool(parameters: Parameters) -> Texts:
+def default_pool(parameters: Parameters) -> Texts:
     """Open the pool of texts that suits the parameters' model."""
     return open_texts("scenes" if names.is_embedded(parameters.model) else "general")
 
 
-def _far(out: str | None) -> str | None:
+def _url_or_none(out: str | None) -> str | None:
     # A folder is where its run.json lies, also when it is moved; the arrays of a URL are there.
     return out if out is not None and paths.is_url(out) else None
 

@@ -45,7 +45,7 @@ def _none_empty(sources: str | list[str]) -> str | list[str]:
 
 
 def _all_models(listed: list[str] | None) -> list[str] | None:
-    if not all(split_model(one)[0] for one in listed or ()):
+    if not all(split_model(model)[0] for model in listed or ()):
         raise ValueError
     return listed
 
@@ -244,13 +244,13 @@ class Parameters(BaseModel, frozen=True, strict=True):
 
 def compared_with(parameters: Parameters) -> list[str]:
     """List the models that a run is compared with, each once, without its own."""
-    asked = parameters.compare
-    listed = _beside(parameters.model) if asked is None else asked
-    own = parameters.model, parameters.pretrained
-    return [text for text in dict.fromkeys(listed) if split_model(text) != own]
+    given = parameters.compare
+    listed = _compared_by_default(parameters.model) if given is None else given
+    own_model = parameters.model, parameters.pretrained
+    return [text for text in dict.fromkeys(listed) if split_model(text) != own_model]
 
 
-def _beside(model: str) -> list[str]:
+def _compared_by_default(model: str) -> list[str]:
     """Name what an embedded model is compared with by default; of any other, nothing."""
     if model not in embedded.NAMES:
         return []
@@ -290,8 +290,8 @@ def parse_value(name: str, text: str) -> object:
     if text.lower() in ("null", "none"):
         return None
     kind = Parameters.model_fields[name].annotation if name in Parameters.model_fields else str
-    kinds = {get_origin(one) or one for one in get_args(kind) or (kind,)}
-    parse = next((_PARSERS[one] for one in _PARSERS if one in kinds), str)
+    kinds = {get_origin(each) or each for each in get_args(kind) or (kind,)}
+    parse = next((parser for each, parser in _PARSERS.items() if each in kinds), str)
     try:
         return parse(text)
     except (ValueError, yaml.YAMLError):
@@ -312,13 +312,13 @@ def _parse_list_or_text(text: str) -> str | list[str]:
         return text
     try:
         listed = yaml.load(text, Loader=yaml.BaseLoader)  # all scalars are texts
-        if all(isinstance(one, str) for one in listed):
+        if all(isinstance(item, str) for item in listed):
             return listed
     except yaml.YAMLError:
         pass
     # Braces mean something to YAML, which reads no list with a pattern of shards.
     parts = re.split(r",(?![^{]*\})", text[1:-1])
-    return [one.strip(" \"'") for one in parts] if text.endswith("]") else text
+    return [part.strip(" \"'") for part in parts] if text.endswith("]") else text
 
 
 _PARSERS = {list: _parse_list_or_text, bool: yaml.safe_load, int: int, float: float}

@@ -97,7 +97,7 @@ def below(out: str | None, folder: Path, name: str) -> str:
 
 
 def is_url(out: str) -> bool:
-    """Tell a URL from the path of a folder."""
+    """Return whether it is a URL, and not the path of a folder."""
     return "://" in out
 
 
@@ -155,11 +155,11 @@ def _model(name: str, pretrained: str | None) -> tuple[str, str | None]:
     named = names.resolve(name, pretrained)
     path = Path(named.name).expanduser()
     is_path = named.kind == names.FOLDER and path.exists()
-    own = str(path.absolute()) if is_path else named.name
+    model = str(path.absolute()) if is_path else named.name
     if named.pretrained is None or named.kind != names.OPEN_CLIP:
-        return own, named.pretrained
+        return model, named.pretrained
     file, chosen = names.path_in(named.pretrained)
-    return own, _file(str(file)) + (f"{names.INSIDE}{chosen}" if chosen else "")
+    return model, _file(str(file)) + (f"{names.INSIDE}{chosen}" if chosen else "")
 
 
 def _file(given: str | None) -> str | None:

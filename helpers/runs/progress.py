@@ -61,15 +61,15 @@ class Progress:
 
 
 def all_progress() -> list[Progress | str]:
-    """Tell of every run below ``outputs/``, the one written last first."""
-    found = [_told(folder) for folder in folders_of_runs(paths.OUTPUTS)]
-    known = [one for one in found if isinstance(one, Progress)]
-    unknown = [one for one in found if not isinstance(one, Progress)]
-    return [*sorted(known, key=lambda one: one.changed, reverse=True), *unknown]
+    """Say how far every run below ``outputs/`` is, the one written last first; or why not."""
+    runs = [_progress_or_why_not(folder) for folder in folders_of_runs(paths.OUTPUTS)]
+    known = [run for run in runs if isinstance(run, Progress)]
+    unknown = [run for run in runs if not isinstance(run, Progress)]
+    return [*sorted(known, key=lambda run: run.changed, reverse=True), *unknown]
 
 
 def progress(folder: Path) -> Progress:
-    """Tell how far a run is."""
+    """Return how far a run is."""
     run = StoredRun(folder)
     written = [path for path in (folder / RECORD, folder / REPORT) if path.exists()]
     return Progress(
@@ -81,7 +81,7 @@ def progress(folder: Path) -> Progress:
     )
 
 
-def _told(folder: Path) -> Progress | str:
+def _progress_or_why_not(folder: Path) -> Progress | str:
     try:
         return progress(folder)
     except WorkbookError as error:
@@ -91,23 +91,23 @@ def _told(folder: Path) -> Progress | str:
 
 
 def _steps(folder: Path, record: Mapping) -> tuple[Step, ...]:
-    told, seconds = record["progress"], _seconds_each(record)
-    below = [read_undamaged(folder / name / RECORD) or {} for name in told["below"]]
-    of_below = _mean(each for own in below if (each := _seconds_each(own)) is not None)
-    took = [each for each in told["notebooks"].values() if each is not None]
+    recorded, seconds = record["progress"], _seconds_each(record)
+    below = [read_undamaged(folder / name / RECORD) or {} for name in recorded["below"]]
+    of_below = _mean(each for other in below if (each := _seconds_each(other)) is not None)
+    took = [each for each in recorded["notebooks"].values() if each is not None]
     of_notebooks = _mean(each for each in took if each > 0)  # 0 where there was nothing to execute
     return (
-        Step("images", *told["images"], seconds),
+        Step("images", *recorded["images"], seconds),
         Step(
             "images at other severities, of other models",
-            sum(own["progress"]["images"][0] for own in below if "progress" in own),
-            sum(told["below"].values()),
+            sum(other["progress"]["images"][0] for other in below if "progress" in other),
+            sum(recorded["below"].values()),
             seconds if of_below is None else of_below,
         ),
         Step(
             "notebooks",
             len(took),
-            len(told["notebooks"]),
+            len(recorded["notebooks"]),
             of_notebooks and of_notebooks / SIDE_BY_SIDE,
         ),
     )
@@ -157,11 +157,11 @@ def extras_of(run: "Run") -> Iterator[Extra]:
 
 def announcement(run: "Run") -> str:
     """Say what will be computed beside a run, with the time that it is expected to take."""
-    found = [one for one in extras_of(run) if one.images] if run.parameters.extras else []
-    if not found:
+    extras = [extra for extra in extras_of(run) if extra.images] if run.parameters.extras else []
+    if not extras:
         return ""
-    listed = ", ".join(f"{one.what} ({one.notebook})" for one in found)
-    seconds = sum(one.images for one in found) * _seconds_each(run.record)
+    listed = ", ".join(f"{extra.what} ({extra.notebook})" for extra in extras)
+    seconds = sum(extra.images for extra in extras) * _seconds_each(run.record)
     return (
         f"Beside your images and model: {listed}; about {in_words(seconds)} for images alone."
         " -p extras false leaves this out."
@@ -173,5 +173,5 @@ def in_words(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
+def _counted(count: int, singular: str, plural: str) -> str:
+    return f"{count} {singular if count == 1 else plural}"

@@ -48,16 +48,16 @@ class Record:
     def update(self, **entries: object) -> None:
         """Replace entries. A process that is killed leaves the old file or the new one."""
         with self._lock:
-            told = {"checksum": BLANK} | self.read() | entries
-            text = json.dumps(told, indent=2, ensure_ascii=False)
+            known = {"checksum": BLANK} | self.read() | entries
+            text = json.dumps(known, indent=2, ensure_ascii=False)
             write_sealed(self._path, text + "\n")
 
-    def add_circumstances(self, found: Mapping) -> None:
+    def add_circumstances(self, now: Mapping) -> None:
         """Keep under which circumstances (`circumstances`) arrays are computed, each once."""
         with self._lock:
-            told = self.read().get("computed_with", [])
-            if found not in told:
-                self.update(computed_with=[*told, found])
+            known = self.read().get("computed_with", [])
+            if now not in known:
+                self.update(computed_with=[*known, now])
 
     def add_derived(self, name: str) -> None:
         """List a file of `helpers.runs.derived`, so that it is missed when it is gone."""
@@ -66,14 +66,14 @@ class Record:
             if name not in listed:
                 self.update(derived=sorted([*listed, name]))
 
-    def tell(self, sentence: str) -> None:
-        """Tell damage to whoever is there, and keep it."""
+    def report_damage(self, sentence: str) -> None:
+        """Print what is damaged, and keep it."""
         print(sentence, file=sys.stderr)
         with self._lock:
             self.update(damage=[*self.read().get("damage", []), sentence])
 
-    def tell_if_missing(self) -> None:
-        """Tell that the file is not there; for a folder in which it ought to be."""
+    def report_if_missing(self) -> None:
+        """Report that the file is not there; for a folder in which it ought to be."""
         if not self._path.exists():
             self.update(**self._lost("is missing"))
 
@@ -91,11 +91,11 @@ class Record:
     ) -> None:
         """Add what a batch took, what of it could not be read, and how far the images are now."""
         with self._lock:
-            told = self.read()
+            known = self.read()
             self.update(
-                timings=_summed(told.get("timings", {}), images, seconds),
-                unreadable=told.get("unreadable", {}) | unreadable,
-                progress=told.get("progress", {}) | {"images": progress},
+                timings=_summed(known.get("timings", {}), images, seconds),
+                unreadable=known.get("unreadable", {}) | unreadable,
+                progress=known.get("progress", {}) | {"images": progress},
             )
 
     def update_progress(self, **parts: object) -> None:
@@ -129,11 +129,11 @@ def installed_versions() -> dict[str, str]:
 
 def code_version() -> dict[str, object]:
     """Say which code this is."""
-    found = {"helpers": helpers_digest()}
+    code = {"helpers": helpers_digest()}
     if _git("ls-files", "helpers"):  # and not a checkout of something else around it
         changes = _git("status", "--porcelain", "--", "helpers", "notebooks")
-        found |= {"commit": _git("rev-parse", "HEAD"), "dirty": bool(changes)}
-    return found
+        code |= {"commit": _git("rev-parse", "HEAD"), "dirty": bool(changes)}
+    return code
 
 
 def helpers_digest() -> str:

@@ -1,4 +1,4 @@
-"""Doing a run again from its ``run.json``, and telling what is not as it was."""
+"""Doing a run again from its ``run.json``, and saying what is not as it was."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,18 +41,20 @@ def changed_circumstances(record: Mapping) -> Iterator[str]:
     for kind, before in record["computed_with"][-1].items():
         yield from _changes(kind, before, now[kind])
     parameters = Parameters.from_record(record["parameters"])
-    own = weights.fingerprint(parameters.model, parameters.pretrained)
+    fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
     before = {parameters.model: record["identity"]["weights"]}
-    yield from _changes("weights", before, {parameters.model: own})
+    yield from _changes("weights", before, {parameters.model: fingerprint})
 
 
 def changed_results(record: Mapping, folder: Path, run: Run) -> Iterator[str]:
     """Say which images and values are not as they were."""
     before, now = record.get("images", {}), run.record["images"]
     kinds = {
-        "have other pixels": [one for one in before if now.get(one, before[one]) != before[one]],
-        "are new": [one for one in now if one not in before],
-        "are gone or unreadable": [one for one in before if one not in now],
+        "have other pixels": [
+            image for image in before if now.get(image, before[image]) != before[image]
+        ],
+        "are new": [image for image in now if image not in before],
+        "are gone or unreadable": [image for image in before if image not in now],
     }
     for kind, names in kinds.items():
         if names:

@@ -16,9 +16,9 @@ from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
-from helpers.runs.compute.output_variables import kept, scores_of
+from helpers.runs.compute.output_variables import outputs_of, scores_of
 from helpers.runs.derived.texts import embedded_texts
-from helpers.runs.opening import OpenedRun, own_pool
+from helpers.runs.opening import OpenedRun, default_pool
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import plain_models
 from helpers.runs.report.provenance import stamp_outputs
@@ -72,8 +72,8 @@ class Run(OpenedRun, Results):
         image = self._by_id[one_of("image", image_id, self._by_id)]
         given = self.parameters
         severity = given.severity if severity is None else severity
-        asked = self.changes if changes is None else changes
-        plain = [name for name in asked if CHANGES[name].needs != MODEL]
+        chosen = self.changes if changes is None else changes
+        plain = [name for name in chosen if CHANGES[name].needs != MODEL]
         how = (plain, self.preprocessing, self.subject(image_id))
         drawn = views(image.pixels, image.id, given.seed, severity, *how)
         kept = self._store.drawn_views
@@ -81,7 +81,7 @@ class Run(OpenedRun, Results):
             name: drawn[name]
             if name in drawn
             else kept.view(drawn[ORIGINAL], name, image.id, severity)
-            for name in asked
+            for name in chosen
         }
 
     def subject(self, image_id: str) -> Subject:
@@ -103,8 +103,8 @@ class Run(OpenedRun, Results):
             ``embedding`` (image, view, feature), float32, not normalised, and ``attention`` (image,
             view, row, column), float32, unscaled; no ``attention`` where the model gives none.
         """
-        given = {row.name for row in kept(self.capabilities)}
-        return self._store.read(names or [n for n in ("embedding", "attention") if n in given])
+        outputs = {row.name for row in outputs_of(self.capabilities)}
+        return self._store.read(names or [n for n in ("embedding", "attention") if n in outputs])
 
     def contributions(self, *names: str) -> xr.Dataset:
         """Return what the originals' embeddings are the sum of, computing what is missing.
@@ -173,10 +173,9 @@ class Run(OpenedRun, Results):
         """
         self.require("neurons")
         names = ["largest_neurons", "neurons_for_half", "neuron_moments"]
-        found, counts = self._store.read(names), self._store.counts()
-        return found.drop_vars("neuron_moments").merge(
-            merged_moments(found["neuron_moments"], counts)
-        )
+        neurons, counts = self._store.read(names), self._store.counts()
+        moments = merged_moments(neurons["neuron_moments"], counts)
+        return neurons.drop_vars("neuron_moments").merge(moments)
 
     def pixel_change(self) -> xr.DataArray:
         """Return how much each augmentation changed pixels, (image, augmentation).
@@ -224,8 +223,8 @@ class Run(OpenedRun, Results):
         texts = _without_memorised(self.text_embeddings(), self.texts)
         if (texts["property"] != UNKNOWN).all():
             return texts
-        own = own_pool(self.parameters)
-        return fill_properties(texts, _without_memorised(embedded_texts(self, own), own))
+        pool = default_pool(self.parameters)
+        return fill_properties(texts, _without_memorised(embedded_texts(self, pool), pool))
 
     def scores(self) -> xr.Dataset:
         """Return every readable image's scores, computing what is missing.
@@ -236,7 +235,7 @@ class Run(OpenedRun, Results):
             One variable (image, augmentation), float64, for each row of
             `helpers.analysis.scores.SCORES`; of attention maps, only where the model gives them.
         """
-        return self._store.read(scores_of(self.capabilities, self._store.engine.asked.scores))
+        return self._store.read(scores_of(self.capabilities, self._store.engine.spec.scores))
 
 
 def _without_memorised(embeddings: xr.DataArray, pool: Texts) -> xr.DataArray:
@@ -263,7 +262,7 @@ def run_from(names: Mapping[str, object]) -> Run:
     Raises
     ------
     WorkbookError
-        If a parameter is missing: the parameters cell has not been run, or lacks it.
+        If a parameter is missing: the parameters cell has not been run, or has no such name.
     """
     expected = list(Parameters.model_fields)
     if missing := [name for name in expected if name not in names]:

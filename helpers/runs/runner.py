@@ -26,7 +26,7 @@ from helpers.clip.capabilities import QUESTIONS
 from helpers.clip.names import split_model
 from helpers.cores import cores
 from helpers.runs import jupyter_kernels
-from helpers.runs.notebook_needs import fitted, lacks
+from helpers.runs.notebook_needs import answerable, missing
 from helpers.runs.paths import RECORD, REPORT, numbered_notebooks
 from helpers.runs.progress import SIDE_BY_SIDE, announcement
 from helpers.runs.record import Record, helpers_digest
@@ -34,9 +34,9 @@ from helpers.runs.report.provenance import damage_of, mark, origin_of
 from helpers.runs.report.report import write_report
 from helpers.runs.report.results import Drawing, redrawing
 from helpers.runs.run import Run
-from helpers.runs.storage.locks import ToldLock
+from helpers.runs.storage.locks import ProcessLock
 from helpers.runs.stored import StoredRun
-from helpers.runs.variants import BESIDE, COMPARISON, SEVERITY, compared_models, compared_run
+from helpers.runs.variants import COMPARISON, RELATED_RUNS, SEVERITY, compared_models, compared_run
 
 SUMMARY = "00"
 # What a reader wants first, and then what takes longest; the others follow by number.
@@ -61,20 +61,18 @@ def run_workbook(run: Run) -> Path:
     """
     with run_lock(run.folder):
         if run.parameters.compare_fully:
+            sources = numbered_notebooks()
+            alone = [path for path in sources if not path.name.startswith(COMPARISON)]
             for model in compared_models(run):
                 other = compared_run(run, model)
                 print(f"{other.title}: {other.folder}")
-                run_notebooks(other, _alone())
+                run_notebooks(other, alone)
         return run_notebooks(run, numbered_notebooks())
 
 
-def run_lock(folder: Path) -> ToldLock:
+def run_lock(folder: Path) -> ProcessLock:
     """Return the lock that `run_workbook` holds on the folder of a run."""
-    return ToldLock(folder / "study.lock")
-
-
-def _alone() -> list[Path]:
-    return [path for path in numbered_notebooks() if not path.name.startswith(COMPARISON)]
+    return ProcessLock(folder / "study.lock")
 
 
 def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
@@ -88,7 +86,7 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
     the texts, the compared weights or any code of the workbook have changed since, and all that it
     saved is there.
     """
-    for sentence in lacks(QUESTIONS, run.find_capabilities()):
+    for sentence in missing(QUESTIONS, run.find_capabilities()):
         print(sentence)
     for sentence in run.images.left_out.sentences():
         print(f"left out: {sentence}")
@@ -106,8 +104,8 @@ def run_notebooks(run: Run, sources: Sequence[Path]) -> Path:
         with _share_of_cores():
             jupyter_kernels.prepare()
     _compute(run)
-    if left and (beside := announcement(run)):
-        print(beside)
+    if left and (sentence := announcement(run)):
+        print(sentence)
     finished = _begun(run, sources, left)
     waiting = sorted(left, key=_place)
     summary = [source for source in waiting if source.name.startswith(SUMMARY)]
@@ -159,7 +157,7 @@ def _compute(run: Run, with_texts: bool = True) -> None:
 def side_by_side(work: Iterable[Callable[[], Done]]) -> Iterator[Done]:
     """Do what starts a kernel each, as many at a time as share the cores well; yield what ends."""
     with _share_of_cores(), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        futures = [pool.submit(one) for one in work]
+        futures = [pool.submit(task) for task in work]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -195,8 +193,8 @@ def _share_of_cores() -> Iterator[None]:
 
 def _run_notebook(source: Path, run: Run, origin: str) -> tuple[Path, float]:
     with _computing:
-        beside = BESIDE.get(source.name[:2]) if run.parameters.extras else None
-        for other in beside.runs(run) if beside else ():
+        related = RELATED_RUNS.get(source.name[:2]) if run.parameters.extras else None
+        for other in related.runs(run) if related else ():
             _compute(other, with_texts=other.title != run.title)
     executed = run.folder / "notebooks" / source.name
     seconds = execute(source, run, executed)
@@ -206,8 +204,8 @@ def _run_notebook(source: Path, run: Run, origin: str) -> tuple[Path, float]:
 
 def execute(source: Path, run: Run, executed: Path) -> float:
     """Execute what a run can answer of a notebook, with its parameters; return the seconds."""
-    asked = run.capabilities, run.changes, run.parameters.extras
-    notebook = fitted(nbformat.read(source, as_version=4), *asked)
+    given = run.capabilities, run.changes, run.parameters.extras
+    notebook = answerable(nbformat.read(source, as_version=4), *given)
     if any(cell.cell_type == "code" for cell in notebook.cells):
         return _execute(notebook, source.parent, executed, _given(run))
     nbformat.write(notebook, executed)
@@ -222,7 +220,7 @@ def _given(run: Run) -> dict[str, object]:
 def _origin(run: Run) -> str:
     """Hash all that executed notebooks follow from, beside the notebooks themselves."""
     digest = hashlib.sha256(helpers_digest().encode())
-    compared = [_fingerprint(model) for model in compared_models(run)]
+    compared = [weights.fingerprint(*split_model(model)) for model in compared_models(run)]
     extension = run.parameters.extension
     record = run.record
     made_of = [_given(run), run.identity, record["versions"], record["capabilities"]]
@@ -230,16 +228,12 @@ def _origin(run: Run) -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(model: str) -> str:
-    return weights.fingerprint(*split_model(model))
-
-
 def _is_kept(run: Run, executed: Path, origin: str) -> bool:
     if not executed.exists() and not executed.with_suffix(".html").exists():
         return False
     if damaged := damage_of(executed):
         files = ", ".join(damaged)
-        run.tell(f"{run.folder}: {files} damaged, missing or unfinished; executed again.")
+        run.report_damage(f"{run.folder}: {files} damaged, missing or unfinished; executed again.")
         return False
     if origin_of(executed) != origin:
         return False

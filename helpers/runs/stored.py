@@ -64,10 +64,9 @@ class StoredRun:
     @cached_property
     def shorten(self) -> Callable[[object], object]:
         """Leaves the folders of this machine out of texts; see `helpers.runs.report.redact`."""
-        told = [
-            self.record.get(part) for part in ("parameters", "unreadable", "metadata", "made_in")
-        ]
-        return shortener(told, self.folder, self.scores["image"].values)
+        names = ("parameters", "unreadable", "metadata", "made_in")
+        entries = [self.record.get(name) for name in names]
+        return shortener(entries, self.folder, self.scores["image"].values)
 
     @property
     def _arrays(self) -> Arrays:
@@ -85,9 +84,9 @@ class StoredRun:
         if not self.has_scores:
             raise WorkbookError(f"{self.folder} holds no scores yet; finish its run first.")
         rows = (row.split(" ") for row in self.record["identity"].get("own", {}))
-        own = [name for kind, name in rows if kind == "score"]
-        kept = arrays.variables()
-        scores = arrays.read([name for name in dict.fromkeys((*SCORES, *own)) if name in kept])
+        registered = [name for kind, name in rows if kind == "score"]
+        stored = arrays.variables()
+        scores = arrays.read([n for n in dict.fromkeys((*SCORES, *registered)) if n in stored])
         return with_metadata(scores, self.record.get("metadata", {}))
 
     @cached_property
@@ -102,23 +101,24 @@ class StoredRun:
 
 def find_runs(given: Iterable[str | Path]) -> list[StoredRun]:
     """Open runs, given by their own folders or by folders that hold several."""
-    folders = [found for one in given for found in _some_in(Path(one).expanduser().absolute())]
+    places = (Path(place).expanduser().absolute() for place in given)
+    folders = [folder for place in places for folder in _some_in(place)]
     return [StoredRun(folder) for folder in dict.fromkeys(folders)]
 
 
 def _some_in(folder: Path) -> list[Path]:
-    found = folders_of_runs(folder)
-    if not found:
+    folders = folders_of_runs(folder)
+    if not folders:
         raise WorkbookError(
             f"{folder} holds no run, nor does a folder below it; give the folder of a run, or one"
             " with several."
         )
-    return found
+    return folders
 
 
 def folders_of_runs(folder: Path) -> list[Path]:
     """Return a folder if a run is in it, else those below it: outermost ones, by name."""
     if (folder / RECORD).exists():
         return [folder]
-    found = sorted(path.parent for path in folder.glob(f"**/{RECORD}"))
-    return [one for one in found if not any(other in one.parents for other in found)]
+    below = sorted(path.parent for path in folder.glob(f"**/{RECORD}"))
+    return [each for each in below if not any(other in each.parents for other in below)]

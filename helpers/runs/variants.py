@@ -75,8 +75,8 @@ def similarity_by_severity(run: "Run", severities: Sequence[float] | None = None
         Computed where it is missing.
     """
     runs = runs_by_severity(run, severities)
-    found = [own.scores()["embedding_similarity"] for own in runs.values()]
-    return xr.concat(found, pd.Index(list(runs), name="severity"))
+    similarities = [each.scores()["embedding_similarity"] for each in runs.values()]
+    return xr.concat(similarities, pd.Index(list(runs), name="severity"))
 
 
 def folders_by_severity(parameters: Parameters, images: int) -> dict[str, int]:
@@ -167,17 +167,17 @@ def runs_in_training_order(run: "Run") -> Iterator["Run"]:
         models in the order of ``compare``, and the run itself where it belongs among these: last,
         if it is trained to the end. One at a time: several large models would not fit the memory.
     """
-    own = run.parameters.model, run.parameters.pretrained
+    own_model = run.parameters.model, run.parameters.pretrained
     others = map(split_model, _others(run.parameters))
-    for model in sorted([*others, own], key=_steps_trained):
+    for model in sorted([*others, own_model], key=_steps_trained):
         spec = ":".join(part for part in model if part)
-        yield run if model == own else compared_run(run, spec)
+        yield run if model == own_model else compared_run(run, spec)
 
 
 def _others(parameters: Parameters) -> list[str]:
-    own = parameters.model, parameters.pretrained
+    own_model = parameters.model, parameters.pretrained
     listed = [untrained_model(parameters.model), *compared_with(parameters)]
-    return [model for model in dict.fromkeys(listed) if split_model(model) != own]
+    return [model for model in dict.fromkeys(listed) if split_model(model) != own_model]
 
 
 def _steps_trained(model: tuple[str, str | None]) -> float:
@@ -223,8 +223,9 @@ def attacked_run(run: "Run") -> "Run":
 
 def folder_attacked(parameters: Parameters, images: int) -> dict[str, int]:
     """Name the folder of `attacked_run` below a run's, with its number of images."""
-    own = _is_attacked(members_of(parameters.changes))
-    return {} if own else {ATTACKS: min(images, MOST_ATTACKED)}
+    if _is_attacked(members_of(parameters.changes)):
+        return {}
+    return {ATTACKS: min(images, MOST_ATTACKED)}
 
 
 def _is_attacked(changes: Sequence[str]) -> bool:
@@ -251,7 +252,7 @@ def subset_run(run: "Run", most: int) -> "Run":
 
 
 @dataclass(frozen=True)
-class Beside:
+class RelatedRuns:
     """Runs that a notebook reads beside its own."""
 
     runs: Callable[["Run"], Iterable["Run"]]
@@ -260,10 +261,10 @@ class Beside:
 
 
 SEVERITY, COMPARISON, ATTACK = "10", "11", "15"
-BESIDE: Mapping[str, Beside] = {
-    SEVERITY: Beside(lambda run: runs_by_severity(run).values(), folders_by_severity),
-    COMPARISON: Beside(runs_in_training_order, folders_of_others),
-    ATTACK: Beside(lambda run: [attacked_run(run)], folder_attacked),
+RELATED_RUNS: Mapping[str, RelatedRuns] = {
+    SEVERITY: RelatedRuns(lambda run: runs_by_severity(run).values(), folders_by_severity),
+    COMPARISON: RelatedRuns(runs_in_training_order, folders_of_others),
+    ATTACK: RelatedRuns(lambda run: [attacked_run(run)], folder_attacked),
 }
 """By the number of the notebook."""
 
@@ -272,8 +273,8 @@ def folders_below(
     parameters: Parameters, images: int, notebooks: Collection[str]
 ) -> dict[str, int]:
     """Name the folders of the runs that notebooks read below a run's, with numbers of images."""
-    found = {}
-    for number, beside in BESIDE.items() if parameters.extras else ():
+    folders = {}
+    for number, related in RELATED_RUNS.items() if parameters.extras else ():
         if any(name.startswith(number) for name in notebooks):
-            found |= beside.folders(parameters, images)
-    return found
+            folders |= related.folders(parameters, images)
+    return folders

@@ -13,11 +13,12 @@ import numpy as np
 
 from helpers.checks import WorkbookError
 from helpers.clip import weights
-from helpers.data import CHANGES, open_images
+from helpers.data import CHANGES
 from helpers.data.change import MODEL
 from helpers.runs import paths
 from helpers.runs.compute.engine import Batch, Engine
 from helpers.runs.derived import cache
+from helpers.runs.opening import open_sources
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import ALIGNED, ARRAYS, RECORD, REPORT
 from helpers.runs.record import circumstances, read_undamaged
@@ -77,9 +78,9 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
-    further = _kept(folder / cache.FOLDER, "zip", (record or {}).get("derived", []))
+    further = _expected(folder / cache.FOLDER, "zip", (record or {}).get("derived", []))
     yield _check_sealed(f"{name}further results", further)
-    if views := _kept(folder / drawn.FOLDER, "npz"):
+    if views := _expected(folder / drawn.FOLDER, "npz"):
         yield _check_sealed(f"{name}views", views)
     if executed := _executed(folder):
         yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
@@ -103,18 +104,18 @@ def _verify_one(folder: Path, name: str, share: float) -> Iterator[Check]:
 
 
 def _places(folder: Path, record: Mapping | None) -> list[str]:
-    """List the places of a run's arrays; those in an object store only where the record tells."""
+    """List the places of a run's arrays; those in an object store only where the record says so."""
     local = {str(folder / name) for name in (ARRAYS, ALIGNED) if (folder / name).exists()}
-    own = {paths.store(record["parameters"]["out"], folder)} if record else set()
-    return sorted(local | own)
+    recorded = {paths.store(record["parameters"]["out"], folder)} if record else set()
+    return sorted(local | recorded)
 
 
 def _check_arrays(what: str, stores: Sequence[str]) -> Check:
-    found = {place: find_damage(Arrays(place)) for place in stores}
+    damaged = {place: find_damage(Arrays(place)) for place in stores}
     count = sum(Arrays(place).manifest.count_files() for place in stores)
     wrong = [
         f"{place}/{each.file} is damaged or missing{_range(each.rows)}"
-        for place, damages in found.items()
+        for place, damages in damaged.items()
         for each in damages
     ]
     return Check(what, count, wrong)
@@ -124,7 +125,7 @@ def _range(rows: np.ndarray) -> str:
     return f" (images {rows[0]} to {rows[-1]})" if len(rows) else ""
 
 
-def _kept(folder: Path, ending: str, listed: Sequence[str] = ()) -> list[Path]:
+def _expected(folder: Path, ending: str, listed: Sequence[str] = ()) -> list[Path]:
     """List the files of a folder that are there, or ought to be."""
     return sorted({*folder.glob(f"[!.]*.{ending}"), *(folder / name for name in listed)})
 
@@ -136,10 +137,10 @@ def _check_sealed(what: str, paths: Sequence[Path]) -> Check:
 
 def _executed(folder: Path) -> list[Path]:
     """List the executed notebooks of a run, with those of which only the page is left."""
-    found = [
+    there = [
         path for ending in ("ipynb", "html") for path in (folder / "notebooks").glob(f"*.{ending}")
     ]
-    return sorted({path.with_suffix(".ipynb") for path in found})
+    return sorted({path.with_suffix(".ipynb") for path in there})
 
 
 def _check_notebooks(what: str, folder: Path) -> Check:
@@ -162,11 +163,11 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
             return Check(what, 0, [], "not possible: what draws them was registered in a notebook")
         return Check(what, 0, [f"{folder}: {error}"])
     try:
-        images = open_images(parameters.sources, parameters.limit, _subset_seed(parameters))
-        own = weights.fingerprint(parameters.model, parameters.pretrained)
+        images = open_sources(parameters)
+        fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
     except WorkbookError as error:
         return Check(what, 0, [f"{folder}: {error}"])
-    if own != record["identity"]["weights"]:
+    if fingerprint != record["identity"]["weights"]:
         return Check(what, 0, [f"{folder}: the weights of {parameters.model} have changed"])
     arrays = Arrays(paths.store(parameters.out, folder))
     if images.ids != arrays.ids():
@@ -177,7 +178,7 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
     done = np.flatnonzero(arrays.done())
     known = [row for row in done if views.are_kept(needing, images.ids[row])]
     rows = _drawn(np.array(known, int), share)
-    batches = [Batch(own, [images[row] for row in own.tolist()]) for own in arrays.batches(rows)]
+    batches = [Batch(part, [images[row] for row in part.tolist()]) for part in arrays.batches(rows)]
     exact = _is_as_computed(record)
     engine = Engine(parameters, arrays.place, record["identity"], views)
     check = _compared(what, engine, arrays, batches, exact)
@@ -187,14 +188,10 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
 
 
 def _is_as_computed(record: Mapping) -> bool:
-    """Tell whether a run was computed on a machine like this one, and nowhere else."""
+    """Return whether a run was computed on a machine like this one, and nowhere else."""
     now, before = circumstances(), record.get("computed_with", [])
     alone = before and record["parameters"]["cluster"] is None
     return bool(alone) and all(was[each] == now.get(each) for was in before for each in SETTINGS)
-
-
-def _subset_seed(parameters: Parameters) -> int | None:
-    return parameters.seed if parameters.limit is not None else None
 
 
 def _drawn(rows: np.ndarray, share: float) -> np.ndarray:
@@ -213,18 +210,18 @@ def _compared(
         stored = arrays.rows(rows, values)
         for place, row in enumerate(rows.tolist()):
             again.append(row)
-            own = {name: of_all[place] for name, of_all in stored.items()}
+            of_image = {name: of_all[place] for name, of_all in stored.items()}
             differing = [
                 name
                 for name, value in values.items()
-                if not _agree(own[name], value[place], exact, _whole(name, own))
+                if not _agree(of_image[name], value[place], exact, _whole(name, of_image))
             ]
             if differing:
                 wrong.append(f"{arrays.place}: {ids[row]!r} has another {', '.join(differing)} now")
-    asked = {row for batch in batches for row in batch.rows.tolist()}
-    wrong += [f"{arrays.place}: {ids[row]!r} can't be read any more" for row in asked - {*again}]
+    chosen = {row for batch in batches for row in batch.rows.tolist()}
+    wrong += [f"{arrays.place}: {ids[row]!r} can't be read any more" for row in chosen - {*again}]
     return Check(
-        what, len(asked), sorted(wrong), "to the last bit" if exact else "within tolerance"
+        what, len(chosen), sorted(wrong), "to the last bit" if exact else "within tolerance"
     )
 
 

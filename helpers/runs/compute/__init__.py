@@ -1,1 +1,1 @@
-"""Filling the arrays of a run: drawn, encoded and scored in one visit, here or on a cluster."""
+"""Filling the arrays of a run: drawn, encoded and scored in one pass, here or on a cluster."""

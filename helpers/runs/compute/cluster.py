@@ -81,7 +81,7 @@ def _client(cluster: str) -> Iterator[Client]:
     kind, _, number = cluster.partition(":")
     if kind == "local":
         options = {"threads_per_worker": 1, "dashboard_address": ":0"}
-        with LocalCluster(n_workers=int(number), **options) as own, Client(own) as client:
+        with LocalCluster(n_workers=int(number), **options) as workers, Client(workers) as client:
             yield client
         return
     try:
@@ -114,12 +114,12 @@ def _engine(job: Job) -> Engine:
         return _engines[job.key]
 
 
-def _check_rows(asked: Mapping[str, str]) -> None:
-    """Check that changes and scores are here, as those whom a run asks for; images bring theirs."""
-    changes = [row.removeprefix(CHANGE) for row in asked if row.startswith(CHANGE)]
+def _check_rows(registered: Mapping[str, str]) -> None:
+    """Check that a run's own changes and scores are here and the same; images bring theirs."""
+    changes = [row.removeprefix(CHANGE) for row in registered if row.startswith(CHANGE)]
     here = extend.fingerprint(changes)
-    own = {row: code for row, code in asked.items() if not row.startswith("source ")}
-    if missing := [row for row, code in own.items() if here.get(row) != code]:
+    needed = {row: code for row, code in registered.items() if not row.startswith("source ")}
+    if missing := [row for row, code in needed.items() if here.get(row) != code]:
         raise WorkbookError(
             f"The cluster's workers don't have the {missing[0]!r} of this run; write it into a file"
             " that is the same on all machines, and give that by -p extend."

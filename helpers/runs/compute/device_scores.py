@@ -2,7 +2,8 @@
 
 The equations are those of `helpers.analysis.scores`, whose functions go image by image through a
 processor's cache; a GPU has no such cache to mind, and wants many images at once. Values agree to
-1e-12: whole numbers are summed exactly in both, and all else in float64.
+1e-12: whole numbers are summed exactly in both, and all else in float64. Of each image's views the
+original comes first, and results are images × changes.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +23,7 @@ NAN = float("nan")
 
 
 def pixel_scores(views: Tensor) -> dict[str, Tensor]:
-    """Compare the changed views of images with their originals, as `scores.pixel_scores` does.
-
-    Of shape images × changes.
-    """
+    """Compare the changed views of images with their originals, as `scores.pixel_scores` does."""
     whole = views.float()
     squares = (whole[:, 1:] - whole[:, :1]).square()  # of whole numbers: exact in float32
     edges, deviations = _edge_maps(whole), _deviations(whole)
@@ -38,52 +36,23 @@ def pixel_scores(views: Tensor) -> dict[str, Tensor]:
 
 
 def embedding_similarity(embeddings: Tensor) -> Tensor:
-    """Compare embeddings by their angle, equation (4), as `scores.embedding_similarity` does.
-
-    Parameters
-    ----------
-    embeddings : Tensor, images × views × … × features
-        The original first.
-
-    Returns
-    -------
-    Tensor of float64, images × changes × …
-    """
-    wide = embeddings.double()
+    """Compare embeddings by their angle, equation (4), as `scores.embedding_similarity` does."""
+    wide = embeddings.double()  # images × views × … × features
     before, after = wide[:, :1], wide[:, 1:]
     norms = before.norm(dim=-1) * after.norm(dim=-1)
     return ((before * after).sum(-1) / norms).clamp(-1, 1)
 
 
 def l2_distance(embeddings: Tensor) -> Tensor:
-    """Compare embeddings by their distance, equation (5), as `scores.l2_distance` does.
-
-    Parameters
-    ----------
-    embeddings : Tensor, images × views × features
-        The original first.
-
-    Returns
-    -------
-    Tensor of float64, images × changes
-    """
-    wide = embeddings.double()
+    """Compare embeddings by their distance, equation (5), as `scores.l2_distance` does."""
+    wide = embeddings.double()  # images × views × features
     return (wide[:, 1:] - wide[:, :1]).norm(dim=-1)
 
 
 def attention_similarity(grids: Tensor, size: tuple[int, int] = (224, 224)) -> Tensor:
     """Compare attention maps, equation (6), as `scores.attention_similarity` does.
 
-    Parameters
-    ----------
-    grids : Tensor, images × views × rows × columns
-        Attention of the class token to the patches, the original first.
-    size : tuple of int
-        Height and width of the maps in pixels: those of the views.
-
-    Returns
-    -------
-    Tensor of float64, images × changes
+    Grids are images × views × rows × columns, maps as high and wide as the views in pixels.
     """
     down, across = (
         torch.from_numpy(bilinear_weights(n, side)).to(grids.device)
@@ -142,6 +111,6 @@ def _edge_maps(images: Tensor) -> Tensor:
     return edges / largest.masked_fill(largest == 0, NAN)
 
 
-def _edge_likeness(one: Tensor, other: Tensor) -> Tensor:
+def _edge_likeness(before: Tensor, after: Tensor) -> Tensor:
     """Equations (9) and (11)."""
-    return 1 - (one - other).abs().mean((-2, -1), dtype=torch.float64)
+    return 1 - (before - after).abs().mean((-2, -1), dtype=torch.float64)

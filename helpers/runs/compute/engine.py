@@ -1,4 +1,4 @@
-"""The engine that fills a run's arrays: it draws, encodes and scores an image in one visit."""
+"""The engine that fills a run's arrays: it draws, encodes and scores an image in one pass."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from helpers.data.change import MODEL
 from helpers.runs.compute.loader import Batch, Drawn, draw, drawn_by_processes
 from helpers.runs.compute.output_variables import (
     CONTENT,
-    Asked,
+    OutputSpec,
     Values,
     encoded,
     is_pooled,
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
     from helpers.clip import Model
 
-WAITING_PER_LANE = 4
+WAITING_PER_WORKER = 4
 NOT_FINITE = "the model gives numbers for it that are not finite, or too large to be kept"
 PARTS = ("draw", "encode", "score", "write")
 
 
 @dataclass(frozen=True)
-class Pace:
+class DeviceConfig:
     """How a kind of device is kept busy."""
 
     images: int  # in a pass. A processor's core is as fast with one; a GPU waits for more
@@ -52,12 +52,12 @@ class Pace:
     scores: bool  # whether it compares pixels and attention itself
 
 
-PACES = {"cpu": Pace(1, 0, False), "cuda": Pace(16, cores(), True)}
+DEVICE_CONFIGS = {"cpu": DeviceConfig(1, 0, False), "cuda": DeviceConfig(16, cores(), True)}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is told of a batch, whose values are written."""
+    """What is known of a batch once its values are written."""
 
     images: int  # how many were computed
     unreadable: dict[str, str]  # image → reason
@@ -69,7 +69,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Visit:
+class _PassResult:
     rows: list[int]
     values: Values
     outcome: Outcome
@@ -90,7 +90,7 @@ class Engine:
         self._changes = parameters.change_names
         self._classes = identity.get(CLASSES, ())
         self._drawn_views = drawn_views
-        self.asked = Asked(parameters.layers, len(self._changes), tuple(SCORES))
+        self.spec = OutputSpec(parameters.layers, len(self._changes), tuple(SCORES))
         self._arrays = Arrays(place)
         self._names: set[str] = set()  # of the variables that have room
 
@@ -107,74 +107,76 @@ class Engine:
     @property
     def preprocessing(self) -> Preprocessing:
         """How images are brought to the size of views; the model's own way is asked of it."""
-        own = self._parameters.preprocessed_for == "model"
-        return self.model.preprocessing if own else STUDY_PREPROCESSING
+        if self._parameters.preprocessed_for == "model":
+            return self.model.preprocessing
+        return STUDY_PREPROCESSING
 
     def allocate(self, wanted: Collection[str] | None = None) -> None:
         """Make room for what is kept, in chunks of ``batch_size`` images."""
-        size, whole = self._parameters.batch_size, self._pace.images
+        size, whole = self._parameters.batch_size, self._config.images
         rows = -(-size // whole) * whole  # no pass is divided between two chunks
         known = [
             variable
-            for variable in variables(self.model, self.asked, self._arrays.sources())
+            for variable in variables(self.model, self.spec, self._arrays.sources())
             if wanted is None or variable.name in {*wanted, CONTENT.name}
         ]
         allocate(self._arrays, known, rows)
 
     def fill(self, batches: Sequence[Batch]) -> Iterator[Outcome]:
         """Compute batches in as many threads as the parameter ``workers`` says."""
-        with self._visits(batches) as visits:
+        with self._results(batches) as results:
             for batch in batches:
-                outcome = self._write(next(visits) for _ in self._passes(batch))
+                outcome = self._write(next(results) for _ in self._passes(batch))
                 yield outcome.shared_by(self._parameters.workers)
 
     def compute(self, batches: Sequence[Batch]) -> Iterator[tuple[np.ndarray, Values]]:
         """Compute batches as `fill` does, and hand out their values instead of writing them."""
-        with self._visits(batches) as visits:
-            for visit in visits:
-                by_image = {n: own for n, own in visit.values.items() if not is_pooled(n)}
-                yield np.array(visit.rows, int), by_image
+        with self._results(batches) as results:
+            for result in results:
+                by_image = {n: each for n, each in result.values.items() if not is_pooled(n)}
+                yield np.array(result.rows, int), by_image
 
     @contextmanager
-    def _visits(self, batches: Sequence[Batch]) -> Iterator[Iterator["_Visit"]]:
-        from helpers.runs.compute.worker_pool import ahead, lanes
+    def _results(self, batches: Sequence[Batch]) -> Iterator[Iterator["_PassResult"]]:
+        from helpers.runs.compute.worker_pool import ahead, worker_pool
 
         self._names = self._arrays.allocated()
         count = self._parameters.workers
-        tasks, visit = [own for each in batches for own in self._passes(each)], self._draw_and_visit
-        if processes := self._pace.processes:
+        tasks = [images for batch in batches for images in self._passes(batch)]
+        compute = self._draw_and_compute
+        if processes := self._config.processes:
             # They start before any thread does, which might hold a lock that they would wait for.
-            tasks, visit = self._drawn_ahead(tasks, processes), self._visit
-        with lanes(count, self.model.device) as pool:
-            yield ahead(pool, visit, tasks, WAITING_PER_LANE * count)
+            tasks, compute = self._drawn_ahead(tasks, processes), self._compute
+        with worker_pool(count, self.model.device) as pool:
+            yield ahead(pool, compute, tasks, WAITING_PER_WORKER * count)
 
     def fill_alone(self, batch: Batch) -> Outcome:
         """Compute one batch in the calling thread."""
         self._names = self._arrays.allocated()
-        return self._write(map(self._draw_and_visit, self._passes(batch)))
+        return self._write(map(self._draw_and_compute, self._passes(batch)))
 
     @property
-    def _pace(self) -> Pace:
-        return PACES.get(self.model.device.partition(":")[0], PACES["cpu"])
+    def _config(self) -> DeviceConfig:
+        return DEVICE_CONFIGS.get(self.model.device.partition(":")[0], DEVICE_CONFIGS["cpu"])
 
     def _passes(self, batch: Batch) -> list[Batch]:
         # A pass holds the same images whatever else is computed with them, and an image has its
         # place in it: products round differently at another number of rows, enough to change the
         # sixth digit of a small distance.
-        number = batch.rows // self._pace.images
+        number = batch.rows // self._config.images
         cuts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(number)]
         return [
             Batch(batch.rows[start:end], batch.images[start:end]) for start, end in pairwise(cuts)
         ]
 
-    def _draw_and_visit(self, batch: Batch) -> _Visit:
-        return self._visit(draw(batch, *self._asked))
+    def _draw_and_compute(self, batch: Batch) -> _PassResult:
+        return self._compute(draw(batch, *self._draw_options))
 
     def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
-        return drawn_by_processes(passes, *self._asked, processes)
+        return drawn_by_processes(passes, *self._draw_options, processes)
 
     @property
-    def _asked(self) -> tuple[Parameters, Sequence[str], Preprocessing, Sequence[str]]:
+    def _draw_options(self) -> tuple[Parameters, Sequence[str], Preprocessing, Sequence[str]]:
         return self._parameters, self._changes, self.preprocessing, self._classes
 
     def _attack(self, drawn: Drawn) -> None:
@@ -182,12 +184,12 @@ class Engine:
         pixels, severity = drawn.pixels.numpy(), self._parameters.severity
         for place, name in enumerate(self._changes, 1):
             if CHANGES[name].needs == MODEL:
-                for own, image in zip(pixels, drawn.ids, strict=True):
-                    own[place] = self._drawn_views.view(own[0], name, image, severity)
+                for views, image in zip(pixels, drawn.ids, strict=True):
+                    views[place] = self._drawn_views.view(views[0], name, image, severity)
 
-    def _visit(self, drawn: Drawn) -> _Visit:
+    def _compute(self, drawn: Drawn) -> _PassResult:
         if not drawn.rows:
-            return _Visit([], {}, Outcome(0, drawn.unreadable, {"draw": drawn.seconds}))
+            return _PassResult([], {}, Outcome(0, drawn.unreadable, {"draw": drawn.seconds}))
         clock = _Clock()
         self._attack(drawn)
         clock.lap("draw")
@@ -199,17 +201,17 @@ class Engine:
         clock.lap("encode")
         if known.any():
             # A GPU's pass takes many megabytes, which are not copied without need.
-            own = slice(None) if known.all() else known
-            values |= self._scored(pixels[own], drawn.pixels.numpy()[own], values)
+            chosen = slice(None) if known.all() else known
+            values |= self._scored(pixels[chosen], drawn.pixels.numpy()[chosen], values)
         clock.lap("score")
         undefined = {drawn.ids[n]: _not_finite(drawn.ids[n]) for n in np.flatnonzero(~known)}
-        rows = [row for row, one in zip(drawn.rows, known, strict=True) if one]
+        rows = [row for row, is_known in zip(drawn.rows, known, strict=True) if is_known]
         outcome = Outcome(len(rows), drawn.unreadable | undefined, clock.seconds)
         kept = {name: values[name] for name in self._names & values.keys()} if rows else {}
-        return _Visit(rows, kept, outcome)
+        return _PassResult(rows, kept, outcome)
 
     def _encoded(self, rows: Sequence[int], pixels: "Tensor") -> Values:
-        size = self._pace.images
+        size = self._config.images
         places = [row % size for row in rows]
         if len(rows) < size:
             padded = pixels.new_zeros((size, *pixels.shape[1:]))
@@ -221,39 +223,41 @@ class Engine:
             "neurons": any(row.neurons for row in rows),
         }
         encoding = self.model.encode(pixels.flatten(0, 1), tensors=True, **keeping)
-        values = encoded(encoding, rows, self.asked)
+        values = encoded(encoding, rows, self.spec)
         return {name: value[places] for name, value in values.items()}
 
     def _scored(self, pixels: "Tensor", drawn: np.ndarray, values: Values) -> Values:
-        there = scored_on_device(pixels, values) if self._pace.scores else {}
+        there = scored_on_device(pixels, values) if self._config.scores else {}
         values = values | there
         scores = [
-            scored(own, {name: value[place] for name, value in values.items()}, self.asked.scores)
-            for place, own in enumerate(drawn)
+            scored(views, {name: value[place] for name, value in values.items()}, self.spec.scores)
+            for place, views in enumerate(drawn)
         ]
         return there | {name: np.stack([score[name] for score in scores]) for name in scores[0]}
 
-    def _write(self, visits: Iterable[_Visit]) -> Outcome:
-        visits = list(visits)
+    def _write(self, results: Iterable[_PassResult]) -> Outcome:
+        results = list(results)
         clock = _Clock()
-        filled = [visit for visit in visits if visit.rows]
-        rows = np.array([row for visit in filled for row in visit.rows], int)
+        filled = [result for result in results if result.rows]
+        rows = np.array([row for result in filled for row in result.rows], int)
         if filled:
             names = filled[0].values
-            values = {name: np.concatenate([own.values[name] for own in filled]) for name in names}
+            values = {
+                name: np.concatenate([each.values[name] for each in filled]) for name in names
+            }
             of_batch = pooled(values, self._arrays.source_of(rows), self._arrays.sources())
             self._arrays.write(rows, values | of_batch)
         clock.lap("write")
-        outcomes = [visit.outcome for visit in visits] + [Outcome(0, {}, clock.seconds)]
+        outcomes = [result.outcome for result in results] + [Outcome(0, {}, clock.seconds)]
         return Outcome(
             len(rows),
-            {image: why for own in outcomes for image, why in own.unreadable.items()},
-            {part: sum(own.seconds.get(part, 0.0) for own in outcomes) for part in PARTS},
+            {image: why for each in outcomes for image, why in each.unreadable.items()},
+            {part: sum(each.seconds.get(part, 0.0) for each in outcomes) for part in PARTS},
         )
 
 
 def _finite(values: Values) -> np.ndarray:
-    """Tell for which images a model gave neither NaN nor infinity."""
+    """Return for which images a model gave neither NaN nor infinity."""
     by_image = [value.reshape(len(value), -1) for value in values.values()]
     return np.all([np.isfinite(value).all(axis=1) for value in by_image], axis=0)
 

@@ -56,8 +56,8 @@ def draw(
 ) -> Drawn:
     """Read the images of a pass, and draw all their views but those that need the model.
 
-    Changes are asked of the parameters once, when a run begins: to ask again would take up what has
-    meanwhile been changed in the file that registers them.
+    Changes are read from the parameters once, when a run begins: to read them again would take up
+    what has meanwhile been changed in the file that registers them.
     """
     started = perf_counter()
     plain = [name for name in changes if CHANGES[name].needs != MODEL]
@@ -68,10 +68,10 @@ def draw(
         except UnreadableImage as error:
             unreadable[image.id] = str(error)
             continue
-        asked = (parameters.seed, parameters.severity, plain, preprocessing)
-        own = views(pixels, image.id, *asked, subject_of(image, classes))
+        how = (parameters.seed, parameters.severity, plain, preprocessing)
+        by_name = views(pixels, image.id, *how, subject_of(image, classes))
         drawn[row, image.id] = np.stack(
-            [own.get(name, own[ORIGINAL]) for name in (ORIGINAL, *changes)]
+            [by_name.get(name, by_name[ORIGINAL]) for name in (ORIGINAL, *changes)]
         )
         contents.append(content_of(pixels))
     import torch
@@ -82,18 +82,14 @@ def draw(
 
 
 class _Passes:
-    def __init__(self, passes: Sequence[Batch], *asked: object):
-        self._passes, self._asked = passes, asked
+    def __init__(self, passes: Sequence[Batch], *options: object):
+        self._passes, self._options = passes, options
 
     def __len__(self) -> int:
         return len(self._passes)
 
     def __getitem__(self, number: int) -> Drawn:
-        return draw(self._passes[number], *self._asked)
-
-
-def _as_it_is(drawn: Drawn) -> Drawn:
-    return drawn
+        return draw(self._passes[number], *self._options)
 
 
 def _begin_process(_: int) -> None:
@@ -119,7 +115,6 @@ def drawn_by_processes(
     loader = DataLoader(
         _Passes(passes, parameters, changes, preprocessing, classes),
         batch_size=None,
-        collate_fn=_as_it_is,
         num_workers=processes,
         prefetch_factor=AHEAD,
         pin_memory=torch.cuda.is_available(),

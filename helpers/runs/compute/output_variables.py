@@ -27,8 +27,8 @@ Values = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a run asks of a visit to an image."""
+class OutputSpec:
+    """How many values a run keeps of an image, and which scores."""
 
     layers: int  # how many of the last layers' heads are kept
     changes: int  # how many changes are made
@@ -42,18 +42,18 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Output:
     """A row of the table of what is kept of an image beside its scores."""
 
     name: str
     # which of `helpers.clip.capabilities.QUESTIONS` the model must answer; "" where none
     needs: str
-    # from a `helpers.clip.Model` and what is asked to the axes of a
+    # from a `helpers.clip.Model` and the spec to the axes of a
     # `helpers.runs.storage.layout.Variable`
-    axes: Callable[["Model", Asked], dict]
-    # from an `helpers.clip.Encoding` of images × views, in tensors, and what is asked to values
-    # with first axis images
-    values: Callable[["Encoding", Asked], "Tensor"]
+    axes: Callable[["Model", OutputSpec], dict]
+    # from an `helpers.clip.Encoding` of images × views, in tensors, and the spec to values with
+    # first axis images
+    values: Callable[["Encoding", OutputSpec], "Tensor"]
     dtype: str = "float32"
     # whether the pass must keep what heads read from each token, or how neurons fire
     by_token: bool = False
@@ -63,16 +63,16 @@ class Kept:
     pooled: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-def variables(model: "Model", asked: Asked, sources: Sequence[str]) -> list[Variable]:
+def variables(model: "Model", spec: OutputSpec, sources: Sequence[str]) -> list[Variable]:
     """Return all that is kept of an image, or of a batch of them."""
-    by_model = [_variable(row, model, asked, sources) for row in kept(model.capabilities)]
-    scores = [*scores_of(model.capabilities, asked.scores), "pixel_change"]
-    of_changes = (Variable(name, _changes(asked), "float64") for name in scores)
+    by_model = [_variable(row, model, spec, sources) for row in outputs_of(model.capabilities)]
+    scores = [*scores_of(model.capabilities, spec.scores), "pixel_change"]
+    of_changes = (Variable(name, _changes(spec), "float64") for name in scores)
     return [CONTENT, *by_model, *of_changes]
 
 
-def _variable(row: Kept, model: "Model", asked: Asked, sources: Sequence[str]) -> Variable:
-    axes = row.axes(model, asked)
+def _variable(row: Output, model: "Model", spec: OutputSpec, sources: Sequence[str]) -> Variable:
+    axes = row.axes(model, spec)
     if row.pooled:
         return Variable(row.name, {"of_source": list(sources)} | axes, row.dtype, per="batch")
     return Variable(row.name, axes, row.dtype)
@@ -82,18 +82,18 @@ def pooled(
     values: Mapping[str, np.ndarray], sources: Sequence[str], every: Sequence[str]
 ) -> Values:
     """Reduce what is kept of a batch, not of its images."""
-    members = [[place for place, own in enumerate(sources) if own == source] for source in every]
-    rows = {row.name: row for row in KEPT if row.pooled}
-    found = {}
+    members = [[row for row, source in enumerate(sources) if source == name] for name in every]
+    rows = {row.name: row for row in OUTPUTS if row.pooled}
+    of_batch = {}
     for name in rows.keys() & values.keys():
-        reduced = [rows[name].pooled(values[name][own]) for own in members]
-        found[name] = np.stack(reduced)[None].astype(rows[name].dtype)
-    return found
+        reduced = [rows[name].pooled(values[name][images]) for images in members]
+        of_batch[name] = np.stack(reduced)[None].astype(rows[name].dtype)
+    return of_batch
 
 
 def is_pooled(name: str) -> bool:
-    """Tell a variable that is kept of a batch from one of each image."""
-    return any(row.name == name and row.pooled for row in KEPT)
+    """Return whether a variable is kept of a batch, and not of each image."""
+    return any(row.name == name and row.pooled for row in OUTPUTS)
 
 
 def content_of(pixels: np.ndarray) -> np.ndarray:
@@ -103,14 +103,15 @@ def content_of(pixels: np.ndarray) -> np.ndarray:
     return np.frombuffer(digest.digest(), np.uint8)
 
 
-def kept(capabilities: "Capabilities") -> list[Kept]:
-    """Return the rows of `KEPT` that a model can fill."""
-    return [row for row in KEPT if row.needs not in capabilities.reasons]
+def outputs_of(capabilities: "Capabilities") -> list[Output]:
+    """Return the rows of `OUTPUTS` that a model can fill."""
+    return [row for row in OUTPUTS if row.needs not in capabilities.reasons]
 
 
-def needed(capabilities: "Capabilities", names: Collection[str]) -> list[Kept]:
-    """Return the rows of `KEPT` that some variables take; scores take an embedding and a map."""
-    return [row for row in kept(capabilities) if row.name in names or row.name in _COMPARED_AS]
+def needed(capabilities: "Capabilities", names: Collection[str]) -> list[Output]:
+    """Return the rows of `OUTPUTS` that some variables take; scores take an embedding and a map."""
+    taken = {*names, *_COMPARED_AS}
+    return [row for row in outputs_of(capabilities) if row.name in taken]
 
 
 def scores_of(capabilities: "Capabilities", scores: Sequence[str]) -> list[str]:
@@ -128,15 +129,15 @@ def part_labels(layers: int, rest: Sequence[str]) -> list[str]:
     return [rest[0], *by_layer, *rest[1 + layers :]]
 
 
-def encoded(encoding: "Encoding", rows: Sequence[Kept], asked: Asked) -> Values:
+def encoded(encoding: "Encoding", rows: Sequence[Output], spec: OutputSpec) -> Values:
     """Take what is kept from one forward pass over all views of some images."""
     import torch
 
-    found = {}
+    values = {}
     for row in rows:
         dtype = torch.float32 if row.pooled else getattr(torch, row.dtype)
-        found[row.name] = row.values(encoding, asked).to(dtype).cpu().numpy()
-    return found
+        values[row.name] = row.values(encoding, spec).to(dtype).cpu().numpy()
+    return values
 
 
 def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequence[str]) -> Values:
@@ -152,19 +153,19 @@ def scored(drawn: np.ndarray, by_model: Mapping[str, np.ndarray], scores: Sequen
         for name in {row.needs for row in left} & _COMPARED_AS.keys() & by_model.keys()
     } | {"pixels": drawn}
     for row in (row for row in left if row.needs in inputs):
-        found = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
-        compared[row.name] = _number_per_view(row.name, found, len(drawn) - 1)
+        values = row.function(inputs[row.needs][:1], inputs[row.needs][1:])
+        compared[row.name] = _number_per_view(row.name, values, len(drawn) - 1)
     return compared
 
 
-def _number_per_view(score: str, found: object, views: int) -> np.ndarray:
-    found = np.asarray(found)
-    if found.shape != (views,):
+def _number_per_view(score: str, values: object, views: int) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != (views,):
         raise WorkbookError(
-            f"The score {score!r} gave an array of shape {found.shape} for {views} changed views;"
+            f"The score {score!r} gave an array of shape {values.shape} for {views} changed views;"
             f" it must return a number for each, an array of shape ({views},)."
         )
-    return found
+    return values
 
 
 def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Values:
@@ -173,38 +174,38 @@ def scored_on_device(pixels: "Tensor", by_model: Mapping[str, np.ndarray]) -> Va
 
     from helpers.runs.compute import device_scores
 
-    found = device_scores.pixel_scores(pixels)
+    scores = device_scores.pixel_scores(pixels)
     for name, function in device_scores.BY_MODEL.items():
         if SCORES[name].needs in by_model:
             compared = torch.from_numpy(by_model[SCORES[name].needs]).to(pixels.device)
             size = {"size": tuple(pixels.shape[2:4])} if SCORES[name].needs == "attention" else {}
-            found[name] = function(compared, **size)
-    return {name: values.cpu().numpy() for name, values in found.items()}
+            scores[name] = function(compared, **size)
+    return {name: values.cpu().numpy() for name, values in scores.items()}
 
 
 _COMPARED_AS = {"embedding": lambda values, _: np.asarray(values), "attention": attention_map}
 
 
-def _by_image(of_views: "Tensor", asked: Asked) -> "Tensor":
-    return of_views.unflatten(0, (-1, asked.views))
+def _by_image(of_views: "Tensor", spec: OutputSpec) -> "Tensor":
+    return of_views.unflatten(0, (-1, spec.views))
 
 
-def _embedding(encoding: "Encoding", asked: Asked) -> "Tensor":
-    return _by_image(encoding.embedding, asked)  # images × views × features
+def _embedding(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    return _by_image(encoding.embedding, spec)  # images × views × features
 
 
-def _attention(encoding: "Encoding", asked: Asked) -> "Tensor":
-    return _by_image(encoding.attention, asked)
+def _attention(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    return _by_image(encoding.attention, spec)
 
 
-def _heads(encoding: "Encoding", asked: Asked) -> "Tensor":
-    return _by_image(encoding.heads, asked)[:, 0, -asked.layers :]
+def _heads(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    return _by_image(encoding.heads, spec)[:, 0, -spec.layers :]
 
 
-def _parts(encoding: "Encoding", asked: Asked) -> "Tensor":
+def _parts(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
     import torch
 
-    original = slice(None, None, asked.views)
+    original = slice(None, None, spec.views)
     rest, mlps = encoding.rest[original], encoding.mlps[original]
     depth = mlps.shape[1]
     biases = rest[:, 1 : 1 + depth]
@@ -213,8 +214,8 @@ def _parts(encoding: "Encoding", asked: Asked) -> "Tensor":
     return torch.cat([rest[:, :1], by_layer, rest[:, 1 + depth :]], dim=1)
 
 
-def _shares(encoding: "Encoding", asked: Asked) -> "Tensor":
-    components = _by_image(encoding.components, asked).double()
+def _shares(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    components = _by_image(encoding.components, spec).double()
     original = components[:, :1]
     differences = components[:, 1:] - original
     shift = differences.sum(dim=2)  # images × changes × features
@@ -222,26 +223,26 @@ def _shares(encoding: "Encoding", asked: Asked) -> "Tensor":
     return dissection.as_shares(along, shift, original.sum(dim=2))
 
 
-def _patch_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
-    embedding = _embedding(encoding, asked)
+def _patch_shares(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    embedding = _embedding(encoding, spec)
     shift = embedding[:, 1:] - embedding[:, :1]  # images × changes × features
     # views × tokens × changes
-    along = encoding.tokens_along(shift.repeat_interleave(asked.views, dim=0))
-    along = _by_image(along[:, encoding.prefix :], asked)  # images × views × patches × changes
+    along = encoding.tokens_along(shift.repeat_interleave(spec.views, dim=0))
+    along = _by_image(along[:, encoding.prefix :], spec)  # images × views × patches × changes
     after = along[:, 1:].diagonal(dim1=1, dim2=3)  # each view along its own shift
     change = (after - along[:, 0]).mT.double()  # images × changes × patches
     shares = dissection.as_shares(change, shift.double(), embedding[:, :1].double())
     return shares.unflatten(-1, encoding.attention.shape[1:])
 
 
-def _neuron_shares(encoding: "Encoding", asked: Asked) -> "Tensor":
-    return encoding.once(_of_neurons, asked)[0]
+def _neuron_shares(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    return encoding.once(_of_neurons, spec)[0]
 
 
-def _of_neurons(encoding: "Encoding", asked: Asked) -> tuple["Tensor", "Tensor", "Tensor"]:
+def _of_neurons(encoding: "Encoding", spec: OutputSpec) -> tuple["Tensor", "Tensor", "Tensor"]:
     """Return the shares of neurons, their falling sizes, and where these are."""
-    fired = _by_image(encoding.neurons, asked)  # images × views × layers × neurons
-    embedding = _embedding(encoding, asked)
+    fired = _by_image(encoding.neurons, spec)  # images × views × layers × neurons
+    embedding = _embedding(encoding, spec)
     shift = embedding[:, 1:] - embedding[:, :1]
     along = (fired[:, 1:] - fired[:, :1]) * encoding.neuron_writing(shift)
     sides = (side.double() for side in (shift, embedding[:, :1]))
@@ -261,71 +262,71 @@ def _moments(shares: np.ndarray) -> np.ndarray:
     return np.stack([shares.mean(axis=0), np.sqrt(np.square(shares).mean(axis=0))])
 
 
-def _largest_neurons(encoding: "Encoding", asked: Asked) -> "Tensor":
-    return encoding.once(_of_neurons, asked)[2][..., :LARGEST]  # images × changes × largest
+def _largest_neurons(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    return encoding.once(_of_neurons, spec)[2][..., :LARGEST]  # images × changes × largest
 
 
-def _neurons_for_half(encoding: "Encoding", asked: Asked) -> "Tensor":
-    return dissection.fewest_for_half(encoding.once(_of_neurons, asked)[1].double())
+def _neurons_for_half(encoding: "Encoding", spec: OutputSpec) -> "Tensor":
+    return dissection.fewest_for_half(encoding.once(_of_neurons, spec)[1].double())
 
 
-def _changes(asked: Asked) -> dict:
-    return {"augmentation": asked.changes}
+def _changes(spec: OutputSpec) -> dict:
+    return {"augmentation": spec.changes}
 
 
-def _each_change(model: "Model", asked: Asked) -> dict:
-    return _changes(asked)
+def _each_change(model: "Model", spec: OutputSpec) -> dict:
+    return _changes(spec)
 
 
-def _views_by_patch(model: "Model", asked: Asked) -> dict:
-    return {"view": asked.views} | _grid(model)
+def _views_by_patch(model: "Model", spec: OutputSpec) -> dict:
+    return {"view": spec.views} | _grid(model)
 
 
-def _changes_by_patch(model: "Model", asked: Asked) -> dict:
-    return _changes(asked) | _grid(model)
+def _changes_by_patch(model: "Model", spec: OutputSpec) -> dict:
+    return _changes(spec) | _grid(model)
 
 
-def _of_views(model: "Model", asked: Asked) -> dict:
-    return {"view": asked.views, "feature": model.features}
+def _of_views(model: "Model", spec: OutputSpec) -> dict:
+    return {"view": spec.views, "feature": model.features}
 
 
 def _grid(model: "Model") -> dict:
     return dict(zip(("row", "column"), model.grid, strict=True))
 
 
-def _of_heads(model: "Model", asked: Asked) -> dict:
-    last = list(range(model.layers))[-asked.layers :]
+def _of_heads(model: "Model", spec: OutputSpec) -> dict:
+    last = list(range(model.layers))[-spec.layers :]
     return {"layer": last, "head": list(range(model.heads)), "feature": model.features}
 
 
-def _of_parts(model: "Model", asked: Asked) -> dict:
+def _of_parts(model: "Model", spec: OutputSpec) -> dict:
     return {"part": part_labels(model.layers, model.rest_labels), "feature": model.features}
 
 
-def _moments_of_neurons(model: "Model", asked: Asked) -> dict:
+def _moments_of_neurons(model: "Model", spec: OutputSpec) -> dict:
     moments = {"moment": ["mean", "root mean square"]}
     layers = {"depth": model.layers, "neuron": model.neurons}
-    return moments | _changes(asked) | layers
+    return moments | _changes(spec) | layers
 
 
-def _largest(model: "Model", asked: Asked) -> dict:
-    return _changes(asked) | {"largest": LARGEST}
+def _largest(model: "Model", spec: OutputSpec) -> dict:
+    return _changes(spec) | {"largest": LARGEST}
 
 
-def _of_components(model: "Model", asked: Asked) -> dict:
+def _of_components(model: "Model", spec: OutputSpec) -> dict:
     labels = dissection.component_labels(model.layers, model.heads, model.rest_labels)
-    return _changes(asked) | {"component": labels}
+    return _changes(spec) | {"component": labels}
 
 
-KEPT = (
+OUTPUTS = (
     # name, needs, axes, values
-    Kept("embedding", "", _of_views, _embedding),
-    Kept("attention", "attention", _views_by_patch, _attention),
-    Kept("heads", "account", _of_heads, _heads, "float16"),
-    Kept("parts", "account", _of_parts, _parts),
-    Kept("shares", "account", _of_components, _shares),
-    Kept("patch_shares", "account", _changes_by_patch, _patch_shares, by_token=True),
-    Kept(
+    Output("embedding", "", _of_views, _embedding),
+    Output("attention", "attention", _views_by_patch, _attention),
+    Output("heads", "account", _of_heads, _heads, "float16"),
+    Output("parts", "account", _of_parts, _parts),
+    Output("shares", "account", _of_components, _shares),
+    Output("patch_shares", "account", _changes_by_patch, _patch_shares, by_token=True),
+    Output(
         "neuron_moments",
         "neurons",
         _moments_of_neurons,
@@ -334,6 +335,6 @@ KEPT = (
         neurons=True,
         pooled=_moments,
     ),
-    Kept("largest_neurons", "neurons", _largest, _largest_neurons, "uint32", neurons=True),
-    Kept("neurons_for_half", "neurons", _each_change, _neurons_for_half, "uint32", neurons=True),
+    Output("largest_neurons", "neurons", _largest, _largest_neurons, "uint32", neurons=True),
+    Output("neurons_for_half", "neurons", _each_change, _neurons_for_half, "uint32", neurons=True),
 )

@@ -15,14 +15,14 @@ T, R = TypeVar("T"), TypeVar("R")
 
 
 @contextmanager
-def lanes(count: int, device: str = "cpu") -> Iterator[Executor]:
+def worker_pool(count: int, device: str = "cpu") -> Iterator[Executor]:
     """Open threads that don't wait for one another: each has cores of its own.
 
     A thread does all that an image needs, from its file to its scores. Two threads with one core
     each are faster than one pass on two cores, whose halves wait for each other in every product.
     """
     cores = torch.get_num_threads()
-    pool = ThreadPoolExecutor(count, "lane", _begin, (max(1, cores // count), device))
+    pool = ThreadPoolExecutor(count, "worker", _begin, (max(1, cores // count), device))
     try:
         with others_limited(), pool:
             yield pool

@@ -19,7 +19,7 @@ from zarr.storage import MemoryStore
 from helpers.runs.paths import RECORD
 from helpers.runs.record import Record
 from helpers.runs.storage.files import ROOM, read_sealed, write_sealed
-from helpers.runs.storage.locks import ToldLock
+from helpers.runs.storage.locks import ProcessLock
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run
@@ -36,28 +36,18 @@ def derived(
     path = run.folder / FOLDER / f"{name}-{digest}.zarr.zip"
     path.parent.mkdir(exist_ok=True)
     record = Record(run.folder / RECORD)
-    with ToldLock(path.with_suffix(".lock")):
-        if (found := read(path)) is None:
+    with ProcessLock(path.with_suffix(".lock")):
+        if (result := read(path)) is None:
             if path.exists() or path.name in record.read().get("derived", []):
-                run.tell(f"{path} is damaged or missing; it is computed again.")
+                run.report_damage(f"{path} is damaged or missing; it is computed again.")
             write(path, compute())
-            found = read(path)
+            result = read(path)
         record.add_derived(path.name)
-    return found
+    return result
 
 
 def read(path: Path) -> xr.Dataset | None:
-    """Read a dataset of one file; None where it is missing, or any byte has changed.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Dataset or None
-        In memory; labels are texts of Python.
-    """
+    """Read a dataset of one file; None where it is missing, or any byte has changed."""
     data = read_sealed(path)
     if data is None:
         return None

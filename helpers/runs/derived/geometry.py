@@ -17,7 +17,7 @@ from helpers.runs.run import Run
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.integrity import repair
 from helpers.runs.storage.layout import Layout, Variable, allocate
-from helpers.runs.storage.locks import ToldLock
+from helpers.runs.storage.locks import ProcessLock
 
 REFILLED = tuple(
     (name, filling)
@@ -55,13 +55,13 @@ def _refilled(run: Run) -> xr.Dataset:
         original = run.views(image_id)[ORIGINAL]
         return [geometry.refilled(original, *each, image_id, seed, severity) for each in REFILLED]
 
-    found = []
+    parts = []
     with ThreadPoolExecutor(run.parameters.workers) as pool:
         for start in range(0, len(ids), PASS):
             drawn = np.stack(list(pool.map(draw, ids[start : start + PASS])))
             embedding = run.model.encode(drawn.reshape(-1, *drawn.shape[2:])).embedding
-            found.append(embedding.reshape(*drawn.shape[:2], -1))
-    embeddings = np.concatenate(found).astype(np.float16)
+            parts.append(embedding.reshape(*drawn.shape[:2], -1))
+    embeddings = np.concatenate(parts).astype(np.float16)
     augmentations, fillings = zip(*REFILLED, strict=True)
     coords = {
         **images.coords,
@@ -91,28 +91,28 @@ def aligned_scores(run: Run) -> xr.Dataset:
     coordinates = {"image": ("image", list(images.values))}
     coordinates["source"] = ("image", list(images["source"].values))
     draw = partial(_moved, run, run.encodings("attention")["attention"])
-    with ToldLock(path.with_suffix(".lock")), ThreadPoolExecutor(run.parameters.workers) as pool:
+    with ProcessLock(path.with_suffix(".lock")), ThreadPoolExecutor(run.parameters.workers) as pool:
         arrays = Arrays(str(path))
         layout = Layout(arrays, run.identity | {"place": name}, coordinates)
         layout.create()
-        repair(layout, lambda found: run.tell(found.sentence(arrays.place, images.values)))
+        repair(layout, lambda damage: run.report_damage(damage.sentence(str(path), images.values)))
         allocate(arrays, [Variable(name, axes, "float64")], run.parameters.batch_size)
         for rows in arrays.batches(np.flatnonzero(~arrays.done())):
-            values = [_aligned(own) for own in pool.map(draw, images.values[rows])]
+            values = [_aligned(moved) for moved in pool.map(draw, images.values[rows])]
             arrays.write(rows, {name: np.stack(values)})
         return arrays.read([name])[name].to_dataset("score")
 
 
 def _moved(run: Run, attention: xr.DataArray, image_id: str) -> list:
     """Move an image and its attention as each view did, beside the view and its own attention."""
-    views, own = run.views(image_id), attention.sel(image=image_id)
+    views, grids = run.views(image_id), attention.sel(image=image_id)
     severity, seed = run.parameters.severity, run.parameters.seed
     size = run.preprocessing.size
-    before = attention_map(own.sel(view=ORIGINAL).values, size)
+    before = attention_map(grids.sel(view=ORIGINAL).values, size)
     moved = []
     for name in geometry.GEOMETRIC:
         origin = geometry.origins(name, image_id, seed, severity, size)
-        after = attention_map(own.sel(view=name).values, size)
+        after = attention_map(grids.sel(view=name).values, size)
         pair = geometry.moved_as(before, origin), after
         moved.append((*pair, geometry.moved_as(views[ORIGINAL], origin), views[name]))
     return [np.stack(part) for part in zip(*moved, strict=True)]

@@ -45,11 +45,11 @@ def heads_attention(run: Run, image: str, change: str) -> xr.DataArray:
     def compute() -> xr.Dataset:
         drawn = run.views(image, [change])
         # One by one: in one pass, each would round as the other lets it.
-        found = [
+        attention = [
             run.model.encode(drawn[name][None], by_token=True).attention_of_heads[0]
             for name in (ORIGINAL, change)
         ]
-        values = np.stack(found).astype(np.float16)
+        values = np.stack(attention).astype(np.float16)
         return xr.Dataset({"attention": (ATTENTION_AXES, values)}, {"view": [ORIGINAL, change]})
 
     return derived(run, "heads_attention", compute, image=image, change=change)["attention"]
@@ -79,8 +79,8 @@ def head_directions(run: Run) -> xr.Dataset:
     def compute() -> xr.Dataset:
         return leading_directions(run.model.head_weights(len(layers)))
 
-    found = derived(run, "head_directions", compute, directions=DIRECTIONS)
-    return found.assign_coords(layer=layers)
+    result = derived(run, "head_directions", compute, directions=DIRECTIONS)
+    return result.assign_coords(layer=layers)
 
 
 def head_readings(run: Run) -> xr.Dataset:
@@ -106,7 +106,7 @@ def head_readings(run: Run) -> xr.Dataset:
     def choose(heads: xr.DataArray, texts: xr.DataArray, rank: int) -> xr.Dataset:
         return labels.read_heads(heads, texts, TEXTS, rank)
 
-    return _kept(run, "readings", choose)
+    return _read(run, "readings", choose)
 
 
 def resampled_readings(run: Run) -> xr.Dataset:
@@ -127,7 +127,7 @@ def resampled_readings(run: Run) -> xr.Dataset:
     WorkbookError
         As `head_readings` does.
     """
-    return _kept(run, "resampled_readings", roles.resampled_heads)
+    return _read(run, "resampled_readings", roles.resampled_heads)
 
 
 def explained_by_chance(run: Run) -> xr.DataArray:
@@ -151,20 +151,20 @@ def explained_by_chance(run: Run) -> xr.DataArray:
 
     def explain() -> xr.Dataset:
         heads, texts = run.contributions("heads")["heads"], run.named_texts()
-        found = roles.explained_by_chance(heads, texts, TEXTS, run.model.head_width)
-        return found.to_dataset(name="explained")
+        explained = roles.explained_by_chance(heads, texts, TEXTS, run.model.head_width)
+        return explained.to_dataset(name="explained")
 
     return derived(run, "explained_by_chance", explain, texts=run.texts.fingerprint)["explained"]
 
 
-def _kept(
+def _read(
     run: Run, name: str, read: Callable[[xr.DataArray, xr.DataArray, int], xr.Dataset]
 ) -> xr.Dataset:
     texts = run.named_texts()
 
     def choose() -> xr.Dataset:
-        found = read(run.contributions("heads")["heads"], texts, run.model.head_width)
-        return found[["text", "explained"]]
+        readings = read(run.contributions("heads")["heads"], texts, run.model.head_width)
+        return readings[["text", "explained"]]
 
     chosen = derived(run, name, choose, texts=run.texts.fingerprint)
     return labels.with_properties(chosen, texts["property"].values)

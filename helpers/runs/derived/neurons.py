@@ -67,19 +67,19 @@ def neuron_texts(run: "Run", excess: pd.DataFrame) -> xr.DataArray:
     """
     run.require("neurons")
     texts = run.text_embeddings()
-    own = excess.drop_duplicates("neuron").sort_values(["depth", "place"])
+    chosen = excess.drop_duplicates("neuron").sort_values(["depth", "place"])
 
     def compute() -> xr.Dataset:
         blank = np.zeros((1, SIZE, SIZE, 3), np.uint8)
         axes = np.eye(texts.sizes["feature"], dtype=np.float32)
         written = run.model.encode(blank, neurons=True).neuron_writing(axes)
-        directions = normalised(written[:, own["depth"], own["place"]].T)
+        directions = normalised(written[:, chosen["depth"], chosen["place"]].T)
         pool = unit_vectors(texts - texts.mean("text")).transpose("feature", "text").values
-        coords = {"neuron": own["neuron"].to_numpy(object), "text": texts["text"]}
-        found = xr.DataArray(directions @ pool, dims=("neuron", "text"), coords=coords)
-        return found.to_dataset(name="fit")
+        coords = {"neuron": chosen["neuron"].to_numpy(object), "text": texts["text"]}
+        fit = xr.DataArray(directions @ pool, dims=("neuron", "text"), coords=coords)
+        return fit.to_dataset(name="fit")
 
-    names = own["neuron"].tolist()
+    names = chosen["neuron"].tolist()
     return derived(run, "neuron_texts", compute, neurons=names, texts=run.texts.fingerprint)["fit"]
 
 
@@ -92,17 +92,17 @@ def ordinary_neurons(run: "Run") -> xr.Dataset:
 
 def _ordinary(run: "Run", embeddings: xr.DataArray) -> xr.Dataset:
     rng = np.random.default_rng(run.parameters.seed)
-    found = {}
-    for source, own in by_source(embeddings).items():
-        drawn = rng.permutation(own.sizes["image"])[:MOST_IMAGES]
-        chosen = own.isel(image=np.sort(drawn))
+    by_name = {}
+    for source, group in by_source(embeddings).items():
+        drawn = rng.permutation(group.sizes["image"])[:MOST_IMAGES]
+        chosen = group.isel(image=np.sort(drawn))
         parts = list(_fired_and_written(run, chosen["image"].values))
         fired, written = (np.concatenate(side) for side in zip(*parts, strict=True))
         axes = ("image", "depth", "neuron")
         ids = {"image": chosen["image"].values}
         sides = (xr.DataArray(side, dims=axes, coords=ids) for side in (fired, written))
-        found[source] = specificity.ordinary_neurons(*sides, chosen.drop_vars("source"), rng)
-    return xr.concat(found.values(), xr.Variable("of_source", list(found)))
+        by_name[source] = specificity.ordinary_neurons(*sides, chosen.drop_vars("source"), rng)
+    return xr.concat(by_name.values(), xr.Variable("of_source", list(by_name)))
 
 
 def _fired_and_written(run: "Run", ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -121,12 +121,12 @@ def ablated_neurons(run: "Run") -> xr.Dataset:
 
 def _ablated(run: "Run", account: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     parts = []
-    for source, own in by_source(account["neurons_for_half"]).items():
-        ids, images = own["image"].values, own.sizes["image"]
+    for source, group in by_source(account["neurons_for_half"]).items():
+        ids, images = group["image"].values, group.sizes["image"]
         choosing, measuring = patching.split(images, MEASURED, run.parameters.seed)
         drawn = _views(run, ids[measuring], run.changes)
         shares = account["share"].sel(of_source=source)
-        encoded = [_encoded(run.model, own) for own in drawn]
+        encoded = [_encoded(run.model, views) for views in drawn]
         total = _less(shares * images, encoded) if images > 1 else shares
         ordinary = reference["share"].sel(of_source=source)
         chosen = specificity.choose_neurons(
@@ -137,7 +137,7 @@ def _ablated(run: "Run", account: xr.Dataset, reference: xr.Dataset) -> xr.Datas
         effects = _effects(run.model, drawn, plain, means, chosen)
         parts.append(
             xr.Dataset(
-                {name: (("choice", "image", "augmentation"), own) for name, own in effects.items()},
+                {name: (("choice", "image", "augmentation"), e) for name, e in effects.items()},
                 coords={
                     "choice": chosen["choice"].values,
                     "image": ids[measuring],
@@ -188,9 +188,9 @@ def _effects(
     return {"removed": removed, "kept": kept}
 
 
-def _cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return (one * other).sum(axis=1) / lengths
+def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return (first * second).sum(axis=1) / lengths
 
 
 def _encoded(model: "Model", pixels: np.ndarray) -> "Encoding":
@@ -198,4 +198,4 @@ def _encoded(model: "Model", pixels: np.ndarray) -> "Encoding":
 
 
 def _views(run: "Run", ids: np.ndarray, changes: tuple[str, ...]) -> np.ndarray:
-    return np.stack([np.stack(list(run.views(own, changes).values())) for own in ids])
+    return np.stack([np.stack(list(run.views(name, changes).values())) for name in ids])

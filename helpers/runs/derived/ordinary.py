@@ -24,7 +24,7 @@ PASS = 16
 def ordinary_differences(run: "Run") -> xr.Dataset:
     """Return the account of differences between originals of one source, computing it if missing.
 
-    An account of a shift tells something of the change only beside this one: what carries any
+    An account of a shift says something of the change only beside this one: what carries any
     difference between two images is no mark of the change.
 
     Parameters
@@ -50,10 +50,9 @@ def ordinary_differences(run: "Run") -> xr.Dataset:
 def _computed(run: "Run", embeddings: xr.DataArray) -> xr.Dataset:
     rng = np.random.default_rng(run.parameters.seed)
     parts = []
-    for own in by_source(embeddings).values():
-        count = min(own.sizes["image"], MOST_IMAGES)
-        drawn = np.sort(rng.permutation(own.sizes["image"])[:count])
-        chosen = own.isel(image=drawn)
+    for group in by_source(embeddings).values():
+        drawn = np.sort(rng.permutation(group.sizes["image"])[:MOST_IMAGES])
+        chosen = group.isel(image=drawn)
         parts.append(ordinary_shares(_products(run, chosen), chosen, rng).astype(np.float32))
     return xr.concat(parts, "image")
 
@@ -61,14 +60,14 @@ def _computed(run: "Run", embeddings: xr.DataArray) -> xr.Dataset:
 def _products(run: "Run", embeddings: xr.DataArray) -> xr.DataArray:
     """Return c_i · e_j for each component, float64, (image, component, other)."""
     ids, toward = embeddings["image"].values, embeddings.values.astype(np.float64).T
-    found = []
+    passes = []
     for start in range(0, len(ids), PASS):
         originals = [run.views(each, ())[ORIGINAL] for each in ids[start : start + PASS]]
         written = components(run.model.encode(np.stack(originals)))
-        found.append(written.astype(np.float64).values @ toward)
+        passes.append(written.astype(np.float64).values @ toward)
     coords = {name: embeddings[name] for name in ("image", "source")}
     return xr.DataArray(
-        np.concatenate(found),
+        np.concatenate(passes),
         dims=("image", "component", "other"),
         coords=coords | {"component": written["component"]},
     )

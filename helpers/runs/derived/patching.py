@@ -46,7 +46,7 @@ def patched_heads(run: "Run") -> xr.Dataset:
         ``removed`` (effect, choice, image, augmentation), float32, with the coordinate ``source``
         (image): the share of a shift that goes when heads are put back to what they wrote for the
         original, mean over draws. `helpers.analysis.patching` says what the effects are, and
-        `helpers.analysis.patching.choose_heads` the choices; NaN for choices that a source lacks.
+        `helpers.analysis.patching.choose_heads` the choices; NaN where a source has no such choice.
 
     Raises
     ------
@@ -61,11 +61,11 @@ def patched_heads(run: "Run") -> xr.Dataset:
 
 
 def _patched(run: "Run", heads: xr.DataArray, reference: xr.DataArray) -> xr.Dataset:
-    found = [
-        _of_source(run, own, reference.isel(image=np.isin(reference["image"], own["image"])))
-        for own in by_source(heads).values()
+    by_name = [
+        _of_source(run, group, reference.isel(image=np.isin(reference["image"], group["image"])))
+        for group in by_source(heads).values()
     ]
-    return xr.concat(found, "image").to_dataset(name="removed")
+    return xr.concat(by_name, "image").to_dataset(name="removed")
 
 
 def _of_source(run: "Run", heads: xr.DataArray, reference: xr.DataArray) -> xr.DataArray:
@@ -78,12 +78,12 @@ def _of_source(run: "Run", heads: xr.DataArray, reference: xr.DataArray) -> xr.D
     parts = [
         xr.concat(
             [
-                (own * measured).sum(["layer", "head"]),
-                *_in_passes(run, own),
+                (batch * measured).sum(["layer", "head"]),
+                *_in_passes(run, batch),
             ],
             "effect",
         )
-        for own in _batches(chosen)
+        for batch in _batches(chosen)
     ]
     effects = xr.concat(parts, "image").assign_coords(effect=list(patching.EFFECTS))
     return effects.groupby("choice").mean().astype(np.float32)
@@ -97,18 +97,18 @@ def _batches(chosen: xr.DataArray) -> list[xr.DataArray]:
 def _in_passes(run: "Run", chosen: xr.DataArray) -> list[xr.DataArray]:
     """Return what is removed along the direct path, and in all, (choice, image, augmentation)."""
     views = [run.views(image) for image in chosen["image"].values]
-    originals = np.stack([own[ORIGINAL] for own in views])
+    originals = np.stack([of_image[ORIGINAL] for of_image in views])
     before = run.model.encode(originals).embedding
     names = chosen["augmentation"].values
-    found = []
+    by_change = []
     for name in names:
-        pixels = np.stack([own[name] for own in views])
+        pixels = np.stack([of_image[name] for of_image in views])
         heads = chosen.sel(augmentation=name).transpose("choice", "image", "layer", "head").values
-        found.append(_of_change(run, pixels, originals, before, heads))
+        by_change.append(_of_change(run, pixels, originals, before, heads))
     coords = {name: chosen[name] for name in ("choice", "image", "source")}
     return [
-        xr.concat(own, xr.Variable("augmentation", names)).assign_coords(coords)
-        for own in zip(*found, strict=True)
+        xr.concat(effect, xr.Variable("augmentation", names)).assign_coords(coords)
+        for effect in zip(*by_change, strict=True)
     ]
 
 
@@ -124,7 +124,8 @@ def _of_change(
         for tokens in (run.model.read_tokens, None)
     ]
     return [
-        patching.removed(xr.DataArray(own, dims=("choice", *axes)), shift, original) for own in left
+        patching.removed(xr.DataArray(each, dims=("choice", *axes)), shift, original)
+        for each in left
     ]
 
 
@@ -153,8 +154,8 @@ def patched_layers(run: "Run") -> xr.Dataset:
 
     def compute() -> xr.Dataset:
         patches = few_of_each(run.dissection("patch_shares")["patch_shares"], EXAMINED)
-        found = [_layers_of_source(run, own) for own in by_source(patches).values()]
-        return xr.concat(found, "image").to_dataset(name="undone")
+        by_name = [_layers_of_source(run, group) for group in by_source(patches).values()]
+        return xr.concat(by_name, "image").to_dataset(name="undone")
 
     return derived(run, "patched_layers", compute, images=EXAMINED, layers=LAYERS)
 
@@ -163,48 +164,49 @@ def _layers_of_source(run: "Run", patches: xr.DataArray) -> xr.DataArray:
     images, model, axes = patches["image"], run.model, ("image", "feature")
     names = np.resize(patches["augmentation"].values, len(images))
     views = [run.views(*each) for each in zip(images.values, names[:, None], strict=True)]
-    originals = np.stack([own[ORIGINAL] for own in views])
-    pixels = np.stack([own[name] for own, name in zip(views, names, strict=True)])
-    own = patches.sel(image=images, augmentation=xr.DataArray(names, dims="image"))
+    originals = np.stack([of_image[ORIGINAL] for of_image in views])
+    pixels = np.stack([of_image[name] for of_image, name in zip(views, names, strict=True)])
+    shares = patches.sel(image=images, augmentation=xr.DataArray(names, dims="image"))
     chosen = patching.choose_patches(
-        own.transpose("image", "row", "column").values.reshape(len(images), -1),
+        shares.transpose("image", "row", "column").values.reshape(len(images), -1),
         np.array([_by_patch(*pair, model.grid) for pair in zip(originals, pixels, strict=True)]),
         seed=run.parameters.seed,
     )
     before, after = model.encode(originals).embedding, model.encode(pixels).embedding
     shift = xr.DataArray(after - before, dims=axes)
     layers = np.unique(np.linspace(0, model.layers - 1, LAYERS).round().astype(int))
-    found = {}
+    by_choice = {}
     for name, (step, parts) in _given(model, layers, chosen).items():
         left = model.encode_patched(pixels, np.roll(originals, step, axis=0), **parts) - before
         undone = patching.undone(xr.DataArray(left, dims=("layer", *axes)), shift)
-        found[name] = undone if len(images) > step else undone * np.nan
+        by_choice[name] = undone if len(images) > step else undone * np.nan
     coords = {"layer": layers, "image": images.values, "augmentation": ("image", names)}
     coords["source"] = ("image", images["source"].values)
-    choices = xr.Variable("choice", list(found))
-    return xr.concat(found.values(), choices).assign_coords(coords).astype(np.float32)
+    choices = xr.Variable("choice", list(by_choice))
+    return xr.concat(by_choice.values(), choices).assign_coords(coords).astype(np.float32)
 
 
 def _given(
     model: "Model", layers: np.ndarray, chosen: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[int, dict[str, np.ndarray]]]:
     """Choice → how many images further the activations come from, and what is exchanged."""
-    one = np.eye(model.layers, dtype=bool)[layers][:, None]  # layers patched × 1 × layers
+    layer = np.eye(model.layers, dtype=bool)[layers][:, None]  # layers patched × 1 × layers
     parts = {
-        "read": {"stream": one, "tokens": model.read_tokens},
-        "heads": {"heads": np.repeat(one[..., None], model.heads, axis=-1)},
-        "mlps": {"mlps": one},
+        "read": {"stream": layer, "tokens": model.read_tokens},
+        "heads": {"heads": np.repeat(layer[..., None], model.heads, axis=-1)},
+        "mlps": {"mlps": layer},
     }
     if model.read_tokens.all():
         parts.pop("read")  # all that there is
     before = ((0, 0), (model.tower.prefix, 0))
     positions = {
-        name: {"stream": one, "tokens": np.pad(patches, before)} for name, patches in chosen.items()
+        name: {"stream": layer, "tokens": np.pad(patches, before)}
+        for name, patches in chosen.items()
     }
     return (
-        {name: (0, own) for name, own in parts.items()}
-        | {f"{name} {patching.OF_ANOTHER}": (1, own) for name, own in parts.items()}
-        | {name: (0, own) for name, own in positions.items()}
+        {name: (0, part) for name, part in parts.items()}
+        | {f"{name} {patching.OF_ANOTHER}": (1, part) for name, part in parts.items()}
+        | {name: (0, position) for name, position in positions.items()}
     )
 
 

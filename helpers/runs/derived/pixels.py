@@ -93,8 +93,8 @@ def _departures(run: "Run") -> xr.Dataset:
 
 
 def _of_image(run: "Run", name: str) -> dict[str, np.ndarray]:
-    own = run.views(name)
-    original, changed = own[ORIGINAL], np.stack([own[change] for change in run.changes])
+    views = run.views(name)
+    original, changed = views[ORIGINAL], np.stack([views[change] for change in run.changes])
     given = run.parameters
     drawn = (name, given.seed + 1, given.severity)
     other = np.stack([draw_changed(original, change, *drawn) for change in run.changes])

@@ -1,6 +1,7 @@
 """Repairs that take forward passes, and a task with a spurious feature, kept with a run."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,32 +66,32 @@ def repaired_answers(run: "Run", *, known: bool = False) -> dict[str, xr.DataArr
     embeddings = run.encodings("embedding")["embedding"]
     judge = _judge(run)
     passed = _with_passes(run) if run.capabilities.account and not known else None
-    found = {}
-    for source, own in by_source(embeddings).items():
-        learning, measuring = _halves(run, own)
+    by_name = {}
+    for source, group in by_source(embeddings).items():
+        learning, measuring = _halves(run, group)
         if not len(learning):
             continue
-        own = patching.with_known_shift(own) if known else own
-        values = patching.repaired(own.isel(image=learning), own.isel(image=measuring))
+        given = patching.with_known_shift(group) if known else group
+        values = patching.repaired(given.isel(image=learning), given.isel(image=measuring))
         right = judge(values).mean("choice")
         if passed is not None:
             ids = passed["image"].values[(passed["source"] == source).values]
-            own_passes = passed.sel(image=ids).drop_vars("source")
-            right = xr.concat([right, own_passes], "repair", join="outer")
+            by_passes = passed.sel(image=ids).drop_vars("source")
+            right = xr.concat([right, by_passes], "repair", join="outer")
         if right.sizes["property"] and right.notnull().any():
-            found[source] = right
-    return found
+            by_name[source] = right
+    return by_name
 
 
 def _judge(run: "Run"):
     """Return what asks the run's questions of embeddings, (…, image, view, feature)."""
-    asked = predictions.ensembles(run.text_embeddings())
-    true = predictions.true_values(asked, truth_of_views(known_truth(run.images), run.view_names))
-    return lambda values: predictions.judged(values, asked, true)
+    texts = predictions.ensembles(run.text_embeddings())
+    true = predictions.true_values(texts, truth_of_views(known_truth(run.images), run.view_names))
+    return lambda values: predictions.judged(values, texts, true)
 
 
-def _halves(run: "Run", own: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    count = own.sizes["image"]
+def _halves(run: "Run", values: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    count = values.sizes["image"]
     if count < 2:
         return np.array([], int), np.arange(count)
     return patching.split(count, count // 2, run.parameters.seed)
@@ -99,20 +100,20 @@ def _halves(run: "Run", own: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
 def _with_passes(run: "Run") -> xr.DataArray | None:
     """Return answers by models with heads ablated, and by the mean of mild views."""
     heads = on_grid(run.dissection("shares")["shares"])
-    if not any(len(_halves(run, own)[0]) for own in by_source(heads).values()):
+    if not any(len(_halves(run, group)[0]) for group in by_source(heads).values()):
         return None
     ordinary = on_grid(ordinary_differences(run)["shares"])
 
     def compute() -> xr.Dataset:
         judge, parts = _judge(run), []
-        for own in by_source(heads).values():
-            learning, measuring = _halves(run, own)
+        for group in by_source(heads).values():
+            learning, measuring = _halves(run, group)
             if len(learning):
-                reference = ordinary.isel(image=np.isin(ordinary["image"], own["image"]))
-                chosen = _chosen(own.isel(image=learning), reference.mean("image"), run)
-                ids = own["image"].values
+                reference = ordinary.isel(image=np.isin(ordinary["image"], group["image"]))
+                chosen = _chosen(group.isel(image=learning), reference.mean("image"), run)
+                ids = group["image"].values
                 values = _encoded(run, ids[learning[:AVERAGED]], ids[measuring[:MEASURED]], chosen)
-                right = judge(values).assign_coords(source=own["source"][measuring[:MEASURED]])
+                right = judge(values).assign_coords(source=group["source"][measuring[:MEASURED]])
                 parts.append(right)
         return xr.concat(parts, "image").astype(np.float32).to_dataset(name="right")
 
@@ -134,25 +135,25 @@ def _chosen(shares: xr.DataArray, ordinary: xr.DataArray, run: "Run") -> dict[st
     }
     count = patching.top_count(mean.size)
     return {
-        name: np.isin(np.arange(own.size), ties.largest_first(own.ravel())[:count]).reshape(
-            own.shape
+        name: np.isin(np.arange(mean.size), ties.largest_first(by_head.ravel())[:count]).reshape(
+            mean.shape
         )
-        for name, own in values.items()
+        for name, by_head in values.items()
     }
 
 
 def _encoded(
     run: "Run", averaged: np.ndarray, measured: np.ndarray, chosen: Mapping[str, np.ndarray]
 ) -> xr.DataArray:
-    means = run.model.means_over(np.stack([run.views(own, ())[ORIGINAL] for own in averaged]))
-    altered = {name: run.model.with_heads_ablated(own, means) for name, own in chosen.items()}
-    found = []
-    for own in measured:
-        pixels = np.stack(list(run.views(own).values()))
+    means = run.model.means_over(np.stack([run.views(image, ())[ORIGINAL] for image in averaged]))
+    altered = {name: run.model.with_heads_ablated(heads, means) for name, heads in chosen.items()}
+    by_image = []
+    for image in measured:
+        pixels = np.stack(list(run.views(image).values()))
         by_repair = [model.encode(pixels).embedding for model in altered.values()]
-        found.append(np.stack([*by_repair, _mean_of_mild_views(run.model, pixels)]))
+        by_image.append(np.stack([*by_repair, _mean_of_mild_views(run.model, pixels)]))
     return xr.DataArray(
-        np.stack(found, axis=1),
+        np.stack(by_image, axis=1),
         dims=("repair", "image", "view", "feature"),
         coords={
             "repair": [*altered, patching.MILD],
@@ -166,7 +167,7 @@ def _mean_of_mild_views(model: "Model", pixels: np.ndarray) -> np.ndarray:
     """Average over a view, its mirror image and a copy moved by some pixels."""
     mirrored, moved = pixels[:, :, ::-1], np.roll(pixels, (6, 6), axis=(1, 2))
     views = (pixels, np.ascontiguousarray(mirrored), moved)
-    return np.mean([model.encode(own).embedding for own in views], axis=0)
+    return np.mean([model.encode(view).embedding for view in views], axis=0)
 
 
 def spurious_task(run: "Run") -> xr.Dataset:
@@ -193,14 +194,14 @@ def spurious_task(run: "Run") -> xr.Dataset:
         If the model gives no exact account.
     """
     heads = run.contributions("heads")["heads"]
-    own = {f"{METADATA}{LABEL}", f"{METADATA}{GROUP}"} <= set(heads.coords)
-    compute = lambda: _spurious(run, heads, own)  # noqa: E731
-    found = derived(run, "spurious", compute, learned=LEARNED, asked=ASKED, together=TOGETHER)
-    return found.assign_attrs(of="images" if own else "scenes")
+    of_images = {f"{METADATA}{LABEL}", f"{METADATA}{GROUP}"} <= set(heads.coords)
+    compute = partial(_spurious, run, heads, of_images)
+    result = derived(run, "spurious", compute, learned=LEARNED, asked=ASKED, together=TOGETHER)
+    return result.assign_attrs(of="images" if of_images else "scenes")
 
 
-def _spurious(run: "Run", heads: xr.DataArray, own: bool) -> xr.Dataset:
-    task, even = (_of_images(run, heads), None) if own else _of_scenes(run)
+def _spurious(run: "Run", heads: xr.DataArray, of_images: bool) -> xr.Dataset:
+    task, even = (_of_images(run, heads), None) if of_images else _of_scenes(run)
     rng = np.random.default_rng(run.parameters.seed)
     learned = task.learning
     scores = {
@@ -209,16 +210,16 @@ def _spurious(run: "Run", heads: xr.DataArray, own: bool) -> xr.Dataset:
         )
     }
     names = [head_name(*each) for each in heads.stack(each=("layer", "head"))["each"].values]
-    if not own:
+    if not of_images:
         scores |= _of_background(run, scores[CONTRIBUTING], names)
-    right = {n: probes.answered_without(task, ties.largest_first(own)) for n, own in scores.items()}
+    right = {n: probes.answered_without(task, ties.largest_first(s)) for n, s in scores.items()}
     drawn = [probes.answered_without(task, rng.permutation(len(names))) for _ in range(DRAWS)]
     right[probes.AT_RANDOM] = np.mean(drawn, axis=0)
     values = {"right": (("order", "heads", "image"), np.stack(list(right.values())))}
     if even is not None:
         values["even"] = ("image", probes.answered_without(even, [])[0])
     return xr.Dataset(
-        {name: (axes, np.asarray(own, np.float32)) for name, (axes, own) in values.items()},
+        {name: (axes, np.asarray(each, np.float32)) for name, (axes, each) in values.items()},
         coords={
             "order": list(right),
             "heads": list(probes.ABLATED[: len(drawn[0])]),
@@ -245,7 +246,7 @@ def _of_scenes(run: "Run") -> tuple[probes.ProbeTask, probes.ProbeTask]:
     misled = number < LEARNED
     together = np.where(rng.random(len(number)) < TOGETHER, shape, 1 - shape)
     background = np.where(misled, together, even)
-    found = []
+    encoded = []
     for rows in np.array_split(number, len(number) // AVERAGED):
         pixels = [
             scene(
@@ -257,8 +258,8 @@ def _of_scenes(run: "Run") -> tuple[probes.ProbeTask, probes.ProbeTask]:
             for row in rows.tolist()
         ]
         encoding = run.model.encode(np.stack(pixels))
-        found.append((encoding.embedding, encoding.heads[:, -run.parameters.layers :]))
-    sides = (np.concatenate(side).astype(np.float64) for side in zip(*found, strict=True))
+        encoded.append((encoding.embedding, encoding.heads[:, -run.parameters.layers :]))
+    sides = (np.concatenate(side).astype(np.float64) for side in zip(*encoded, strict=True))
     embeddings, heads = sides
     arrays = (
         embeddings,
@@ -270,7 +271,7 @@ def _of_scenes(run: "Run") -> tuple[probes.ProbeTask, probes.ProbeTask]:
 
     def task(learning: np.ndarray) -> probes.ProbeTask:
         rows = learning | asked
-        return probes.ProbeTask(*(own[rows] for own in arrays), learning[rows])
+        return probes.ProbeTask(*(array[rows] for array in arrays), learning[rows])
 
     return task(misled), task(~misled & ~asked)
 
@@ -280,11 +281,11 @@ def _of_background(run: "Run", varying: np.ndarray, names: list[str]) -> dict[st
     from helpers.clip.embedded import NAMES
     from helpers.head_benchmark import judging
 
-    found = {}
+    scores = {}
     if run.capabilities.texts:
         labels = head_readings(run)["property"].values.ravel()
-        found[LABELLED] = varying + (labels == "background") * 2 * varying.max()
+        scores[LABELLED] = varying + (labels == "background") * 2 * varying.max()
     if run.parameters.model in NAMES:
         effects = judging.read(run.parameters.model).patched.sel(property="background")
-        found[PATCHED] = effects.mean("pair").sel(head=names).values
-    return found
+        scores[PATCHED] = effects.mean("pair").sel(head=names).values
+    return scores

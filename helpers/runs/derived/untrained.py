@@ -55,17 +55,17 @@ def _moved(run: "Run") -> xr.Dataset:
     pixels = np.stack([np.stack(list(run.views(name).values())) for name in images.values])
     coords = {**images.coords, "view": list(run.view_names)}
     seeds = range(1, 1 + (NETWORKS_OF_LARGE if is_large else NETWORKS))
-    found = []
+    by_network = []
     for seed in seeds:
         embeddings = _encoded(first if seed == 1 else _network(run, seed), pixels)
-        found.append(moved_by(xr.DataArray(embeddings, coords, ("image", "view", "feature"))))
-    moved = xr.concat(found, xr.Variable("network", list(seeds)))
+        by_network.append(moved_by(xr.DataArray(embeddings, coords, ("image", "view", "feature"))))
+    moved = xr.concat(by_network, xr.Variable("network", list(seeds)))
     return xr.Dataset({"moved": moved.astype(np.float32), "parameters": parameters})
 
 
 def _encoded(model: "Model", pixels: np.ndarray) -> np.ndarray:
     passes = (pixels[start : start + PASS] for start in range(0, len(pixels), PASS))
-    encoded = [model.encode(own.reshape(-1, *own.shape[2:])).embedding for own in passes]
+    encoded = [model.encode(each.reshape(-1, *each.shape[2:])).embedding for each in passes]
     return np.concatenate(encoded).reshape(*pixels.shape[:2], -1)
 
 

@@ -71,9 +71,9 @@ def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:
         with the coordinates ``source`` and ``chance``. The only property is ``label``.
     """
     embeddings = run.encodings("embedding")["embedding"]
-    own = embeddings[COORDINATE]
-    labelled = embeddings.isel(image=np.flatnonzero(own.values != ""))
-    truth = pd.DataFrame({CLASS: own.values}, index=embeddings["image"].values)
+    labels = embeddings[COORDINATE]
+    labelled = embeddings.isel(image=np.flatnonzero(labels.values != ""))
+    truth = pd.DataFrame({CLASS: labels.values}, index=embeddings["image"].values)
     true = predictions.true_values(classes, dict.fromkeys(run.view_names, truth))
     right = predictions.judged(labelled, classes, true)
     return xr.Dataset({"answer": predictions.answered(labelled, classes), "right": right})
@@ -101,8 +101,8 @@ def right_by_severity(
     """
     classes = embedded_classes(run, templates)
     runs = runs_by_severity(run, severities)
-    found = [class_answers(own, classes)["right"].sel(property=CLASS) for own in runs.values()]
-    return xr.concat(found, pd.Index(list(runs), name="severity"), coords="minimal")
+    right = [class_answers(each, classes)["right"].sel(property=CLASS) for each in runs.values()]
+    return xr.concat(right, pd.Index(list(runs), name="severity"), coords="minimal")
 
 
 def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
@@ -124,13 +124,15 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
         The last is the answer of the embedding.
     """
     images = few_of_each(run.encodings("embedding")["image"], MOST_AT_EVERY_DEPTH).values.tolist()
-    asked = list(zip(texts["property"].values.tolist(), texts["text"].values.tolist(), strict=True))
+    questions = list(
+        zip(texts["property"].values.tolist(), texts["text"].values.tolist(), strict=True)
+    )
 
     def compute() -> xr.Dataset:
         answers = predictions.zero_shot(read_at_every_depth(run, images), texts)
         return answers[["prediction"]].astype(np.int16)
 
-    rule = {"images": images, "texts": run.texts.fingerprint, "asked": asked}
+    rule = {"images": images, "texts": run.texts.fingerprint, "asked": questions}
     answers = derived(run, "answers_by_depth", compute, **rule)
     source = run.encodings("embedding")["source"].sel(image=images)
     return predictions.named(answers["prediction"], texts).assign_coords(source=source)
@@ -138,11 +140,11 @@ def answers_at_every_depth(run: "Run", texts: xr.DataArray) -> xr.DataArray:
 
 def read_at_every_depth(run: "Run", images: Sequence[str]) -> xr.DataArray:
     """Read the residual stream of all views out at every depth: (image, view, depth, feature)."""
-    found = []
+    by_image = []
     for image in images:
         views = run.views(image)
-        found.append(run.model.encode(np.stack(list(views.values()))).depths)
-    depths = np.stack(found)
+        by_image.append(run.model.encode(np.stack(list(views.values()))).depths)
+    depths = np.stack(by_image)
     coords = {"image": list(images), "view": list(views)}
     labels = ["start", *map(str, range(depths.shape[2] - 1))]
     return xr.DataArray(

@@ -64,23 +64,23 @@ def _differences(first: StoredRun, other: StoredRun) -> pd.DataFrame:
     """Tables of differences by source and score, for what both runs have."""
     ours, theirs = by_source(first.scores), by_source(other.scores)
     same = _have_the_same_images(first, other)
-    found = {
-        (source, score): differences_between(own[score], theirs[source][score], paired=same)
-        for source, own in ours.items()
+    tables = {
+        (source, score): differences_between(group[score], theirs[source][score], paired=same)
+        for source, group in ours.items()
         if source in theirs
-        for score in own
+        for score in group
         if score in theirs[source]
-        and set(own["augmentation"].values) & set(theirs[source]["augmentation"].values)
+        and set(group["augmentation"].values) & set(theirs[source]["augmentation"].values)
     }
-    if not found:
+    if not tables:
         return pd.DataFrame(columns=[*ROW, *NAMES.values(), "p", "paired", "q", "differs"])
-    table = pd.concat(found, names=["source", "score"]).rename(columns=NAMES).reset_index()
+    table = pd.concat(tables, names=["source", "score"]).rename(columns=NAMES).reset_index()
     q = false_discovery_rates(table["p"].to_numpy())
     return table.assign(q=q, differs=q <= FALSE_DISCOVERY_RATE)
 
 
 def _have_the_same_images(first: StoredRun, other: StoredRun) -> bool:
-    """Tell whether an id means one image in both runs, of which each may have some only."""
+    """Return whether an id means one image in both runs, of which each may have some only."""
     ours, theirs = (run.record.get("images", {}) for run in (first, other))
     if shared := ours.keys() & theirs.keys():
         return all(ours[image] == theirs[image] for image in shared)  # hashes of their pixels
@@ -90,7 +90,9 @@ def _have_the_same_images(first: StoredRun, other: StoredRun) -> bool:
 def _rendered(runs: Sequence[StoredRun], table: pd.DataFrame) -> str:
     names = labels(runs)
     given = [run.shorten(run.parameters) for run in runs]
-    facts = {name: [as_text(own.get(name)) for own in given] for name in differing(runs)}
+    facts = {
+        name: [as_text(parameters.get(name)) for parameters in given] for name in differing(runs)
+    }
     return page(
         "comparison.html.j2",
         title=f"CLIP shift workbook: {', '.join(names)}",
@@ -98,7 +100,7 @@ def _rendered(runs: Sequence[StoredRun], table: pd.DataFrame) -> str:
         models=[run.title for run in runs],
         counts=[run.scores.sizes["image"] for run in runs],
         facts=facts,
-        sections=[_section(own, names) for _, own in table.groupby("score", sort=False)],
+        sections=[_section(group, names) for _, group in table.groupby("score", sort=False)],
     )
 
 
@@ -115,10 +117,10 @@ def _section(table: pd.DataFrame, names: Sequence[str]) -> dict[str, object]:
                 "title": source,
                 "rows": [
                     {"title": style.label(name), "cells": _cells(rows.set_index("run"), names)}
-                    for name, rows in own.groupby("augmentation", sort=False)
+                    for name, rows in group.groupby("augmentation", sort=False)
                 ],
             }
-            for source, own in table.groupby("source", sort=False)
+            for source, group in table.groupby("source", sort=False)
         ],
     }
 
@@ -142,9 +144,9 @@ def gathered(runs: Sequence[StoredRun]) -> pd.DataFrame:
     tables = []
     for run, label in zip(runs, labels(runs), strict=True):
         given = run.shorten(run.parameters)
-        told = {"run": label} | {name: as_text(given.get(name)) for name in names}
+        columns = {"run": label} | {name: as_text(given.get(name)) for name in names}
         table = run.summary.copy()
-        for place, (name, value) in enumerate(told.items()):
+        for place, (name, value) in enumerate(columns.items()):
             table.insert(place, name, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -162,7 +164,7 @@ def as_text(value: object) -> object:
 
 
 def labels(runs: Sequence[StoredRun]) -> list[str]:
-    """Name runs by their folders, with as many of the folders above as tell them apart."""
+    """Name runs by their folders, with as many of the folders above as distinguish them."""
     parts = [run.folder.parts for run in runs]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(each[-depth:]) for each in parts]

@@ -46,10 +46,10 @@ def heading(notebook: NotebookNode) -> str:
 def _alt(code: str, figures: Path, prose: str) -> str:
     """Say what a cell's picture shows: as the figure itself does, or by what introduces it."""
     saved = SAVED.search(code)
-    told = description(figures / f"{saved[1]}.png") if saved else ""
+    described = description(figures / f"{saved[1]}.png") if saved else ""
     introduction = SENTENCE.search(MARKS.sub("", prose).strip())
     introduced = introduction[0].strip(" \n:") if introduction else ""
-    return " ".join(" ".join([introduced.rstrip(".") + ".", told]).split())
+    return " ".join(" ".join([introduced.rstrip(".") + ".", described]).split())
 
 
 def _shown(output: NotebookNode, alt: str, shorten: Callable) -> dict[str, object]:

@@ -83,7 +83,7 @@ class Picture:
     """What the element of a figure needs."""
 
     source: str  # its address
-    told: str  # what it shows
+    description: str  # what it shows
     width: int  # in pixels
     height: int
 

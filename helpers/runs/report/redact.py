@@ -1,4 +1,4 @@
-"""What a page that is sent on must not tell: where files lie on the sender's machine."""
+"""What a page that is sent on must not say: where files lie on the sender's machine."""
 
 import json
 import re

@@ -17,7 +17,7 @@ from helpers.data.images import LeftOut
 from helpers.data.preprocessing import Preprocessing
 from helpers.findings import COLUMNS
 from helpers.runs import paths
-from helpers.runs.notebook_needs import lacks, left_out
+from helpers.runs.notebook_needs import left_out, missing
 from helpers.runs.report.comparison import as_text
 from helpers.runs.report.notebook_page import heading, notebook_page
 from helpers.runs.report.pages import Picture, page, picture
@@ -137,7 +137,7 @@ EXHIBITS = (
 
 
 @dataclass(frozen=True)
-class Holding:
+class Assets:
     """How a report comes by what it shows."""
 
     picture: Callable[[Path], Picture]  # from the path of a figure to what its element needs
@@ -145,8 +145,8 @@ class Holding:
     links: bool  # whether notebooks, other reports and the record lie beside the page
 
 
-BESIDE = Holding(picture, lambda name, text: f"tables/{name}", links=True)
-WITHIN = Holding(
+LINKED = Assets(picture, lambda name, text: f"tables/{name}", links=True)
+EMBEDDED = Assets(
     lambda path: picture(path, embed=True),
     lambda name, text: f"data:text/csv;base64,{b64encode(text.encode()).decode()}",
     links=False,
@@ -160,7 +160,7 @@ def write_report(folder: Path, waiting: Sequence[str] = ()) -> Path:
         page = executed.with_suffix(".html")
         if not _is_current(page, executed):
             write_page(page, notebook_page(executed, run.shorten))
-    return write_page(run.folder / paths.REPORT, report_page(run, BESIDE, waiting))
+    return write_page(run.folder / paths.REPORT, report_page(run, LINKED, waiting))
 
 
 def _is_current(page: Path, executed: Path) -> bool:
@@ -177,7 +177,7 @@ def share_report(folder: Path, out: Path) -> Path:
         raise WorkbookError(f"{out} is the run itself; choose another place with --out.")
     with writing("report", out):
         is_page = out.suffix.lower() in (".html", ".htm")
-        return _write(out, report_page(run, WITHIN)) if is_page else _share_folder(run, out)
+        return _write(out, report_page(run, EMBEDDED)) if is_page else _share_folder(run, out)
 
 
 def _check_sound(run: StoredRun) -> None:
@@ -203,37 +203,37 @@ def _share_folder(run: StoredRun, out: Path) -> Path:
         out / paths.RECORD,
         json.dumps(run.shorten(run.record), indent=2, ensure_ascii=False) + "\n",
     )
-    return _write(out / paths.REPORT, report_page(run, BESIDE))
+    return _write(out / paths.REPORT, report_page(run, LINKED))
 
 
-def report_page(run: StoredRun, holding: Holding, waiting: Sequence[str] = ()) -> str:
+def report_page(run: StoredRun, assets: Assets, waiting: Sequence[str] = ()) -> str:
     """Render a report."""
     record = run.shorten(run.record)
     executed = {path: nbformat.read(path, as_version=4) for path in _notebooks(run, waiting)}
     return page(
         "report.html.j2",
         **_headline(run),
-        sections=_sections(run, executed, holding),
+        sections=_sections(run, executed, assets),
         waiting=waiting,
         scores=score_table(run.summary),
-        reports=_places(run) if holding.links else {},
-        lacks=lacks(QUESTIONS, run.capabilities),
+        reports=_places(run) if assets.links else {},
+        missing=missing(QUESTIONS, run.capabilities),
         **_what_was_run(record),
-        notebooks=[_entry(path, own, holding) for path, own in executed.items()],
-        tables={name: holding.table(name, text) for name, text in _tables(run).items()},
-        record=paths.RECORD if holding.links else None,
+        notebooks=[_entry(path, each, assets) for path, each in executed.items()],
+        tables={name: assets.table(name, text) for name, text in _tables(run).items()},
+        record=paths.RECORD if assets.links else None,
     )
 
 
 def _headline(run: StoredRun) -> dict[str, object]:
-    told = run.record.get("preprocessing")
+    recorded = run.record.get("preprocessing")
     return {
         "title": f"CLIP shift workbook: {run.name}",
         "question": QUESTION,
         "model": run.title,
         "is_embedded": is_embedded(run.parameters["model"]),
         "opened_as": run.shorten(run.record.get("opened_as", "")),
-        "preprocessing": str(Preprocessing(**told)) if told else "",
+        "preprocessing": str(Preprocessing(**recorded)) if recorded else "",
         "name": run.name,
         "count": run.scores.sizes["image"],
     }
@@ -252,7 +252,7 @@ def _what_was_run(record: Mapping) -> dict[str, object]:
 
 
 def _sections(
-    run: StoredRun, executed: Mapping[Path, nbformat.NotebookNode], holding: Holding
+    run: StoredRun, executed: Mapping[Path, nbformat.NotebookNode], assets: Assets
 ) -> list[dict[str, object]]:
     """Describe what each notebook answers: question, sentence, figures, findings."""
     by_number = {path.name[:2]: (path, notebook) for path, notebook in executed.items()}
@@ -260,9 +260,9 @@ def _sections(
     for number in (each for each in ORDER if each in by_number):
         path, notebook = by_number[number]
         answer = _answer(run, number)
-        figures = _figures(run, number, notebook, holding)
+        figures = _figures(run, number, notebook, assets)
         if answer or figures:
-            place = f"notebooks/{path.stem}.html" if holding.links else None
+            place = f"notebooks/{path.stem}.html" if assets.links else None
             title = {"number": number, "title": heading(notebook), "place": place}
             sections.append({**title, "answer": answer, "figures": figures})
     return sections
@@ -278,30 +278,30 @@ def _answer(run: StoredRun, number: str) -> dict[str, object] | None:
 
 
 def _figures(
-    run: StoredRun, number: str, notebook: nbformat.NotebookNode, holding: Holding
+    run: StoredRun, number: str, notebook: nbformat.NotebookNode, assets: Assets
 ) -> list[dict[str, object]]:
     left = " ".join(code for code, _ in left_out(notebook))
-    asked = [one for one in EXHIBITS if one.name[:2] == number and f'"{one.name}"' not in left]
-    paths = {one: run.folder / "figures" / f"{one.name}.png" for one in asked}
+    shown = [e for e in EXHIBITS if e.name[:2] == number and f'"{e.name}"' not in left]
+    paths = {exhibit: run.folder / "figures" / f"{exhibit.name}.png" for exhibit in shown}
     return [
         {
-            "name": one.name,
-            "see": one.see,
-            "picture": holding.picture(path) if path.exists() else None,
+            "name": exhibit.name,
+            "see": exhibit.see,
+            "picture": assets.picture(path) if path.exists() else None,
         }
-        for one, path in paths.items()
-        if path.exists() or not one.of_some
+        for exhibit, path in paths.items()
+        if path.exists() or not exhibit.of_some
     ]
 
 
-def _entry(executed: Path, notebook: nbformat.NotebookNode, holding: Holding) -> dict[str, object]:
+def _entry(executed: Path, notebook: nbformat.NotebookNode, assets: Assets) -> dict[str, object]:
     """Describe a notebook in the list: title, place, and why all of it is left out, if it is."""
     is_empty = len(notebook.cells) == 1 + len(left_out(notebook))
-    lacking = [sentence for _, sentences in left_out(notebook) for sentence in sentences]
+    reasons = [sentence for _, sentences in left_out(notebook) for sentence in sentences]
     return {
         "title": heading(notebook),
-        "place": f"notebooks/{executed.stem}.html" if holding.links else None,
-        "lacks": lacking if is_empty else [],
+        "place": f"notebooks/{executed.stem}.html" if assets.links else None,
+        "missing": reasons if is_empty else [],
     }
 
 
@@ -327,10 +327,9 @@ def _reports(run: StoredRun) -> dict[str, StoredRun]:
 
 
 def _places(run: StoredRun) -> dict[str, str]:
-    found = _reports(run).items()
     return {
-        title: f"{own.folder.relative_to(run.folder).as_posix()}/{paths.REPORT}"
-        for title, own in found
+        title: f"{other.folder.relative_to(run.folder).as_posix()}/{paths.REPORT}"
+        for title, other in _reports(run).items()
     }
 
 

@@ -24,7 +24,8 @@ ANSWER = "answer"
 DESCRIPTION = "Description"
 """Entry of a PNG: what the figure shows, in words."""
 
-ASKED = "WORKBOOK_FIGURES"
+REDRAWING = "WORKBOOK_FIGURES"
+"""The environment variable by which kernels are asked to redraw figures."""
 POINTS = 72  # an inch
 
 
@@ -32,7 +33,7 @@ POINTS = 72  # an inch
 class Format:
     """A row of the table of formats."""
 
-    told_as: str  # the entry of the file that says what the figure shows
+    described_by: str  # the entry of the file that says what the figure shows
     # makes a file as wide as a number of inches, all in it in proportion
     scaled: Callable[[Path, float], None]
 
@@ -49,10 +50,10 @@ class Drawing:
         if self.width is not None and not 0 < self.width < float("inf"):
             raise WorkbookError(f"width has no value {self.width}; give inches above 0.")
 
-    def save(self, figure: "Figure", path: Path, told: str) -> None:
+    def save(self, figure: "Figure", path: Path, description: str) -> None:
         """Write a figure."""
         row = FORMATS[self.format]
-        figure.savefig(path, format=self.format, metadata={row.told_as: told})
+        figure.savefig(path, format=self.format, metadata={row.described_by: description})
         # A notebook draws it twice more; laying it out anew each time would take longer.
         figure.set_layout_engine("none")
         if self.width is not None:
@@ -62,16 +63,16 @@ class Drawing:
 @contextmanager
 def redrawing(drawing: Drawing) -> Iterator[None]:
     """Let kernels that are started here save figures for print, and nothing else."""
-    os.environ[ASKED] = f"{drawing.format}:{drawing.width or ''}"
+    os.environ[REDRAWING] = f"{drawing.format}:{drawing.width or ''}"
     try:
         yield
     finally:
-        os.environ.pop(ASKED)
+        os.environ.pop(REDRAWING)
 
 
-def asked_drawing() -> Drawing | None:
+def requested_drawing() -> Drawing | None:
     """Return how this process was asked to redraw figures (`redrawing`); None if it was not."""
-    name, _, width = os.environ.get(ASKED, "").partition(":")
+    name, _, width = os.environ.get(REDRAWING, "").partition(":")
     return Drawing(name, float(width) if width else None) if name else None
 
 
@@ -80,9 +81,9 @@ def _scale_png(path: Path, width: float) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     with Image.open(path) as picture:
-        told, dots = PngInfo(), picture.width / width
-        told.add_itxt(DESCRIPTION, picture.info.get(DESCRIPTION, ""))
-        picture.save(path, "PNG", dpi=(dots, dots), pnginfo=told)
+        entries, dots = PngInfo(), picture.width / width
+        entries.add_itxt(DESCRIPTION, picture.info.get(DESCRIPTION, ""))
+        picture.save(path, "PNG", dpi=(dots, dots), pnginfo=entries)
 
 
 def _scale_svg(path: Path, width: float) -> None:
@@ -130,7 +131,7 @@ class Results:
 
     def save_table(self, table: "pd.DataFrame", name: str) -> None:
         """Write a table to ``tables/<name>.csv``, unless only figures are redrawn."""
-        if asked_drawing() is None:
+        if requested_drawing() is None:
             with replaced(self.folder / "tables" / f"{name}.csv") as partial:
                 table.to_csv(partial)
 
@@ -174,9 +175,9 @@ class Results:
 
         # A figure that is sent on alone still says which model it shows.
         figure.text(1, 0, source or self.title, ha="right", va="top", fontsize=8, color="#777777")
-        asked = asked_drawing()
-        folder = self.folder / "figures" / (asked.format if asked else "")
-        drawing = asked or PLAIN
+        requested = requested_drawing()
+        folder = self.folder / "figures" / (requested.format if requested else "")
+        drawing = requested or PLAIN
         with replaced(folder / f"{name}.{drawing.format}") as partial:
             drawing.save(figure, partial, describe(figure))
 

@@ -21,13 +21,13 @@ def score_table(summary: pd.DataFrame) -> dict[str, object]:
         "columns": [style.label(name) for name in summary["score"].unique()],
         "groups": [
             {
-                "title": source if same else f"{source}, {_count(own['n'])}",
+                "title": source if same else f"{source}, {_count(group['n'])}",
                 "rows": [
                     {"title": style.label(name), "cells": cells(rows)}
-                    for name, rows in own.groupby("augmentation", sort=False)
+                    for name, rows in group.groupby("augmentation", sort=False)
                 ],
             }
-            for source, own in summary.groupby("source", sort=False)
+            for source, group in summary.groupby("source", sort=False)
         ],
     }
 
@@ -52,7 +52,7 @@ def written(value: float, low: float, high: float, signed: bool = False) -> str:
 def decimals(low: float, high: float) -> int:
     """Return how many decimals an interval allows.
 
-    Half its width is told with one digit, or with two where the first is a 1 or a 2, as is usual
+    Half its width is written with one digit, or with two where the first is a 1 or a 2, as is usual
     for uncertainties; two decimals where there is no width.
     """
     half = (high - low) / 2

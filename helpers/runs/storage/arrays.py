@@ -138,9 +138,9 @@ class Arrays:
     def counts(self) -> xr.DataArray:
         """Return how many finished images of each source a batch has, (batch, of_source)."""
         rows, size = np.flatnonzero(self.done()), self.batch_size
-        own, names = np.array(self.source_of(rows), object), self.sources()
+        sources, names = np.array(self.source_of(rows), object), self.sources()
         batches = range(-(-self.count // size))
-        counted = [[((rows // size == b) & (own == n)).sum() for n in names] for b in batches]
+        counted = [[((rows // size == b) & (sources == n)).sum() for n in names] for b in batches]
         return xr.DataArray(counted, dims=("batch", "of_source"), coords={"of_source": names})
 
     def write(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
@@ -165,7 +165,7 @@ class Arrays:
     def _where(self, rows: np.ndarray) -> slice | np.ndarray:
         """Return where to write rows: in an object store as a slice, where they are neighbours.
 
-        Zarr reads no chunk that a slice overwrites whole. A disk's is read, and damage of it told.
+        Zarr reads no chunk that a slice overwrites whole. A disk's is read: damage is noticed.
         """
         if isinstance(self.store, Remembered) and len(rows) and (np.diff(rows) == 1).all():
             return slice(int(rows[0]), int(rows[-1]) + 1)
@@ -217,20 +217,20 @@ class Watched(WrapperStore):
 
     async def get(self, key, prototype, byte_range=None):
         """Return the bytes of a key, or None and remember it."""
-        found = await super().get(key, prototype, byte_range)
-        if found is None and "/c/" in key:
+        data = await super().get(key, prototype, byte_range)
+        if data is None and "/c/" in key:
             self.missing.add(key)
-        return found
+        return data
 
 
 def is_variable(array: zarr.Array) -> bool:
-    """Tell a variable, with a row per image or batch, from labels."""
+    """Return whether it is a variable, with a row per image or batch, and not labels."""
     of_images = array.metadata.dimension_names[0] == "image"
     return is_per_batch(array) or (array.dtype.kind in "fub" and of_images)
 
 
 def is_per_batch(array: zarr.Array) -> bool:
-    """Tell a variable that has a row per batch of images."""
+    """Return whether it is a variable that has a row per batch of images."""
     return array.metadata.dimension_names[0] == "batch"
 
 

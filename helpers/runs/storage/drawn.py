@@ -40,10 +40,10 @@ class DrawnViews:
         folder: Path,
         identity: Mapping[str, object],
         model: Callable[[], "Model"],
-        tell: Callable[[str], object] = print,
+        report: Callable[[str], object] = print,
     ):
         self._folder, self._identity = folder / FOLDER, identity
-        self._model, self._tell = model, tell
+        self._model, self._report = model, report
 
     def view(self, original: np.ndarray, name: str, image_id: str, severity: float) -> np.ndarray:
         """Read a view, or else draw and keep it."""
@@ -56,7 +56,7 @@ class DrawnViews:
         return original + difference
 
     def are_kept(self, names: Iterable[str], image_id: str) -> bool:
-        """Tell whether views of an image are kept, of all these changes."""
+        """Return whether views of an image are kept, of all these changes."""
         return all(any(self._folder.glob(f"{glob.escape(_stem(n, image_id))}-*")) for n in names)
 
     def _path(self, original: np.ndarray, name: str, image_id: str, severity: float) -> Path:
@@ -70,7 +70,7 @@ class DrawnViews:
             return None
         data = read_sealed(path)
         if data is None:
-            self._tell(f"{path} is damaged or unfinished; that view is drawn again.")
+            self._report(f"{path} is damaged or unfinished; that view is drawn again.")
             path.unlink()
             return None
         with np.load(BytesIO(data)) as file:

@@ -53,11 +53,11 @@ def sealed(data: str | bytes) -> bytes:
     """Put their own SHA-256 into bytes, or into a text."""
     data = data.encode() if isinstance(data, str) else data
     digest = hashlib.sha256(data).hexdigest().encode()
-    return _ROOM.sub(lambda found: found[0].replace(BLANK.encode(), digest), data)
+    return _ROOM.sub(lambda match: match[0].replace(BLANK.encode(), digest), data)
 
 
 def is_sealed(data: bytes) -> bool:
-    """Tell whether `sealed` gave these bytes, and none has changed since."""
+    """Return whether `sealed` gave these bytes, and none has changed since."""
     # What a notebook prints may look like a seal, too.
     return any(
         hashlib.sha256(_without(seal, data)).hexdigest().encode() == seal

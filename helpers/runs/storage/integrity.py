@@ -1,4 +1,4 @@
-"""Damage of arrays: found chunk by chunk, told, and repaired by computing what it spoiled."""
+"""Damage of arrays: found chunk by chunk, reported, and repaired by computing what it spoiled."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ class Damage:
 
     def sentence(self, place: str, ids: Sequence[str]) -> str:
         """Say what is damaged, and what is done about it."""
-        told = f"{place}/{self.file} is damaged or missing"
+        what = f"{place}/{self.file} is damaged or missing"
         if not len(self.rows):
-            return f"{told}; it is written again."
+            return f"{what}; it is written again."
         first, last = self.rows[[0, -1]]
         images = f"images {first} to {last}, {ids[first]!r} to {ids[last]!r}"
-        return f"{told} ({images}); these images are computed again."
+        return f"{what} ({images}); these images are computed again."
 
 
 def find_damage(arrays: Arrays, names: Iterable[str] | None = None) -> list[Damage]:
@@ -48,53 +48,53 @@ def find_damage(arrays: Arrays, names: Iterable[str] | None = None) -> list[Dama
     broken = arrays.manifest.damaged()
     sound = {name for name in arrays.manifest.names() if f"{name}/{KEY}" not in broken}
     checked = sound if names is None else sound & {*names}
-    found = [Damage(key, NOBODY) for key in broken]
+    damages = [Damage(key, NOBODY) for key in broken]
     if DONE in sound:
         always = list(_damaged_chunks(arrays, DONE, lambda rows: True))
         done = _done_beside(arrays, always)
-        found += always
+        damages += always
         for name in sorted(checked - {DONE}):
-            found += _damaged_chunks(arrays, name, lambda rows: done[rows].any())
-    return found
+            damages += _damaged_chunks(arrays, name, lambda rows: done[rows].any())
+    return damages
 
 
 def repair(
-    layout: Layout, tell: Callable[[Damage], None], names: Sequence[str] | None = None
+    layout: Layout, report: Callable[[Damage], None], names: Sequence[str] | None = None
 ) -> None:
-    """Tell damage of arrays, restore metadata and labels, and let spoiled images count as not done.
+    """Report damage, restore metadata and labels, and let spoiled images count as not done.
 
     All metadata are looked at, and the arrays of some names, or all. `DamagedArrays` is raised if
     they are damaged again at once.
     """
     for _ in range(ROUNDS):
-        found = find_damage(layout.arrays, names)
-        for each in found:
-            tell(each)
-        if not found:
+        damages = find_damage(layout.arrays, names)
+        for damage in damages:
+            report(damage)
+        if not damages:
             return
-        for each in found:
-            _repair(layout, each)
+        for damage in damages:
+            _repair(layout, damage)
     raise DamagedArrays(layout.arrays.place)
 
 
-def _repair(layout: Layout, found: Damage) -> None:
-    name = found.file.partition("/")[0]
-    if found.file == KEY:
+def _repair(layout: Layout, damage: Damage) -> None:
+    name = damage.file.partition("/")[0]
+    if damage.file == KEY:
         layout.seal()
-    elif found.file.endswith(KEY):
-        layout.arrays.manifest.restore(found.file)
-    elif not len(found.rows):
+    elif damage.file.endswith(KEY):
+        layout.arrays.manifest.restore(damage.file)
+    elif not len(damage.rows):
         layout.restore_labels(name)
     else:
-        _forget(layout.arrays, name, found)
+        _forget(layout.arrays, name, damage)
 
 
-def _forget(arrays: Arrays, name: str, found: Damage) -> None:
+def _forget(arrays: Arrays, name: str, damage: Damage) -> None:
     if name != DONE:  # first, so that no image counts as done whose values are gone
-        arrays.array(DONE).oindex[found.rows] = False
-    sync(arrays.store.delete(found.file))
+        arrays.array(DONE).oindex[damage.rows] = False
+    sync(arrays.store.delete(damage.file))
     if name == DONE:
-        arrays.array(DONE).oindex[found.rows] = False
+        arrays.array(DONE).oindex[damage.rows] = False
 
 
 def _done_beside(arrays: Arrays, damaged: Sequence[Damage]) -> np.ndarray:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-SECONDS_UNTOLD = 1.0
+SECONDS_BEFORE_NOTICE = 1.0
 
 
-class ToldLock:
-    """A lock that one process or thread holds at a time; whoever waits long is told for whom.
+class ProcessLock:
+    """A lock that one process or thread holds at a time; a long wait is announced, with its reason.
 
     The system opens it when its holder ends, in whatever way. It may be entered again by the thread
     that holds it.
@@ -21,9 +21,9 @@ class ToldLock:
         self._lock = FileLock(path)
         self._path, self._holder = path, path.with_suffix(".holder")
 
-    def __enter__(self) -> "ToldLock":
+    def __enter__(self) -> "ProcessLock":
         try:
-            self._lock.acquire(timeout=SECONDS_UNTOLD)
+            self._lock.acquire(timeout=SECONDS_BEFORE_NOTICE)
         except Timeout:
             print(f"{self._sentence()} Waiting; Ctrl-C ends that.", file=sys.stderr)
             self._lock.acquire()
@@ -41,10 +41,10 @@ class ToldLock:
             with self._lock.acquire(timeout=0):
                 return None
         except Timeout:
-            return self._told()
+            return self._holder_name()
 
     def _sentence(self) -> str:
-        return f"{self._holder.parent} is being written by {self._told()}."
+        return f"{self._holder.parent} is being written by {self._holder_name()}."
 
-    def _told(self) -> str:
+    def _holder_name(self) -> str:
         return self._holder.read_text() if self._holder.exists() else "another process"

@@ -43,8 +43,8 @@ class Manifest:
     def write(self, entries: Mapping[str, object]) -> None:
         """Seal the metadata of all arrays in the store, and then that of the group."""
         keys = [f"{name}/{KEY}" for name in sorted(self.stored())]
-        own = {"metadata": {key: self._seal(key) for key in keys}, "checksum": BLANK}
-        document = {"zarr_format": 3, "node_type": "group", "attributes": {**entries, **own}}
+        seals = {"metadata": {key: self._seal(key) for key in keys}, "checksum": BLANK}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": {**entries, **seals}}
         self._set(KEY, sealed(json.dumps(document, indent=1)))
 
     def names(self) -> set[str]:
@@ -88,8 +88,8 @@ class Manifest:
         return data.decode()
 
     def _get(self, key: str) -> bytes | None:
-        found = sync(self._store.get(key, default_buffer_prototype()))
-        return None if found is None else found.to_bytes()
+        data = sync(self._store.get(key, default_buffer_prototype()))
+        return None if data is None else data.to_bytes()
 
     def _set(self, key: str, data: bytes) -> None:
         sync(self._store.set(key, default_buffer_prototype().buffer.from_bytes(data)))

@@ -33,10 +33,10 @@ class Remembered(WrapperStore):
     async def look_again(self) -> None:
         """Forget what is kept, if the group's own file, which seals all others, is another one."""
         known = self._metadata.get(KEY)
-        found = await self._store.get(KEY, default_buffer_prototype())
-        if known is None or found is None or known.to_bytes() != found.to_bytes():
+        stored = await self._store.get(KEY, default_buffer_prototype())
+        if known is None or stored is None or known.to_bytes() != stored.to_bytes():
             self._forget()
-        self._metadata[KEY] = found
+        self._metadata[KEY] = stored
 
     async def get(self, key, prototype, byte_range=None):
         """Return the bytes of a key: those of metadata as they are known."""
@@ -47,7 +47,7 @@ class Remembered(WrapperStore):
         return self._metadata[key]
 
     async def exists(self, key: str) -> bool:
-        """Tell whether there is such a key."""
+        """Return whether there is such a key."""
         if CHUNK in key:
             return await self._store.exists(key)
         return await self.get(key, default_buffer_prototype()) is not None

@@ -18,9 +18,9 @@ from helpers.runs.parameters import Parameters
 from helpers.runs.record import Record, circumstances
 from helpers.runs.storage.arrays import Arrays, DamagedArrays
 from helpers.runs.storage.drawn import DrawnViews
-from helpers.runs.storage.integrity import repair
+from helpers.runs.storage.integrity import Damage, repair
 from helpers.runs.storage.layout import Layout
-from helpers.runs.storage.locks import ToldLock
+from helpers.runs.storage.locks import ProcessLock
 
 
 class Store:
@@ -36,26 +36,27 @@ class Store:
         lender: Engine | None = None,
     ):
         self._parameters, self._images, self._identity = parameters, images, identity
-        self._wanted, self._asked = wanted, set()
+        self._wanted, self._requested = wanted, set()
         place = paths.store(parameters.out, folder)
         self._arrays = Arrays(place)
         self._layout = Layout(self._arrays, identity, self._coordinates())
         self.record = Record(folder / paths.RECORD)
-        self.drawn_views = DrawnViews(folder, identity, lambda: self.engine.model, self.record.tell)
+        report = self.record.report_damage
+        self.drawn_views = DrawnViews(folder, identity, lambda: self.engine.model, report)
         self.engine = Engine(parameters, place, identity, self.drawn_views, lender)
-        self.lock = ToldLock(folder / "arrays.lock")
+        self.lock = ProcessLock(folder / "arrays.lock")
 
     def open(self) -> None:
-        """Make the arrays, or find that they are those of this run; of damage, tell."""
+        """Make the arrays, or find that they are those of this run; report damage."""
         with self.lock:
             self._layout.create()
             self._repair([CONTENT.name])  # which nothing else reads
             if self._arrays.done().any():
-                self.record.tell_if_missing()
+                self.record.report_if_missing()
 
     def read(self, names: Sequence[str]) -> xr.Dataset:
         """Read variables of every readable image, computing what is missing or damaged."""
-        self._asked |= {*names}
+        self._requested |= {*names}
         self.compute()
         return with_metadata(self._read(names), self.record.read().get("metadata", {}))
 
@@ -77,7 +78,7 @@ class Store:
             return self._arrays.read(names)
 
     def compute(self) -> None:
-        """Compute what is missing: a single visit to an image gives all that is kept of it."""
+        """Compute what is missing: a single pass over an image gives all that is kept of it."""
         with self.lock:
             self._arrays.look_again()
             missing = self._missing()
@@ -98,10 +99,14 @@ class Store:
         }
 
     def _repair(self, names: Sequence[str]) -> None:
-        """Tell of damage in arrays, so that `compute` fills what it spoiled."""
+        """Report damage in arrays, so that `compute` fills what it spoiled."""
         ids, place = self._images.ids, self._arrays.place
+
+        def report(damage: Damage) -> None:
+            self.record.report_damage(damage.sentence(place, ids))
+
         with self.lock:
-            repair(self._layout, lambda found: self.record.tell(found.sentence(place, ids)), names)
+            repair(self._layout, report, names)
 
     def _contents(self) -> dict[str, str]:
         """Return the SHA-256 of every readable image's pixels."""
@@ -112,7 +117,7 @@ class Store:
         }
 
     def _missing(self) -> np.ndarray:
-        if not self._asked <= self._arrays.allocated():
+        if not self._requested <= self._arrays.allocated():
             return np.arange(len(self._images))
         unreadable = self.record.read().get("unreadable", {})
         known = np.array([image in unreadable for image in self._images.ids])
@@ -130,7 +135,7 @@ class Store:
             self._fill(self._missing())
 
     def _fill(self, missing: np.ndarray) -> None:
-        wanted = None if self._wanted is None else {*self._wanted, *self._asked}
+        wanted = None if self._wanted is None else {*self._wanted, *self._requested}
         self.engine.allocate(wanted)
         self.record.add_circumstances(circumstances())
         title = names.title(self._parameters.model, self._parameters.pretrained)
