@@ -21,8 +21,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
-from scipy import stats
 
 from helpers import ties
 from helpers.analysis.dissection import along_shift
@@ -278,7 +278,7 @@ def _p_of_more(differences: np.ndarray) -> np.ndarray:
         return np.full(differences.shape[1], np.nan)
     varies = np.ptp(differences, axis=0) > 0
     p = (differences.mean(axis=0) <= 0).astype(float)
-    p[varies] = stats.ttest_1samp(differences[:, varies], 0, alternative="greater").pvalue
+    p[varies] = scipy.stats.ttest_1samp(differences[:, varies], 0, alternative="greater").pvalue
     return p
 
 

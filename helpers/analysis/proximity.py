@@ -18,10 +18,9 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 
 from helpers import ties
 from helpers.analysis.statistics import resample_counts
@@ -237,7 +236,7 @@ def mean_cosine_distance(embeddings: ArrayLike) -> np.ndarray:
     WorkbookError
         If the array has other axes, or no image has a distance for every pair.
     """
-    return squareform(_usable(cosine_distances(embeddings)).mean(axis=0))
+    return scipy.spatial.distance.squareform(_usable(cosine_distances(embeddings)).mean(axis=0))
 
 
 def distances_beside_lengths(embeddings: xr.DataArray) -> pd.DataFrame:
@@ -332,8 +331,8 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
     one_of("method", method, METHODS)
     distances = np.asarray(distances, dtype=np.float64)
     _check_distances(distances, names)
-    condensed = squareform(distances, checks=False)
-    tree = hierarchy.linkage(ties.merged(condensed), method=method)
+    condensed = scipy.spatial.distance.squareform(distances, checks=False)
+    tree = scipy.cluster.hierarchy.linkage(ties.merged(condensed), method=method)
     threshold = THRESHOLD_SHARE * tree[:, 2].max()
     return Clustering(
         names=tuple(names),
@@ -342,7 +341,9 @@ def cluster(distances: ArrayLike, names: Sequence[str], *, method: str = "averag
         linkage=tree,
         threshold=threshold,
         # A height tied with the threshold is below it.
-        labels=hierarchy.fcluster(tree, threshold * (1 + ties.TOLERANCE), criterion="distance"),
+        labels=scipy.cluster.hierarchy.fcluster(
+            tree, threshold * (1 + ties.TOLERANCE), criterion="distance"
+        ),
     )
 
 
@@ -365,7 +366,7 @@ def stability(embeddings: ArrayLike, *, method: str = "average", seed: int = 0) 
     names = [str(position) for position in range(np.shape(embeddings)[1])]
 
     def partition(condensed: np.ndarray) -> np.ndarray:
-        labels = cluster(squareform(condensed), names, method=method).labels
+        labels = cluster(scipy.spatial.distance.squareform(condensed), names, method=method).labels
         return labels[:, None] == labels  # (augmentations, augmentations)
 
     counts = resample_counts(len(per_image), RESAMPLES, seed)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
-from scipy import stats
 
 from helpers import ties
 from helpers.analysis.dissection import NO_SHIFT, POOL, as_shares, fewest_for_half, is_head
@@ -250,7 +250,7 @@ def _tested(influence: Influence, seed: int) -> xr.Dataset:
     if influence.known:
         low, high = np.quantile(_resampled(influence.excess, seed), TAILS, axis=0)
         error = influence.excess.std(axis=0, ddof=1) / np.sqrt(len(influence.excess))
-        p = stats.t.sf(excess / np.where(error > 0, error, np.inf), influence.moved - 1)
+        p = scipy.stats.t.sf(excess / np.where(error > 0, error, np.inf), influence.moved - 1)
     share = influence.shares.mean(axis=0)
     result = {"share": share, "excess": excess, "low": low, "high": high, "p": p}
     return xr.Dataset(
@@ -437,9 +437,9 @@ def neuron_excess(account: xr.Dataset, reference: xr.Dataset) -> xr.Dataset:
     excess, error = share - reference["share"], error + reference["error"]
     known = account["images"] >= LEAST_IMAGES
     freedom = (account["images"] - 1).where(known)
-    p = xr.apply_ufunc(stats.t.sf, excess / error.where(error > 0), freedom)
+    p = xr.apply_ufunc(scipy.stats.t.sf, excess / error.where(error > 0), freedom)
     q = p.copy(data=np.stack([_neuron_rates(rows) for rows in p]))
-    half = stats.norm.ppf(TAILS[1]) * error
+    half = scipy.stats.norm.ppf(TAILS[1]) * error
     result = {"share": share, "excess": excess, "low": excess - half, "high": excess + half, "q": q}
     return xr.Dataset(result).assign(specific=q <= FALSE_DISCOVERY_RATE)
 

@@ -11,9 +11,9 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import scipy
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from helpers.checks import WorkbookError, one_of
 
@@ -203,13 +203,13 @@ def false_discovery_rates(p: ArrayLike) -> np.ndarray:
     p = np.asarray(p, dtype=np.float64)
     rates, known = np.full(p.shape, np.nan), ~np.isnan(p)
     if known.any():
-        rates[known] = stats.false_discovery_control(p[known])
+        rates[known] = scipy.stats.false_discovery_control(p[known])
     return rates
 
 
 def share_with_interval(count: int, n: int) -> dict[str, float]:
     """Give a share of n Wilson's 95 % interval."""
-    interval = stats.binomtest(count, n).proportion_ci(method="wilson")
+    interval = scipy.stats.binomtest(count, n).proportion_ci(method="wilson")
     return {"share": count / n, "low": float(interval.low), "high": float(interval.high)}
 
 
@@ -272,7 +272,7 @@ def _bootstrapped(
     method: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return SciPy's bootstrap interval of a statistic of samples, (images, …) each."""
-    result = stats.bootstrap(
+    result = scipy.stats.bootstrap(
         samples,
         statistic,
         confidence_level=confidence,
@@ -303,7 +303,7 @@ def _as_samples(first: np.ndarray, other: np.ndarray) -> list[float]:
     low, high = _bootstrapped(
         samples, lambda one, two, axis: one.mean(axis=axis) - two.mean(axis=axis), method="BCa"
     )
-    p = stats.ttest_ind(*samples, equal_var=False).pvalue
+    p = scipy.stats.ttest_ind(*samples, equal_var=False).pvalue
     return [mean, low, high, p, least]
 
 
@@ -318,7 +318,7 @@ def _tested(differences: np.ndarray) -> np.ndarray:
     if varies.any():
         chosen = differences[:, varies]
         low, high = _bootstrapped((chosen,), np.mean, method="BCa")
-        result[:, varies] = low, high, stats.ttest_1samp(chosen, 0).pvalue
+        result[:, varies] = low, high, scipy.stats.ttest_1samp(chosen, 0).pvalue
     return result
 
 
@@ -339,7 +339,7 @@ def _augmentation_means(cube: np.ndarray) -> np.ndarray:
 def _ranked_within(cube: np.ndarray) -> np.ndarray:
     """Ranks among the images of an augmentation, (pairs, scores), of pairs with all defined."""
     known = np.where(np.isnan(cube).any(axis=-1, keepdims=True), np.nan, cube)
-    return _defined_pairs(stats.rankdata(known, axis=0, nan_policy="omit"))
+    return _defined_pairs(scipy.stats.rankdata(known, axis=0, nan_policy="omit"))
 
 
 def _correlation(rows: np.ndarray) -> np.ndarray:
@@ -347,7 +347,7 @@ def _correlation(rows: np.ndarray) -> np.ndarray:
     if len(rows) < 2:
         return np.full((rows.shape[1],) * 2, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.corrcoef(stats.rankdata(rows, axis=0), rowvar=False)
+        return np.corrcoef(scipy.stats.rankdata(rows, axis=0), rowvar=False)
 
 
 _ROWS_ACROSS = {
@@ -368,8 +368,8 @@ def bias_corrected(resampled: ArrayLike, estimate: float) -> tuple[float, float]
     resampled = np.asarray(resampled, np.float64)
     below = (resampled < estimate).mean() + (resampled == estimate).mean() / 2
     half_step = 1 / (2 * len(resampled))
-    bias = stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
-    tails = stats.norm.ppf(TAILS)
-    places = stats.norm.cdf(2 * bias + tails)
+    bias = scipy.stats.norm.ppf(np.clip(below, half_step, 1 - half_step))
+    tails = scipy.stats.norm.ppf(TAILS)
+    places = scipy.stats.norm.cdf(2 * bias + tails)
     low, high = np.quantile(resampled, places, method="inverted_cdf")
     return float(low), float(high)
