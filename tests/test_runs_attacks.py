@@ -100,7 +100,7 @@ def test_a_second_run_draws_the_same_pixels(run, given, tmp_path):
     image = run.images.ids[0]
     second = open_run(**given | {"out": str(tmp_path / "second"), "limit": None})
     np.testing.assert_array_equal(
-        *(own.views(image, ["adversarial"])["adversarial"] for own in (run, second))
+        *(each.views(image, ["adversarial"])["adversarial"] for each in (run, second))
     )
 
 
@@ -119,14 +119,14 @@ def test_a_damaged_view_is_reported_and_drawn_again(run, given, tmp_path, monkey
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 255
         path.write_bytes(data)
-    told, checks = [], verify_files(other.folder)
+    reported, checks = [], verify_files(other.folder)
     damaged = [check.wrong for check in checks if check.what == "views"]
     assert len(damaged[0]) == len(list((out / "views").iterdir()))
-    monkeypatch.setattr(other._store.drawn_views, "_report", told.append)
+    monkeypatch.setattr(other._store.drawn_views, "_report", reported.append)
     for image, view in expected.items():
         np.testing.assert_array_equal(other.views(image)["adversarial"], view)
-    assert len(told) == 4
-    assert "damaged or unfinished; that view is drawn again" in told[0]
+    assert len(reported) == 4
+    assert "damaged or unfinished; that view is drawn again" in reported[0]
 
 
 def test_the_views_that_were_drawn_are_verified(run):

@@ -82,11 +82,11 @@ def test_a_run_is_stopped_and_goes_on(workbook, parameters):
     wait_until(lambda: background.writer(folder) is None)
     assert progress(folder).is_finished
     assert background.failure(folder) == ""
-    assert [one.folder for one in all_progress()] == [folder]
+    assert [run.folder for run in all_progress()] == [folder]
 
 
 @pytest.mark.parametrize(
-    ("log", "told"),
+    ("log", "message"),
     [
         ("1: kept\nworkbook: Notebook 05 failed in cell 3\nThe notebook", "Notebook 05 failed in"),
         ("Traceback\n  File\nMemoryError", "MemoryError"),
@@ -94,10 +94,10 @@ def test_a_run_is_stopped_and_goes_on(workbook, parameters):
         ("", ""),
     ],
 )
-def test_what_a_run_ended_with_is_told(tmp_path, log, told):
+def test_what_a_run_ended_with_is_reported(tmp_path, log, message):
     (tmp_path / background.LOG).write_text(log)
-    assert background.failure(tmp_path).startswith(told)
-    assert bool(background.failure(tmp_path)) == bool(told)
+    assert background.failure(tmp_path).startswith(message)
+    assert bool(background.failure(tmp_path)) == bool(message)
 
 
 def test_bad_parameters_are_told_before_anything_starts(parameters, tmp_path):
@@ -110,8 +110,8 @@ def test_a_run_that_cannot_be_read_is_told_among_the_others(tmp_path, monkeypatc
     assert all_progress() == []
     (tmp_path / "spoilt").mkdir()
     (tmp_path / "spoilt" / "run.json").write_text("{}")
-    (told,) = all_progress()
-    assert "spoilt" in told
+    (reason,) = all_progress()
+    assert "spoilt" in reason
 
 
 def test_time_left_is_that_of_what_is_left():

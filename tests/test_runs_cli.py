@@ -56,9 +56,9 @@ def test_a_run_ends_with_a_report(one_notebook, folder_of_images, tmp_path, caps
     )
     assert run(folder_of_images, tmp_path / "run") == 0
     page = (tmp_path / "run" / "index.html").read_text()
-    told = capsys.readouterr().out
-    assert str(tmp_path / "run" / "index.html") in told
-    memory = float(re.search(r"Memory: ([\d.]+) GB at most", told)[1])
+    printed = capsys.readouterr().out
+    assert str(tmp_path / "run" / "index.html") in printed
+    memory = float(re.search(r"Memory: ([\d.]+) GB at most", printed)[1])
     assert 0.1 < memory < 20
     kept = Record(tmp_path / "run" / "run.json").read()["peak_bytes"]
     assert memory == round(kept / 1e9, 1)
@@ -257,9 +257,9 @@ def test_a_reader_may_leave_before_the_end(folder_of_images):
 
 def test_help_names_profiles_and_parameters(capsys):
     assert main(["run", "--help"]) == 0
-    told = capsys.readouterr().out
-    assert "quick" in told
-    assert "batch_size" in told
+    printed = capsys.readouterr().out
+    assert "quick" in printed
+    assert "batch_size" in printed
 
 
 def test_a_caption_is_one_line_of_plain_text(tmp_path, capsys):

@@ -36,8 +36,8 @@ def test_two_workers_give_the_arrays_of_a_serial_run_though_one_is_killed(
 ):
     killed = []
 
-    def add(record, *told):
-        original(record, *told)
+    def add(record, *batch):
+        original(record, *batch)
         workers = [child for child in psutil.Process().children() if is_worker(child)]
         if not killed and workers:
             killed.append(workers[0].pid)
@@ -62,8 +62,8 @@ def test_workers_of_a_scheduler_write_to_a_url(serial, parameters, tmp_path, mon
     place = f"file://{tmp_path}/far%20away"
     # Its workers are threads of this process, which have nothing to import.
     here = {"processes": False, "dashboard_address": ":0"}
-    with LocalCluster(n_workers=2, threads_per_worker=1, **here) as own:
-        given = {"cluster": own.scheduler_address, "out": place}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **here) as workers:
+        given = {"cluster": workers.scheduler_address, "out": place}
         spread = open_run(**parameters | given)
         assert_identical(spread, serial)
     assert spread.timings["encode"]["images"] == 6

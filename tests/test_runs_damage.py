@@ -1,4 +1,4 @@
-"""A flipped or missing byte of a stored file is noticed, told and mended."""
+"""A flipped or missing byte of a stored file is noticed, reported and repaired."""
 
 import random
 import shutil
@@ -128,8 +128,8 @@ def test_damage_of_any_stored_file_is_noticed_and_named(damage, what, run, tally
         before = {path: path.read_bytes() for path in paths}
         for path in paths:
             damage(path, draw)
-        told = wrong_in(run)
-        silent += [path for path in paths if not any(one.startswith(f"{path} is") for one in told)]
+        wrong = wrong_in(run)
+        silent += [path for path in paths if not any(w.startswith(f"{path} is") for w in wrong)]
         for path, data in before.items():
             path.write_bytes(data)
         count += len(paths)
@@ -168,16 +168,16 @@ def test_only_what_damage_spoiled_is_computed_again(what, damage, expected, run,
     assert len(files) == len(places)
     for file in files:
         damage(file, random.Random(1))
-    opened, found = read_all(run)
-    told, kept = capsys.readouterr().err, "\n".join(opened.record["damage"])
-    assert str(run) in told
+    opened, arrays = read_all(run)
+    printed, kept = capsys.readouterr().err, "\n".join(opened.record["damage"])
+    assert str(run) in printed
     for file in files:
-        for sentences in (told, kept):
+        for sentences in (printed, kept):
             assert str(file) in sentences
     assert opened.timings["encode"]["images"] == 4 + again
-    assert ("'scene-" in told) == bool(again)
-    for mended, before in zip(found, expected, strict=True):
-        xr.testing.assert_identical(mended, before)
+    assert ("'scene-" in printed) == bool(again)
+    for repaired, before in zip(arrays, expected, strict=True):
+        xr.testing.assert_identical(repaired, before)
     assert [line for line in wrong_in(run) if "notebooks" not in line] == []
     assert not find_damage(open_run(**GIVEN, out=str(run))._store._arrays)
 
@@ -185,10 +185,10 @@ def test_only_what_damage_spoiled_is_computed_again(what, damage, expected, run,
 def test_a_damaged_chunk_that_an_image_is_to_be_written_into_is_mended(run, expected, capsys):
     flip(run / "arrays.zarr" / "heads" / "c" / "0" / "0" / "0" / "0", random.Random(0))
     zarr.open_array(run / "arrays.zarr" / "done")[0] = False
-    _, found = read_all(run)
+    _, arrays = read_all(run)
     assert "arrays.zarr/heads/c/0/0/0/0 is damaged" in capsys.readouterr().err
-    for mended, before in zip(found, expected, strict=True):
-        xr.testing.assert_identical(mended, before)
+    for repaired, before in zip(arrays, expected, strict=True):
+        xr.testing.assert_identical(repaired, before)
 
 
 @pytest.mark.parametrize("damage", [lambda path: flip(path, random.Random(1)), Path.unlink])
@@ -286,9 +286,9 @@ def test_repeat_runs_again_and_says_what_differs(study, tmp_path, capsys):
         images=Record(study / "run.json").read()["images"] | {"scene-20260-1": "0" * 63 + "1"},
     )
     assert main(["repeat", str(study), "--out", str(tmp_path / "again")]) == 0
-    told = capsys.readouterr().out
-    assert "versions: torch was 0.1, is" in told
-    assert "images: 1 have other pixels: scene-20260-1" in told
+    printed = capsys.readouterr().out
+    assert "versions: torch was 0.1, is" in printed
+    assert "images: 1 have other pixels: scene-20260-1" in printed
 
 
 def test_repeat_needs_a_run(tmp_path, capsys):

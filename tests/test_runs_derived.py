@@ -33,8 +33,8 @@ def test_it_is_computed_once_and_read_as_it_was(run):
 def test_what_depends_on_something_else_is_kept_beside_it(run):
     calls = []
     for k in (1, 2, 1):
-        found = derived(run, "x", lambda k=k: computed(np.full((2, 2), k), calls), k=k)
-        assert (found["share"] == k).all()
+        result = derived(run, "x", lambda k=k: computed(np.full((2, 2), k), calls), k=k)
+        assert (result["share"] == k).all()
     assert len(calls) == 2
 
 
@@ -56,8 +56,8 @@ def test_damage_is_reported_and_mended(run, capsys):
         damaged[place] ^= 1
         path.write_bytes(damaged)
         assert read(path) is None
-        found = derived(run, "x", lambda: computed(np.eye(2), []))
-        assert (found["share"] == np.eye(2)).all()
+        result = derived(run, "x", lambda: computed(np.eye(2), []))
+        assert (result["share"] == np.eye(2)).all()
     path.write_bytes(whole[:100])
     derived(run, "x", lambda: computed(np.eye(2), []))
     assert path.read_bytes() == whole

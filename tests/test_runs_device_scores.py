@@ -15,7 +15,9 @@ def drawn():
     dot = black.copy()
     dot[100, 50] = 255
     images = [scene(0).pixels, scene(1).pixels, black, dot]
-    return np.stack([np.stack(list(views(own, str(i)).values())) for i, own in enumerate(images)])
+    return np.stack(
+        [np.stack(list(views(image, str(i)).values())) for i, image in enumerate(images)]
+    )
 
 
 def test_pixel_scores_are_those_of_the_processor(drawn):
@@ -56,5 +58,5 @@ def test_embeddings_are_compared_as_on_the_processor(name):
 
 def test_no_score_of_the_study_is_missing():
     pixels = torch.zeros((1, 2, 16, 16, 3), dtype=torch.uint8)
-    found = {*device_scores.pixel_scores(pixels), *device_scores.BY_MODEL}
-    assert found == {*scores.SCORES, "pixel_change"}
+    computed = {*device_scores.pixel_scores(pixels), *device_scores.BY_MODEL}
+    assert computed == {*scores.SCORES, "pixel_change"}

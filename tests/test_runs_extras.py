@@ -19,25 +19,25 @@ def run(parameters):
 
 
 def test_what_is_beside_a_run_is_said_with_its_time(run, monkeypatch):
-    told = announcement(run)
+    sentence = announcement(run)
     listed = (
         r"6 other severities \(10\), 2 other models \(11\), adversarial views \(15\), untrained"
     )
     assert re.match(
-        rf"Beside your images and model: {listed} networks \(03\); about \d+ (s|min) for", told
+        rf"Beside your images and model: {listed} networks \(03\); about \d+ (s|min) for", sentence
     )
     rate = sum(part["seconds"] / part["images"] for part in run.timings.values())
     images = 7 * (6 + 2) + 3 * 7 + 7 * 10  # the broken one is counted, too: it isn't known before
-    assert in_words(rate * images) in told
+    assert in_words(rate * images) in sentence
     monkeypatch.setattr(type(run), "of_study", False)
     assert "untrained networks" not in announcement(run)
 
 
 def test_without_extras_nothing_is_beside_a_run(run, parameters):
-    own = open_run(**parameters | {"extras": False})
-    assert own.folder == run.folder
-    assert announcement(own) == ""
-    _, beside, _ = progress(own.folder).steps
+    without = open_run(**parameters | {"extras": False})
+    assert without.folder == run.folder
+    assert announcement(without) == ""
+    _, beside, _ = progress(without.folder).steps
     assert beside.total == 0
     left = {}
     for path in numbered_notebooks():

@@ -16,13 +16,13 @@ def run(parameters):
 
 
 def test_pixels_of_a_geometric_view_are_the_moved_original_s_and_are_kept(run, monkeypatch):
-    found = kept.aligned_scores(run)
-    assert list(found["augmentation"].values) == list(geometry.GEOMETRIC)
-    assert (found["patch_similarity"] > 0.999).all()
-    attention = found["attention_similarity"]
+    scores = kept.aligned_scores(run)
+    assert list(scores["augmentation"].values) == list(geometry.GEOMETRIC)
+    assert (scores["patch_similarity"] > 0.999).all()
+    attention = scores["attention_similarity"]
     assert ((attention > 0.5) & (attention <= 1)).all()
     monkeypatch.setattr(kept, "_aligned", None)  # what is kept is not computed again
-    xr.testing.assert_identical(kept.aligned_scores(run), found)
+    xr.testing.assert_identical(kept.aligned_scores(run), scores)
 
 
 def test_a_small_run_is_its_own_subset_and_a_large_one_is_cut(run):
@@ -31,14 +31,14 @@ def test_a_small_run_is_its_own_subset_and_a_large_one_is_cut(run):
 
 
 def test_refilled_views_are_encoded_and_kept(run, monkeypatch):
-    found = kept.refilled_embeddings(run)
-    assert found.dims == ("image", "view", "feature")
-    image = str(found["image"].values[1])
+    embeddings = kept.refilled_embeddings(run)
+    assert embeddings.dims == ("image", "view", "feature")
+    image = str(embeddings["image"].values[1])
     original = run.views(image)["original"]
-    pairs = zip(found["augmentation"].values, found["filling"].values, strict=True)
+    pairs = zip(embeddings["augmentation"].values, embeddings["filling"].values, strict=True)
     for at, (name, filling) in enumerate(pairs):
         view = geometry.refilled(original, name, filling, image)
         (expected,) = run.model.encode(view[None]).embedding
-        np.testing.assert_allclose(found.sel(image=image)[at], expected, atol=0.02)
+        np.testing.assert_allclose(embeddings.sel(image=image)[at], expected, atol=0.02)
     monkeypatch.setattr(kept, "_refilled", pytest.fail)
-    xr.testing.assert_identical(kept.refilled_embeddings(run), found)
+    xr.testing.assert_identical(kept.refilled_embeddings(run), embeddings)

@@ -23,28 +23,28 @@ def test_captions_of_memorised_photographs_name_no_head(run):
 
 
 def test_texts_without_a_property_get_none_of_memorised_photographs(parameters, tmp_path):
-    own = tmp_path / "own.txt"
-    own.write_text("a picture of a rocket on its launch pad at dusk\nsomething red\n")
-    named = open_run(**parameters | {"texts": str(own)}).named_texts()
+    file = tmp_path / "own.txt"
+    file.write_text("a picture of a rocket on its launch pad at dusk\nsomething red\n")
+    named = open_run(**parameters | {"texts": str(file)}).named_texts()
     assert MEMORISED not in named["property"].values
     assert named["property"].values[1] == "colour"
 
 
 def test_a_property_of_ones_own_texts_is_kept_whatever_it_is_called(parameters, tmp_path):
-    own = tmp_path / "own.csv"
-    own.write_text(f"text,property\na dark photograph,{MEMORISED}\nsomething red,colour\n")
-    named = open_run(**parameters | {"texts": str(own)}).named_texts()
+    file = tmp_path / "own.csv"
+    file.write_text(f"text,property\na dark photograph,{MEMORISED}\nsomething red,colour\n")
+    named = open_run(**parameters | {"texts": str(file)}).named_texts()
     assert named["property"].values.tolist() == [MEMORISED, "colour"]
 
 
 def test_heads_are_read_once_and_as_by_hand(run, monkeypatch):
-    found = heads.head_readings(run)
+    readings = heads.head_readings(run)
     written, texts = run.contributions()["heads"], run.named_texts()
     by_hand = labels.read_heads(written, texts, heads.TEXTS, run.model.head_width)
-    np.testing.assert_array_equal(found["text"], by_hand["text"])
-    assert (found["property"] == by_hand["property"]).all()
+    np.testing.assert_array_equal(readings["text"], by_hand["text"])
+    assert (readings["property"] == by_hand["property"]).all()
     monkeypatch.setattr(labels, "read_heads", None)
-    assert heads.head_readings(run).equals(found)
+    assert heads.head_readings(run).equals(readings)
 
 
 def test_resamples_and_chance_are_kept_too(run, monkeypatch):

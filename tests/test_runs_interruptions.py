@@ -120,9 +120,9 @@ def test_whoever_waits_for_a_lock_is_told_for_whom(tmp_path, capsys):
     with ProcessLock(tmp_path / "arrays.lock"):
         entered.set()
     holder.join()
-    told = capsys.readouterr().err
-    assert f"{tmp_path} is being written by process" in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert f"{tmp_path} is being written by process" in printed
+    assert printed.count("\n") == 1
 
 
 def test_a_lock_may_be_entered_twice(tmp_path, capsys):

@@ -36,18 +36,18 @@ def executed(tmp_path, *cells):
 def test_a_kernel_starts_with_what_notebooks_need(tmp_path, monkeypatch):
     monkeypatch.setenv("ASKED", "1")
     names = ("torch", "open_clip", "albumentations", "helpers.runs.run")
-    told = executed(
+    notebook = executed(
         tmp_path,
         f"import os, sys\n[name in sys.modules for name in {names}], os.environ['ASKED']",
         "os.getcwd(), os.getpid() == os.getsid(0)",
     )
-    texts = [cell.outputs[0]["data"]["text/plain"] for cell in told.cells]
+    texts = [cell.outputs[0]["data"]["text/plain"] for cell in notebook.cells]
     assert texts == ["([True, True, True, True], '1')", f"({str(tmp_path)!r}, True)"]
 
 
 def test_figures_are_shown_as_in_any_kernel(tmp_path):
     (cell,) = executed(tmp_path, "import matplotlib.pyplot as plt\nplt.plot([1, 2]);").cells
-    assert [sorted(one["data"]) for one in cell.outputs] == [["image/png", "text/plain"]]
+    assert [sorted(output["data"]) for output in cell.outputs] == [["image/png", "text/plain"]]
 
 
 def test_a_cell_that_fails_is_told_and_one_kernel_leaves_nothing_for_the_next(tmp_path):

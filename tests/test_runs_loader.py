@@ -1,4 +1,4 @@
-"""A GPU's pace on a processor: processes that draw, scores on the device, shared passes."""
+"""A GPU's way on a processor: processes that draw, scores on the device, shared passes."""
 
 import subprocess
 import sys
@@ -19,16 +19,16 @@ def plain(parameters, tmp_path):
     return open_run(**parameters | {"out": str(tmp_path / "plain")})
 
 
-def paced(parameters, tmp_path, monkeypatch, images):
+def as_on_a_gpu(parameters, tmp_path, monkeypatch, images):
     config = engine.DeviceConfig(images, processes=2, scores=True)
     monkeypatch.setitem(engine.DEVICE_CONFIGS, "cpu", config)
-    return open_run(**parameters | {"out": str(tmp_path / "paced")})
+    return open_run(**parameters | {"out": str(tmp_path / "gpu")})
 
 
 def test_who_draws_and_scores_changes_no_digit_that_counts(
     plain, parameters, tmp_path, monkeypatch
 ):
-    run = paced(parameters, tmp_path, monkeypatch, images=1)
+    run = as_on_a_gpu(parameters, tmp_path, monkeypatch, images=1)
     xr.testing.assert_allclose(run.scores(), plain.scores(), rtol=0, atol=1e-12)
     for kept in EXACT:
         xr.testing.assert_identical(getattr(run, kept)(), getattr(plain, kept)())
@@ -36,7 +36,7 @@ def test_who_draws_and_scores_changes_no_digit_that_counts(
 
 
 def test_images_that_share_a_pass_are_as_they_are_alone(plain, parameters, tmp_path, monkeypatch):
-    run = paced(parameters, tmp_path, monkeypatch, images=3)
+    run = as_on_a_gpu(parameters, tmp_path, monkeypatch, images=3)
     xr.testing.assert_allclose(run.scores(), plain.scores(), rtol=1e-6, atol=1e-6)
     assert run.timings["draw"]["seconds"] > 0
 
@@ -64,8 +64,8 @@ cv2.setNumThreads(4)
 cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 9)
 parameters = from_profile("quick", {"images": "scenes:2"})
 passes = [Batch(np.array([n]), [image]) for n, image in enumerate(open_images("scenes:2"))]
-asked = parameters, parameters.change_names, STUDY_PREPROCESSING, ()
-for drawn in drawn_by_processes(passes, *asked, processes=2):
+options = parameters, parameters.change_names, STUDY_PREPROCESSING, ()
+for drawn in drawn_by_processes(passes, *options, processes=2):
     print(*drawn.ids)
 """
 

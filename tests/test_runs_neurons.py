@@ -15,8 +15,8 @@ CHANGES = ["blur", "noise"]
 
 @pytest.fixture
 def run(parameters):
-    asked = {"images": ["photos", "scenes:5"], "limit": 8, "changes": CHANGES, "batch_size": 4}
-    return open_run(**parameters | asked)
+    given = {"images": ["photos", "scenes:5"], "limit": 8, "changes": CHANGES, "batch_size": 4}
+    return open_run(**parameters | given)
 
 
 def shares_of(run, image):
@@ -27,14 +27,14 @@ def shares_of(run, image):
 
 
 def test_means_over_batches_are_those_of_single_images(run):
-    found = run.neurons()
-    for source in found["of_source"].values:
-        ids = found["image"].values[(found["source"] == source).values]
+    neurons = run.neurons()
+    for source in neurons["of_source"].values:
+        ids = neurons["image"].values[(neurons["source"] == source).values]
         expected = np.mean([shares_of(run, image) for image in ids], axis=0)
-        own = found["share"].sel(of_source=source).values
-        assert np.abs(own - expected).max() <= 1e-3 * np.abs(expected).max()  # kept in float16
-    image = found["image"].values[0]
-    largest = found["largest_neurons"].sel(image=image, augmentation="noise").values
+        shares = neurons["share"].sel(of_source=source).values
+        assert np.abs(shares - expected).max() <= 1e-3 * np.abs(expected).max()  # kept in float16
+    image = neurons["image"].values[0]
+    largest = neurons["largest_neurons"].sel(image=image, augmentation="noise").values
     sizes = np.abs(shares_of(run, image)[1]).ravel()
     assert sizes[largest[0]] == pytest.approx(sizes.max(), rel=1e-4)
 

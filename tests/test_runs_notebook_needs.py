@@ -46,8 +46,8 @@ def test_a_run_without_an_account_keeps_embeddings_and_the_scores_that_there_are
     assert set(scores) == set(SCORES) - {"attention_similarity"}
     drawn = np.stack(list(run.views("3.png").values()))
     expected = load(run.parameters.model, device="cpu").encode(drawn).embedding
-    found = encodings["embedding"].sel(image="3.png")
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    embedding = encodings["embedding"].sel(image="3.png")
+    np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-6)
     assert (run.pixel_change().sel(augmentation="noise") > 0).all()
     assert np.isfinite(scores["embedding_similarity"]).all()
 
@@ -67,12 +67,12 @@ def test_capabilities_are_written_down_and_read_without_the_model(run, parameter
 
 
 def test_a_model_without_texts_says_so_where_they_are_asked_for(parameters, monkeypatch):
-    lacking = Capabilities("embedded", {"texts": "its tokenizer's file is not on this machine"})
-    monkeypatch.setattr("helpers.runs.opening.capabilities", lambda *_: lacking)
+    known = Capabilities("embedded", {"texts": "its tokenizer's file is not on this machine"})
+    monkeypatch.setattr("helpers.runs.opening.capabilities", lambda *_: known)
     run = open_run(**parameters)
-    for asked in (run.text_embeddings, run.named_texts):
+    for embed in (run.text_embeddings, run.named_texts):
         with pytest.raises(WorkbookError, match="embedded does not give embeddings of texts"):
-            asked()
+            embed()
     assert run.dissection()["shares"].sizes["image"] == 6
 
 
@@ -80,13 +80,13 @@ def cell(source, *needs, kind=new_code_cell):
     return kind(source, metadata={"tags": [f"needs-{need}" for need in needs]})
 
 
-LACKS = Capabilities("a CNN", {"account": "it is one", "texts": "it reads none"})
+OF_A_CNN = Capabilities("a CNN", {"account": "it is one", "texts": "it reads none"})
 
 
 def fit(*cells, needs=()):
     title = new_markdown_cell("# 01 A question")
     notebook = new_notebook(cells=[title, *cells], metadata={"needs": list(needs)})
-    return answerable(notebook, LACKS, STUDY, True)
+    return answerable(notebook, OF_A_CNN, STUDY, True)
 
 
 def test_consecutive_cells_left_out_are_one_line():
@@ -98,21 +98,21 @@ def test_consecutive_cells_left_out_are_one_line():
         cell("maps = 1", "attention"),
         cell("again = 1", "texts"),
     ]
-    found = fit(*cells)
-    assert [each.source for each in found.cells[1:]] == [
+    notebook = fit(*cells)
+    assert [each.source for each in notebook.cells[1:]] == [
         "kept = 1",
         "*Left out: a CNN does not give the exact account of heads, MLPs and patches: it is one."
         " a CNN does not give embeddings of texts: it reads none.*",
         "maps = 1",
         "*Left out: a CNN does not give embeddings of texts: it reads none.*",
     ]
-    assert [code for code, _ in left_out(found)] == ["account = 1\nboth = 1", "again = 1"]
-    nbformat.validate(found)
+    assert [code for code, _ in left_out(notebook)] == ["account = 1\nboth = 1", "again = 1"]
+    nbformat.validate(notebook)
 
 
 def test_a_whole_notebook_keeps_its_title_and_a_line():
-    found = fit(cell("a = 1"), cell("b = 1", "attention"), needs=["account"])
-    assert [each.cell_type for each in found.cells] == ["markdown", "markdown"]
+    notebook = fit(cell("a = 1"), cell("b = 1", "attention"), needs=["account"])
+    assert [each.cell_type for each in notebook.cells] == ["markdown", "markdown"]
     assert fit(cell("a = 1"), needs=["attention"]).cells[1].source == "a = 1"
 
 
@@ -127,11 +127,11 @@ def test_a_whole_notebook_keeps_its_title_and_a_line():
 )
 def test_what_the_changes_do_not_give_is_left_out(changes, kept, said):
     cells = [cell("published = 1", "study"), cell("order = 1", "several")]
-    found = answerable(
-        new_notebook(cells=[new_markdown_cell("# 01"), *cells]), LACKS, changes, True
+    notebook = answerable(
+        new_notebook(cells=[new_markdown_cell("# 01"), *cells]), OF_A_CNN, changes, True
     )
-    assert [each.source for each in found.cells if each.cell_type == "code"] == kept
-    line = " ".join(sentence for _, own in left_out(found) for sentence in own)
+    assert [each.source for each in notebook.cells if each.cell_type == "code"] == kept
+    line = " ".join(sentence for _, reasons in left_out(notebook) for sentence in reasons)
     assert all(part in line for part in said)
 
 

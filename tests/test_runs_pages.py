@@ -37,7 +37,7 @@ def rendered(tmp_path):
         path = tmp_path / "notebooks" / "01_question.ipynb"
         cells = [new_markdown_cell("# 01 A question"), new_code_cell("1", outputs=list(outputs))]
         nbformat.write(new_notebook(cells=cells, metadata={"widgets": {"a": STATE}}), path)
-        return notebook_page(path, lambda told: told)
+        return notebook_page(path, lambda text: text)
 
     return render
 

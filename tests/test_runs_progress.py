@@ -40,12 +40,12 @@ def test_a_run_is_told_of_without_running_the_file_that_extends_it(parameters, t
     file, ran = tmp_path / "mine.py", tmp_path / "ran"
     file.write_text(f"from pathlib import Path\nPath({str(ran)!r}).write_text('')\n")
     run = open_run(**parameters | {"extend": str(file)})
-    told = progress(run.folder)
+    before = progress(run.folder)
     ran.unlink()
     file.write_text("raise SystemExit")
-    assert progress(run.folder) == told
+    assert progress(run.folder) == before
     file.unlink()
-    assert progress(run.folder) == told
+    assert progress(run.folder) == before
     assert not ran.exists()
 
 

@@ -18,7 +18,7 @@ from helpers.runs.report.provenance import damage_of
 from helpers.runs.report.results import FORMATS, Drawing
 from helpers.runs.runner import run_workbook
 
-TOLD = "Panels: Title."
+DESCRIPTION = "Panels: Title."
 DRAWS = """
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -33,13 +33,13 @@ run.save_figure(ax.figure, "01_figure")
 
 def png(path):
     with Image.open(path) as picture:
-        assert description(path) == TOLD
+        assert description(path) == DESCRIPTION
         return picture.width / picture.info["dpi"][0]
 
 
 def svg(path):
     text = path.read_text()
-    assert TOLD in text
+    assert DESCRIPTION in text
     wide, high, *box = map(
         float,
         re.search(r'width="(\S+)pt" height="(\S+)pt" viewBox="0 0 (\S+) (\S+)"', text).groups(),
@@ -50,7 +50,7 @@ def svg(path):
 
 def pdf(path):
     reader = PdfReader(path)
-    assert reader.metadata.subject == TOLD
+    assert reader.metadata.subject == DESCRIPTION
     return float(reader.pages[0].mediabox.width) / 72
 
 
@@ -59,17 +59,17 @@ def test_a_figure_is_as_wide_as_a_column(format, tmp_path):
     figure, path = plt.figure(figsize=(9, 4)), tmp_path / f"figure.{format}"
     figure.gca().set_title("Title")
     try:
-        Drawing(format, 3.25).save(figure, path, TOLD)
+        Drawing(format, 3.25).save(figure, path, DESCRIPTION)
     finally:
         plt.close(figure)
     assert {"png": png, "svg": svg, "pdf": pdf}[format](path) == pytest.approx(3.25, abs=0.01)
 
 
 @pytest.mark.parametrize(
-    ("given", "told"), [(("jpg",), "choose one of png, svg, pdf"), (("pdf", 0), "width has no")]
+    ("given", "message"), [(("jpg",), "choose one of png, svg, pdf"), (("pdf", 0), "width has no")]
 )
-def test_no_such_drawing(given, told):
-    with pytest.raises(WorkbookError, match=told):
+def test_no_such_drawing(given, message):
+    with pytest.raises(WorkbookError, match=message):
         Drawing(*given)
 
 

@@ -54,22 +54,24 @@ def test_a_run_asks_little_more_than_once_for_every_object(remote, parameters, r
     for kept in KEPT:
         getattr(run, kept)()
     requests.clear()
-    found = run.encodings()  # whose metadata are known by now
+    encodings = run.encodings()  # whose metadata are known by now
     assert requests.total() <= objects / 2
-    xr.testing.assert_identical(found, open_run(**parameters | {"images": "scenes:4"}).encodings())
+    xr.testing.assert_identical(
+        encodings, open_run(**parameters | {"images": "scenes:4"}).encodings()
+    )
 
 
 def test_what_another_process_wrote_meanwhile_is_found(tmp_path):
     place = f"memory://{tmp_path.name}/arrays.zarr"
-    one, other = Arrays(place), Arrays(place)
-    assert not other.are_there
-    Layout(one, {"seed": 0}, {"image": ("image", ["a", "b"])}).create()
-    assert not other.are_there
-    other.look_again()
-    assert other.are_there
-    assert other.ids() == ["a", "b"]
+    first, second = Arrays(place), Arrays(place)
+    assert not second.are_there
+    Layout(first, {"seed": 0}, {"image": ("image", ["a", "b"])}).create()
+    assert not second.are_there
+    second.look_again()
+    assert second.are_there
+    assert second.ids() == ["a", "b"]
     with pytest.raises(WorkbookError, match="seed 0 there, 1 here"):
-        Layout(other, {"seed": 1}, {"image": ("image", ["a", "b"])}).create()
+        Layout(second, {"seed": 1}, {"image": ("image", ["a", "b"])}).create()
 
 
 def test_damage_is_found_by_who_opens_the_arrays_anew(remote):

@@ -1,4 +1,4 @@
-"""What the report shows, what it tells when notebooks saved nothing, and what it keeps back."""
+"""What the report shows, what it says when notebooks saved nothing, and what it keeps back."""
 
 import json
 import re
@@ -98,9 +98,9 @@ def test_a_figure_describes_itself_in_report_and_notebook(run):
     source = f'run.save_figure(figure, "{NAME}")'
     page = write_notebook(run, picture, source=source, number=NAME[:2])
     report = write_report(run.folder).read_text()
-    told = "Panels: Mean distance. Horizontal axis: L2 distance."
-    assert f'alt="{EXHIBITS[0].see} {told}"' in report
-    assert f'alt="The bars. {told}"' in page.read_text()
+    description = "Panels: Mean distance. Horizontal axis: L2 distance."
+    assert f'alt="{EXHIBITS[0].see} {description}"' in report
+    assert f'alt="The bars. {description}"' in page.read_text()
 
 
 def test_answers_open_the_report_in_the_order_that_readers_want(run):

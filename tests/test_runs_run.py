@@ -46,7 +46,7 @@ def test_encodings_are_those_of_the_model(run, parameters):
 
 
 def test_scores_are_of_the_same_views(run):
-    found = run.scores().sel(image="2.png", augmentation="noise")
+    of_view = run.scores().sel(image="2.png", augmentation="noise")
     drawn = run.views("2.png")
     encodings = run.encodings().sel(image="2.png")
     maps = scores.attention_map(encodings["attention"].values)
@@ -56,7 +56,7 @@ def test_scores_are_of_the_same_views(run):
         "pixels": (drawn["original"], drawn["noise"]),
     }
     for name, score in scores.SCORES.items():
-        assert found[name].item() == pytest.approx(float(score.function(*pairs[score.needs])))
+        assert of_view[name].item() == pytest.approx(float(score.function(*pairs[score.needs])))
 
 
 def test_contributions_of_the_originals_sum_to_their_embeddings(run):
@@ -72,28 +72,28 @@ def test_contributions_of_the_originals_sum_to_their_embeddings(run):
 
 
 def test_dissection_is_that_of_encodings_of_the_same_views(run):
-    found = run.dissection().sel(image="2.png")
+    dissected = run.dissection().sel(image="2.png")
     views = run.views("2.png")
     before, after = (run.model.encode(views[name][None]) for name in ("original", "noise"))
     expected = dissection.shares(before, after).sel(image=0)
-    noise = found["shares"].sel(augmentation="noise")
+    noise = dissected["shares"].sel(augmentation="noise")
     assert list(noise["component"].values) == list(expected["component"].values)
     np.testing.assert_allclose(noise, expected, atol=1e-4)
-    np.testing.assert_allclose(found["shares"].sum("component"), 1, atol=1e-5)
+    np.testing.assert_allclose(dissected["shares"].sum("component"), 1, atol=1e-5)
 
 
 def test_patches_and_class_token_share_what_heads_share(run):
-    found = run.dissection().sel(image="2.png", augmentation="perspective")
+    dissected = run.dissection().sel(image="2.png", augmentation="perspective")
     views = run.views("2.png")
     encodings = [run.model.encode(views[name][None], by_token=True) for name in views]
     shift = encodings[7].embedding - encodings[0].embedding
     assert list(views)[7] == "perspective"
     tokens = (encodings[7].tokens - encodings[0].tokens) @ shift[0] / (shift @ shift.T)
     np.testing.assert_allclose(
-        found["patch_shares"].values.ravel(), tokens[0, 1:].ravel(), atol=1e-4
+        dissected["patch_shares"].values.ravel(), tokens[0, 1:].ravel(), atol=1e-4
     )
-    heads = [name for name in found["component"].values if ".H" in name]
-    of_heads = found["shares"].sel(component=heads).sum().item()
+    heads = [name for name in dissected["component"].values if ".H" in name]
+    of_heads = dissected["shares"].sel(component=heads).sum().item()
     assert tokens.sum() == pytest.approx(of_heads, abs=1e-4)
 
 
@@ -106,8 +106,8 @@ def test_no_shift_has_no_shares_and_no_nan(parameters):
 def test_pixel_change_is_the_root_mean_square(run):
     views = run.views("2.png")
     difference = (views["blur"].astype(float) - views["original"]) / 255
-    found = run.pixel_change().sel(image="2.png", augmentation="blur").item()
-    assert found == pytest.approx(np.sqrt((difference**2).mean()))
+    change = run.pixel_change().sel(image="2.png", augmentation="blur").item()
+    assert change == pytest.approx(np.sqrt((difference**2).mean()))
 
 
 def test_texts_are_embedded_once_and_again_for_other_texts(parameters, tmp_path, monkeypatch):
@@ -119,18 +119,18 @@ def test_texts_are_embedded_once_and_again_for_other_texts(parameters, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr("helpers.clip.model.Model.encode_text", lambda *_: pytest.fail("again"))
         xr.testing.assert_identical(first, open_run(**parameters).text_embeddings())
-    own = tmp_path / "own.txt"
-    own.write_text("a red circle\na blue square\n")
-    other = open_run(**parameters | {"texts": str(own)}).text_embeddings()
+    file = tmp_path / "own.txt"
+    file.write_text("a red circle\na blue square\n")
+    other = open_run(**parameters | {"texts": str(file)}).text_embeddings()
     assert list(other["text"].values) == ["a red circle", "a blue square"]
     assert list(other["property"].values) == ["", ""]
     assert list(other["value"].values) == ["a red circle", "a blue square"]
 
 
 def test_texts_without_a_property_get_that_of_the_nearest_of_the_own_pool(parameters, tmp_path):
-    own = tmp_path / "own.csv"
-    own.write_text("text,property\na blue object,\nan object at the top,\na red circle,mine\n")
-    named = open_run(**parameters | {"texts": str(own)}).named_texts()
+    file = tmp_path / "own.csv"
+    file.write_text("text,property\na blue object,\nan object at the top,\na red circle,mine\n")
+    named = open_run(**parameters | {"texts": str(file)}).named_texts()
     assert list(named["property"].values) == ["colour", "position", "mine"]
 
 

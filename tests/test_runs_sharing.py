@@ -71,8 +71,8 @@ def test_numbers_are_written_with_their_signs():
 def scores(counts):
     rows = [
         {"source": source, "score": "l2_distance", "augmentation": name, "n": n}
-        for source, own in counts.items()
-        for name, n in own.items()
+        for source, by_change in counts.items()
+        for name, n in by_change.items()
     ]
     return pd.DataFrame(rows).assign(mean=1.0, low=0.9, high=1.1)
 
@@ -115,9 +115,9 @@ def test_gathered_runs_have_the_parameters_that_differ(runs, tmp_path, capsys):
 
 
 def test_runs_of_one_name_are_told_apart(runs):
-    found = find_runs([runs / "mild", runs / "strong"])
-    found[1].folder = runs / "again" / "mild"
-    assert labels(found) == [f"{runs.name}/mild", "again/mild"]
+    opened = find_runs([runs / "mild", runs / "strong"])
+    opened[1].folder = runs / "again" / "mild"
+    assert labels(opened) == [f"{runs.name}/mild", "again/mild"]
 
 
 def test_the_same_images_are_compared_image_by_image(runs):

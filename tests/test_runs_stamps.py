@@ -1,4 +1,4 @@
-"""Outputs of a notebook tell which code made them."""
+"""Outputs of a notebook show which code made them."""
 
 import nbformat
 import pytest

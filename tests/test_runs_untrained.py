@@ -39,17 +39,17 @@ def test_networks_of_open_clip_differ_by_their_seed(tmp_path):
 def test_how_far_networks_move_images_is_kept(run, monkeypatch):
     monkeypatch.setattr(untrained, "NETWORKS", 2)
     monkeypatch.setattr(untrained, "IMAGES", 3)
-    found = untrained.moved_untrained(run)
-    assert found["moved"].shape == (2, 3, 9)
-    assert len(set(found["source"].values)) == 1
-    own = run.views(str(found["image"].values[1]))
+    result = untrained.moved_untrained(run)
+    assert result["moved"].shape == (2, 3, 9)
+    assert len(set(result["source"].values)) == 1
+    drawn = run.views(str(result["image"].values[1]))
     model = load("embedded", "0", device="cpu", seed=2)
-    embeddings = model.encode(np.stack(list(own.values()))).embedding
-    coords = {"view": list(own)}
+    embeddings = model.encode(np.stack(list(drawn.values()))).embedding
+    coords = {"view": list(drawn)}
     expected = moved_by(xr.DataArray(embeddings[None], coords, ("image", "view", "feature")))
-    np.testing.assert_allclose(found["moved"][1, 1], expected[0], atol=1e-4)
+    np.testing.assert_allclose(result["moved"][1, 1], expected[0], atol=1e-4)
     monkeypatch.setattr(untrained, "_moved", pytest.fail)
-    xr.testing.assert_identical(untrained.moved_untrained(run), found)
+    xr.testing.assert_identical(untrained.moved_untrained(run), result)
 
 
 def test_a_large_network_gets_fewer_draws_and_images(run, monkeypatch):
@@ -60,12 +60,12 @@ def test_a_large_network_gets_fewer_draws_and_images(run, monkeypatch):
 
 
 def test_departing_scores_are_of_the_run_s_draw_and_others_of_the_next(run):
-    found = pixels.departures(run)
-    image = str(found["image"].values[0])
-    own = run.views(image)
-    row = found.sel(image=image, augmentation="noise")
-    expected = detail_similarity(own["original"], own["noise"], grey=True)
+    result = pixels.departures(run)
+    image = str(result["image"].values[0])
+    drawn = run.views(image)
+    row = result.sel(image=image, augmentation="noise")
+    expected = detail_similarity(drawn["original"], drawn["noise"], grey=True)
     assert row["detail_grey"].item() == pytest.approx(float(expected))
-    other = views(own["original"], image, seed=1)
-    expected = detail_similarity(own["original"], other["noise"])
+    other = views(drawn["original"], image, seed=1)
+    expected = detail_similarity(drawn["original"], other["noise"])
     assert row["detail_similarity"].item() == pytest.approx(float(expected))

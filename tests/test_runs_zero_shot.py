@@ -23,15 +23,15 @@ SHAPES = ("circle", "square", "star")
 @pytest.fixture
 def folder_of_classes(tmp_path):
     """Drawn scenes of one object, in a folder for each shape."""
-    folder, found = tmp_path / "shapes", dict.fromkeys(SHAPES, 0)
+    folder, drawn = tmp_path / "shapes", dict.fromkeys(SHAPES, 0)
     for number in range(200):
-        one = scene(number, count="one")
-        shape = one.attributes["shape"].iloc[0]
-        if found.get(shape, 9) < 4:
-            found[shape] += 1
+        image = scene(number, count="one")
+        shape = image.attributes["shape"].iloc[0]
+        if drawn.get(shape, 9) < 4:
+            drawn[shape] += 1
             (folder / shape).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(one.pixels).save(folder / shape / f"{number}.png")
-    assert set(found.values()) == {4}
+            Image.fromarray(image.pixels).save(folder / shape / f"{number}.png")
+    assert set(drawn.values()) == {4}
     return folder
 
 
@@ -44,27 +44,27 @@ def run(parameters, folder_of_classes):
 def test_folders_are_classes_and_the_model_finds_them(run):
     assert zero_shot.are_labelled(run)
     assert zero_shot.classes_of(run) == list(SHAPES)
-    asked = zero_shot.embedded_classes(run)
-    found = zero_shot.class_answers(run, asked)
-    assert found.sizes == {"image": 12, "view": 10, "property": 1}
-    own = [name.split("/")[-2] for name in found["image"].values]
+    classes = zero_shot.embedded_classes(run)
+    answered = zero_shot.class_answers(run, classes)
+    assert answered.sizes == {"image": 12, "view": 10, "property": 1}
+    true = [name.split("/")[-2] for name in answered["image"].values]
     for view in run.view_names:
-        answers = found["answer"].sel(view=view, property="label").values
-        right = found["right"].sel(view=view, property="label").values
-        assert np.array_equal(right, answers == own)
-    assert found["right"].sel(view="original").mean() > 0.9
-    assert found["chance"].item() == pytest.approx(1 / 3)
+        answers = answered["answer"].sel(view=view, property="label").values
+        right = answered["right"].sel(view=view, property="label").values
+        assert np.array_equal(right, answers == true)
+    assert answered["right"].sel(view="original").mean() > 0.9
+    assert answered["chance"].item() == pytest.approx(1 / 3)
 
 
 def test_answers_are_those_of_a_plain_loop(run):
-    asked = zero_shot.embedded_classes(run, "a picture of a {}")
-    found = zero_shot.class_answers(run, asked)["answer"]
+    classes = zero_shot.embedded_classes(run, "a picture of a {}")
+    answers = zero_shot.class_answers(run, classes)["answer"]
     texts = run.model.encode_text([f"a picture of a {name}" for name in SHAPES])
     for image, view in (("first", "noise"), ("last", "blur")):
-        name = found["image"].values[{"first": 0, "last": -1}[image]]
+        name = answers["image"].values[{"first": 0, "last": -1}[image]]
         (embedding,) = run.model.encode(run.views(name)[view][None]).embedding
         cosines = [text @ embedding / np.linalg.norm(text) for text in texts]
-        assert found.sel(image=name, view=view).item() == SHAPES[int(np.argmax(cosines))]
+        assert answers.sel(image=name, view=view).item() == SHAPES[int(np.argmax(cosines))]
 
 
 def test_severities_are_those_asked_for(run):
@@ -106,10 +106,10 @@ def _answers(rng, accuracy):
 
 def test_corruption_errors_are_those_of_the_published_formula():
     rng = np.random.default_rng(0)
-    own, other = _answers(rng, [0.9, 0.5, 0.7, 0.85]), _answers(rng, [0.8, 0.4, 0.5, 0.6])
-    table = corruption_errors(own, other)
+    tested, reference = _answers(rng, [0.9, 0.5, 0.7, 0.85]), _answers(rng, [0.8, 0.4, 0.5, 0.6])
+    table = corruption_errors(tested, reference)
     errors = []
-    for values in (own, other):
+    for values in (tested, reference):
         rows = pd.DataFrame(1 - values.mean("image").values, columns=list(values["view"].values))
         errors.append(rows)
     published = {}
@@ -122,17 +122,17 @@ def test_corruption_errors_are_those_of_the_published_formula():
         assert table.loc[change, "relative"] == pytest.approx(relative)
         assert table.loc[change, "ce_low"] < ce < table.loc[change, "ce_high"]
     assert table.loc[MEAN, "ce"] == pytest.approx(np.mean([ce for ce, _ in published.values()]))
-    same = corruption_errors(own, own)
+    same = corruption_errors(tested, tested)
     assert (same.loc[:, ["ce", "ce_low", "ce_high", "relative"]] == 1).all(axis=None)
 
 
 def test_errors_that_a_reference_does_not_make_are_no_measure():
     rng = np.random.default_rng(0)
-    own, perfect = _answers(rng, [0.9, 0.5, 0.7, 0.85]), _answers(rng, [1, 1, 0.5, 1])
-    table = corruption_errors(own, perfect)
+    tested, perfect = _answers(rng, [0.9, 0.5, 0.7, 0.85]), _answers(rng, [1, 1, 0.5, 1])
+    table = corruption_errors(tested, perfect)
     assert table["ce"].isna().tolist() == [True, False, True, False]
     with pytest.raises(WorkbookError, match="'image'"):
-        corruption_errors(own, perfect.isel(image=slice(9)))
+        corruption_errors(tested, perfect.isel(image=slice(9)))
 
 
 def test_a_model_without_texts_classifies_nothing():
@@ -145,9 +145,11 @@ def test_accuracy_by_severity_is_a_mean_over_images():
     table = accuracy_by_severity(right).set_index(["severity", "augmentation"])
     assert len(table) == 15
     row = table.loc[2, "noise"]
-    own = right.sel(severity=2)
-    assert row["mean"] == pytest.approx(own.sel(view="noise").mean().item())
-    assert row["lost"] == pytest.approx((own.sel(view="original") - own.sel(view="noise")).mean())
+    at_two = right.sel(severity=2)
+    assert row["mean"] == pytest.approx(at_two.sel(view="noise").mean().item())
+    assert row["lost"] == pytest.approx(
+        (at_two.sel(view="original") - at_two.sel(view="noise")).mean()
+    )
     assert row["low"] < row["mean"] < row["high"]
 
 
@@ -177,11 +179,11 @@ def test_answers_at_depths_are_kept_and_end_in_those_of_the_embedding(parameters
     monkeypatch.setattr(zero_shot, "MOST_AT_EVERY_DEPTH", 2)
     run = open_run(**parameters | {"images": "scenes:3"})
     texts = ensembles(run.text_embeddings())
-    found = zero_shot.answers_at_every_depth(run, texts)
-    assert list(found["image"].values) == [run.images.ids[0], run.images.ids[2]]
-    assert set(found["source"].values) == {"scenes"}
-    own = answered(run.encodings()["embedding"].sel(image=found["image"].values), texts)
-    assert (found.sel(depth="5", drop=True) == own).all()
+    answers = zero_shot.answers_at_every_depth(run, texts)
+    assert list(answers["image"].values) == [run.images.ids[0], run.images.ids[2]]
+    assert set(answers["source"].values) == {"scenes"}
+    of_embeddings = answered(run.encodings()["embedding"].sel(image=answers["image"].values), texts)
+    assert (answers.sel(depth="5", drop=True) == of_embeddings).all()
     # It would be called for what is not kept.
     monkeypatch.setattr(zero_shot, "read_at_every_depth", None)
-    assert (zero_shot.answers_at_every_depth(run, texts) == found).all()
+    assert (zero_shot.answers_at_every_depth(run, texts) == answers).all()
