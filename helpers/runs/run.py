@@ -17,7 +17,7 @@ from helpers.data.changes import ORIGINAL
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs import paths
 from helpers.runs.compute.output_variables import outputs_of, scores_of
-from helpers.runs.derived.texts import embedded_texts
+from helpers.runs.derived.zero_shot import embedded_texts
 from helpers.runs.opening import OpenedRun, default_pool
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import plain_models

@@ -1,4 +1,4 @@
-"""Zero-shot answers: the classes of a run's own images, and every question at every depth."""
+"""Zero-shot answers: texts embedded, the classes of images, and every question at every depth."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,11 +8,12 @@ import pandas as pd
 import xarray as xr
 
 from helpers.analysis import predictions
+from helpers.analysis.proximity import normalised
 from helpers.analysis.sources import METADATA, few_of_each
 from helpers.clip import names
+from helpers.data.texts import Texts
 from helpers.data.texts.templates import CLASS, class_texts
 from helpers.runs.derived.cache import derived
-from helpers.runs.derived.texts import embedded_texts
 from helpers.runs.variants import runs_by_severity
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 COORDINATE = METADATA + CLASS
 MOST_AT_EVERY_DEPTH = 30
 """Images of each source: every view of an image takes a forward pass."""
+
+
+def embedded_texts(run: "Run", texts: Texts) -> xr.DataArray:
+    """Return the normalised embeddings of texts, computing them when missing: (text, feature)."""
+
+    def compute() -> xr.Dataset:
+        coords = {
+            "text": list(texts.texts),
+            "property": ("text", [of or "" for of in texts.properties]),
+            "value": ("text", list(texts.values)),
+        }
+        embeddings = normalised(run.model.encode_text(texts.texts))
+        return xr.Dataset({"embedding": (("text", "feature"), embeddings)}, coords)
+
+    return derived(run, "texts", compute, texts=texts.fingerprint)["embedding"]
 
 
 def are_labelled(run: "Run") -> bool:
