@@ -143,17 +143,17 @@ class Engine:
         self._names = self._arrays.allocated()
         count = self._parameters.workers
         tasks = [images for batch in batches for images in self._passes(batch)]
-        compute = self._draw_and_compute
+        run_pass = self._draw_and_run_pass
         if processes := self._config.processes:
             # They start before any thread does, which might hold a lock that they would wait for.
-            tasks, compute = self._drawn_ahead(tasks, processes), self._compute
+            tasks, run_pass = self._drawn_ahead(tasks, processes), self._run_pass
         with worker_pool(count, self.model.device) as pool:
-            yield ahead(pool, compute, tasks, WAITING_PER_WORKER * count)
+            yield ahead(pool, run_pass, tasks, WAITING_PER_WORKER * count)
 
     def fill_alone(self, batch: Batch) -> Outcome:
         """Compute one batch in the calling thread."""
         self._names = self._arrays.allocated()
-        return self._write(map(self._draw_and_compute, self._passes(batch)))
+        return self._write(map(self._draw_and_run_pass, self._passes(batch)))
 
     @property
     def _config(self) -> DeviceConfig:
@@ -169,8 +169,8 @@ class Engine:
             Batch(batch.rows[start:end], batch.images[start:end]) for start, end in pairwise(cuts)
         ]
 
-    def _draw_and_compute(self, batch: Batch) -> _PassResult:
-        return self._compute(draw(batch, *self._draw_options))
+    def _draw_and_run_pass(self, batch: Batch) -> _PassResult:
+        return self._run_pass(draw(batch, *self._draw_options))
 
     def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
         return drawn_by_processes(passes, *self._draw_options, processes)
@@ -187,7 +187,7 @@ class Engine:
                 for views, image in zip(pixels, drawn.ids, strict=True):
                     views[place] = self._drawn_views.view(views[0], name, image, severity)
 
-    def _compute(self, drawn: Drawn) -> _PassResult:
+    def _run_pass(self, drawn: Drawn) -> _PassResult:
         if not drawn.rows:
             return _PassResult([], {}, Outcome(0, drawn.unreadable, {"draw": drawn.seconds}))
         clock = _Clock()
