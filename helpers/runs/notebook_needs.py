@@ -36,10 +36,7 @@ OF_RUN: Mapping[str, tuple[Callable[[Sequence[str], bool], bool], str]] = {
 
 
 def answerable(
-    notebook: NotebookNode,
-    capabilities: Capabilities,
-    changes: Sequence[str],
-    extras: bool,
+    notebook: NotebookNode, capabilities: Capabilities, changes: Sequence[str], extras: bool
 ) -> NotebookNode:
     """Return a notebook without the cells that a run can't answer."""
     title, *others = notebook.cells

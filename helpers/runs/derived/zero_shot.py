@@ -95,18 +95,12 @@ def class_answers(run: "Run", classes: xr.DataArray) -> xr.Dataset:
     return xr.Dataset({"answer": predictions.answered(labelled, classes), "right": right})
 
 
-def right_by_severity(
-    run: "Run",
-    templates: str | Sequence[str] | None = None,
-    severities: Sequence[float] | None = None,
-) -> xr.DataArray:
+def right_by_severity(run: "Run", severities: Sequence[float] | None = None) -> xr.DataArray:
     """Classify every image at several severities.
 
     Parameters
     ----------
     run : Run
-    templates : str or sequence of str, optional
-        As for `embedded_classes`.
     severities : sequence of float, optional
         As for `helpers.runs.variants.runs_by_severity`.
 
@@ -115,7 +109,7 @@ def right_by_severity(
     DataArray, (severity, image, view)
         1 where the answer is right, else 0; the view ``original`` is that of every severity.
     """
-    classes = embedded_classes(run, templates)
+    classes = embedded_classes(run)
     runs = runs_by_severity(run, severities)
     right = [class_answers(each, classes)["right"].sel(property=CLASS) for each in runs.values()]
     return xr.concat(right, pd.Index(list(runs), name="severity"), coords="minimal")
