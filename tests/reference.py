@@ -24,8 +24,8 @@ from helpers.runs.parameters import DEFAULT_PROFILE, NOTEBOOKS, ROOT
 from helpers.runs.paths import ARRAYS, RECORD
 from helpers.runs.record import read_undamaged
 from helpers.runs.storage.arrays import Arrays
+from helpers.runs.storage.checksums import BLANK, sealed
 from helpers.runs.storage.drawn import FOLDER
-from helpers.runs.storage.files import BLANK, sealed
 
 PACKED = ROOT / "tests" / "reference.zip"
 OF_THIS_RUN = ("made_in", "timings", "progress", "code")

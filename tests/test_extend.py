@@ -12,8 +12,8 @@ from helpers.checks import WorkbookError
 from helpers.data import CHANGES, open_images
 from helpers.figures import style
 from helpers.runs import open_run
+from helpers.runs.identity import identity
 from helpers.runs.parameters import from_profile
-from helpers.runs.paths import identity
 from helpers.runs.report.comparison import write_comparison, write_gathered
 from helpers.runs.report.score_table import score_table
 from helpers.runs.stored import StoredRun

@@ -12,8 +12,8 @@ from helpers.checks import WorkbookError
 from helpers.data import CHANGES
 from helpers.runs import open_run
 from helpers.runs.compute import engine
+from helpers.runs.identity import CLASSES
 from helpers.runs.parameters import from_profile
-from helpers.runs.paths import CLASSES
 from helpers.runs.verify import verify, verify_files
 from tests.registries import left_alone
 

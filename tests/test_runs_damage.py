@@ -17,7 +17,7 @@ from helpers.runs.cli import BAD_INPUT, FAILED, main
 from helpers.runs.record import Record
 from helpers.runs.runner import run_workbook
 from helpers.runs.storage.arrays import Arrays
-from helpers.runs.storage.files import BLANK, is_sealed, sealed
+from helpers.runs.storage.checksums import BLANK, is_sealed, sealed
 from helpers.runs.storage.integrity import find_damage
 from helpers.runs.verify import verify, verify_files
 

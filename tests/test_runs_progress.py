@@ -6,7 +6,7 @@ import pytest
 
 from helpers.runs import open_run
 from helpers.runs.progress import all_progress, progress
-from helpers.runs.storage.files import BLANK, write_sealed
+from helpers.runs.storage.checksums import BLANK, write_sealed
 from helpers.runs.variants import attacked_run, runs_by_severity, runs_in_training_order
 
 

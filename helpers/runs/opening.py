@@ -15,6 +15,7 @@ from helpers.data import STUDY, Images, Preprocessing, UnreadableImage, open_ima
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts, open_texts
 from helpers.runs import paths
+from helpers.runs.identity import identity
 from helpers.runs.parameters import ROOT, Parameters
 from helpers.runs.record import code_version, installed_versions
 from helpers.runs.storage.store import Store
@@ -43,7 +44,7 @@ class OpenedRun:
         fingerprint = weights.fingerprint(parameters.model, parameters.pretrained)
         self.texts = open_pool(parameters)
         self.changes = parameters.change_names
-        self.identity = paths.identity(parameters, self.images, fingerprint)
+        self.identity = identity(parameters, self.images, fingerprint)
         self.folder = paths.folder(parameters, self.identity)
         _check_any_readable(self.images)
         paths.make_folders(self.folder)

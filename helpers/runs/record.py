@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from helpers.runs.parameters import ROOT
-from helpers.runs.storage.files import BLANK, read_sealed, write_sealed
+from helpers.runs.storage.checksums import BLANK, read_sealed, write_sealed
 
 REPORTED_VERSIONS = (
     "torch",

@@ -15,9 +15,9 @@ from helpers.data.attacks import Subject, subject_of
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import MEMORISED, POOLS, Texts
-from helpers.runs import paths
 from helpers.runs.compute.output_variables import outputs_of, scores_of
 from helpers.runs.derived.zero_shot import embedded_texts
+from helpers.runs.identity import CLASSES
 from helpers.runs.opening import OpenedRun, default_pool
 from helpers.runs.parameters import Parameters
 from helpers.runs.paths import plain_models
@@ -87,7 +87,7 @@ class Run(OpenedRun, Results):
     def subject(self, image_id: str) -> Subject:
         """Return what changes may know of an image beside its pixels."""
         image = self._by_id[one_of("image", image_id, self._by_id)]
-        return subject_of(image, self.identity.get(paths.CLASSES, ()))
+        return subject_of(image, self.identity.get(CLASSES, ()))
 
     def encodings(self, *names: str) -> xr.Dataset:
         """Return every readable image's encoded views, computing what is missing.

@@ -25,7 +25,7 @@ from helpers.runs.record import circumstances, read_undamaged
 from helpers.runs.report import provenance
 from helpers.runs.storage import drawn
 from helpers.runs.storage.arrays import Arrays
-from helpers.runs.storage.files import read_sealed
+from helpers.runs.storage.checksums import read_sealed
 from helpers.runs.storage.integrity import find_damage
 
 SETTINGS = ("machine", "versions")

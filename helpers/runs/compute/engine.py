@@ -27,8 +27,8 @@ from helpers.runs.compute.output_variables import (
     scored_on_device,
     variables,
 )
+from helpers.runs.identity import CLASSES
 from helpers.runs.parameters import Parameters
-from helpers.runs.paths import CLASSES
 from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.drawn import DrawnViews
 from helpers.runs.storage.layout import allocate

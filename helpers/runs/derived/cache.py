@@ -18,7 +18,7 @@ from zarr.storage import MemoryStore
 
 from helpers.runs.paths import RECORD
 from helpers.runs.record import Record
-from helpers.runs.storage.files import ROOM, read_sealed, write_sealed
+from helpers.runs.storage.checksums import ROOM, read_sealed, write_sealed
 from helpers.runs.storage.locks import ProcessLock
 
 if TYPE_CHECKING:

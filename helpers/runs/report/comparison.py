@@ -16,7 +16,7 @@ from helpers.figures import style
 from helpers.runs.parameters import NEUTRAL
 from helpers.runs.report.pages import page
 from helpers.runs.report.score_table import cells
-from helpers.runs.storage.files import writing
+from helpers.runs.storage.checksums import writing
 from helpers.runs.stored import StoredRun, find_runs
 
 ROW = ["source", "score", "augmentation"]

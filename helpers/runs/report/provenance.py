@@ -16,7 +16,7 @@ from pathlib import Path
 
 from IPython import get_ipython
 
-from helpers.runs.storage.files import BLANK, ROOM, read_sealed, sha256_of, write_sealed
+from helpers.runs.storage.checksums import BLANK, ROOM, read_sealed, sha256_of, write_sealed
 
 KEY = "workbook"
 

@@ -24,7 +24,7 @@ from helpers.runs.report.pages import Picture, page, picture
 from helpers.runs.report.provenance import damage_of, write_page
 from helpers.runs.report.results import ANSWER
 from helpers.runs.report.score_table import score_table
-from helpers.runs.storage.files import read_sealed, writing
+from helpers.runs.storage.checksums import read_sealed, writing
 from helpers.runs.stored import StoredRun
 
 

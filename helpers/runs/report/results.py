@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.checks import WorkbookError, one_of
-from helpers.runs.storage.files import replaced
+from helpers.runs.storage.checksums import replaced
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ import numpy as np
 
 from helpers.data import CHANGES
 from helpers.data.changes import changed
-from helpers.runs.storage.files import ROOM, read_sealed, sealed
+from helpers.runs.storage.checksums import ROOM, read_sealed, sealed
 
 if TYPE_CHECKING:
     from helpers.clip import Model

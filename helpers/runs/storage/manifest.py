@@ -1,7 +1,7 @@
 """What a Zarr group's own ``zarr.json`` says of its arrays: enough to notice damage and repair it.
 
 Chunks carry checksums of their own. The few files beside them are sealed
-(`helpers.runs.storage.files`): the group's holds copies of those of all arrays, and can be made
+(`helpers.runs.storage.checksums`): the group's holds copies of those of all arrays, and can be made
 anew from them.
 """
 
@@ -13,7 +13,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from helpers.runs.storage.files import BLANK, is_sealed, sealed
+from helpers.runs.storage.checksums import BLANK, is_sealed, sealed
 
 KEY = "zarr.json"
 
