@@ -19,6 +19,8 @@ CAN_FORK = sys.platform == "linux"  # macOS' own libraries don't survive a fork
 IMPORTED = (
     "ipykernel.kernelapp",
     "matplotlib.pyplot",
+    "scipy.cluster.hierarchy",
+    "scipy.stats",
     "helpers.data.transforms",
     "helpers.figures.interpretation",
     "helpers.head_benchmark.methods",
