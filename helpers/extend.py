@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, SOURCES, Source
 from helpers.data.change import NEEDS, row_of
+from helpers.data.changes import ORIGINAL, SETS
 from helpers.data.images import Image, Images
 from helpers.data.sources import OWN_SOURCES
 from helpers.registry import Registry, named
@@ -71,6 +72,11 @@ def change(
     one_of("needs", needs, ["", *NEEDS])
 
     def register(function: F) -> F:
+        if function.__name__ in (ORIGINAL, *SETS):
+            raise WorkbookError(
+                f"{function.__name__!r} names the original view or a set of changes already; give"
+                " your change another name."
+            )
         does_ = does or inspect.getdoc(function) or "your own"
         about = {"label": label, "needs": needs, "origin": _origin(function)}
         _add(CHANGES, row_of(function, does_, severity, **about))
@@ -164,6 +170,7 @@ def source(function: F) -> F:
 
     is_named = lambda spec: spec.partition(":")[0] == name  # noqa: E731
     _check_free(name)
+    _check_once("source", name)
     origin = _origin(function)
     OWN_SOURCES[name] = Source(f"{name}:…", is_named, listed, is_path=False, origin=origin)
     return function
@@ -206,7 +213,7 @@ def _run(file: Path) -> None:
         run_path(str(file), run_name="extension")
     except WorkbookError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkbookError(
             f"extend: {file.name} failed with {type(error).__name__}: {error}. Mend it, or leave"
             " extend out."
@@ -224,15 +231,18 @@ def _rows_from(digest: str):
 
 
 def _add(registry: Registry, row: object) -> None:
-    """Add a row; a cell may be executed again, but a file says each name once."""
-    key = (registry.kind, row.name)
-    if _reading and key in _of_this_file:
-        raise WorkbookError(
-            f"extend: the file has two rows of the kind {registry.kind} called {row.name!r}; give"
-            " one of them another name."
-        )
-    _of_this_file.append(key)
+    _check_once(registry.kind, row.name)
     registry.add(row)
+
+
+def _check_once(kind: str, name: str) -> None:
+    """Check that a file says each name once; a cell may be executed again."""
+    if _reading and (kind, name) in _of_this_file:
+        raise WorkbookError(
+            f"extend: the file has two rows of the kind {kind} called {name!r}; give one of them"
+            " another name."
+        )
+    _of_this_file.append((kind, name))
 
 
 def _origin(function: Callable) -> str:

@@ -248,3 +248,26 @@ def test_a_file_that_is_edited_during_a_run_changes_nothing_of_it(file, paramete
     engine = run._store.engine
     engine._write, write = lambda visits: (write(visits), edit())[0], engine._write
     assert run.scores().equals(whole)
+
+
+@pytest.mark.parametrize("name", ["original", "study"])
+def test_names_of_the_original_and_of_sets_are_taken(name):
+    def rows(pixels, severity, rng):
+        return pixels
+
+    rows.__name__ = name
+    with pytest.raises(WorkbookError, match=f"{name!r} names the original view or a set"):
+        extend.change(severity="none")(rows)
+
+
+def test_a_file_that_exits_says_so(tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit(3)")
+    with pytest.raises(WorkbookError, match=r"mine\.py failed with SystemExit: 3"):
+        extend.load(str(tmp_path / "mine.py"))
+
+
+def test_a_file_names_each_source_once(tmp_path):
+    row = "@source\ndef mine(rest):\n    yield from ()\n"
+    (tmp_path / "mine.py").write_text(f"from helpers.extend import source\n{row}{row}")
+    with pytest.raises(WorkbookError, match="two rows of the kind source called 'mine'"):
+        extend.load(str(tmp_path / "mine.py"))

@@ -14,6 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from helpers.checks import WorkbookError
 from helpers.runs import open_run
 from helpers.runs.cli import BAD_INPUT, FAILED, main
+from helpers.runs.paths import RECORD
 from helpers.runs.record import Record
 from helpers.runs.runner import run_workbook
 from helpers.runs.storage.arrays import Arrays
@@ -324,3 +325,30 @@ def test_no_report_is_sent_of_what_has_changed_since(file, out, study, tmp_path,
         opened.write(b"3,4")
     assert main(["report", str(copy), "--out", str(tmp_path / out)]) == BAD_INPUT
     assert f"{file} damaged, missing or unfinished" in capsys.readouterr().err
+
+
+def parts_of(run):
+    """Return what `verify` misses of a run's parts."""
+    checks = {check.what: check.wrong for check in verify_files(run.folder)}
+    return checks["parts of the run"]
+
+
+def test_what_is_not_computed_or_was_taken_away_is_missed(parameters):
+    run = open_run(**parameters)
+    (missing,) = parts_of(run)
+    assert missing.endswith(f"0 of {len(run.images)} images are computed")
+    run.compute()
+    assert parts_of(run) == []
+    record = Record(run.folder / RECORD)
+    record.update_progress(notebooks={"01_augment": 3.0}, below={"models/other": 2})
+    notebook, other = parts_of(run)
+    assert notebook.endswith("01_augment.ipynb is missing")
+    assert other.endswith("models/other is missing")
+    record.update_progress(notebooks={"01_augment": 3.0, "02_embed": None})
+    assert parts_of(run)[1].endswith("02_embed.ipynb is unfinished")
+
+
+def test_a_folder_that_only_holds_runs_below_is_no_run(parameters, tmp_path):
+    open_run(**parameters | {"out": str(tmp_path / "some" / "run")})
+    with pytest.raises(WorkbookError, match="There is no run in"):
+        next(verify(tmp_path / "some", 1.0))

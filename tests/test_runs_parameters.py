@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from helpers.checks import WorkbookError
@@ -142,3 +145,22 @@ def test_the_readme_lists_the_parameters_in_their_words():
 def test_bad_parameters_are_told(profile, overrides, message):
     with pytest.raises(WorkbookError, match=message):
         from_profile(profile, overrides)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("images", Path("~/photos"), "~/photos"),
+        ("images", ("photos", Path("more")), ["photos", "more"]),
+        ("limit", np.int64(3), 3),
+        ("extras", np.False_, False),
+        ("out", Path("/tmp/run"), "/tmp/run"),
+    ],
+)
+def test_what_code_naturally_gives_is_taken(name, given, kept):
+    assert getattr(from_profile("quick", {name: given}), name) == kept
+
+
+def test_parameters_left_out_are_named():
+    with pytest.raises(WorkbookError, match=r"limit, seed.* have no value"):
+        Parameters(images="photos")

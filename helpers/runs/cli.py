@@ -227,7 +227,7 @@ def repeat(folder: Path, out: str | None) -> int:
 
     record = repeat.recorded(folder)
     changes = list(repeat.changed_circumstances(record))
-    run = repeat.again(record, _absolute(out or f"{folder}-again"))
+    run = repeat.again(record, folder, _absolute(out or f"{folder}-again"))
     code = _run_workbook(run)
     if code == 0:
         changes += repeat.changed_results(record, folder, run)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
+import numpy as np
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
@@ -25,6 +26,15 @@ NEUTRAL = ("extras", "device", "batch_size", "workers", "cluster", "out")
 
 PREPROCESSINGS = ("study", "model")
 """Ways to bring images to the size of views: squashed to 224 × 224, or as the model's own code."""
+
+
+def _plain(value: object) -> object:
+    """Return what comes from code as a profile would have it."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _as_text(value: object) -> object:
@@ -180,8 +190,15 @@ class Parameters(BaseModel, frozen=True, strict=True):
     )
 
     def __init__(self, **values: object):
+        names = type(self).model_fields
         for name in values:
-            one_of("parameter", name, type(self).model_fields)
+            one_of("parameter", name, names)
+        if missing := [name for name in names if name not in values]:
+            raise WorkbookError(
+                f"The parameters {', '.join(missing)} have no value; from_profile('quick', {{…}})"
+                " of helpers.runs.parameters gives one to each."
+            )
+        values = {name: _plain(value) for name, value in values.items()}
         try:
             super().__init__(**values)
         except ValidationError as error:

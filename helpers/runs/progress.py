@@ -86,7 +86,7 @@ def _progress_or_why_not(folder: Path) -> Progress | str:
         return progress(folder)
     except WorkbookError as error:
         return str(error)
-    except (KeyError, AttributeError, TypeError):  # of a version with another record
+    except (KeyError, AttributeError, TypeError, OSError):  # of a version with another record
         return f"{folder}: a run of an earlier version, which this one can't tell of."
 
 
@@ -94,7 +94,11 @@ def _steps(folder: Path, record: Mapping) -> tuple[Step, ...]:
     recorded, seconds = record["progress"], _seconds_each(record)
     below = [read_undamaged(folder / name / RECORD) or {} for name in recorded["below"]]
     of_below = _mean(each for other in below if (each := _seconds_each(other)) is not None)
-    took = [each for each in recorded["notebooks"].values() if each is not None]
+    took = [
+        each
+        for name, each in recorded["notebooks"].items()
+        if each is not None and (folder / "notebooks" / f"{name}.ipynb").exists()
+    ]
     of_notebooks = _mean(each for each in took if each > 0)  # 0 where there was nothing to execute
     return (
         Step("images", *recorded["images"], seconds),

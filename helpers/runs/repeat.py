@@ -28,8 +28,10 @@ def recorded(folder: Path) -> dict:
     return record
 
 
-def again(record: Mapping, out: Path) -> Run:
+def again(record: Mapping, folder: Path, out: Path) -> Run:
     """Open the run of the same parameters, as a record has them, in another folder."""
+    if out == folder:
+        raise WorkbookError(f"{out} is the run itself; choose another folder with --out.")
     return Run(
         Parameters.from_record(record["parameters"]).replace(out=str(out.expanduser().absolute()))
     )

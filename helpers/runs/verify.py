@@ -65,7 +65,7 @@ def verify(folder: Path, share: float) -> Iterator[Check]:
     if not 0 < share <= 1:
         raise WorkbookError(f"share has no value {share}; give a number above 0, and at most 1.")
     runs = _runs_below(folder)
-    if not runs:
+    if folder not in runs:
         raise WorkbookError(f"There is no run in {folder}; give the folder that has its {RECORD}.")
     for each in runs:
         name = "" if each == folder else f"{each.relative_to(folder)}: "
@@ -78,6 +78,8 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
     lost = [] if record else [f"{folder / RECORD} is damaged or missing"]
     yield Check(f"{name}{RECORD}", 1, lost)
     yield _check_arrays(f"{name}arrays", _places(folder, record))
+    if record:
+        yield _check_whole(f"{name}parts of the run", folder, record)
     further = _expected(folder / cache.FOLDER, "zip", (record or {}).get("derived", []))
     yield _check_sealed(f"{name}further results", further)
     if views := _expected(folder / drawn.FOLDER, "npz"):
@@ -86,6 +88,25 @@ def verify_files(folder: Path, name: str = "") -> Iterator[Check]:
         yield _check_notebooks(f"{name}notebooks, tables, figures", folder)
         pages = [folder / REPORT, *(path.with_suffix(".html") for path in executed)]
         yield _check_sealed(f"{name}pages", pages)
+
+
+def _check_whole(what: str, folder: Path, record: Mapping) -> Check:
+    """Check that a run is finished, and that nothing of it was taken away since."""
+    progress = record.get("progress", {})
+    done, total = progress.get("images", (0, 0))
+    took = progress.get("notebooks", {})
+    # Of a run that was computed by itself, as those below another are, no notebook is executed.
+    notebooks = took if {*took.values()} != {None} else {}
+    executed = {path.stem for path in _executed(folder)}
+    wrong = [f"{folder}: {done} of {total} images are computed"] if done < total else []
+    wrong += [
+        f"{folder / 'notebooks' / name}.ipynb is {'unfinished' if seconds is None else 'missing'}"
+        for name, seconds in notebooks.items()
+        if seconds is None or name not in executed
+    ]
+    below = progress.get("below", {}) if notebooks and None not in notebooks.values() else {}
+    wrong += [f"{folder / name} is missing" for name in below if not (folder / name).exists()]
+    return Check(what, 1 + len(notebooks) + len(below), wrong)
 
 
 def _runs_below(folder: Path) -> list[Path]:
