@@ -14,12 +14,14 @@ import pytest
 import xarray as xr
 
 from helpers.runs import open_run
+from helpers.runs.cli import FAILED, main
 from helpers.runs.storage.arrays import Arrays, DamagedArrays
 from helpers.runs.storage.integrity import find_damage
 
 pytestmark = pytest.mark.soak
 moto_server = pytest.importorskip("moto.server")
 s3fs = pytest.importorskip("s3fs")
+boto3 = pytest.importorskip("boto3")
 KEPT = ("scores", "encodings", "contributions")
 
 
@@ -39,9 +41,7 @@ def requests(monkeypatch):
         monkeypatch.setenv(f"AWS_{name}", value)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="bucket")
+    bucket().create_bucket(Bucket="bucket")
     counted.clear()
     s3fs.S3FileSystem.clear_instance_cache()  # which would go on asking the server of another test
     yield counted
@@ -52,6 +52,10 @@ def requests(monkeypatch):
 def given(parameters, requests, tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.runs.paths.OUTPUTS", tmp_path / "outputs")
     return parameters | {"images": "scenes:6", "compare": [], "batch_size": 6}
+
+
+def bucket():
+    return boto3.client("s3")
 
 
 def assert_as_on_disk(run, given, tmp_path):
@@ -65,7 +69,7 @@ def test_a_run_in_a_bucket_asks_little(given, requests, tmp_path):
     run.compute()
     objects = Arrays("s3://bucket/run/arrays.zarr").manifest.count_files()
     print(f"{objects} objects, {dict(requests)}")
-    assert requests.total() <= 60 + 2 * objects
+    assert requests.total() <= 30 + objects
     assert_as_on_disk(run, given, tmp_path)
 
 
@@ -95,15 +99,25 @@ def test_workers_of_which_one_is_killed_write_to_the_bucket(given, tmp_path):
 
 
 def test_damage_in_the_bucket_is_found_and_mended(given, tmp_path):
-    import boto3
-
     asked = given | {"out": "s3://bucket/damaged"}
     open_run(**asked).compute()
     name = "damaged/arrays.zarr/embedding/c/0/0/0"
-    boto3.client("s3").put_object(Bucket="bucket", Key=name, Body=b"nothing")
+    bucket().put_object(Bucket="bucket", Key=name, Body=b"nothing")
     found = find_damage(Arrays("s3://bucket/damaged/arrays.zarr"))
     assert [damage.file for damage in found] == ["embedding/c/0/0/0"]
     assert_as_on_disk(open_run(**asked), asked, tmp_path)
+
+
+def test_a_run_in_a_bucket_is_verified_and_reported(given, tmp_path, capsys):
+    run = open_run(**given | {"out": "s3://bucket/told"})
+    run.compute()
+    assert main(["verify", str(run.folder), "--share", "1"]) == 0
+    assert "All agrees." in capsys.readouterr().out
+    assert main(["report", str(run.folder), "--out", str(tmp_path / "report.html")]) == 0
+    damaged = "told/arrays.zarr/embedding/zarr.json"
+    bucket().put_object(Bucket="bucket", Key=damaged, Body=b"{}")
+    assert main(["verify", str(run.folder)]) == FAILED
+    assert f"s3://bucket/{damaged} is damaged" in capsys.readouterr().out
 
 
 def _done(place):

@@ -183,6 +183,17 @@ def test_only_what_damage_spoiled_is_computed_again(what, damage, expected, run,
     assert not find_damage(open_run(**GIVEN, out=str(run))._store._arrays)
 
 
+@pytest.mark.parametrize("damage", [flip, unlink])
+@pytest.mark.parametrize("lost", ["image", "embedding", "part", "done"])
+def test_what_nothing_vouches_for_any_more_is_made_again(lost, damage, expected, run):
+    for place in ("zarr.json", f"{lost}/zarr.json"):
+        damage(run / "arrays.zarr" / place, random.Random(2))
+    _, arrays = read_all(run)
+    for repaired, before in zip(arrays, expected, strict=True):
+        xr.testing.assert_identical(repaired, before)
+    assert [line for line in wrong_in(run) if "notebooks" not in line] == []
+
+
 def test_a_damaged_chunk_that_an_image_is_to_be_written_into_is_mended(run, expected, capsys):
     flip(run / "arrays.zarr" / "heads" / "c" / "0" / "0" / "0" / "0", random.Random(0))
     zarr.open_array(run / "arrays.zarr" / "done")[0] = False

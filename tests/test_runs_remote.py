@@ -48,14 +48,12 @@ def test_a_run_asks_little_more_than_once_for_every_object(remote, parameters, r
     run = open_run(**remote)
     run.compute()
     objects = Arrays(f"{remote['out']}/arrays.zarr").manifest.count_files()
-    assert (
-        sum(requests.values()) <= 60 + 2 * objects
-    )  # one to write it, and one to read or to seal it
+    assert requests.total() <= 30 + objects
     for kept in KEPT:
         getattr(run, kept)()
     requests.clear()
     encodings = run.encodings()  # whose metadata are known by now
-    assert requests.total() <= objects / 2
+    assert requests.total() <= 12
     xr.testing.assert_identical(
         encodings, open_run(**parameters | {"images": "scenes:4"}).encodings()
     )

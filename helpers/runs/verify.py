@@ -201,7 +201,7 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
     rows = _drawn(np.array(known, int), share)
     batches = [Batch(part, [images[row] for row in part.tolist()]) for part in arrays.batches(rows)]
     exact = _is_as_computed(record)
-    engine = Engine(parameters, arrays.place, record["identity"], views)
+    engine = Engine(parameters, arrays, record["identity"], views)
     check = _compared(what, engine, arrays, batches, exact)
     left = len(done) - len(known)
     note = f"; {left} left out, as views that the model drew of them are not kept" if left else ""

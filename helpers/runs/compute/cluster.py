@@ -21,6 +21,7 @@ from helpers.checks import WorkbookError
 from helpers.runs.compute.engine import Batch, Engine, Outcome
 from helpers.runs.compute.worker_pool import limit_others
 from helpers.runs.parameters import Parameters
+from helpers.runs.storage.arrays import Arrays
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -108,7 +109,7 @@ def _engine(job: Job) -> Engine:
             _engines.clear()  # a run that is over needs its model no longer
             _ = job.parameters.extension  # registers the rows of its file
             _check_rows(job.identity["own"])
-            engine = Engine(job.parameters, job.place, job.identity)
+            engine = Engine(job.parameters, Arrays(job.place), job.identity)
             engine.model  # noqa: B018  loaded once, and not by every thread
             _engines[job.key] = engine
         return _engines[job.key]

@@ -81,7 +81,7 @@ class Engine:
     def __init__(
         self,
         parameters: Parameters,
-        place: str,
+        arrays: Arrays,
         identity: Mapping[str, object],
         drawn_views: DrawnViews | None = None,
         lender: "Engine | None" = None,
@@ -91,7 +91,7 @@ class Engine:
         self._classes = identity.get(CLASSES, ())
         self._drawn_views = drawn_views
         self.spec = OutputSpec(parameters.layers, len(self._changes), tuple(SCORES))
-        self._arrays = Arrays(place)
+        self._arrays = arrays
         self._names: set[str] = set()  # of the variables that have room
 
     @cached_property

@@ -180,7 +180,8 @@ class Arrays:
         watched = Watched(self.store)
         try:
             rows = np.flatnonzero(self.done())
-            with xr.open_zarr(watched, consolidated=False, chunks=None, zarr_format=3) as dataset:
+            how = {"consolidated": False, "chunks": None, "zarr_format": 3}
+            with xr.open_zarr(watched, drop_variables=self._beside(names), **how) as dataset:
                 dataset = dataset[list(names)].isel(image=rows, missing_dims="ignore")
                 dataset = dataset.load().drop_attrs()
         except (ValueError, KeyError) as error:  # whatever a decoder makes of damaged bytes
@@ -193,6 +194,12 @@ class Arrays:
             if axis.dtype.kind not in "iu"
         }
         return dataset.assign_coords(as_text)
+
+    def _beside(self, names: Sequence[str]) -> set[str]:
+        """Return the names of all arrays but some, and the labels of their axes."""
+        axes = self.manifest.axes()
+        labels = {(axis,) for name in names for axis in axes[name]}
+        return {name for name in axes.keys() - {*names} if axes[name] not in labels}
 
     @property
     def _is_allocated(self) -> bool:

@@ -80,7 +80,7 @@ def repair(
 def _repair(layout: Layout, damage: Damage) -> None:
     name = damage.file.partition("/")[0]
     if damage.file == KEY:
-        layout.seal()
+        layout.restore()
     elif damage.file.endswith(KEY):
         layout.arrays.manifest.restore(damage.file)
     elif not len(damage.rows):

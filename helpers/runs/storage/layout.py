@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.storage import MemoryStore
 
 from helpers.checks import WorkbookError
 from helpers.runs.storage import manifest
@@ -51,17 +52,30 @@ class Layout:
             self._refuse(differences(there, self._identity))
         if known.read() is None:
             owner = known.owner(DONE)
-            if owner is None:
-                self._make_all_labels()
+            if owner is None:  # nothing is there, or what a process left that was killed
+                known.clear()
+                self._make(sound={})
             elif owner != manifest.mark(self._identity)["of"]:
                 self._refuse("which ones can't be told any more, as its zarr.json is damaged")
 
-    def seal(self) -> None:
-        """Seal the metadata of all arrays that are there."""
+    def restore(self) -> None:
+        """Write the group's own file again; or all, where metadata of some array are lost, too."""
+        known = self.arrays.manifest
+        sound = known.sound()
+        if known.folders() != {key.partition("/")[0] for key in sound}:
+            known.clear()
+            sound = {}
+        self._make(sound)
+
+    def _make(self, sound: Mapping[str, str]) -> None:
+        draft = _Draft(self.arrays, self._identity)
+        if not sound:
+            for name, (axis, labels) in self._coordinates.items():
+                draft.add_labels(name, axis, labels)
         # xarray finds labels that have another name than their axis by "coordinates".
         apart = [name for name, (axis, _) in self._coordinates.items() if name != axis]
         entries = {"identity": json.dumps(self._identity), "coordinates": " ".join(apart)}
-        _seal(self.arrays, self.arrays.manifest.read() or entries)
+        draft.write({**entries, "labels": _labels(self.arrays, sound)}, sound)
 
     def restore_labels(self, name: str) -> None:
         """Write the labels of an axis again."""
@@ -70,13 +84,6 @@ class Layout:
         else:
             labels = self.arrays.manifest.read()["labels"][name]
         self.arrays.array(name)[:] = _as_array(labels)
-
-    def _make_all_labels(self) -> None:
-        zarr.create_group(self.arrays.store, overwrite=True)
-        for name, (axis, labels) in self._coordinates.items():
-            _make_labels(self.arrays, self._identity, name, axis, labels)
-        # Written last: without it, nothing is there, and a process that was killed starts again.
-        self.seal()
 
     def _refuse(self, why: str) -> None:
         raise WorkbookError(
@@ -92,64 +99,73 @@ def allocate(arrays: Arrays, variables: Sequence[Variable], rows: int) -> None:
     new = [variable for variable in variables if variable.name not in there]
     if not new:
         return
-    identity = arrays.manifest.identity()
+    entries = arrays.manifest.read()
+    draft = _Draft(arrays, arrays.manifest.identity())
     chunk = arrays.batch_size if there else min(rows, arrays.count)
-    _make(arrays, identity, Variable(DONE, {}, "bool"), chunk)[:] = False
+    draft.add(Variable(DONE, {}, "bool"), chunk)[:] = False
     for variable in new:
         for name, axis in variable.axes.items():
             if not isinstance(axis, int):
-                _make_labels(arrays, identity, name, name, axis)
-        _make(arrays, identity, variable, chunk)
-    # Written last: it says that all others are there.
-    _seal(arrays, arrays.manifest.read())
+                draft.add_labels(name, name, axis)
+        draft.add(variable, chunk)
+    draft.write(entries, entries["metadata"])
 
 
-def _seal(arrays: Arrays, entries: dict[str, object]) -> None:
-    # A disk lists names in an order of its own; the file is the same on every one.
-    known = {name: arrays.array(name) for name in sorted(arrays.manifest.stored())}
-    labels = {
+class _Draft:
+    """New arrays, made in memory and then written: every file once, and the group's own last.
+
+    That one says that all others are there. A process that was killed before it starts again.
+    """
+
+    def __init__(self, arrays: Arrays, identity: Mapping):
+        self._arrays, self._mark = arrays, manifest.mark(identity)
+        self._store, self._labels = MemoryStore(), {}
+
+    def add_labels(self, name: str, axis: str, labels: Sequence) -> None:
+        """Make the labels of an axis."""
+        values = _as_array(labels)
+        self._make(name, (axis,), data=values, chunks=values.shape)
+        if axis != "image":
+            self._labels[name] = values.tolist()
+
+    def add(self, variable: Variable, chunk: int) -> zarr.Array:
+        """Make room for a variable, in chunks of so many images."""
+        rows = self._arrays.count
+        if variable.per == "batch":
+            rows, chunk = -(-rows // chunk), 1
+        return self._make(
+            variable.name,
+            (variable.per, *variable.axes),
+            shape=(rows, *variable.lengths),
+            chunks=(chunk, *variable.lengths),
+            dtype=variable.dtype,
+            fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,
+        )
+
+    def write(self, entries: Mapping, before: Mapping[str, str]) -> None:
+        """Write all files, and what the group says of them and of those that were there before."""
+        metadata = self._arrays.manifest.add(self._store)
+        labels = dict(sorted({**entries["labels"], **self._labels}.items()))
+        self._arrays.manifest.write({**entries, "labels": labels}, {**before, **metadata})
+
+    def _make(self, name: str, axes: Sequence[str], **options: object) -> zarr.Array:
+        return zarr.create_array(
+            self._store,
+            name=name,
+            dimension_names=axes,
+            compressors=CHECKED,
+            attributes=self._mark,
+            **options,
+        )
+
+
+def _labels(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, list]:
+    known = {name: arrays.array(name) for name in (key.partition("/")[0] for key in metadata)}
+    return {
         name: array[:].tolist()
         for name, array in known.items()
         if not is_variable(array) and array.metadata.dimension_names != ("image",)
     }
-    arrays.manifest.write({**entries, "labels": labels})
-
-
-def _make_labels(
-    arrays: Arrays, identity: Mapping, name: str, axis: str, labels: Sequence
-) -> zarr.Array:
-    labels = _as_array(labels)
-    return _store(arrays, identity, name, (axis,), data=labels, chunks=labels.shape)
-
-
-def _make(arrays: Arrays, identity: Mapping, variable: Variable, chunk: int) -> zarr.Array:
-    rows = arrays.count
-    if variable.per == "batch":
-        rows, chunk = -(-rows // chunk), 1
-    return _store(
-        arrays,
-        identity,
-        variable.name,
-        (variable.per, *variable.axes),
-        shape=(rows, *variable.lengths),
-        chunks=(chunk, *variable.lengths),
-        dtype=variable.dtype,
-        fill_value=np.nan if np.dtype(variable.dtype).kind == "f" else 0,
-    )
-
-
-def _store(
-    arrays: Arrays, identity: Mapping, name: str, axes: Sequence[str], **options: object
-) -> zarr.Array:
-    return zarr.create_array(
-        arrays.store,
-        name=name,
-        dimension_names=axes,
-        compressors=CHECKED,
-        attributes=manifest.mark(identity),
-        overwrite=True,  # left by a process that was killed meanwhile
-        **options,
-    )
 
 
 def differences(there: Mapping, here: Mapping) -> str:

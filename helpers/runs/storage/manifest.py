@@ -5,9 +5,10 @@ Chunks carry checksums of their own. The few files beside them are sealed
 anew from them.
 """
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
@@ -16,6 +17,7 @@ from zarr.core.sync import sync
 from helpers.runs.storage.checksums import BLANK, is_sealed, sealed
 
 KEY = "zarr.json"
+BUFFERS = default_buffer_prototype()
 
 
 class Manifest:
@@ -40,27 +42,50 @@ class Manifest:
         data = self._get(KEY)
         return json.loads(data)["attributes"] if data and is_sealed(data) else None
 
-    def write(self, entries: Mapping[str, object]) -> None:
-        """Seal the metadata of all arrays in the store, and then that of the group."""
-        keys = [f"{name}/{KEY}" for name in sorted(self.stored())]
-        seals = {"metadata": {key: self._seal(key) for key in keys}, "checksum": BLANK}
-        document = {"zarr_format": 3, "node_type": "group", "attributes": {**entries, **seals}}
+    def write(self, entries: Mapping[str, object], metadata: Mapping[str, str]) -> None:
+        """Write the group's own file: what else it says, and copies of the arrays' metadata."""
+        attributes = {**entries, "metadata": dict(sorted(metadata.items())), "checksum": BLANK}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         self._set(KEY, sealed(json.dumps(document, indent=1)))
 
-    def names(self) -> set[str]:
-        """Return the names of the arrays that were sealed; of those stored where that is lost."""
-        there = self.read()
-        return (
-            {key.removesuffix(f"/{KEY}") for key in there["metadata"]} if there else self.stored()
-        )
+    def add(self, made: Store) -> dict[str, str]:
+        """Write the files of new arrays, metadata last, and return these by key, sealed."""
+        files = _read(made, sync(_collected(made.list())))
+        metadata = {key: sealed(data) for key, data in files.items() if key.endswith(f"/{KEY}")}
+        left = self.folders() - self.names()  # by a process that was killed
+        for name in left & {key.partition("/")[0] for key in files}:
+            sync(self._store.delete_dir(name))
+        _write(self._store, {key: files[key] for key in files.keys() - {KEY, *metadata}})
+        _write(self._store, metadata)
+        return {key: data.decode() for key, data in metadata.items()}
 
-    def stored(self) -> set[str]:
-        """Return the names of all arrays whose metadata are in the store."""
+    def clear(self) -> None:
+        """Remove all that is in the store."""
+        if self.folders():
+            sync(self._store.delete_dir(""))
+
+    def names(self) -> set[str]:
+        """Return the names of the arrays of the group; of those stored where its file is lost."""
+        there = self.read()
+        keys = there["metadata"] if there else self.sound()
+        return {key.removesuffix(f"/{KEY}") for key in keys}
+
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of the axes of all arrays, by name."""
+        metadata = self.read()["metadata"]
         return {
-            name
-            for name in sync(_collected(self._store.list_dir("")))
-            if self._get(f"{name}/{KEY}")
+            key.removesuffix(f"/{KEY}"): tuple(json.loads(text)["dimension_names"])
+            for key, text in metadata.items()
         }
+
+    def sound(self) -> dict[str, str]:
+        """Return the metadata of the arrays in the store that are as they were written, by key."""
+        stored = _read(self._store, [f"{name}/{KEY}" for name in self.folders()])
+        return {key: data.decode() for key, data in stored.items() if data and is_sealed(data)}
+
+    def folders(self) -> set[str]:
+        """Return the names of all that is in the store, whatever it is."""
+        return {*sync(_collected(self._store.list_dir("")))} - {KEY}
 
     def count_files(self) -> int:
         """Return how many files the store holds."""
@@ -71,7 +96,8 @@ class Manifest:
         there = self.read()
         if there is None:
             return [KEY]
-        return [key for key, text in there["metadata"].items() if self._get(key) != text.encode()]
+        stored = _read(self._store, there["metadata"])
+        return [key for key, text in there["metadata"].items() if stored[key] != text.encode()]
 
     def restore(self, key: str) -> None:
         """Write an array's metadata again, from the group's."""
@@ -82,17 +108,16 @@ class Manifest:
         data = self._get(f"{name}/{KEY}")
         return json.loads(data)["attributes"]["of"] if data and is_sealed(data) else None
 
-    def _seal(self, key: str) -> str:
-        data = sealed(self._get(key))
-        self._set(key, data)
-        return data.decode()
-
     def _get(self, key: str) -> bytes | None:
-        data = sync(self._store.get(key, default_buffer_prototype()))
-        return None if data is None else data.to_bytes()
+        return _read(self._store, [key])[key]
 
     def _set(self, key: str, data: bytes) -> None:
-        sync(self._store.set(key, default_buffer_prototype().buffer.from_bytes(data)))
+        _write(self._store, {key: data})
+
+
+def copies(data: bytes) -> dict[str, str]:
+    """Return the arrays' metadata that the group's own file has; none of a damaged one."""
+    return json.loads(data)["attributes"]["metadata"] if is_sealed(data) else {}
 
 
 def mark(identity: Mapping) -> dict[str, str]:
@@ -103,3 +128,21 @@ def mark(identity: Mapping) -> dict[str, str]:
 
 async def _collected(listed: AsyncIterator[str]) -> list[str]:
     return [name async for name in listed]
+
+
+def _read(store: Store, keys: Iterable[str]) -> dict[str, bytes | None]:
+    """Read files side by side, as an object store takes long for each; None where one is not."""
+    stored = sync(_gathered([store.get(key, BUFFERS) for key in keys]))
+    return {
+        key: None if buffer is None else buffer.to_bytes()
+        for key, buffer in zip(keys, stored, strict=True)
+    }
+
+
+def _write(store: Store, files: Mapping[str, bytes]) -> None:
+    as_buffer = BUFFERS.buffer.from_bytes
+    sync(_gathered([store.set(key, as_buffer(data)) for key, data in files.items()]))
+
+
+async def _gathered(asked: Iterable[Awaitable]) -> list:
+    return await asyncio.gather(*asked)

@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 
 from zarr.abc.store import Store
-from zarr.buffer import default_buffer_prototype
 from zarr.core.buffer import Buffer
 from zarr.storage import FsspecStore, WrapperStore
 
 from helpers.checks import WorkbookError
-from helpers.runs.storage.manifest import KEY
+from helpers.runs.storage.manifest import BUFFERS, KEY, copies
 
 CHUNK = "/c/"
 OPTIONS = {"s3": {"max_concurrency": 1}}
@@ -31,11 +30,12 @@ class Remembered(WrapperStore):
         return self
 
     async def look_again(self) -> None:
-        """Forget what is kept, if the group's own file, which seals all others, is another one."""
-        known = self._metadata.get(KEY)
-        stored = await self._store.get(KEY, default_buffer_prototype())
+        """If the group's own file is another one, forget the rest, and believe its copies of it."""
+        known, stored = self._metadata.get(KEY), await self._store.get(KEY, BUFFERS)
         if known is None or stored is None or known.to_bytes() != stored.to_bytes():
             self._forget()
+            for key, text in copies(stored.to_bytes() if stored else b"").items():
+                self._metadata[key] = BUFFERS.buffer.from_bytes(text.encode())
         self._metadata[KEY] = stored
 
     async def get(self, key, prototype, byte_range=None):
@@ -50,7 +50,7 @@ class Remembered(WrapperStore):
         """Return whether there is such a key."""
         if CHUNK in key:
             return await self._store.exists(key)
-        return await self.get(key, default_buffer_prototype()) is not None
+        return await self.get(key, BUFFERS) is not None
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a key."""

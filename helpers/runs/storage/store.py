@@ -37,13 +37,12 @@ class Store:
     ):
         self._parameters, self._images, self._identity = parameters, images, identity
         self._wanted, self._requested = wanted, set()
-        place = paths.store(parameters.out, folder)
-        self._arrays = Arrays(place)
+        self._arrays = Arrays(paths.store(parameters.out, folder))
         self._layout = Layout(self._arrays, identity, self._coordinates())
         self.record = Record(folder / paths.RECORD)
         report = self.record.report_damage
         self.drawn_views = DrawnViews(folder, identity, lambda: self.engine.model, report)
-        self.engine = Engine(parameters, place, identity, self.drawn_views, lender)
+        self.engine = Engine(parameters, self._arrays, identity, self.drawn_views, lender)
         self.lock = ProcessLock(folder / "arrays.lock")
 
     def open(self) -> None:
