@@ -341,7 +341,10 @@ def _matched(original: ArrayLike, augmented: ArrayLike, core: tuple[str, ...]) -
     """
     arrays = [np.asarray(side, dtype=np.float64) for side in (original, augmented)]
     _check_shapes(*arrays, core)
-    return [np.where(np.isfinite(side), side, np.nan) for side in arrays]
+    return [
+        side if (known := np.isfinite(side)).all() else np.where(known, side, np.nan)
+        for side in arrays
+    ]
 
 
 def _matched_images(original: ArrayLike, augmented: ArrayLike, smallest: int) -> list[np.ndarray]:

@@ -108,7 +108,7 @@ class Encoding:
     """
 
     def __init__(self, parts: Parts, readout: Readout, *, tensors: bool = False):
-        self._given = torch.Tensor.float if tensors else _numpy
+        self._tensors, self._given = tensors, torch.Tensor.float if tensors else _numpy
         self.embedding = self._given(parts.embedding)
         self._parts, self._readout = parts, readout
         self._known: dict = {}
@@ -118,6 +118,10 @@ class Encoding:
         if (function, *given) not in self._known:
             self._known[function, *given] = function(self, *given)
         return self._known[function, *given]
+
+    def some(self, images: slice) -> "Encoding":
+        """Return the encoding of some of the images."""
+        return Encoding(self._parts.some(images), self._readout, tensors=self._tensors)
 
     @property
     def attention(self) -> np.ndarray:

@@ -59,6 +59,13 @@ class Parts:
     values: torch.Tensor | None  # n × layers × heads × tokens × head width
     neurons: torch.Tensor | None  # n × layers × neurons: weighted sum of each neuron's activations
 
+    def some(self, images: slice) -> "Parts":
+        """Return the parts of some of the images."""
+        kept = {field.name: getattr(self, field.name) for field in fields(Parts)}
+        return Parts(
+            **{name: None if each is None else each[images] for name, each in kept.items()}
+        )
+
 
 @dataclass(frozen=True)
 class BlockParts:

@@ -434,7 +434,12 @@ class Model:
         return self._scaled(v2.functional.to_dtype(images, torch.float32, scale=True))
 
     def _scaled(self, images: torch.Tensor) -> torch.Tensor:
-        return v2.functional.normalize(self._sized(images), self.mean, self.std)
+        # As torchvision's `normalize` does, but along whole rows: along three colours it took six
+        # times as long.
+        rows = self._sized(images).permute(0, 2, 3, 1)
+        mean, std = (rows.new_tensor(each).repeat(rows.shape[2]) for each in (self.mean, self.std))
+        scaled = (rows.flatten(2) - mean) / std
+        return scaled.unflatten(2, rows.shape[2:]).permute(0, 3, 1, 2)
 
     def _sized(self, images: torch.Tensor) -> torch.Tensor:
         size = list(self.image_size)

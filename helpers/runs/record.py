@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -121,14 +122,16 @@ def _summed(before: Mapping, images: int, seconds: Mapping[str, float]) -> dict:
     }
 
 
+@cache
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
     packages = {package: version(package) for package in REPORTED_VERSIONS}
     return {"python": platform.python_version()} | packages
 
 
+@cache
 def code_version() -> dict[str, object]:
-    """Say which code this is."""
+    """Say which code this is, as it was when this process first asked."""
     code = {"helpers": helpers_digest()}
     if _git("ls-files", "helpers"):  # and not a checkout of something else around it
         changes = _git("status", "--porcelain", "--", "helpers", "notebooks")

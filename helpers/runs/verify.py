@@ -28,8 +28,6 @@ from helpers.runs.storage.arrays import Arrays
 from helpers.runs.storage.checksums import read_sealed
 from helpers.runs.storage.integrity import find_damage
 
-SETTINGS = ("machine", "versions")
-"""Where these are the same, so is every bit."""
 TOLERANCES = {"float16": 2e-3, "float32": 1e-4, "float64": 1e-5, "uint8": 0.0, "uint32": 2.0**32}
 """By type: the largest difference between machines, as a share of an image's largest value.
 
@@ -209,10 +207,16 @@ def _check_images(what: str, folder: Path, share: float) -> Check:
 
 
 def _is_as_computed(record: Mapping) -> bool:
-    """Return whether a run was computed on a machine like this one, and nowhere else."""
-    now, before = circumstances(), record.get("computed_with", [])
+    """Return whether a run was computed by this code, on a machine like this one alone."""
+    now, before = _settings(circumstances()), record.get("computed_with", [])
     alone = before and record["parameters"]["cluster"] is None
-    return bool(alone) and all(was[each] == now.get(each) for was in before for each in SETTINGS)
+    return bool(alone) and all(_settings(was) == now for was in before)
+
+
+def _settings(circumstances: Mapping) -> list:
+    """Where these are the same, so is every bit."""
+    code = circumstances.get("code", {}).get("helpers")
+    return [circumstances.get("machine"), circumstances.get("versions"), code]
 
 
 def _drawn(rows: np.ndarray, share: float) -> np.ndarray:

@@ -89,13 +89,13 @@ class Arrays:
         return list(dict.fromkeys(self.source_of(np.arange(self.count))))
 
     def variables(self) -> list[str]:
-        """Return the names of all variables."""
-        names = sorted(self.manifest.names() - {DONE})
-        return [name for name in names if is_variable(self.array(name))]
+        """Return the names of all variables: they have more axes than that of images or batches."""
+        return sorted(name for name, axes in self.manifest.axes().items() if len(axes) > 1)
 
     def labels(self) -> list[str]:
         """Return the names of all labels of axes."""
-        return sorted(self.manifest.names() - {DONE, *self.variables()})
+        names = self.manifest.axes().items()
+        return sorted(name for name, axes in names if len(axes) == 1 and name != DONE)
 
     def allocated(self) -> set[str]:
         """Return the names of the variables that have room; none before the first have."""
@@ -116,7 +116,7 @@ class Arrays:
 
         What is kept of a batch can't be repaired for one of its images alone.
         """
-        if not any(is_per_batch(self.array(name)) for name in self.variables()):
+        if "batch" not in {axes[0] for axes in self.manifest.axes().values()}:
             return rows
         return np.concatenate([self.images_of(n) for n in np.unique(rows // self.batch_size)])
 
@@ -228,12 +228,6 @@ class Watched(WrapperStore):
         if data is None and "/c/" in key:
             self.missing.add(key)
         return data
-
-
-def is_variable(array: zarr.Array) -> bool:
-    """Return whether it is a variable, with a row per image or batch, and not labels."""
-    of_images = array.metadata.dimension_names[0] == "image"
-    return is_per_batch(array) or (array.dtype.kind in "fub" and of_images)
 
 
 def is_per_batch(array: zarr.Array) -> bool:

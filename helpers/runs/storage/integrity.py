@@ -14,7 +14,6 @@ from helpers.runs.storage.arrays import (
     DamagedArrays,
     Watched,
     is_per_batch,
-    is_variable,
 )
 from helpers.runs.storage.layout import Layout
 from helpers.runs.storage.manifest import KEY
@@ -109,7 +108,7 @@ def _done_beside(arrays: Arrays, damaged: Sequence[Damage]) -> np.ndarray:
 def _damaged_chunks(arrays: Arrays, name: str, are_needed: Callable) -> Iterator[Damage]:
     """Read every chunk of an array, and name those that can't be."""
     array = zarr.open_array(arrays.store, path=name, mode="r", zarr_format=3)
-    counted, of_batches = is_variable(array), is_per_batch(array)
+    counted, of_batches = name == DONE or array.ndim > 1, is_per_batch(array)
     for number in range(array.cdata_shape[0]):
         start = number * array.chunks[0]
         rows = np.arange(start, min(start + array.chunks[0], array.shape[0]))

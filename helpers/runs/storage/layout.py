@@ -11,7 +11,7 @@ from zarr.storage import MemoryStore
 
 from helpers.checks import WorkbookError
 from helpers.runs.storage import manifest
-from helpers.runs.storage.arrays import DONE, Arrays, is_variable
+from helpers.runs.storage.arrays import DONE, Arrays
 
 CHECKED = (ZstdCodec(), Crc32cCodec())
 
@@ -101,13 +101,14 @@ def allocate(arrays: Arrays, variables: Sequence[Variable], rows: int) -> None:
         return
     entries = arrays.manifest.read()
     draft = _Draft(arrays, arrays.manifest.identity())
-    chunk = arrays.batch_size if there else min(rows, arrays.count)
-    draft.add(Variable(DONE, {}, "bool"), chunk)[:] = False
+    count = arrays.count
+    chunk = arrays.batch_size if there else min(rows, count)
+    draft.add(Variable(DONE, {}, "bool"), count, chunk)[:] = False
     for variable in new:
         for name, axis in variable.axes.items():
             if not isinstance(axis, int):
                 draft.add_labels(name, name, axis)
-        draft.add(variable, chunk)
+        draft.add(variable, count, chunk)
     draft.write(entries, entries["metadata"])
 
 
@@ -128,11 +129,11 @@ class _Draft:
         if axis != "image":
             self._labels[name] = values.tolist()
 
-    def add(self, variable: Variable, chunk: int) -> zarr.Array:
-        """Make room for a variable, in chunks of so many images."""
-        rows = self._arrays.count
+    def add(self, variable: Variable, images: int, chunk: int) -> zarr.Array:
+        """Make room for a variable of so many images, in chunks of so many."""
+        rows = images
         if variable.per == "batch":
-            rows, chunk = -(-rows // chunk), 1
+            rows, chunk = -(-images // chunk), 1
         return self._make(
             variable.name,
             (variable.per, *variable.axes),
@@ -164,7 +165,7 @@ def _labels(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, list]:
     return {
         name: array[:].tolist()
         for name, array in known.items()
-        if not is_variable(array) and array.metadata.dimension_names != ("image",)
+        if array.ndim == 1 and array.metadata.dimension_names != ("image",)
     }
 
 

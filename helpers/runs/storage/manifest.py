@@ -66,16 +66,13 @@ class Manifest:
 
     def names(self) -> set[str]:
         """Return the names of the arrays of the group; of those stored where its file is lost."""
-        there = self.read()
-        keys = there["metadata"] if there else self.sound()
-        return {key.removesuffix(f"/{KEY}") for key in keys}
+        return {key.removesuffix(f"/{KEY}") for key in self._metadata()}
 
     def axes(self) -> dict[str, tuple[str, ...]]:
-        """Return the names of the axes of all arrays, by name."""
-        metadata = self.read()["metadata"]
+        """Return the names of the axes of the same arrays, by name."""
         return {
             key.removesuffix(f"/{KEY}"): tuple(json.loads(text)["dimension_names"])
-            for key, text in metadata.items()
+            for key, text in self._metadata().items()
         }
 
     def sound(self) -> dict[str, str]:
@@ -107,6 +104,10 @@ class Manifest:
         """Return whom an array was made for (`mark`); None where nothing undamaged says it."""
         data = self._get(f"{name}/{KEY}")
         return json.loads(data)["attributes"]["of"] if data and is_sealed(data) else None
+
+    def _metadata(self) -> dict[str, str]:
+        there = self.read()
+        return there["metadata"] if there else self.sound()
 
     def _get(self, key: str) -> bytes | None:
         return _read(self._store, [key])[key]
