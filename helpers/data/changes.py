@@ -166,7 +166,7 @@ def views(
     >>> list(drawn), drawn["noise"].shape
     (['original', 'noise', 'blur'], (224, 224, 3))
     """
-    _check(pixels, image_id, seed, severity)
+    _check_pixels(pixels, image_id)
     original = preprocessing(pixels)
     return {ORIGINAL: original} | {
         name: changed(original, name, image_id, seed, severity, subject=subject) for name in changes
@@ -205,8 +205,10 @@ def changed(
     Raises
     ------
     WorkbookError
-        If the change fails, needs a model that isn't given, or returns no such pixels.
+        If the seed or the severity is invalid, or the change fails, needs a model that isn't
+        given, or returns no such pixels.
     """
+    _check_draw(seed, severity)
     if severity == 0:
         return original.copy()
     row = CHANGES[one_of("change", name, CHANGES)]
@@ -262,14 +264,16 @@ def _key(seed: int, image_id: str, name: str) -> int:
     return int.from_bytes(blake2b(text, digest_size=16).digest(), "big")
 
 
-def _check(pixels: np.ndarray, image_id: str, seed: int, severity: float) -> None:
-    """Check the arguments of `views`."""
+def _check_pixels(pixels: np.ndarray, image_id: str) -> None:
     array = np.asarray(pixels)
     if array.dtype != np.uint8 or array.shape[2:] != (3,) or array.size == 0:
         raise WorkbookError(
             f"Image {image_id!r} has pixels of type {array.dtype} and shape {array.shape}; views "
             "takes uint8 of shape (height, width, 3)."
         )
+
+
+def _check_draw(seed: int, severity: float) -> None:
     if not isinstance(seed, (int, np.integer)):
         raise WorkbookError(f"seed has no value {seed!r}; choose a whole number.")
     if not isinstance(severity, Real) or not 0 <= severity <= MAX_SEVERITY:

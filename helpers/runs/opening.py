@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from helpers.clip import Model
 
 
-OF_MODEL = ("model", "pretrained", "device", "precision")
-"""Parameters that say which model is loaded, and how."""
-
-
 class OpenedRun:
     """A run's identity, folder, record and model; see `helpers.runs.run.Run`."""
 
@@ -173,8 +169,7 @@ class OpenedRun:
         if parameters == self.parameters:
             return self
         out = paths.below(self.parameters.out, self.folder, name)
-        same = all(getattr(parameters, of) == getattr(self.parameters, of) for of in OF_MODEL)
-        return type(self)(parameters.replace(out=out), wanted, self if same else None)
+        return type(self)(parameters.replace(out=out), wanted, self)
 
 
 def open_sources(parameters: Parameters) -> Images:

@@ -10,10 +10,10 @@ from helpers.analysis.labels import UNKNOWN, fill_properties
 from helpers.analysis.predictions import without
 from helpers.analysis.specificity import merged_moments
 from helpers.checks import WorkbookError, one_of
-from helpers.data import CHANGES, Image, views
+from helpers.data import CHANGES, Image
 from helpers.data.attacks import Subject, subject_of
 from helpers.data.change import MODEL
-from helpers.data.changes import ORIGINAL
+from helpers.data.changes import ORIGINAL, changed
 from helpers.data.texts import MEMORISED, POOLS, Texts
 from helpers.runs.compute.output_variables import outputs_of, scores_of
 from helpers.runs.derived.zero_shot import embedded_texts
@@ -34,7 +34,8 @@ class Run(OpenedRun, Results):
     wanted : sequence of str, optional
         Names of the variables that are computed before any other is read; by default all.
     lender : Run, optional
-        One with the same model, which is then loaded once for both.
+        One of the same images or with the same model: images are read once for both, and the model
+        is loaded once.
 
     Attributes
     ----------
@@ -70,19 +71,18 @@ class Run(OpenedRun, Results):
         Those that need the model are drawn once, and read from the run's folder from then on.
         """
         image = self._by_id[one_of("image", image_id, self._by_id)]
-        given = self.parameters
-        severity = given.severity if severity is None else severity
+        severity = self.parameters.severity if severity is None else severity
         chosen = self.changes if changes is None else changes
-        plain = [name for name in chosen if CHANGES[name].needs != MODEL]
-        how = (plain, self.preprocessing, self.subject(image_id))
-        drawn = views(image.pixels, image.id, given.seed, severity, *how)
-        kept = self._store.drawn_views
-        return {ORIGINAL: drawn[ORIGINAL]} | {
-            name: drawn[name]
-            if name in drawn
-            else kept.view(drawn[ORIGINAL], name, image.id, severity)
-            for name in chosen
+        original = self._store.engine.originals.read(image, self.preprocessing).pixels.copy()
+        return {ORIGINAL: original} | {
+            name: self._view(original, name, image, severity) for name in chosen
         }
+
+    def _view(self, original: np.ndarray, name: str, image: Image, severity: float) -> np.ndarray:
+        if CHANGES[name].needs == MODEL:
+            return self._store.drawn_views.view(original, name, image.id, severity)
+        subject = self.subject(image.id)
+        return changed(original, name, image.id, self.parameters.seed, severity, subject=subject)
 
     def subject(self, image_id: str) -> Subject:
         """Return what changes may know of an image beside its pixels."""

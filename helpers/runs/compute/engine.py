@@ -15,6 +15,7 @@ from helpers.cores import cores
 from helpers.data import CHANGES, STUDY_PREPROCESSING, Preprocessing, UnreadableImage
 from helpers.data.change import MODEL
 from helpers.runs.compute.loader import Batch, Drawn, draw, drawn_by_processes
+from helpers.runs.compute.originals import Originals
 from helpers.runs.compute.output_variables import (
     CONTENT,
     OutputSpec,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 WAITING_PER_WORKER = 4
 NOT_FINITE = "the model gives numbers for it that are not finite, or too large to be kept"
 PARTS = ("draw", "encode", "score", "write")
+OF_MODEL = ("model", "pretrained", "device", "precision")
+"""Parameters that say which model is loaded, and how."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,22 @@ class Engine:
         drawn_views: DrawnViews | None = None,
         lender: "Engine | None" = None,
     ):
-        self._parameters, self._lender = parameters, lender
+        self._parameters = parameters
+        self._lender = lender if lender and lender.has_the_model_of(parameters) else None
+        shared = lender and lender._parameters.images == parameters.images
+        self.originals = lender.originals if shared else Originals()
         self._changes = parameters.change_names
         self._classes = identity.get(CLASSES, ())
         self._drawn_views = drawn_views
         self.spec = OutputSpec(parameters.layers, len(self._changes), tuple(SCORES))
         self._arrays = arrays
         self._names: set[str] = set()  # of the variables that have room
+
+    def has_the_model_of(self, parameters: Parameters) -> bool:
+        """Return whether other parameters ask for the same model."""
+        return all(
+            getattr(parameters, each) == getattr(self._parameters, each) for each in OF_MODEL
+        )
 
     @cached_property
     def model(self) -> "Model":
@@ -170,7 +182,7 @@ class Engine:
         ]
 
     def _draw_and_run_pass(self, batch: Batch) -> _PassResult:
-        return self._run_pass(draw(batch, *self._draw_options))
+        return self._run_pass(draw(batch, *self._draw_options, self.originals))
 
     def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
         return drawn_by_processes(passes, *self._draw_options, processes)

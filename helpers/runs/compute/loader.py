@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.data import CHANGES, Image, Preprocessing, UnreadableImage, views
+from helpers.data import CHANGES, Image, Preprocessing, UnreadableImage
 from helpers.data.attacks import subject_of
 from helpers.data.change import MODEL
-from helpers.data.changes import ORIGINAL
-from helpers.runs.compute.output_variables import content_of
+from helpers.data.changes import ORIGINAL, changed
+from helpers.runs.compute.originals import Originals
 from helpers.runs.parameters import Parameters
 
 if TYPE_CHECKING:  # a notebook that only reads arrays need not load torch
     from torch import Tensor
 
 AHEAD = 2  # passes that each process has ready
+NONE_KEPT = Originals(room=0)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def draw(
     changes: Sequence[str],
     preprocessing: Preprocessing,
     classes: Sequence[str] = (),
+    originals: Originals = NONE_KEPT,
 ) -> Drawn:
     """Read the images of a pass, and draw all their views but those that need the model.
 
@@ -64,16 +66,16 @@ def draw(
     drawn, contents, unreadable = {}, [], {}
     for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
         try:
-            pixels = image.pixels
+            original = originals.read(image, preprocessing)
         except UnreadableImage as error:
             unreadable[image.id] = str(error)
             continue
-        how = (parameters.seed, parameters.severity, plain, preprocessing)
-        by_name = views(pixels, image.id, *how, subject_of(image, classes))
-        drawn[row, image.id] = np.stack(
-            [by_name.get(name, by_name[ORIGINAL]) for name in (ORIGINAL, *changes)]
-        )
-        contents.append(content_of(pixels))
+        how = (image.id, parameters.seed, parameters.severity)
+        subject = subject_of(image, classes)
+        by_name = {n: changed(original.pixels, n, *how, subject=subject) for n in plain}
+        pixels = [by_name.get(name, original.pixels) for name in (ORIGINAL, *changes)]
+        drawn[row, image.id] = np.stack(pixels)
+        contents.append(original.content)
     import torch
 
     together = torch.from_numpy(np.stack(list(drawn.values()))) if drawn else None
