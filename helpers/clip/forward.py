@@ -75,10 +75,11 @@ class BlockParts:
     mlp: torch.Tensor  # n × T × width
     inner: torch.Tensor | None  # n × T
     leave: torch.Tensor | None  # n × T
-    query: torch.Tensor | None  # n × heads × T × head width
-    key: torch.Tensor | None  # n × heads × tokens × head width
-    value: torch.Tensor | None  # n × heads × tokens × head width
     hidden: torch.Tensor | None  # n × T × neurons, or n × 1 × neurons where all T weigh the same
+    query: torch.Tensor | None = None  # n × heads × T × head width
+    key: torch.Tensor | None = None  # n × heads × tokens × head width
+    mixing: torch.Tensor | None = None  # n × heads × T × tokens: attention, in place of the two
+    value: torch.Tensor | None = None  # n × heads × tokens × head width
 
 
 def forward(
@@ -167,12 +168,22 @@ def run_block(
         mlp=_take(mlp, place),
         inner=None if inner is None else inner[:, here],
         leave=None if leave is None else leave[:, here],
-        query=_take(query.transpose(1, 2), place).transpose(1, 2) if keys else None,
-        key=key if keys else None,
-        value=value if keys else None,
         hidden=hidden(_take(excited, place)) if hidden else None,
+        **(_reading(query[:, :, here], key, value) if keys else {}),
     )
     return x + mlp, kept
+
+
+def _reading(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return what says how tokens read others: of a single token, its attention itself.
+
+    That is small, and the memory of queries and keys is free for the next layer to write.
+    """
+    if query.shape[2] > 1:
+        return {"query": query, "key": key, "value": value}
+    return {"mixing": _softmax(query, key), "value": value.contiguous()}
 
 
 def _keeping(tower: Tower) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -239,9 +250,14 @@ def _attention(tower: Tower, attention: torch.Tensor, last: BlockParts) -> torch
 
 
 def _mixing(part: BlockParts) -> torch.Tensor:
-    """Compute the attention of the tokens read to all tokens, n × heads × tokens read × tokens."""
-    query, key = part.query.float(), part.key.float()
-    return (query @ key.mT * query.shape[-1] ** -0.5).softmax(dim=-1)
+    """Return the attention of the tokens read to all tokens, n × heads × tokens read × tokens."""
+    return _softmax(part.query, part.key) if part.mixing is None else part.mixing
+
+
+def _softmax(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(query.device.type, enabled=False):
+        query, key = query.float(), key.float()
+        return (query @ key.mT * query.shape[-1] ** -0.5).softmax(dim=-1)
 
 
 def _by_token(
