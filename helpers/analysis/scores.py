@@ -341,10 +341,12 @@ def _matched(original: ArrayLike, augmented: ArrayLike, core: tuple[str, ...]) -
     """
     arrays = [np.asarray(side, dtype=np.float64) for side in (original, augmented)]
     _check_shapes(*arrays, core)
-    return [
-        side if (known := np.isfinite(side)).all() else np.where(known, side, np.nan)
-        for side in arrays
-    ]
+    return [_without_infinity(side) for side in arrays]
+
+
+def _without_infinity(values: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
 
 
 def _matched_images(original: ArrayLike, augmented: ArrayLike, smallest: int) -> list[np.ndarray]:

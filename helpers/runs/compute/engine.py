@@ -90,7 +90,7 @@ class Engine:
         lender: "Engine | None" = None,
     ):
         self._parameters = parameters
-        self._lender = lender if lender and lender.has_the_model_of(parameters) else None
+        self._lender = lender if lender and lender._has_the_model_of(parameters) else None
         shared = lender and lender._parameters.images == parameters.images
         self.originals = lender.originals if shared else Originals()
         self._changes = parameters.change_names
@@ -100,7 +100,7 @@ class Engine:
         self._arrays = arrays
         self._names: set[str] = set()  # of the variables that have room
 
-    def has_the_model_of(self, parameters: Parameters) -> bool:
+    def _has_the_model_of(self, parameters: Parameters) -> bool:
         """Return whether other parameters ask for the same model."""
         return all(
             getattr(parameters, each) == getattr(self._parameters, each) for each in OF_MODEL
