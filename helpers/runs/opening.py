@@ -15,6 +15,7 @@ from helpers.data import STUDY, Images, Preprocessing, UnreadableImage, open_ima
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts, open_texts
 from helpers.runs import paths
+from helpers.runs.compute.originals import Originals
 from helpers.runs.identity import identity
 from helpers.runs.parameters import ROOT, Parameters
 from helpers.runs.record import code_version, installed_versions
@@ -44,8 +45,11 @@ class OpenedRun:
         self.folder = paths.folder(parameters, self.identity)
         _check_any_readable(self.images)
         paths.make_folders(self.folder)
+        shared = lender and lender.parameters.images == parameters.images
+        self._originals = lender._originals if shared else Originals()
         engine = lender and lender._store.engine
-        self._store = Store(parameters, self.images, self.identity, self.folder, wanted, engine)
+        of_run = (parameters, self.images, self.identity, self.folder)
+        self._store = Store(*of_run, self._originals, wanted, engine)
         self._record = self._store.record
         with self._store.lock:
             self._store.open()

@@ -73,7 +73,7 @@ class Run(OpenedRun, Results):
         image = self._by_id[one_of("image", image_id, self._by_id)]
         severity = self.parameters.severity if severity is None else severity
         chosen = self.changes if changes is None else changes
-        original = self._store.engine.originals.read(image, self.preprocessing).pixels.copy()
+        original = self._originals.read(image, self.preprocessing).pixels.copy()
         return {ORIGINAL: original} | {
             name: self._view(original, name, image, severity) for name in chosen
         }

@@ -15,7 +15,7 @@ from helpers.cores import cores
 from helpers.data import CHANGES, STUDY_PREPROCESSING, Preprocessing, UnreadableImage
 from helpers.data.change import MODEL
 from helpers.runs.compute.loader import Batch, Drawn, draw, drawn_by_processes
-from helpers.runs.compute.originals import Originals
+from helpers.runs.compute.originals import NONE_KEPT, Originals
 from helpers.runs.compute.output_variables import (
     CONTENT,
     OutputSpec,
@@ -87,12 +87,11 @@ class Engine:
         arrays: Arrays,
         identity: Mapping[str, object],
         drawn_views: DrawnViews | None = None,
+        originals: Originals = NONE_KEPT,
         lender: "Engine | None" = None,
     ):
-        self._parameters = parameters
+        self._parameters, self._originals = parameters, originals
         self._lender = lender if lender and lender._has_the_model_of(parameters) else None
-        shared = lender and lender._parameters.images == parameters.images
-        self.originals = lender.originals if shared else Originals()
         self._changes = parameters.change_names
         self._classes = identity.get(CLASSES, ())
         self._drawn_views = drawn_views
@@ -182,7 +181,7 @@ class Engine:
         ]
 
     def _draw_and_run_pass(self, batch: Batch) -> _PassResult:
-        return self._run_pass(draw(batch, *self._draw_options, self.originals))
+        return self._run_pass(draw(batch, *self._draw_options, self._originals))
 
     def _drawn_ahead(self, passes: Sequence[Batch], processes: int) -> Iterator[Drawn]:
         return drawn_by_processes(passes, *self._draw_options, processes)

@@ -12,14 +12,13 @@ from helpers.data import CHANGES, Image, Preprocessing, UnreadableImage
 from helpers.data.attacks import subject_of
 from helpers.data.change import MODEL
 from helpers.data.changes import ORIGINAL, changed
-from helpers.runs.compute.originals import Originals
+from helpers.runs.compute.originals import NONE_KEPT, Originals
 from helpers.runs.parameters import Parameters
 
 if TYPE_CHECKING:  # a notebook that only reads arrays need not load torch
     from torch import Tensor
 
 AHEAD = 2  # passes that each process has ready
-NONE_KEPT = Originals(room=0)
 
 
 @dataclass(frozen=True)

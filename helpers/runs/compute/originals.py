@@ -40,3 +40,6 @@ class Originals:
             self._room -= original.pixels.nbytes
             self._kept[key] = original
         return original
+
+
+NONE_KEPT = Originals(room=0)

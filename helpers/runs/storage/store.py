@@ -13,6 +13,7 @@ from helpers.data import Images
 from helpers.data.changes import ORIGINAL
 from helpers.runs import paths
 from helpers.runs.compute.engine import Batch, Engine, Outcome
+from helpers.runs.compute.originals import Originals
 from helpers.runs.compute.output_variables import CONTENT
 from helpers.runs.parameters import Parameters
 from helpers.runs.record import Record, circumstances
@@ -32,8 +33,9 @@ class Store:
         images: Images,
         identity: Mapping,
         folder: Path,
-        wanted: Sequence[str] | None = None,
-        lender: Engine | None = None,
+        originals: Originals,
+        wanted: Sequence[str] | None,
+        lender: Engine | None,
     ):
         self._parameters, self._images, self._identity = parameters, images, identity
         self._wanted, self._requested = wanted, set()
@@ -42,7 +44,8 @@ class Store:
         self.record = Record(folder / paths.RECORD)
         report = self.record.report_damage
         self.drawn_views = DrawnViews(folder, identity, lambda: self.engine.model, report)
-        self.engine = Engine(parameters, self._arrays, identity, self.drawn_views, lender)
+        drawn = (self.drawn_views, originals, lender)
+        self.engine = Engine(parameters, self._arrays, identity, *drawn)
         self.lock = ProcessLock(folder / "arrays.lock")
 
     def open(self) -> None:
