@@ -19,11 +19,11 @@ function reads beside its own text, such as a global of the notebook, is not in 
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from runpy import run_path
-from typing import TYPE_CHECKING, TypeVar
+from typing import NoReturn, TypeVar
 
 from helpers.checks import WorkbookError, one_of
 from helpers.data import CHANGES, SOURCES, Source
@@ -32,9 +32,6 @@ from helpers.data.changes import ORIGINAL, SETS
 from helpers.data.images import Image, Images
 from helpers.data.sources import OWN_SOURCES
 from helpers.registry import Registry, named
-
-if TYPE_CHECKING:
-    import numpy as np
 
 F = TypeVar("F", bound=Callable)
 
@@ -163,7 +160,9 @@ def source(function: F) -> F:
 
     def listed(spec: str) -> Images:
         rows = function(spec.partition(":")[2])
-        images = Images(_image(*row) for row in rows)
+        if not isinstance(rows, Iterable):
+            _refuse_row(spec, rows)
+        images = Images(_image(spec, row) for row in rows)
         if not images:
             raise WorkbookError(f"The source {spec!r} gave no image.")
         return images
@@ -182,13 +181,19 @@ def _check_free(name: str) -> None:
             raise WorkbookError(f"{name!r} is a source already ({row.form}); use another name.")
 
 
-def _image(
-    name: str,
-    read: Callable[[], "np.ndarray"],
-    caption: str | None = None,
-    metadata: Mapping[str, str] | None = None,
-) -> Image:
-    return Image(name, lambda _: read(), caption, metadata_source=metadata or {})
+def _image(spec: str, row: tuple) -> Image:
+    match row:
+        case [str(name), read, *told] if callable(read) and len(told) <= 2:
+            caption, metadata = (*told, None, None)[:2]
+            return Image(name, lambda _: read(), caption, metadata_source=metadata or {})
+    _refuse_row(spec, row)
+
+
+def _refuse_row(spec: str, row: object) -> NoReturn:
+    raise WorkbookError(
+        f"The source {spec!r} gave {row!r:.80}; it must yield pairs of an id (a text) and a"
+        " function without arguments that returns pixels, then, perhaps, a caption and metadata."
+    )
 
 
 def load(path: str) -> str:

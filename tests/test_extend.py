@@ -134,6 +134,25 @@ def test_a_source_opens_by_its_name():
         extend.source(_called("photos"))
 
 
+@pytest.mark.parametrize("row", ["a.png", 3, ("a",), ("a", None), (3, list), ("a", list, *"bcd")])
+def test_what_a_source_must_yield_is_told(row):
+    @extend.source
+    def wrong(rest):
+        yield row
+
+    with pytest.raises(WorkbookError, match=r"The source 'wrong' gave .*must yield pairs"):
+        open_images("wrong")
+
+
+def test_a_source_that_yields_nothing_at_all_is_told():
+    @extend.source
+    def forgotten(rest):
+        return None
+
+    with pytest.raises(WorkbookError, match="The source 'forgotten' gave None"):
+        open_images("forgotten")
+
+
 def _called(name):
     def listed(rest):
         return []

@@ -301,3 +301,8 @@ def test_a_run_says_once_how_its_model_was_opened_and_what_words_it_never_met(ca
     assert squashed.startswith("Images are squashed to 224 × 224")
     assert re.match(r"The embedded model never met \d+ of the tokens", unknown)
     assert not recwarn.list
+
+
+def test_an_empty_text_is_no_folder(capsys):
+    assert main(["verify", ""]) == BAD_INPUT
+    assert "An empty text names no folder" in capsys.readouterr().err

@@ -121,6 +121,8 @@ def workbook() -> None:
 
 
 def _absolute(path: str) -> Path:
+    if not path:
+        raise WorkbookError("An empty text names no folder; give that of a run.")
     return Path(path).expanduser().absolute()
 
 
