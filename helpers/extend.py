@@ -242,7 +242,9 @@ def _add(registry: Registry, row: object) -> None:
 
 def _check_once(kind: str, name: str) -> None:
     """Check that a file says each name once; a cell may be executed again."""
-    if _reading and (kind, name) in _of_this_file:
+    if not _reading:
+        return
+    if (kind, name) in _of_this_file:
         raise WorkbookError(
             f"extend: the file has two rows of the kind {kind} called {name!r}; give one of them"
             " another name."

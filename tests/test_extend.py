@@ -290,3 +290,12 @@ def test_a_file_names_each_source_once(tmp_path):
     (tmp_path / "mine.py").write_text(f"from helpers.extend import source\n{row}{row}")
     with pytest.raises(WorkbookError, match="two rows of the kind source called 'mine'"):
         extend.load(str(tmp_path / "mine.py"))
+
+
+def test_a_file_may_register_again_what_a_cell_did(file):
+    @extend.change(severity="none")
+    def posterized(pixels, severity, rng):
+        return pixels
+
+    extend.load(str(file))
+    assert CHANGES["posterized"].function is not posterized
