@@ -13,8 +13,9 @@ from collections import Counter
 import pytest
 import xarray as xr
 
-from helpers.runs import open_run
+from helpers.runs import Run, open_run
 from helpers.runs.cli import FAILED, main
+from helpers.runs.parameters import Parameters
 from helpers.runs.storage.arrays import Arrays, DamagedArrays
 from helpers.runs.storage.integrity import find_damage
 
@@ -96,6 +97,17 @@ def test_workers_of_which_one_is_killed_write_to_the_bucket(given, tmp_path):
     killed = _kill_a_worker_once(run)
     assert killed
     assert_as_on_disk(run, asked, tmp_path)
+
+
+def test_workers_write_what_is_asked_for_later(given, tmp_path):
+    from dask.distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as workers:
+        asked = given | {"out": "s3://bucket/later", "cluster": workers.scheduler_address}
+        run = Run(Parameters(**asked), ["embedding_similarity"])
+        run.compute()
+        assert_as_on_disk(run, asked, tmp_path)
+    assert "damage" not in run.record
 
 
 def test_damage_in_the_bucket_is_found_and_mended(given, tmp_path):

@@ -9,7 +9,7 @@ from helpers import extend
 from helpers.analysis import labels
 from helpers.analysis.scores import SCORES
 from helpers.checks import WorkbookError
-from helpers.data import CHANGES, open_images
+from helpers.data import CHANGES, open_images, views
 from helpers.figures import style
 from helpers.runs import open_run
 from helpers.runs.identity import identity
@@ -299,3 +299,20 @@ def test_a_file_may_register_again_what_a_cell_did(file):
 
     extend.load(str(file))
     assert CHANGES["posterized"].function is not posterized
+
+
+def test_a_change_may_return_the_same_array_each_time():
+    shared = np.empty((224, 224, 3), np.uint8)
+
+    @extend.change(severity="none")
+    def halved(pixels, severity, rng):
+        shared[:] = pixels // 2
+        return shared
+
+    @extend.change(severity="none")
+    def quartered(pixels, severity, rng):
+        shared[:] = pixels // 4
+        return shared
+
+    drawn = views(np.full((224, 224, 3), 200, np.uint8), "a", changes=["halved", "quartered"])
+    assert [drawn[name].max() for name in ("halved", "quartered")] == [100, 50]

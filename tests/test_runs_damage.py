@@ -184,11 +184,15 @@ def test_only_what_damage_spoiled_is_computed_again(what, damage, expected, run,
 
 
 @pytest.mark.parametrize("damage", [flip, unlink])
-@pytest.mark.parametrize("lost", ["image", "embedding", "part", "done"])
-def test_what_nothing_vouches_for_any_more_is_made_again(lost, damage, expected, run):
-    for place in ("zarr.json", f"{lost}/zarr.json"):
+@pytest.mark.parametrize(
+    "lost",
+    ["image/zarr.json", "embedding/zarr.json", "part/zarr.json", "done/zarr.json", "part/c/0"],
+)
+def test_what_nothing_vouches_for_any_more_is_made_again(lost, damage, expected, run, capsys):
+    for place in ("zarr.json", lost):
         damage(run / "arrays.zarr" / place, random.Random(2))
     _, arrays = read_all(run)
+    assert f"{run}/arrays.zarr/zarr.json is damaged or missing" in capsys.readouterr().err
     for repaired, before in zip(arrays, expected, strict=True):
         xr.testing.assert_identical(repaired, before)
     assert [line for line in wrong_in(run) if "notebooks" not in line] == []
@@ -234,10 +238,27 @@ def test_a_damaged_page_is_told_and_written_again(file, study, capsys):
     assert wrong_in(study) == []
 
 
-def test_arrays_of_unknown_identity_are_not_taken_for_others(run):
-    flip(run / "arrays.zarr" / "zarr.json", random.Random(0))
+@pytest.mark.parametrize("more", [(), ("done/zarr.json",)])
+def test_arrays_of_unknown_identity_are_not_taken_for_others(run, more):
+    for place in ("zarr.json", *more):
+        flip(run / "arrays.zarr" / place, random.Random(0))
     with pytest.raises(WorkbookError, match="can't be told any more"):
         open_run(**GIVEN | {"seed": 1}, out=str(run))
+
+
+def test_what_is_no_array_of_a_run_is_not_removed(tmp_path):
+    theirs = tmp_path / "run" / "arrays.zarr" / "mine" / "data.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with pytest.raises(WorkbookError, match="holds files that are no arrays"):
+        open_run(**GIVEN, out=str(tmp_path / "run"))
+    assert theirs.read_text() == "mine"
+
+
+def test_metadata_that_are_lost_while_a_run_is_open_are_mended(run, expected):
+    opened = open_run(**GIVEN, out=str(run))
+    (run / "arrays.zarr" / "zarr.json").unlink()
+    xr.testing.assert_identical(opened.scores(), expected[3])
 
 
 def test_damage_that_comes_again_at_once_is_an_error(run, monkeypatch):

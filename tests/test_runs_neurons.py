@@ -77,3 +77,10 @@ def test_repairs_and_the_misled_probe(run, monkeypatch):
     task = spurious_task(run)
     assert task["right"].sizes["image"] == task["even"].sizes["image"] == 24
     assert set(task["order"].values) >= {"contribution", "random"}
+
+
+def test_no_more_neurons_are_the_largest_than_there_are(parameters, monkeypatch):
+    monkeypatch.setattr("helpers.runs.compute.output_variables.LARGEST", 10**6)
+    run = open_run(**parameters | {"images": "scenes:2", "changes": ["blur"]})
+    largest = run.neurons()["largest_neurons"]
+    assert largest.sizes["largest"] == run.model.layers * run.model.neurons

@@ -8,10 +8,12 @@ import pytest
 import xarray as xr
 from PIL import Image as pillow
 
+from helpers import extend
 from helpers.data import STUDY_PREPROCESSING, Image, UnreadableImage, open_images
 from helpers.runs import open_run
 from helpers.runs.compute.originals import Originals
 from helpers.runs.variants import compared_run, runs_by_severity
+from tests.registries import left_alone
 
 
 @pytest.fixture
@@ -48,6 +50,22 @@ def test_what_is_shown_is_what_was_kept_and_may_be_written_into(parameters, read
         np.testing.assert_array_equal(view, before[name])
 
 
+def test_a_source_of_ones_own_is_asked_each_time(parameters):
+    level = [50]
+    with left_alone():
+
+        @extend.source
+        def changing(rest):
+            yield "one", lambda: np.full((9, 9, 3), level[0], np.uint8)
+
+        run = open_run(**parameters | {"images": "changing"})
+        assert run.views("one", [])["original"].max() == 50
+        level[0] = 90
+        assert run.views("one", [])["original"].max() == 90
+        below = run.variant("severities/2", severity=2.0)
+        assert below.views("one", [])["original"].max() == 90
+
+
 def test_no_more_is_kept_than_there_is_room_for(reads):
     images, originals = open_images("scenes:3"), Originals(room=2 * 224 * 224 * 3)
     for _ in range(2):
@@ -64,5 +82,7 @@ def test_an_image_that_was_changed_or_is_to_have_another_size_is_read_again(tmp_
     small = originals.read(first, replace(STUDY_PREPROCESSING, size=(32, 32)))
     assert small.pixels.shape == (32, 32, 3)
     (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(UnreadableImage):
+        originals.read(first, STUDY_PREPROCESSING)
     with pytest.raises(UnreadableImage):
         originals.read(open_images(str(tmp_path))[0], STUDY_PREPROCESSING)

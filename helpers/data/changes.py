@@ -167,6 +167,7 @@ def views(
     (['original', 'noise', 'blur'], (224, 224, 3))
     """
     _check_pixels(pixels, image_id)
+    _check_draw(seed, severity)
     original = preprocessing(pixels)
     return {ORIGINAL: original} | {
         name: changed(original, name, image_id, seed, severity, subject=subject) for name in changes
@@ -226,7 +227,7 @@ def changed(
             f"The change {name!r} returned pixels of type {dtype} and shape {shape} for image"
             f" {image_id!r}; it must return {original.dtype} of shape {original.shape}."
         )
-    return view
+    return view.copy() if row.origin else view  # a user's function may use its array again
 
 
 def redraw(

@@ -114,11 +114,16 @@ class Image:
             file was changed after it was listed.
         """
         pixels = self.read_pixels(self.id)
-        if self.path and state_of(self.path) != self.state:
+        if self.was_changed:
             raise UnreadableImage(
                 self.id, "its file was changed after the images were listed; list them again"
             )
         return pixels
+
+    @property
+    def was_changed(self) -> bool:
+        """Whether its file is gone or another one since it was listed."""
+        return self.path is not None and state_of(self.path) != self.state
 
     @property
     def captions(self) -> tuple[str, ...]:

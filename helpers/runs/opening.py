@@ -15,7 +15,7 @@ from helpers.data import STUDY, Images, Preprocessing, UnreadableImage, open_ima
 from helpers.data.changes import ORIGINAL
 from helpers.data.texts import Texts, open_texts
 from helpers.runs import paths
-from helpers.runs.compute.originals import Originals
+from helpers.runs.compute.originals import NONE_KEPT, Originals
 from helpers.runs.identity import identity
 from helpers.runs.parameters import ROOT, Parameters
 from helpers.runs.record import code_version, installed_versions
@@ -45,8 +45,7 @@ class OpenedRun:
         self.folder = paths.folder(parameters, self.identity)
         _check_any_readable(self.images)
         paths.make_folders(self.folder)
-        shared = lender and lender.parameters.images == parameters.images
-        self._originals = lender._originals if shared else Originals()
+        self._originals = self._shared_originals(lender)
         engine = lender and lender._store.engine
         of_run = (parameters, self.images, self.identity, self.folder)
         self._store = Store(*of_run, self._originals, wanted, engine)
@@ -54,6 +53,12 @@ class OpenedRun:
         with self._store.lock:
             self._store.open()
             self._write_record()
+
+    def _shared_originals(self, lender: Self | None) -> Originals:
+        if any(row.startswith("source ") for row in self.identity["own"]):
+            return NONE_KEPT  # a user's source may give other pixels at any time
+        shared = lender and lender.parameters.images == self.parameters.images
+        return lender._originals if shared else Originals()
 
     def _write_record(self) -> None:
         self._record.update(

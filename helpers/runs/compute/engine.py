@@ -162,7 +162,8 @@ class Engine:
             yield ahead(pool, run_pass, tasks, WAITING_PER_WORKER * count)
 
     def fill_alone(self, batch: Batch) -> Outcome:
-        """Compute one batch in the calling thread."""
+        """Compute one batch in the calling thread, of arrays that another process has made."""
+        self._arrays.look_again()
         self._names = self._arrays.allocated()
         return self._write(map(self._draw_and_run_pass, self._passes(batch)))
 

@@ -30,7 +30,7 @@ class Originals:
     def read(self, image: Image, preprocessing: Preprocessing) -> Original:
         """Return the original of an image; raise `UnreadableImage` if it can't be read."""
         key = image.id, image.state, preprocessing
-        if key in self._kept:
+        if key in self._kept and not image.was_changed:
             return self._kept[key]
         decoded = image.pixels
         drawn = views(decoded, image.id, changes=(), preprocessing=preprocessing)

@@ -247,7 +247,8 @@ def _of_neurons(encoding: "Encoding", spec: OutputSpec) -> tuple["Tensor", "Tens
     sides = (side.double() for side in (shift, embedding[:, :1]))
     shares = dissection.as_shares(along.flatten(2), *sides).float()
     sizes = shares.abs()
-    return shares.unflatten(-1, fired.shape[2:]), _falling(sizes), sizes.topk(LARGEST).indices
+    places = sizes.topk(min(LARGEST, sizes.shape[-1])).indices
+    return shares.unflatten(-1, fired.shape[2:]), _falling(sizes), places
 
 
 def _falling(sizes: "Tensor") -> "Tensor":
@@ -316,7 +317,7 @@ def _moments_of_neurons(model: "Model", spec: OutputSpec) -> dict:
 
 
 def _largest(model: "Model", spec: OutputSpec) -> dict:
-    return _changes(spec) | {"largest": LARGEST}
+    return _changes(spec) | {"largest": min(LARGEST, model.layers * model.neurons)}
 
 
 def _of_components(model: "Model", spec: OutputSpec) -> dict:

@@ -126,14 +126,18 @@ class Arrays:
             raise DamagedArrays(self.place)
         if not self._is_allocated:
             return np.zeros(self.count, bool)
+        return self.whole(DONE)
+
+    def whole(self, name: str) -> np.ndarray:
+        """Return all values of a variable or labels; raise `DamagedArrays` if one is lost."""
         watched = Watched(self.store)
         try:
-            done = zarr.open_array(watched, path=DONE, mode="r", zarr_format=3)[:]
+            values = zarr.open_array(watched, path=name, mode="r", zarr_format=3)[:]
         except ValueError as error:
             raise DamagedArrays(self.place) from error
         if watched.missing:
             raise DamagedArrays(self.place)
-        return done
+        return values
 
     def counts(self) -> xr.DataArray:
         """Return how many finished images of each source a batch has, (batch, of_source)."""

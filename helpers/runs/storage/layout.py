@@ -11,7 +11,7 @@ from zarr.storage import MemoryStore
 
 from helpers.checks import WorkbookError
 from helpers.runs.storage import manifest
-from helpers.runs.storage.arrays import DONE, Arrays
+from helpers.runs.storage.arrays import DONE, Arrays, DamagedArrays
 
 CHECKED = (ZstdCodec(), Crc32cCodec())
 
@@ -50,32 +50,42 @@ class Layout:
         there = known.identity()
         if there not in (None, self._identity):
             self._refuse(differences(there, self._identity))
-        if known.read() is None:
-            owner = known.owner(DONE)
-            if owner is None:  # nothing is there, or what a process left that was killed
-                known.clear()
-                self._make(sound={})
-            elif owner != manifest.mark(self._identity)["of"]:
-                self._refuse("which ones can't be told any more, as its zarr.json is damaged")
+        if known.read() is not None:
+            return
+        owners = known.owners()
+        if owners - {manifest.mark(self._identity)["of"]}:
+            self._refuse("which ones can't be told any more, as its zarr.json is damaged")
+        if owners:
+            return  # `helpers.runs.storage.integrity.repair` restores what is lost
+        if known.folders() - self._coordinates.keys():
+            raise WorkbookError(
+                f"{self.arrays.place} holds files that are no arrays of a run, or of which all"
+                " zarr.json are damaged or missing; choose another folder with --out, or remove it."
+            )
+        self._begin()  # over what a process left that was killed
 
     def restore(self) -> None:
-        """Write the group's own file again; or all, where metadata of some array are lost, too."""
+        """Write the group's own file again; make all anew where more than that is lost."""
         known = self.arrays.manifest
-        sound = known.sound()
-        if known.folders() != {key.partition("/")[0] for key in sound}:
-            known.clear()
-            sound = {}
-        self._make(sound)
+        try:
+            if known.folders() != known.names():
+                raise DamagedArrays(self.arrays.place)
+            self._write(_Draft(self.arrays, self._identity), _labels(self.arrays), known.sound())
+        except DamagedArrays:
+            self._begin()
 
-    def _make(self, sound: Mapping[str, str]) -> None:
+    def _begin(self) -> None:
+        self.arrays.manifest.clear()
         draft = _Draft(self.arrays, self._identity)
-        if not sound:
-            for name, (axis, labels) in self._coordinates.items():
-                draft.add_labels(name, axis, labels)
+        for name, (axis, labels) in self._coordinates.items():
+            draft.add_labels(name, axis, labels)
+        self._write(draft, {}, {})
+
+    def _write(self, draft: "_Draft", labels: Mapping, before: Mapping[str, str]) -> None:
         # xarray finds labels that have another name than their axis by "coordinates".
         apart = [name for name, (axis, _) in self._coordinates.items() if name != axis]
         entries = {"identity": json.dumps(self._identity), "coordinates": " ".join(apart)}
-        draft.write({**entries, "labels": _labels(self.arrays, sound)}, sound)
+        draft.write({**entries, "labels": labels}, before)
 
     def restore_labels(self, name: str) -> None:
         """Write the labels of an axis again."""
@@ -160,13 +170,10 @@ class _Draft:
         )
 
 
-def _labels(arrays: Arrays, metadata: Mapping[str, str]) -> dict[str, list]:
-    known = {name: arrays.array(name) for name in (key.partition("/")[0] for key in metadata)}
-    return {
-        name: array[:].tolist()
-        for name, array in known.items()
-        if array.ndim == 1 and array.metadata.dimension_names != ("image",)
-    }
+def _labels(arrays: Arrays) -> dict[str, list]:
+    axes = arrays.manifest.axes()
+    named = [name for name in arrays.labels() if axes[name] != ("image",)]
+    return {name: arrays.whole(name).tolist() for name in named}
 
 
 def differences(there: Mapping, here: Mapping) -> str:

@@ -100,10 +100,9 @@ class Manifest:
         """Write an array's metadata again, from the group's."""
         self._set(key, self.read()["metadata"][key].encode())
 
-    def owner(self, name: str) -> str | None:
-        """Return whom an array was made for (`mark`); None where nothing undamaged says it."""
-        data = self._get(f"{name}/{KEY}")
-        return json.loads(data)["attributes"]["of"] if data and is_sealed(data) else None
+    def owners(self) -> set[str]:
+        """Return whom the arrays in the store were made for (`mark`), by those that are sound."""
+        return {json.loads(text)["attributes"]["of"] for text in self.sound().values()}
 
     def _metadata(self) -> dict[str, str]:
         there = self.read()

@@ -83,7 +83,7 @@ class Store:
         """Compute what is missing: a single pass over an image gives all that is kept of it."""
         with self.lock:
             self._arrays.look_again()
-            missing = self._missing()
+            missing = self._missing_repaired()
             if len(missing):
                 self._fill_repaired(missing)
                 self._arrays.look_again()
@@ -128,6 +128,13 @@ class Store:
             return missing
         whole = self._arrays.whole_batches(missing)
         return whole[~known[whole]]
+
+    def _missing_repaired(self) -> np.ndarray:
+        try:
+            return self._missing()
+        except DamagedArrays:  # which ones are done can't be known
+            self._repair([])
+            return self._missing()
 
     def _fill_repaired(self, missing: np.ndarray) -> None:
         try:
