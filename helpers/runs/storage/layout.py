@@ -52,17 +52,18 @@ class Layout:
             self._refuse(differences(there, self._identity))
         if known.read() is not None:
             return
+        if known.folders() <= self._coordinates.keys():  # labels at most, as a killed process left
+            self._begin()
+            return
         owners = known.owners()
-        if owners - {manifest.mark(self._identity)["of"]}:
-            self._refuse("which ones can't be told any more, as its zarr.json is damaged")
-        if owners:
-            return  # `helpers.runs.storage.integrity.repair` restores what is lost
-        if known.folders() - self._coordinates.keys():
+        if not owners:
             raise WorkbookError(
                 f"{self.arrays.place} holds files that are no arrays of a run, or of which all"
                 " zarr.json are damaged or missing; choose another folder with --out, or remove it."
             )
-        self._begin()  # over what a process left that was killed
+        if owners != {manifest.mark(self._identity)["of"]}:
+            self._refuse("which ones can't be told any more, as its zarr.json is damaged")
+        # What is lost of its own `helpers.runs.storage.integrity.repair` writes again.
 
     def restore(self) -> None:
         """Write the group's own file again; make all anew where more than that is lost."""
